@@ -1,0 +1,1 @@
+"""REST and websocket over the bus and the store."""

@@ -1,0 +1,1 @@
+"""Jobs: wiring from topics to topics and tables."""

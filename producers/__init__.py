@@ -1,0 +1,1 @@
+"""Producers: exchanges, CSV files, tapes and the simulator, to events."""

@@ -1,0 +1,24 @@
+"""A frame: exactly what came over a wire, and when; what tapes hold and parsers read."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Direction: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest"]
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message of one connection, verbatim.
+
+    ``direction`` is ``rest`` for a response body (then ``url`` says what was asked). ``ts_recv_ns`` is our clock,
+    nanoseconds since 1970 UTC. ``conn`` names the connection: venues number messages per connection. ``source`` is
+    ``file:line`` for a person who looks for the frame; empty on a live connection.
+    """
+
+    venue: str
+    conn: str
+    direction: Direction
+    ts_recv_ns: int
+    payload: bytes
+    url: str | None = None
+    source: str = ""

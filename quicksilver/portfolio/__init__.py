@@ -1,0 +1,1 @@
+"""Streaming moments and Monte Carlo efficient portfolios."""

@@ -1,0 +1,212 @@
+"""What jobs emit: each record is a row of the table of its topic (see ``topics.py`` and ``tables.py``).
+
+Times are integer nanoseconds since 1970 UTC, prices in the quote currency, sizes in the base currency. A value that
+is not known (not warm yet, one-sided book) is ``None``. ``seq`` is that of the event which caused the record, so a
+replay gives the same record under the same key.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+DataState: TypeAlias = Literal["SYNCING", "LIVE", "GAP", "STALE"]
+Direction: TypeAlias = Literal[-1, 0, 1]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What every record of one instrument carries."""
+
+    venue: str
+    symbol: str
+    seq: int
+    ts_event_ns: int
+    ts_recv_ns: int
+
+
+class TopLevel(msgspec.Struct, frozen=True, array_like=True):
+    """One level of a top: ``[price, size, cumulative size, order count]``; the count is None on price-level feeds."""
+
+    price: float
+    size: float
+    cum_size: float
+    count: int | None = None
+
+
+class BookTop(Record, frozen=True):
+    """The best N levels a side, best first, and the mid-price moves since the last top.
+
+    ``*_notional`` is the size-weighted quote amount that stood at the best level when the mid moved.
+    """
+
+    bids: list[TopLevel]
+    asks: list[TopLevel]
+    upticks: int
+    downticks: int
+    uptick_notional: float
+    downtick_notional: float
+
+
+class Candle(Record, frozen=True):
+    """Open, high, low, close of one interval; rewritten under the same ``ts_open_ns`` until ``closed``.
+
+    ``source`` says what the prices are: trades, the book's mid where the feed has no trades, or CSV prices.
+    """
+
+    ts_open_ns: int
+    interval_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    buy_volume: float
+    trades: int
+    source: Literal["trade", "mid", "price"]
+    closed: bool
+
+
+class Features(Record, frozen=True):
+    """One feature vector, computed on a book update or price tick; formulas and units in ``features.py``."""
+
+    mid: float | None
+    spread_bps: float | None
+    microprice: float | None
+    imbalance_1: float | None
+    imbalance_5: float | None
+    imbalance_10: float | None
+    ofi_1s: float | None
+    ofi_10s: float | None
+    depth_slope_bid: float | None
+    depth_slope_ask: float | None
+    trade_imbalance_10s: float | None
+    volume_10s: float | None
+    volume_60s: float | None
+    vpin: float | None
+    upticks: float | None
+    downticks: float | None
+    uptick_notional: float | None
+    downtick_notional: float | None
+    return_1s_bps: float | None
+    return_10s_bps: float | None
+    return_60s_bps: float | None
+    volatility_10s_bps: float | None
+    volatility_60s_bps: float | None
+    volatility_300s_bps: float | None
+    rsi_14: float | None
+    macd_bps: float | None
+    macd_signal_bps: float | None
+    momentum_bps: float | None
+
+
+class Label(Record, frozen=True):
+    """What became of the price ``horizon_ns`` after the features of the same ``seq``; released when known.
+
+    ``return_bps`` is the log return of the mid in basis points; ``direction`` is 0 within the threshold that covers
+    fees.
+    """
+
+    horizon_ns: int
+    ts_known_ns: int
+    price_then: float
+    price_later: float
+    return_bps: float
+    direction: Direction
+
+
+class Prediction(Record, frozen=True):
+    """A model's probabilities for the label of the features of the same ``seq``."""
+
+    horizon_ns: int
+    model: str
+    version: str
+    p_down: float
+    p_flat: float
+    p_up: float
+    direction: Direction
+    confidence: float
+
+
+class Score(Record, frozen=True):
+    """A prediction's outcome, and the model's running prequential score beside the always-majority baseline.
+
+    ``seq`` is the scored prediction's. Log-losses are in nats; lower is better. The score was taken before the model
+    learned from this label.
+    """
+
+    horizon_ns: int
+    model: str
+    version: str
+    ts_known_ns: int
+    predicted: Direction
+    outcome: Direction
+    n: int
+    accuracy: float
+    log_loss: float
+    baseline_accuracy: float
+    baseline_log_loss: float
+
+
+class Pick(msgspec.Struct, frozen=True):
+    """One chosen portfolio: weights in the order of ``Frontier.assets``, per-period mean and risk in bps."""
+
+    weights: list[float]
+    mean_bps: float
+    risk_bps: float
+    sharpe: float
+
+
+class Frontier(msgspec.Struct, frozen=True):
+    """Monte Carlo portfolios of a universe after one clock tick.
+
+    ``frontier`` and ``cloud`` are ``[risk_bps, mean_bps]`` points of one period (``period_ns``): the Pareto set by
+    rising risk, and a fixed sample of all ``n_portfolios`` evaluated. Rows of ``frontier_weights`` belong to those of
+    ``frontier``.
+    """
+
+    universe: str
+    seq: int
+    ts_event_ns: int
+    ts_recv_ns: int
+    period_ns: int
+    assets: list[str]
+    n_observations: int
+    n_portfolios: int
+    correlation: list[list[float]]
+    picks: dict[str, Pick]
+    frontier: list[tuple[float, float]]
+    frontier_weights: list[list[float]]
+    cloud: list[tuple[float, float]]
+
+
+class Status(Record, frozen=True):
+    """A change of an instrument's data state."""
+
+    state: DataState
+    reason: str
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Latency of one hop over one reporting interval, in microseconds; stamped by runners, never by the core."""
+
+    hop: str
+    ts_event_ns: int
+    n: int
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """Input that was refused: why, from where (``file:line`` or ``topic[partition]@offset``), and its bytes."""
+
+    ts_recv_ns: int
+    source: str
+    venue: str
+    symbol: str | None
+    reason: str
+    payload: bytes
+
+
+AnyRecord: TypeAlias = (
+    BookTop | Candle | Features | Label | Prediction | Score | Frontier | Status | Latency | DeadLetter
+)

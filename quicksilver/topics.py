@@ -1,0 +1,45 @@
+"""The wire contract: every topic, its type, key and partitions; declared once, read by setup, jobs, api and tests."""
+
+import msgspec
+
+from quicksilver import events, records
+from quicksilver.records import AnyRecord
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic: ``key`` is ``venue:symbol``, or the universe's name for ``frontiers``, or empty."""
+
+    name: str
+    type: type[msgspec.Struct]
+    partitions: int = 12
+    compacted: bool = False
+
+
+PRICE = Topic("price", events.Price)
+TRADES = Topic("trades", events.Trade)
+BOOKS = Topic("books", events.BookDelta)
+TOPS = Topic("tops", records.BookTop)
+CANDLES = Topic("candles", records.Candle)
+FEATURES = Topic("features", records.Features)
+LABELS = Topic("labels", records.Label)
+PREDICTIONS = Topic("predictions", records.Prediction)
+SCORES = Topic("scores", records.Score)
+FRONTIERS = Topic("frontiers", records.Frontier, partitions=1)
+STATUS = Topic("status", records.Status)
+LATENCY = Topic("latency", records.Latency, partitions=1)
+DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1)
+
+RECORD_TOPICS: tuple[Topic, ...] = (
+    TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
+)  # fmt: skip
+TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in RECORD_TOPICS}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, *RECORD_TOPICS)}
+
+
+def key_of(record: AnyRecord | events.Event) -> str:
+    """Return the record's topic key: ``venue:symbol``, a universe, or a hop."""
+    if isinstance(record, records.Frontier):
+        return record.universe
+    if isinstance(record, records.Latency):
+        return record.hop
+    return f"{record.venue}:{record.symbol}"
