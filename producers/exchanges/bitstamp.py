@@ -1,0 +1,178 @@
+"""Bitstamp websocket v2: diff_order_book with its REST snapshot, and live_trades.
+
+Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#tag/Order-book, 2026-11):
+
+1. Subscribe to ``diff_order_book_PAIR`` and keep its messages.
+2. Fetch ``/api/v2/order_book/PAIR/``; it is the whole book at its ``microtimestamp``.
+3. Drop kept messages whose ``microtimestamp`` is not above the snapshot's; apply the others, and all later ones.
+4. A diff sets the size of each level named; 0 removes it.
+5. There is no sequence number and no checksum. A ``microtimestamp`` below the last applied one shows reordering; an
+   unreadable frame may have been a diff. Both put the book in doubt.
+
+``type`` of a trade is the taker's side: 0 buy, 1 sell.
+"""
+
+from collections import deque
+
+import msgspec
+
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.frames import Frame
+from producers.levels import LevelScanner
+from producers.times import micros_to_ns
+from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.events import AnyEvent, Levels, Side
+
+QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
+KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
+_NOTHING = msgspec.Raw(b"[]")
+_SIDES: dict[int, Side] = {0: "buy", 1: "sell"}
+_BOOK, _TRADES = "diff_order_book_", "live_trades_"
+
+
+class _Data(msgspec.Struct):
+    """``data`` of a diff, of a trade, or the body of the REST book: they share their names."""
+
+    microtimestamp: str = ""
+    bids: msgspec.Raw = _NOTHING
+    asks: msgspec.Raw = _NOTHING
+    id: int = 0
+    price_str: str = ""
+    amount_str: str = ""
+    type: int = -1
+
+
+class _Message(msgspec.Struct):
+    event: str
+    channel: str = ""
+    data: _Data | str | None = None
+
+
+class BitstampParser(Parser):
+    """Bitstamp frames to events."""
+
+    venue = "bitstamp"
+
+    def __init__(self, reject: Reject = ignore) -> None:
+        super().__init__(reject)
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._decode_book = msgspec.json.Decoder(_Data).decode
+        self._scanner = LevelScanner()
+        self._kept: dict[str, deque[tuple[Frame, int, Levels, Levels]]] = {}
+        self._snapshot_ns: dict[str, int] = {}
+        self._last_ns: dict[str, int] = {}
+        self._pairs: dict[str, Instrument] = {}
+
+    def native(self, symbol: str) -> str:
+        """Return Bitstamp's name: ``btcusd``."""
+        return symbol.replace("-", "").lower()
+
+    def _instrument(self, pair: str) -> Instrument:
+        found = self._pairs.get(pair)
+        if found is None:
+            quote = next((quote for quote in QUOTES if pair.endswith(quote) and pair != quote), None)
+            if quote is None:
+                raise FrameError(f"not a Bitstamp pair: {pair[:40]!r}")
+            found = self._pairs[pair] = self.instrument(f"{pair.removesuffix(quote)}-{quote}".upper())
+        return found
+
+    def message(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the events of one websocket message.
+
+        Raises:
+            FrameError: the frame is unreadable or not Bitstamp's.
+        """
+        try:
+            message = self._decode(frame.payload)
+        except msgspec.DecodeError as error:
+            raise FrameError(str(error)) from error
+        channel, data = message.channel, message.data
+        if message.event == "data" and channel.startswith(_BOOK) and isinstance(data, _Data):
+            self._diff(frame, self._instrument(channel.removeprefix(_BOOK)), data, events)
+        elif message.event == "trade" and channel.startswith(_TRADES) and isinstance(data, _Data):
+            self._trade(frame, self._instrument(channel.removeprefix(_TRADES)), data, events)
+        elif not message.event.startswith("bts:") and not channel:
+            raise ForeignFrameError("not a Bitstamp message: unknown event without a channel")
+        else:
+            self.counts.skipped += 1
+
+    def _diff(self, frame: Frame, one: Instrument, data: _Data, events: list[AnyEvent]) -> None:
+        one.counts.frames += 1
+        ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
+        bids, asks = self._scanner.levels(data.bids), self._scanner.levels(data.asks)
+        if not one.live:
+            self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
+            return
+        last_ns = self._last_ns[one.symbol]
+        if ts_ns <= self._snapshot_ns[one.symbol]:
+            one.counts.duplicates += 1
+        elif ts_ns < last_ns:
+            events += one.gap(frame, ts_ns, f"a diff of {ts_ns} after one of {last_ns}: reordered")
+        elif ts_ns == last_ns:
+            one.counts.duplicates += 1
+        else:
+            self._last_ns[one.symbol] = ts_ns
+            events.append(one.delta(frame, ts_ns, bids, asks))
+
+    def _trade(self, frame: Frame, one: Instrument, data: _Data, events: list[AnyEvent]) -> None:
+        one.counts.frames += 1
+        ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
+        try:
+            price, size = float(data.price_str), float(data.amount_str)
+        except ValueError as error:
+            raise FrameError(f"not a trade: {error}") from error
+        events.append(one.trade(frame, ts_ns, price, size, _SIDES.get(data.type), str(data.id)))
+
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the book that a REST response gives, and the kept diffs that follow it; nothing while it is live.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        one = self._asked_for(frame.url or "")
+        if one is None:
+            self.counts.skipped += 1
+            return
+        one.counts.frames += 1
+        if one.live:
+            one.counts.skipped += 1
+            return
+        try:
+            data = self._decode_book(frame.payload)
+        except msgspec.DecodeError as error:
+            raise FrameError(str(error)) from error
+        ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
+        bids, asks = self._scanner.levels(data.bids), self._scanner.levels(data.asks)
+        if not (bids or asks):
+            raise FrameError("an empty order book")
+        events.append(one.snapshot(frame, ts_ns, bids, asks, None))
+        self._snapshot_ns[one.symbol] = self._last_ns[one.symbol] = ts_ns
+        self._bridge(one, frame, events)
+
+    def _asked_for(self, url: str) -> Instrument | None:
+        """The instrument of a REST book's address ``.../order_book/btcusd/``, or of a tape's ``?symbol=BTC-USD``.
+
+        Some tapes do not say; then it is the only instrument there is.
+        """
+        if "/order_book/" in url:
+            return self._instrument(url.split("/order_book/")[1].strip("/").split("?")[0].lower())
+        named = url.partition("symbol=")[2]
+        if named:
+            return self._instrument(self.native(named))
+        known = list(self.instruments.values())
+        return known[0] if len(known) == 1 and not url.startswith("http") else None
+
+    def _bridge(self, one: Instrument, snapshot: Frame, events: list[AnyEvent]) -> None:
+        """Apply rule 3 to the kept diffs."""
+        for frame, ts_ns, bids, asks in self._kept.pop(one.symbol, ()):
+            if ts_ns > self._last_ns[one.symbol]:
+                self._last_ns[one.symbol] = ts_ns
+                # Known only now, together with the snapshot that it follows.
+                events.append(one.delta(msgspec.structs.replace(snapshot, conn=frame.conn), ts_ns, bids, asks))
+            else:
+                one.counts.duplicates += 1
+
+    def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
+        """Say which books are in doubt; what was kept before a loss is no bridge either."""
+        self._kept.clear()
+        return super().lost(frame, reason)

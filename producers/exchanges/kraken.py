@@ -1,0 +1,194 @@
+"""Kraken, websocket v2: book and trade.
+
+Rules of the book (https://docs.kraken.com/api/docs/websocket-v2/book, 2026-11):
+
+1. A ``snapshot`` message holds the subscribed depth of levels; it replaces what was there.
+2. An ``update`` sets the size of each level named; size 0 removes it; changes apply in the order given.
+3. After each message levels beyond the subscribed depth are dropped: Kraken sends no removal for them.
+4. ``checksum`` is the CRC32 of the best ten levels after the message (``kraken_checksum.py``); if it differs from
+   ours the book is wrong: subscribe again.
+
+Trades (https://docs.kraken.com/api/docs/websocket-v2/trade): ``side`` is the taker's; ``trade_id`` rises by one per
+symbol; the ``snapshot`` is history from before the subscription.
+"""
+
+import msgspec
+
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.kraken_checksum import ChecksumBook
+from producers.frames import Frame
+from producers.levels import NO_MANTISSA, LevelScanner
+from producers.times import iso_to_ns
+from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.events import NO_LEVELS, AnyEvent, Levels, Side
+
+DEPTHS = (10, 25, 100, 500, 1000)
+_NOTHING = msgspec.Raw(b"[]")
+_DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument", "level3"}
+
+
+class _Entry(msgspec.Struct):
+    """One element of ``data``, of the book or the trade channel."""
+
+    symbol: str = ""
+    bids: msgspec.Raw = _NOTHING
+    asks: msgspec.Raw = _NOTHING
+    checksum: int = -1
+    timestamp: str = ""
+    side: Side | None = None
+    price: float = 0.0
+    qty: float = 0.0
+    trade_id: int = 0
+
+
+class _Subscription(msgspec.Struct):
+    channel: str = ""
+    symbol: str = ""
+    depth: int = 0
+
+
+class _Envelope(msgspec.Struct):
+    channel: str = ""
+    method: str = ""
+    error: str = ""
+    success: bool = True
+    result: _Subscription | None = None
+
+
+class _Message(msgspec.Struct):
+    channel: str = ""
+    type: str = ""
+    data: list[_Entry] = []
+
+
+class KrakenParser(Parser):
+    """Kraken v2 frames to events; every book message's checksum is verified before its event leaves."""
+
+    venue = "kraken"
+
+    def __init__(self, reject: Reject = ignore) -> None:
+        super().__init__(reject)
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._decode_envelope = msgspec.json.Decoder(_Envelope).decode
+        self._scanner = LevelScanner("price", "qty")
+        self._books: dict[str, ChecksumBook] = {}
+        self._depths: dict[str, int] = {}
+        self._trade_ids: dict[str, int] = {}
+        self._symbols: dict[str, Instrument] = {}
+
+    def native(self, symbol: str) -> str:
+        """Return Kraken's name: ``BTC/USD``."""
+        return symbol.replace("-", "/")
+
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
+        """Take in nothing: the websocket gives all that Kraken's books need."""
+        self.counts.skipped += 1
+
+    def message(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the events of one websocket message.
+
+        Raises:
+            FrameError: the frame is unreadable or not Kraken's.
+        """
+        try:
+            message = self._decode(frame.payload)
+        except msgspec.DecodeError as error:
+            self._other(frame, error)
+            return
+        if message.channel == "book":
+            take = self._snapshot if message.type == "snapshot" else self._update
+            for entry in message.data:
+                take(frame, entry, events)
+        elif message.channel == "trade":
+            for entry in message.data:
+                self._trade(frame, entry, message.type == "snapshot", events)
+        else:
+            self._other(frame, None)
+
+    def _other(self, frame: Frame, error: Exception | None) -> None:
+        """Take in what carries no market data: acknowledgements, heartbeats, other channels."""
+        try:
+            envelope = self._decode_envelope(frame.payload)
+        except msgspec.DecodeError as failure:
+            raise FrameError(str(failure)) from failure
+        if envelope.channel in {"book", "trade"}:
+            raise FrameError(str(error))
+        if not envelope.method and envelope.channel not in _DATA_FREE:
+            raise ForeignFrameError("not a Kraken v2 message: it has neither a known channel nor a method")
+        ack = envelope.result
+        if envelope.success and ack is not None and ack.channel == "book" and ack.depth in DEPTHS:
+            self._depths[ack.symbol] = ack.depth
+        self.counts.skipped += 1
+
+    def _instrument(self, native: str) -> Instrument:
+        found = self._symbols.get(native)
+        if found is None:
+            base, slash, quote = native.partition("/")
+            if not (base and slash and quote):
+                raise FrameError(f"not a Kraken symbol: {native[:40]!r}")
+            found = self._symbols[native] = self.instrument(f"{base}-{quote}".upper())
+        return found
+
+    def _read_side(self, book: ChecksumBook, side: int, text: msgspec.Raw) -> Levels:
+        """Read one side's changes into the checksum book and return them."""
+        if len(bytes(text)) == 2:
+            return NO_LEVELS
+        n = self._scanner.scan(text)
+        mantissas = self._scanner.mantissas[:n]
+        if (mantissas == NO_MANTISSA).any():
+            raise FrameError("a number of more than 19 digits or with an exponent has no checksum")
+        book.apply(side, self._scanner.rows[:n], mantissas)
+        return Levels(self._scanner.rows[:n, :2].copy())
+
+    def _verified(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> str:
+        """Return why the book is wrong, or nothing."""
+        ours = book.checksum()
+        if ours == entry.checksum:
+            one.counts.checksums_passed += 1
+            return ""
+        one.counts.checksums_failed += 1
+        return f"checksum {ours} is not Kraken's {entry.checksum}"
+
+    def _snapshot(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
+        one = self._instrument(entry.symbol)
+        one.counts.frames += 1
+        n_bids, n_asks = self._scanner.scan(entry.bids), self._scanner.scan(entry.asks)
+        depth = self._depths.get(entry.symbol) or next((d for d in DEPTHS if d >= max(n_bids, n_asks)), DEPTHS[-1])
+        book = self._books[entry.symbol] = ChecksumBook(depth)
+        bids, asks = self._read_side(book, 0, entry.bids), self._read_side(book, 1, entry.asks)
+        ts_ns = check_time(frame, iso_to_ns(entry.timestamp)) if entry.timestamp else frame.ts_recv_ns
+        wrong = self._verified(one, book, entry)
+        if wrong:
+            events += one.gap(frame, ts_ns, wrong)
+            one.lost = True
+        else:
+            events.append(one.snapshot(frame, ts_ns, bids, asks, depth))
+
+    def _update(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
+        one = self._symbols.get(entry.symbol) or self._instrument(entry.symbol)
+        one.counts.frames += 1
+        if not one.live:
+            one.counts.skipped += 1
+            return
+        book = self._books[entry.symbol]
+        bids, asks = self._read_side(book, 0, entry.bids), self._read_side(book, 1, entry.asks)
+        ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
+        wrong = self._verified(one, book, entry)
+        if wrong:
+            events += one.gap(frame, ts_ns, wrong)
+        else:
+            events.append(one.delta(frame, ts_ns, bids, asks))
+
+    def _trade(self, frame: Frame, entry: _Entry, history: bool, events: list[AnyEvent]) -> None:
+        one = self._instrument(entry.symbol)
+        one.counts.frames += 1
+        last = self._trade_ids.get(entry.symbol, 0)
+        if entry.trade_id <= last:
+            one.counts.duplicates += 1
+            return
+        if history:
+            one.counts.skipped += 1
+        else:
+            ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
+            events.append(one.trade(frame, ts_ns, entry.price, entry.qty, entry.side, str(entry.trade_id)))
+        self._trade_ids[entry.symbol] = entry.trade_id
