@@ -92,7 +92,7 @@ def write_depth(block: FloatArray, out: FloatArray) -> None:
     bids, bids_5, bids_10, out[SLOPE_BID] = _side_depth(block, BIDS, mid)
     asks, asks_5, asks_10, out[SLOPE_ASK] = _side_depth(block, ASKS, mid)
     out[MID] = mid
-    out[SPREAD_BPS] = (ask - bid) / mid * BPS
+    out[SPREAD] = (ask - bid) / mid * BPS
     out[MICROPRICE] = (bid * asks + ask * bids) / (bids + asks)
     out[IMBALANCE_1] = (bids - asks) / (bids + asks)
     out[IMBALANCE_5] = (bids_5 - asks_5) / (bids_5 + asks_5)

@@ -1,0 +1,160 @@
+"""The live frontier of a universe: prices in, one ``Frontier`` a clock tick out."""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from quicksilver.errors import StateError
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.bank import PortfolioBank
+from quicksilver.portfolio.moments import Moments, shrunk_covariance
+from quicksilver.portfolio.picks import BPS, pareto, picks
+from quicksilver.records import Frontier
+
+MAX_SILENT_PERIODS = 3600  # a longer silence is a break: the next return would span it, so it is not taken
+
+
+class PortfolioConfig(msgspec.Struct, frozen=True):
+    """A universe's clock, memory and sizes; ``halflife`` is in periods."""
+
+    universe: str = "auto"
+    period_ns: int = 1_000_000_000
+    halflife: float = 300.0
+    min_observations: int = 30
+    n_portfolios: int = 100_000
+    n_cloud: int = 800
+    n_frontier: int = 40
+    seed: int = 7
+
+
+class _Saved(msgspec.Struct):
+    config: PortfolioConfig
+    prices: dict[str, float]
+    tick: int
+    seq: int
+    sampled: dict[str, float]
+    assets: list[str]
+    n_observations: int
+    weight: float
+    squared_weight: float
+    mean: list[float]
+    scatter: list[list[float]]
+
+
+class PortfolioStage:
+    """Samples the last prices on a grid of event time (previous tick), and evaluates the bank at each tick.
+
+    The universe ``auto``: one asset a symbol, priced by the first venue that had it; while there is only one symbol,
+    each venue's is an asset of its own. When the set of assets changes, the moments start anew. A tick at time t
+    reads only prices of events before t.
+    """
+
+    def __init__(self, config: PortfolioConfig | None = None) -> None:
+        self.config = config = config or PortfolioConfig()
+        self._prices: dict[str, float] = {}  # venue:symbol -> last price, in order of first sight
+        self._tick = 0
+        self._next_tick_ns = 0
+        self._seq = 0
+        self._sampled: dict[str, float] = {}
+        self._assets: list[str] = []
+        self._moments = Moments(0, config.halflife)
+        self._bank: PortfolioBank | None = None
+
+    def on_price(self, venue: str, symbol: str, price: float, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
+        """Take in an instrument's price; a price that is not a positive number is left out."""
+        due: list[Frontier] = []
+        if ts_event_ns >= self._next_tick_ns:
+            due = self._advance(ts_event_ns // self.config.period_ns, ts_recv_ns)
+        if 0.0 < price < math.inf:
+            self._prices[f"{venue}:{symbol}"] = price
+        return due
+
+    def _advance(self, tick: int, ts_recv_ns: int) -> list[Frontier]:
+        last, self._tick = self._tick, tick
+        self._next_tick_ns = (tick + 1) * self.config.period_ns
+        if last == 0:
+            return []
+        silent = tick - last - 1
+        self._sample(0 if silent > MAX_SILENT_PERIODS else silent, silent > MAX_SILENT_PERIODS)
+        if len(self._assets) < 2 or self._moments.n_observations < self.config.min_observations:
+            return []
+        return [self._frontier(tick * self.config.period_ns, ts_recv_ns)]
+
+    def _sample(self, silent: int, broken: bool) -> None:
+        """Take the returns since the last tick, then one of zero for each further tick without an event."""
+        chosen = self._choose()
+        names = sorted(chosen)
+        if names != self._assets:
+            self._assets, self._sampled = names, {}
+            self._moments = Moments(len(names), self.config.halflife)
+            self._bank = None
+        if self._sampled and not broken and names:
+            returns = np.array([math.log(chosen[name] / self._sampled[name]) for name in names])
+            self._moments.update(returns)
+            for _ in range(silent):
+                self._moments.update(np.zeros(len(names)))
+        self._sampled = chosen
+
+    def _choose(self) -> dict[str, float]:
+        """The universe's assets and their prices."""
+        first: dict[str, float] = {}
+        for key, price in self._prices.items():
+            first.setdefault(key.split(":", 1)[1], price)
+        return first if len(first) > 1 else dict(self._prices)
+
+    def _frontier(self, ts_ns: int, ts_recv_ns: int) -> Frontier:
+        config, mean = self.config, self._moments.mean
+        covariance, correlation = shrunk_covariance(self._moments.covariance(), self._moments.n_effective)
+        if self._bank is None:
+            self._bank = PortfolioBank(config.n_portfolios, len(mean), config.seed)
+        means, risks = self._bank.evaluate(mean, covariance)
+        front = pareto(means, risks, config.n_frontier)
+        shown = np.arange(0, config.n_portfolios, max(1, config.n_portfolios // config.n_cloud))
+        self._seq += 1
+        return Frontier(
+            config.universe, self._seq, ts_ns, ts_recv_ns, config.period_ns, self._assets,
+            self._moments.n_observations, config.n_portfolios, np.round(correlation, 6).tolist(),
+            picks(mean, covariance), _points(risks[front], means[front]),
+            [np.round(self._bank.weights(index), 6).tolist() for index in front],
+            _points(risks[shown], means[shown]),
+        )  # fmt: skip
+
+    def dump(self) -> bytes:
+        """Return the whole state; ``load`` gives the same output from there on, to the bit."""
+        moments = self._moments
+        return msgspec.msgpack.encode(
+            _Saved(
+                self.config, self._prices, self._tick, self._seq, self._sampled, self._assets,
+                moments.n_observations, moments.weight, moments.squared_weight, moments.mean.tolist(),
+                moments.scatter.tolist(),
+            )
+        )  # fmt: skip
+
+    def load(self, data: bytes) -> None:
+        """Take over a dumped state.
+
+        Raises:
+            StateError: it is of another configuration or no state at all.
+        """
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StateError(f"not a saved portfolio state: {error}") from error
+        if saved.config != self.config:
+            raise StateError("the saved portfolio state is of another configuration")
+        self._prices, self._sampled, self._assets = saved.prices, saved.sampled, saved.assets
+        self._tick, self._seq = saved.tick, saved.seq
+        self._next_tick_ns = (saved.tick + 1) * self.config.period_ns if saved.tick else 0
+        self._bank = None
+        moments = self._moments = Moments(len(saved.assets), self.config.halflife)
+        moments.n_observations, moments.weight = saved.n_observations, saved.weight
+        moments.squared_weight = saved.squared_weight
+        moments.mean = np.array(saved.mean)
+        moments.scatter = np.array(saved.scatter).reshape(len(saved.assets), len(saved.assets))
+
+
+def _points(risks: Any, means: Any) -> list[tuple[float, float]]:
+    both: FloatArray = np.column_stack([risks, means]).astype(np.float64) * BPS
+    return [(round(risk, 6), round(mean, 6)) for risk, mean in both.tolist()]
