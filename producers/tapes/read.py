@@ -1,0 +1,164 @@
+"""Reading tapes: the layout is recognised from the first line; a line that cannot be read is rejected, not fatal."""
+
+import heapq
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+
+from producers.exchanges.base import WALL_CLOCK_NS, Reject, ignore
+from producers.files import READ_ERRORS, open_binary
+from producers.frames import Frame
+from producers.tapes import lines
+from quicksilver.errors import FrameError, InputError
+from quicksilver.records import DeadLetter
+
+ReadLine: TypeAlias = Callable[[bytes, str, str], Frame | None]
+
+_CBCAP = b"CBCAP1 "
+LAYOUTS: tuple[tuple[str, re.Pattern[bytes], ReadLine], ...] = (
+    ("quicksilver", re.compile(rb'\{"quicksilver_tape"'), lines.own),
+    ("market-aggregator", re.compile(rb'\{.*"recorded_wall_unix_nanos"'), lines.market_aggregator),
+    ("cryptofeed", re.compile(rb'\{"t":\s*"'), lines.cryptofeed),
+    ("cryptofeed-legacy", re.compile(rb"configuration: |\S+://\S* (<->|<-|->) \d|\d+\.\d+: "), lines.cryptofeed_legacy),
+    ("hftbacktest", re.compile(rb"\d{18,19} \{"), lines.hftbacktest),
+    ("ob-analytics", re.compile(rb"\d{13} [a-z_]+ "), lines.ob_analytics),
+    ("bare", re.compile(rb"[\[{]"), lines.bare),
+)
+ACCEPTED = ", ".join(["cbcap", *(name for name, _, _ in LAYOUTS)])
+_VENUES = ("kraken", "coinbase", "bitstamp", "bitfinex", "binance", "poloniex")
+
+
+def _recognise(first: bytes) -> tuple[str, ReadLine] | None:
+    for name, pattern, read in LAYOUTS:
+        if pattern.match(first):
+            return name, read
+    return None
+
+
+def _first_line(path: Path) -> bytes:
+    with open_binary(path) as file:
+        for line in _lines_of(file):
+            if line.strip():
+                return line
+    return b""
+
+
+def layout_of(path: Path) -> str:
+    """Return the name of a tape's layout.
+
+    Raises:
+        InputError: the file is missing, empty or of no layout that is known.
+    """
+    first = _first_line(path)
+    if first.startswith(_CBCAP):
+        return "cbcap"
+    known = _recognise(first)
+    if known is None:
+        raise InputError(f"{path}: not a tape; layouts read are {ACCEPTED}")
+    return known[0]
+
+
+def read_frames(path: Path, *, venue: str | None = None, reject: Reject = ignore) -> Iterator[Frame]:
+    """Yield the frames of a tape, or of all tapes of a folder merged in the order of their receive times.
+
+    ``venue`` overrides what the layout or the file's name says where a file holds one venue. A line that cannot be
+    read, and a torn end, go to ``reject``.
+
+    Raises:
+        InputError: the file is missing, empty or of no layout that is known.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        if not files:
+            raise InputError(f"{path}: the folder holds no files")
+        yield from heapq.merge(
+            *(read_frames(file, venue=venue, reject=reject) for file in files), key=lambda frame: frame.ts_recv_ns
+        )
+        return
+    layout = layout_of(path)
+    name = venue or _venue_of(path)
+    if layout == "cbcap":
+        yield from _read_cbcap(path, reject)
+        return
+    read = next(read for known, _, read in LAYOUTS if known == layout)
+    if layout not in {"quicksilver", "market-aggregator", "cryptofeed"} and not name:
+        raise InputError(f"{path}: the tape does not say whose it is; name it with --venue")
+    yield from _read_lines(path, read, name, reject)
+
+
+def _venue_of(path: Path) -> str:
+    """The venue that a file's path names, or nothing; the file's own name counts before its folders'."""
+    parts = [path.name.lower(), *(part.lower() for part in reversed(path.parent.parts[-2:]))]
+    found = (venue for part in parts for venue in _VENUES if venue in part)
+    if "ob-analytics" in parts:
+        return "bitstamp"
+    return next(found, "binance" if "hftbacktest" in parts else "")
+
+
+def _lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines; a damaged compressed stream ends with a ``FrameError``."""
+    while True:
+        try:
+            line = file.readline()
+        except READ_ERRORS as error:
+            raise FrameError(f"the file is damaged or torn from here on: {error}") from error
+        if not line:
+            return
+        yield line
+
+
+def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Iterator[Frame]:
+    last_ns, number = 0, 0
+    with open_binary(path) as file:
+        stream = _lines_of(file)
+        while True:
+            number += 1
+            source = f"{path}:{number}"
+            line = b""
+            try:
+                line = next(stream).rstrip(b"\r\n")
+                frame = read(line, venue, source) if line.strip() else None
+            except StopIteration:
+                return
+            except (FrameError, msgspec.DecodeError, ValueError) as error:
+                reject(DeadLetter(last_ns, source, venue, None, f"not a line of this tape: {error}", line))
+                if not line:
+                    return
+                continue
+            if frame is not None:
+                last_ns = frame.ts_recv_ns
+                yield frame
+
+
+def _read_cbcap(path: Path, reject: Reject) -> Iterator[Frame]:
+    """Read ``CBCAP1 venue symbol start_ns`` and then ``ts_ns length`` and as many bytes, each with a line end.
+
+    Where the stamps are of a clock that counts from the machine's start, the first one is the header's start.
+    """
+    with open_binary(path) as file:
+        header = file.readline().split()
+        if len(header) != 4:
+            raise InputError(f"{path}: not `CBCAP1 venue symbol start_ns`")
+        venue, start_ns = header[1].decode(), int(header[3])
+        offset: int | None = None
+        for number in count(2):
+            source = f"{path}:{number}"
+            line = file.readline()
+            if not line:
+                return
+            try:
+                stamp, length = map(int, line.split())
+            except ValueError:
+                reject(DeadLetter(start_ns, source, venue, None, "not `ts_ns length`: the rest cannot be read", line))
+                return
+            payload = file.read(length)
+            if len(payload) < length or file.read(1) not in {b"\n", b""}:
+                reject(DeadLetter(start_ns, source, venue, None, "the tape is torn here", payload))
+                return
+            if offset is None:
+                offset = 0 if stamp > WALL_CLOCK_NS else start_ns - stamp
+            yield Frame(venue, venue, "recv", stamp + offset, payload, None, source)
