@@ -5,16 +5,17 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from quicksilver.events import Trade
 from quicksilver.records import AnyRecord
 
-Listener: TypeAlias = Callable[[str, str, AnyRecord], None]
+Listener: TypeAlias = Callable[[str, str, AnyRecord | Trade], None]
 """Called with ``(topic, key, record)`` in publishing order."""
 
 
 class Bus(Protocol):
     """Carries records by topic and key, in order within a key."""
 
-    def publish(self, record: AnyRecord) -> None:
+    def publish(self, record: AnyRecord | Trade) -> None:
         """Send the record to its topic under its key."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

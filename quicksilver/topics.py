@@ -29,10 +29,11 @@ STATUS = Topic("status", records.Status)
 LATENCY = Topic("latency", records.Latency, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1)
 
+
 RECORD_TOPICS: tuple[Topic, ...] = (
     TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
 )  # fmt: skip
-TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in RECORD_TOPICS}
+TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, *RECORD_TOPICS)}
 
 

@@ -103,9 +103,8 @@ class Instrument:
 class Parser(ABC):
     """One venue's frames to events; a file under ``producers/exchanges`` holds each."""
 
-    venue: str
-
-    def __init__(self, reject: Reject = ignore) -> None:
+    def __init__(self, venue: str, reject: Reject = ignore) -> None:
+        self.venue = venue
         self.instruments: dict[str, Instrument] = {}
         self.counts = Counts()  # of frames that name no instrument
         self._reject = reject

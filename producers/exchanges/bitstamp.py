@@ -13,10 +13,13 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.feed import Feed
+from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import micros_to_ns
@@ -51,10 +54,8 @@ class _Message(msgspec.Struct):
 class BitstampParser(Parser):
     """Bitstamp frames to events."""
 
-    venue = "bitstamp"
-
-    def __init__(self, reject: Reject = ignore) -> None:
-        super().__init__(reject)
+    def __init__(self, venue: str = "bitstamp", reject: Reject = ignore) -> None:
+        super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_book = msgspec.json.Decoder(_Data).decode
         self._scanner = LevelScanner()
@@ -176,3 +177,34 @@ class BitstampParser(Parser):
         """Say which books are in doubt; what was kept before a loss is no bridge either."""
         self._kept.clear()
         return super().lost(frame, reason)
+
+
+class BitstampFeed(Feed):
+    """Bitstamp's public socket and its REST book."""
+
+    url = "wss://ws.bitstamp.net"
+    rest_url = "https://www.bitstamp.net/api/v2/order_book/"
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the messages that subscribe to diffs and trades."""
+        return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (_BOOK, _TRADES)]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
+        """Return nothing: diffs go on, only the snapshot is fetched anew."""
+        return []
+
+    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
+        """Return nothing, as ``unsubscribe_book``."""
+        return []
+
+    def snapshot_url(self, symbol: str) -> str | None:
+        """Return the address of the whole book."""
+        return f"{self.rest_url}{symbol.replace('-', '').lower()}/"
+
+    @staticmethod
+    def _request(kind: str, channel: str, symbol: str) -> str:
+        data = {"channel": channel + symbol.replace("-", "").lower()}
+        return msgspec.json.encode({"event": f"bts:{kind}", "data": data}).decode()
+
+
+VENUE = Venue("bitstamp", BitstampParser, BitstampFeed)

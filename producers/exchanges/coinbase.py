@@ -12,9 +12,13 @@ Rules (https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/
 ask; https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#match says the same of the older feed).
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.feed import Feed
+from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
@@ -52,10 +56,8 @@ class _Message(msgspec.Struct):
 class CoinbaseParser(Parser):
     """Coinbase Advanced Trade frames to events."""
 
-    venue = "coinbase"
-
-    def __init__(self, reject: Reject = ignore) -> None:
-        super().__init__(reject)
+    def __init__(self, venue: str = "coinbase", reject: Reject = ignore) -> None:
+        super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_events = msgspec.json.Decoder(list[_Event]).decode
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
@@ -157,3 +159,29 @@ def _decimal(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise FrameError(f"not a number: {text[:40]!r}") from error
+
+
+class CoinbaseFeed(Feed):
+    """Coinbase's public socket: https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/guides/websocket."""
+
+    url = "wss://advanced-trade-ws.coinbase.com"
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the messages that subscribe to books, trades and heartbeats; the venue wants one a channel."""
+        channels = ("heartbeats", "level2", "market_trades")
+        return [self._request("subscribe", channel, symbols) for channel in channels]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that ends one book."""
+        return [self._request("unsubscribe", "level2", [symbol])]
+
+    def subscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that asks for one book; its snapshot follows."""
+        return [self._request("subscribe", "level2", [symbol])]
+
+    @staticmethod
+    def _request(kind: str, channel: str, symbols: Sequence[str]) -> str:
+        return msgspec.json.encode({"type": kind, "product_ids": list(symbols), "channel": channel}).decode()
+
+
+VENUE = Venue("coinbase", CoinbaseParser, CoinbaseFeed)

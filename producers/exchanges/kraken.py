@@ -12,10 +12,15 @@ Trades (https://docs.kraken.com/api/docs/websocket-v2/trade): ``side`` is the ta
 symbol; the ``snapshot`` is history from before the subscription.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
+from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import NO_MANTISSA, LevelScanner
 from producers.times import iso_to_ns
@@ -64,10 +69,8 @@ class _Message(msgspec.Struct):
 class KrakenParser(Parser):
     """Kraken v2 frames to events; every book message's checksum is verified before its event leaves."""
 
-    venue = "kraken"
-
-    def __init__(self, reject: Reject = ignore) -> None:
-        super().__init__(reject)
+    def __init__(self, venue: str = "kraken", reject: Reject = ignore) -> None:
+        super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_envelope = msgspec.json.Decoder(_Envelope).decode
         self._scanner = LevelScanner("price", "qty")
@@ -192,3 +195,34 @@ class KrakenParser(Parser):
             ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
             events.append(one.trade(frame, ts_ns, entry.price, entry.qty, entry.side, str(entry.trade_id)))
         self._trade_ids[entry.symbol] = entry.trade_id
+
+
+class KrakenFeed(Feed):
+    """Kraken's public socket: https://docs.kraken.com/api/docs/guides/spot-ws-intro."""
+
+    url = "wss://ws.kraken.com/v2"
+    depth = 100
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the messages that subscribe to books and trades."""
+        names = [symbol.replace("-", "/") for symbol in symbols]
+        trades = {"channel": "trade", "symbol": names, "snapshot": True}
+        return [self._request("subscribe", self._book(names)), self._request("subscribe", trades)]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that ends one book."""
+        return [self._request("unsubscribe", self._book([symbol.replace("-", "/")]))]
+
+    def subscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that asks for one book; its snapshot follows."""
+        return [self._request("subscribe", self._book([symbol.replace("-", "/")]))]
+
+    def _book(self, names: list[str]) -> dict[str, Any]:
+        return {"channel": "book", "symbol": names, "depth": self.depth}
+
+    @staticmethod
+    def _request(method: str, params: dict[str, Any]) -> str:
+        return msgspec.json.encode({"method": method, "params": params}).decode()
+
+
+VENUE = Venue("kraken", KrakenParser, KrakenFeed)

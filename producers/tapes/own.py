@@ -57,7 +57,7 @@ class TapeWriter:
 
     def close(self) -> None:
         """End the tape."""
-        self._stream.close()
+        self._stream.flush(zstandard.FLUSH_FRAME)
         self._file.close()
 
     def __enter__(self) -> Self:

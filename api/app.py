@@ -1,0 +1,105 @@
+"""REST over the store and the hub, the websocket, and the page."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import msgspec
+from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+from api.hub import Hub
+from api.store_sqlite import SqliteStore
+from quicksilver import __version__
+from quicksilver.features import FEATURES
+from quicksilver.tables import TABLES
+
+NO_PAGE = "<!doctype html><title>Quicksilver</title><p>The page is not built yet: run <code>make setup</code>."
+MAX_ROWS = 10_000
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def create_app(hub: Hub, store: SqliteStore, page: Path | None) -> FastAPI:
+    """Return the application; ``page`` is the folder of the built page."""
+    app = FastAPI(title="Quicksilver", version=__version__, docs_url="/api/docs", openapi_url="/api/openapi.json")
+    started = monotonic()
+
+    @app.get("/api/health")
+    async def health() -> Response:
+        """Return what this process is and what it has published so far."""
+        return _json(
+            {
+                "status": "ok", "version": __version__, "source": hub.source.kind, "detail": hub.source.detail,
+                "uptime_s": round(monotonic() - started, 3), "counts": hub.counts, "slow_clients": hub.n_slow,
+            }
+        )  # fmt: skip
+
+    @app.get("/api/instruments")
+    async def instruments() -> Response:
+        """Return every instrument with its data state."""
+        return _json(list(hub.instruments.values()))
+
+    @app.get("/api/feature-specs")
+    async def feature_specs() -> Response:
+        """Return what each feature is: formula, unit, warm-up, source."""
+        return _json(FEATURES)
+
+    _add_tables(app, store)
+
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket) -> None:
+        """Stream records; see ``PROTOCOL.md``."""
+        await hub.serve(socket)
+
+    _add_page(app, page)
+    return app
+
+
+def _add_tables(app: FastAPI, store: SqliteStore) -> None:
+    def known(topic: str) -> str:
+        if topic not in TABLES:
+            raise HTTPException(404, f"no table {topic!r}; there are {', '.join(TABLES)}")
+        return topic
+
+    @app.get("/api/{topic}")
+    def keys(topic: str) -> Response:
+        """Return the keys that have rows."""
+        return _json({"topic": topic, "keys": store.keys(known(topic))})
+
+    @app.get("/api/{topic}/{key}")
+    def rows(
+        topic: str,
+        key: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 500,
+    ) -> Response:
+        """Return the newest rows of a key within a span of time, oldest first."""
+        found = store.read_json(known(topic), key, start_ns=start_ns, end_ns=end_ns, limit=limit)
+        head = msgspec.json.encode({"topic": topic, "key": key})
+        return Response(head[:-1] + b',"rows":[' + b",".join(found) + b"]}", media_type="application/json")
+
+
+def _add_page(app: FastAPI, page: Path | None) -> None:
+    if page is None or not (page / "index.html").is_file():
+
+        @app.get("/")
+        async def no_page() -> HTMLResponse:
+            return HTMLResponse(NO_PAGE)
+
+        return
+
+    @app.middleware("http")
+    async def cache(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Let browsers keep hashed assets, and ask again for all else."""
+        response = await call_next(request)
+        hashed = request.url.path.startswith("/assets/")
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
+        return response
+
+    app.mount("/", StaticFiles(directory=page, html=True))

@@ -1,0 +1,143 @@
+"""The embedded store: one SQLite file, written by a thread of its own.
+
+A row is its record's JSON (so that it is served without being decoded) beside the columns that it is found by. The
+queue to the writing thread is bounded: a disk that cannot follow slows the publisher, and nothing is dropped.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Queue
+
+import msgspec
+
+from quicksilver import codec
+from quicksilver.errors import InputError
+from quicksilver.records import AnyRecord
+from quicksilver.tables import TABLES
+from quicksilver.topics import TOPIC_OF, key_of
+
+QUEUE_BATCHES = 256
+EXPIRE_EVERY = 2_000  # batches between looks for expired rows
+
+
+class SqliteStore:
+    """Rows in a SQLite file; ``write`` returns at once, ``flush`` waits until all is on disk.
+
+    Raises:
+        InputError: the file cannot be opened or is no SQLite database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: Queue[Sequence[AnyRecord] | None] = Queue(QUEUE_BATCHES)
+        self._failure: Exception | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._reader = sqlite3.connect(path, check_same_thread=False)
+            self._writer = sqlite3.connect(path, check_same_thread=False)
+            self._create()
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{path}: cannot be used as a database: {error}") from error
+        self._read_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._write_for_ever, name="sqlite-store", daemon=True)
+        self._thread.start()
+
+    def _create(self) -> None:
+        self._writer.execute("PRAGMA journal_mode=WAL")
+        self._writer.execute("PRAGMA synchronous=NORMAL")  # a kill loses nothing, a power cut the last moments
+        for table in TABLES.values():
+            self._writer.execute(
+                f"CREATE TABLE IF NOT EXISTS {table.name} (key TEXT, row TEXT, time_ns INTEGER, body BLOB,"
+                " PRIMARY KEY (key, row)) WITHOUT ROWID"
+            )
+            self._writer.execute(f"CREATE INDEX IF NOT EXISTS {table.name}_time ON {table.name} (key, time_ns)")
+        self._writer.commit()
+
+    def write(self, records: Sequence[AnyRecord]) -> None:
+        """Queue the records to be upserted, all or none; waits when the disk is far behind.
+
+        Raises:
+            InputError: an earlier write failed (the disk is full, the file was taken away).
+        """
+        if self._failure is not None:
+            raise InputError(f"{self._path}: writing failed: {self._failure}")
+        self._queue.put(list(records))
+
+    def flush(self) -> None:
+        """Wait until all that was written is on disk."""
+        self._queue.join()
+
+    def _write_for_ever(self) -> None:
+        batches = 0
+        while (records := self._queue.get()) is not None:
+            batches += 1
+            try:
+                if self._failure is None:
+                    self._upsert(records)
+                    if batches % EXPIRE_EVERY == 0:
+                        self._expire()
+            except sqlite3.Error as error:
+                self._failure = error
+            finally:
+                self._queue.task_done()
+        self._queue.task_done()
+
+    def _upsert(self, records: Sequence[AnyRecord]) -> None:
+        by_table: dict[str, list[tuple[str, str, int, bytes]]] = {}
+        for record in records:
+            table = TABLES[TOPIC_OF[type(record)].name]
+            row = (key_of(record), table.row_key(record), table.time_of(record), codec.encode(record))
+            by_table.setdefault(table.name, []).append(row)
+        with self._writer:
+            for name, rows in by_table.items():
+                self._writer.executemany(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?)", rows)
+
+    def _expire(self) -> None:
+        with self._writer:
+            for table in TABLES.values():
+                self._writer.execute(
+                    f"DELETE FROM {table.name} WHERE time_ns < (SELECT max(time_ns) FROM {table.name}) - ?",
+                    (table.ttl_s * 1_000_000_000,),
+                )
+
+    def read_json(
+        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
+    ) -> list[bytes]:
+        """Return rows as ``read`` does, each as its JSON."""
+        query = (
+            f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
+            " ORDER BY time_ns DESC, row DESC LIMIT ?"
+        )
+        span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
+        with self._read_lock:
+            found = self._reader.execute(query, (key, *span, limit)).fetchall()
+        return [body for (body,) in reversed(found)]
+
+    def read(
+        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
+    ) -> list[msgspec.Struct]:
+        """Return the newest ``limit`` rows of ``key`` with ``start_ns <= time < end_ns``, oldest first."""
+        kind = TABLES[topic].topic.type
+        bodies = self.read_json(topic, key, start_ns=start_ns, end_ns=end_ns, limit=limit)
+        return [codec.decode(kind, body) for body in bodies]
+
+    def keys(self, topic: str) -> list[str]:
+        """Return the keys that have rows, sorted."""
+        with self._read_lock:
+            found = self._reader.execute(f"SELECT DISTINCT key FROM {TABLES[topic].name} ORDER BY key").fetchall()
+        return [key for (key,) in found]
+
+    def count(self, topic: str) -> int:
+        """Return the number of rows."""
+        with self._read_lock:
+            (number,) = self._reader.execute(f"SELECT count(*) FROM {TABLES[topic].name}").fetchone()
+        return int(number)
+
+    def close(self) -> None:
+        """Write what is queued and close the file."""
+        self._queue.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
