@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,8 +14,10 @@ from quicksilver.errors import InputError
 class _Server(uvicorn.Server):
     """A server that leaves signals to the runner, which has more to stop than this."""
 
-    def install_signal_handlers(self) -> None:
-        """Do nothing."""
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
 
 
 @asynccontextmanager
@@ -36,7 +38,7 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         app, log_level="warning", lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=2
     )
     server = _Server(config)
-    task = asyncio.create_task(server._serve([listener]))
+    task = asyncio.create_task(server.serve([listener]))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
     try:

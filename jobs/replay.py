@@ -1,5 +1,6 @@
 """Replay: a tape through the pipeline as fast as it goes, every record to ``DIR/<topic>.jsonl`` in event order."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,6 +10,8 @@ import msgspec
 from producers.exchanges.base import Counts, Parser
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
+from producers.pacing import Pacer, parse_speed
+from producers.tapes import read_frames
 from quicksilver import codec
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import AnyEvent
@@ -179,3 +182,43 @@ class Replay:
                 key = (record.venue, record.symbol)
                 self._features[key] = self._features.get(key, 0) + 1
             self._out.write(record)
+
+
+def _paced(frames: Iterable[Frame], pacer: Pacer) -> Iterator[Frame]:
+    """Yield frames when they are due; a replay has nothing else to do meanwhile."""
+    for frame in frames:
+        wait_s = pacer.due_in_s(frame.ts_recv_ns)
+        if wait_s > 0.0:
+            time.sleep(wait_s)
+        yield frame
+
+
+def replay_tape(
+    tape: Path,
+    *,
+    venue: str | None = None,
+    speed: str = "max",
+    out: Path | None = None,
+    until_event: int | None = None,
+    save_state: Path | None = None,
+    load_state: Path | None = None,
+) -> dict[str, Any]:
+    """Replay a tape as the command of that name does; returns the summary.
+
+    Raises:
+        InputError: the tape cannot be read, or nothing in it.
+        StateError: the saved state does not fit.
+    """
+    pacer = Pacer(parse_speed(speed))
+    pipeline = Pipeline()
+    skip = load_cut(load_state, pipeline) if load_state else 0
+    files = RecordFiles(out)
+    run = Replay(pipeline, files, skip_events=skip)
+    frames = read_frames(tape, venue=venue, reject=run.reject_line)
+    try:
+        summary = run.run(frames if pacer.speed is None else _paced(frames, pacer), until_event)
+    finally:
+        files.close()
+    if save_state:
+        save_cut(save_state, pipeline, run.events)
+    return summary

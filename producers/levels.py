@@ -107,7 +107,7 @@ def _is(text: Bytes, start: int, end: int, keys: Bytes, which: int) -> bool:
     at = 3
     for k in range(which):
         at += keys[k]
-    for j in range(end - start):
+    for j in range(end - start):  # noqa: SIM110 (compiled: a generator would not be)
         if text[start + j] != keys[at + j]:
             return False
     return True
@@ -158,7 +158,9 @@ def _object(text: Bytes, i: int, keys: Bytes, row: FloatArray, mantissas: Mantis
 
 
 @jit
-def scan(text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, inexact: Flags) -> int:
+def scan(  # noqa: PLR0911 (each return is a reason)
+    text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, inexact: Flags
+) -> int:
     """Scan a JSON list of levels into ``rows`` ``(n, 3)``: price, size, side letter; returns n or a reason.
 
     ``keys`` (``pack_keys``) names price, size and side where levels are objects. ``mantissas`` is ``(n, 2)``.

@@ -1,0 +1,194 @@
+"""The embedded runner: source -> pipeline -> bus -> store and API, in one process without a JVM."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import numpy as np
+
+from api.app import create_app
+from api.hub import Hub
+from api.server import serving
+from api.store_sqlite import SqliteStore
+from jobs.settings import RunSettings
+from jobs.sources import Source
+from quicksilver.events import AnyEvent, Gap, Trade
+from quicksilver.memory import MemoryBus
+from quicksilver.pipeline import Pipeline
+from quicksilver.records import AnyRecord, DeadLetter, Latency, Status
+from quicksilver.topics import key_of
+
+PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
+BATCH = 500  # records a write
+FLUSH_S = 0.25
+STALE_S = 10.0  # a live instrument silent for this long is said to be stale
+
+
+class StoreWriter:
+    """A bus listener that hands records to the store in batches."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._batch: list[AnyRecord] = []
+
+    def on_record(self, topic: str, key: str, record: AnyRecord | Trade) -> None:  # noqa: ARG002 (a bus listener)
+        """Keep a record for the next batch; trades are events, and are not stored."""
+        if not isinstance(record, Trade):
+            self._batch.append(record)
+            if len(self._batch) >= BATCH:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand over what there is."""
+        if self._batch:
+            self._store.write(self._batch)
+            self._batch = []
+
+
+class Latencies:
+    """Samples of each hop's latency since the last report, in microseconds."""
+
+    def __init__(self) -> None:
+        self._samples: defaultdict[str, list[float]] = defaultdict(list)
+
+    def add(self, hop: str, microseconds: float) -> None:
+        """Take in one sample."""
+        self._samples[hop].append(microseconds)
+
+    def report(self, now_ns: int) -> list[Latency]:
+        """Return a record a hop, and begin anew."""
+        records = []
+        for hop, samples in sorted(self._samples.items()):
+            p50, p99, largest = np.percentile(samples, [50, 99, 100]).tolist()
+            records.append(Latency(hop, now_ns, len(samples), round(p50, 1), round(p99, 1), round(largest, 1)))
+        self._samples.clear()
+        return records
+
+
+class EmbeddedRunner:
+    """Runs one source through one pipeline to one bus."""
+
+    def __init__(self, source: Source, bus: MemoryBus) -> None:
+        self._source = source
+        self._bus = bus
+        self._pipeline = Pipeline(source.config)
+        self._latencies = Latencies()
+        self._seen: dict[str, tuple[float, Status]] = {}
+        self._stale: set[str] = set()
+        self.events = 0
+
+    async def run(self) -> None:
+        """Take in the source's events until it ends.
+
+        Raises:
+            InputError: nothing of the source could be read.
+        """
+        watch = asyncio.create_task(self._watch())
+        try:
+            async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
+                async for received_ns, events in batches:
+                    await self._take(received_ns, events)
+        finally:
+            watch.cancel()
+            self._report()
+
+    def _reject(self, letter: DeadLetter) -> None:
+        self._bus.publish(letter)
+
+    async def _take(self, received_ns: int | None, events: list[AnyEvent]) -> None:
+        started = time.perf_counter_ns()
+        for event in events:
+            self.events += 1
+            if received_ns is not None:
+                self._latencies.add("1 exchange to receive", (event.ts_recv_ns - event.ts_event_ns) / 1e3)
+            records = self._pipeline.step(event)
+            computed = time.perf_counter_ns()
+            self._latencies.add("2 event to records", (computed - started) / 1e3)
+            if isinstance(event, Trade):
+                self._bus.publish(event)
+            for record in records:
+                self._bus.publish(record)
+            started = time.perf_counter_ns()
+            self._latencies.add("3 records to bus", (started - computed) / 1e3)
+            if received_ns is not None:
+                self._latencies.add("receive to bus, total", (time.time_ns() - received_ns) / 1e3)
+            await self._follow(event, records)
+
+    async def _follow(self, event: AnyEvent, records: list[AnyRecord]) -> None:
+        """Note the instrument's life, and ask for its book anew where it is in doubt."""
+        key = key_of(event)
+        lost = isinstance(event, Gap)
+        for record in records:
+            if isinstance(record, Status):
+                self._seen[key] = (time.monotonic(), record)
+                lost = lost or record.state == "GAP"
+        if key in self._seen:
+            last = self._seen[key][1]
+            self._seen[key] = (time.monotonic(), last)
+            if key in self._stale:
+                self._stale.discard(key)
+                self._bus.publish(last)
+        if lost:
+            await self._source.resync(event.venue, event.symbol)
+
+    async def _watch(self) -> None:
+        """Each second: report latencies, and say which instruments have fallen silent."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._report()
+            for key, (seen, last) in self._seen.items() if self._source.realtime else ():
+                if last.state == "LIVE" and key not in self._stale and time.monotonic() - seen > STALE_S:
+                    self._stale.add(key)
+                    self._bus.publish(
+                        Status(
+                            last.venue, last.symbol, last.seq, time.time_ns(), time.time_ns(), "STALE",
+                            f"nothing for {STALE_S:.0f} s",
+                        )
+                    )  # fmt: skip
+
+    def _report(self) -> None:
+        for record in self._latencies.report(time.time_ns()):
+            self._bus.publish(record)
+
+
+async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve the page and the API over a running source, until ``stop``; a recording that has ended stays on view.
+
+    Raises:
+        InputError: the port is taken, the database cannot be used, or nothing of the source could be read.
+    """
+    bus, hub = MemoryBus(), Hub(source.info)
+    store = SqliteStore(settings.data / f"{source.info.kind.lower()}.sqlite", int(settings.keep_hours * 3600))
+    writer = StoreWriter(store)
+    bus.subscribe(hub.on_record)
+    bus.subscribe(writer.on_record)
+    runner = EmbeddedRunner(source, bus)
+    try:
+        async with serving(create_app(hub, store, PAGE), settings.host, settings.port) as port:
+            say(f"Quicksilver [{source.info.kind}] {source.info.detail}")
+            say(f"page  http://{settings.host}:{port}/    API  http://{settings.host}:{port}/api/docs    Ctrl-C stops")
+            await _until_stopped(runner, writer, say, stop)
+    finally:
+        writer.flush()
+        store.close()
+
+
+async def _until_stopped(
+    runner: EmbeddedRunner, writer: StoreWriter, say: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    running, stopping = asyncio.create_task(runner.run()), asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            await asyncio.wait({running, stopping}, timeout=FLUSH_S, return_when=asyncio.FIRST_COMPLETED)
+            writer.flush()
+            if running.done():
+                running.result()  # raises what the runner raised
+                say(f"the recording has ended after {runner.events:,} events; the page stays until Ctrl-C")
+                await stopping
+    finally:
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
