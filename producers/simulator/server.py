@@ -18,7 +18,7 @@ from producers.simulator.protocol import HEARTBEAT, STATUS, Trades, View, acknow
 PACE_S = 0.01
 HEARTBEAT_S = 1.0
 MAX_BUFFER = 8 << 20  # bytes a client may lag behind before it is dropped
-MAX_CATCH_UP_S = 1.0  # after a pause (a laptop's sleep) the market goes on, it does not replay the pause
+MAX_CATCH_UP_S = 1.0  # a longer pause (a laptop's sleep) is skipped, not replayed
 
 
 class SimulatorServer:
@@ -137,7 +137,10 @@ class SimulatorServer:
         while True:
             await asyncio.sleep(PACE_S)
             now = time.monotonic()
-            behind_s, last = min(behind_s + (now - last) * self._speed, MAX_CATCH_UP_S * self._speed), now
+            behind_s, last = behind_s + (now - last) * self._speed, now
+            paused_s = max(0.0, behind_s - MAX_CATCH_UP_S * self._speed)
+            self._market.now_ns += int(paused_s * 1e9)
+            behind_s -= paused_s
             until_ns = self._market.now_ns + int(behind_s * 1e9)
             started_ns = self._market.now_ns
             while self._market.now_ns < until_ns:

@@ -1,0 +1,45 @@
+/** Small helpers around the DOM; text only ever goes in as text. */
+
+export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`no element #${id} in index.html`);
+  return found as T;
+}
+
+export function element(tag: string, className = "", text = ""): HTMLElement {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+/** Set text only where it differs: writing the same text again would still cost a layout. */
+export function setText(target: Node, text: string): void {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+export function color(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/** A row of buttons of which one is pressed; rebuilt only when the choices change. */
+export class Choice<T> {
+  private shown = "";
+
+  constructor(private readonly host: HTMLElement, private readonly label: (value: T) => string) {}
+
+  render(values: T[], selected: T, choose: (value: T) => void): void {
+    const key = JSON.stringify([values, selected]);
+    if (key === this.shown) return;
+    this.shown = key;
+    this.host.replaceChildren(
+      ...values.map((value) => {
+        const button = element("button", "", this.label(value)) as HTMLButtonElement;
+        button.type = "button";
+        button.setAttribute("aria-pressed", String(value === selected));
+        button.onclick = () => choose(value);
+        return button;
+      }),
+    );
+  }
+}

@@ -1,0 +1,53 @@
+/** Numbers and times for people; unknown is an en dash. */
+
+export const UNKNOWN = "–";
+
+/** Decimals that tell the given prices apart: 64732.1 has one, 0.52165 five. */
+export function decimalsOf(prices: number[]): number {
+  let most = 0;
+  for (const price of prices) {
+    const text = String(price);
+    if (text.includes("e")) return 8;
+    most = Math.max(most, (text.split(".")[1] ?? "").length);
+  }
+  return Math.min(most, 8);
+}
+
+export function fixed(value: number | null | undefined, decimals: number): string {
+  return value == null || !Number.isFinite(value) ? UNKNOWN : value.toFixed(decimals);
+}
+
+/** Four significant digits, thousands as k and M. */
+export function short(value: number | null | undefined): string {
+  if (value == null || !Number.isFinite(value)) return UNKNOWN;
+  const size = Math.abs(value);
+  if (size >= 1e6) return `${(value / 1e6).toPrecision(4)}M`;
+  if (size >= 1e4) return `${(value / 1e3).toPrecision(4)}k`;
+  if (size === 0) return "0";
+  if (size < 1e-4) return value.toExponential(1);
+  return String(Number(value.toPrecision(4)));
+}
+
+export function percent(value: number, decimals = 1): string {
+  return `${(value * 100).toFixed(decimals)} %`;
+}
+
+export function microseconds(value: number): string {
+  if (Math.abs(value) >= 1e6) return `${(value / 1e6).toFixed(2)} s`;
+  if (Math.abs(value) >= 1e3) return `${(value / 1e3).toFixed(1)} ms`;
+  return `${value.toFixed(0)} µs`;
+}
+
+/** A span of nanoseconds as 250 ms, 5 s, 1 min, 1 h, 1 d. */
+export function span(ns: number): string {
+  const seconds = ns / 1e9;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"]] as const) {
+    if (seconds >= unit && seconds % unit === 0) return `${seconds / unit} ${name}`;
+  }
+  return `${seconds} s`;
+}
+
+export function clock(ns: number): string {
+  return new Date(ns / 1e6).toISOString().slice(11, 19);
+}

@@ -1,0 +1,79 @@
+/** Wiring: messages change the state at once; panels that changed are drawn once a frame. */
+
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { byId } from "./dom";
+import { CandlePanel } from "./panels/candles";
+import { FeaturePanel } from "./panels/features";
+import { FrontierPanel } from "./panels/frontier";
+import { renderHeader, renderLink } from "./panels/header";
+import { LadderPanel } from "./panels/ladder";
+import { renderLatency } from "./panels/latency";
+import { ScorePanel } from "./panels/score";
+import { renderTrades } from "./panels/trades";
+import { Client, counters } from "./protocol";
+import { State } from "./state";
+
+const state = new State();
+const candles = new CandlePanel(state);
+const ladder = new LadderPanel(state);
+const features = new FeaturePanel(state);
+const frontier = new FrontierPanel(state);
+const score = new ScorePanel(state);
+
+function frame(nowMs: number): void {
+  const dirty = state.dirty;
+  if (dirty.size > 0) {
+    state.dirty = new Set();
+    counters.rendered += 1;
+    if (dirty.has("header")) renderHeader(state, Date.now());
+    if (dirty.has("candles")) candles.render();
+    if (dirty.has("ladder") || dirty.has("header")) ladder.render();
+    if (dirty.has("trades")) renderTrades(state);
+    if (dirty.has("features") && !features.render(nowMs)) state.dirty.add("features");
+    if (dirty.has("frontier")) frontier.render();
+    if (dirty.has("score")) score.render();
+    if (dirty.has("latency")) renderLatency(state);
+  }
+  requestAnimationFrame(frame);
+}
+
+const client = new Client(
+  `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
+  [
+    { channels: ["status", "tops", "latency", "frontiers", "features"], history: 1 },
+    { channels: ["dead-letters"], history: 5 },
+    { channels: ["trades"], history: 30 },
+    { channels: ["candles", "predictions", "scores"], history: 600 },
+  ],
+  (welcome) => state.welcome(welcome),
+  (message) => state.take(message, Date.now()),
+  renderLink,
+);
+
+byId("theme").onclick = () => {
+  const root = document.documentElement;
+  const dark = root.dataset["theme"] ? root.dataset["theme"] === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset["theme"] = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset["theme"]);
+  retheme();
+};
+
+function retheme(): void {
+  for (const panel of [candles, ladder, frontier, score]) panel.theme();
+  for (const panel of ["candles", "ladder", "features", "score"] as const) state.dirty.add(panel);
+}
+
+const chosen = localStorage.getItem("theme");
+if (chosen) {
+  document.documentElement.dataset["theme"] = chosen;
+  retheme();
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
+setInterval(() => state.dirty.add("header"), 500); // silence changes a state too
+
+Object.assign(window, { __quicksilver: counters });
+frontier.render();
+renderLatency(state);
+client.connect();
+requestAnimationFrame(frame);

@@ -1,0 +1,132 @@
+/** Candles with the predictions on them, and what became of each. */
+
+import {
+  CandlestickSeries, ColorType, createChart, createSeriesMarkers, CrosshairMode,
+  type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time, type UTCTimestamp,
+} from "lightweight-charts";
+import { byId, Choice, color, setText } from "../dom";
+import { decimalsOf, percent, span } from "../format";
+import type { Candle } from "../records";
+import type { Call, Instrument, State } from "../state";
+
+const WORDS = { "-1": "down", "0": "flat", "1": "up" } as const;
+
+export class CandlePanel {
+  private chart: IChartApi;
+  private series: ISeriesApi<"Candlestick">;
+  private markers: ISeriesMarkersPluginApi<Time>;
+  private intervals = new Choice<number>(byId("intervals"), span);
+  private horizons = new Choice<number>(byId("horizons"), (ns) => `+${span(ns)}`);
+  private interval = 0;
+  private horizon = 0;
+  private drawn = "";
+  private drawnCount = 0;
+  private lastOpen = 0;
+
+  constructor(private readonly state: State) {
+    this.chart = createChart(byId("candles"), {
+      autoSize: true,
+      timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4 },
+      crosshair: { mode: CrosshairMode.Normal },
+      rightPriceScale: { minimumWidth: 70 },
+    });
+    this.series = this.chart.addSeries(CandlestickSeries, {});
+    this.markers = createSeriesMarkers(this.series, []);
+    this.theme();
+  }
+
+  theme(): void {
+    const [up, down, line] = [color("up"), color("down"), color("line")];
+    this.chart.applyOptions({
+      layout: {
+        background: { type: ColorType.Solid, color: color("panel") }, textColor: color("muted"),
+        attributionLogo: true, fontFamily: "inherit",
+      },
+      grid: { vertLines: { color: line }, horzLines: { color: line } },
+      rightPriceScale: { borderColor: line },
+      timeScale: { borderColor: line },
+    });
+    this.series.applyOptions({ upColor: up, downColor: down, borderVisible: false, wickUpColor: up, wickDownColor: down });
+  }
+
+  render(): void {
+    const one = this.state.current;
+    if (!one) return;
+    const choices = [...one.candles.keys()].sort((a, b) => a - b);
+    if (!choices.includes(this.interval)) this.interval = choices[0] ?? 0;
+    const horizons = [...one.calls.keys()].sort((a, b) => a - b);
+    if (!horizons.includes(this.horizon)) this.horizon = horizons[1] ?? horizons[0] ?? 0;
+    const again = () => this.state.dirty.add("candles");
+    this.intervals.render(choices, this.interval, (value) => { this.interval = value; again(); });
+    this.horizons.render(horizons, this.horizon, (value) => { this.horizon = value; again(); });
+    this.draw(one);
+  }
+
+  private draw(one: Instrument): void {
+    const candles = one.candles.get(this.interval);
+    if (!candles || candles.size === 0) {
+      this.series.setData([]);
+      this.drawn = "";
+      return;
+    }
+    const id = `${this.state.selected}|${this.interval}`;
+    if (id !== this.drawn || candles.size < this.drawnCount) this.drawAll(id, candles);
+    else this.drawLast(candles);
+    this.drawnCount = candles.size;
+    this.drawCalls(one);
+  }
+
+  private drawAll(id: string, candles: Map<number, Candle>): void {
+    const sorted = [...candles.values()].sort((a, b) => a.ts_open_ns - b.ts_open_ns);
+    const precision = Math.max(2, decimalsOf(sorted.slice(-50).flatMap((one) => [one.open, one.close])));
+    this.series.applyOptions({ priceFormat: { type: "price", precision, minMove: 10 ** -precision } });
+    this.series.setData(sorted.map(bar));
+    this.lastOpen = sorted.at(-1)?.ts_open_ns ?? 0;
+    if (id !== this.drawn) this.chart.timeScale().scrollToRealTime();
+    this.drawn = id;
+  }
+
+  private drawLast(candles: Map<number, Candle>): void {
+    const newest = [...candles.values()].slice(-3).sort((a, b) => a.ts_open_ns - b.ts_open_ns);
+    for (const candle of newest) {
+      if (candle.ts_open_ns < this.lastOpen) continue;
+      this.series.update(bar(candle));
+      this.lastOpen = candle.ts_open_ns;
+    }
+  }
+
+  /** One mark a candle, its last prediction's: more would hide the price. */
+  private drawCalls(one: Instrument): void {
+    const calls = one.calls.get(this.horizon);
+    if (!calls) return this.markers.setMarkers([]);
+    const last = new Map<number, Call>();
+    for (const call of calls.values()) {
+      last.set(Math.floor(call.prediction.ts_event_ns / this.interval) * this.interval, call);
+    }
+    const candles = one.candles.get(this.interval);
+    const shown = [...last].filter(([open]) => candles?.has(open)).sort((a, b) => a[0] - b[0]);
+    this.markers.setMarkers(shown.map(([open, call]) => mark(open, call)));
+    const latest = [...calls.values()].at(-1)?.prediction;
+    if (latest) {
+      const word = WORDS[String(latest.direction) as keyof typeof WORDS];
+      setText(byId("last-call"), `· now: ${word} in ${span(latest.horizon_ns)}, p = ${percent(latest.confidence, 0)}`);
+    }
+  }
+}
+
+function bar(candle: Candle) {
+  const { open, high, low, close } = candle;
+  return { time: (candle.ts_open_ns / 1e9) as UTCTimestamp, open, high, low, close };
+}
+
+function mark(openNs: number, call: Call): SeriesMarker<Time> {
+  const { direction, confidence } = call.prediction;
+  const outcome = call.score === null ? "wait" : call.score.outcome === direction ? "up" : "down";
+  return {
+    time: (openNs / 1e9) as UTCTimestamp,
+    position: direction > 0 ? "belowBar" : "aboveBar",
+    shape: direction > 0 ? "arrowUp" : direction < 0 ? "arrowDown" : "circle",
+    color: color(outcome),
+    size: direction === 0 ? 0.4 : 0.5 + confidence,
+  };
+}

@@ -1,0 +1,111 @@
+/** The records that the server sends: the fields of quicksilver/records.py that the page reads. */
+
+export interface Instrumented {
+  venue: string;
+  symbol: string;
+  seq: number;
+  ts_event_ns: number;
+  ts_recv_ns: number;
+}
+
+/** price, size, cumulative size, order count */
+export type Level = [number, number, number, number | null];
+
+export interface BookTop extends Instrumented {
+  bids: Level[];
+  asks: Level[];
+  upticks: number;
+  downticks: number;
+}
+
+export interface Candle extends Instrumented {
+  ts_open_ns: number;
+  interval_ns: number;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number;
+  trades: number;
+  source: "trade" | "mid" | "price";
+  closed: boolean;
+}
+
+export type Features = Instrumented & Record<string, number | string | null>;
+
+export interface Prediction extends Instrumented {
+  horizon_ns: number;
+  model: string;
+  p_down: number;
+  p_flat: number;
+  p_up: number;
+  direction: -1 | 0 | 1;
+  confidence: number;
+}
+
+export interface Score extends Instrumented {
+  horizon_ns: number;
+  model: string;
+  predicted: -1 | 0 | 1;
+  outcome: -1 | 0 | 1;
+  n: number;
+  accuracy: number;
+  log_loss: number;
+  baseline_accuracy: number;
+  baseline_log_loss: number;
+}
+
+export interface Pick {
+  weights: number[];
+  mean_bps: number;
+  risk_bps: number;
+  sharpe: number;
+}
+
+export interface Frontier {
+  universe: string;
+  seq: number;
+  ts_event_ns: number;
+  period_ns: number;
+  assets: string[];
+  n_observations: number;
+  n_portfolios: number;
+  picks: Record<string, Pick>;
+  frontier: [number, number][];
+  frontier_weights: number[][];
+  cloud: [number, number][];
+}
+
+export type DataState = "SYNCING" | "LIVE" | "GAP" | "STALE";
+
+export interface Status extends Instrumented {
+  state: DataState;
+  reason: string;
+}
+
+export interface Latency {
+  hop: string;
+  n: number;
+  p50_us: number;
+  p99_us: number;
+  max_us: number;
+}
+
+export interface DeadLetter {
+  source: string;
+  venue: string;
+  reason: string;
+}
+
+export interface Trade extends Instrumented {
+  price: number;
+  size: number;
+  side: "buy" | "sell" | null;
+}
+
+export interface FeatureSpec {
+  name: string;
+  formula: string;
+  unit: string;
+  warm_up: string;
+}

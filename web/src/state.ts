@@ -1,0 +1,190 @@
+/** All that the page knows; messages change it, panels read it once a frame. */
+
+import type {
+  BookTop, Candle, DataState, DeadLetter, Features, Frontier, Latency, Prediction, Score, Status, Trade,
+} from "./records";
+import type { Rows, Welcome } from "./protocol";
+
+export type Panel = "header" | "candles" | "ladder" | "trades" | "features" | "frontier" | "score" | "latency";
+
+const KEPT_CANDLES = 600;
+const KEPT_CALLS = 400;
+const KEPT_SAMPLES = 120;
+const KEPT_TRADES = 40;
+const KEPT_SCORES = 600;
+export const STALE_MS = 5000;
+
+export interface Call {
+  prediction: Prediction;
+  score: Score | null;
+}
+
+/** One instrument's data. */
+export class Instrument {
+  state: DataState = "SYNCING";
+  reason = "";
+  heardMs = 0;
+  top: BookTop | null = null;
+  features: Features | null = null;
+  samples = new Map<string, (number | null)[]>();
+  candles = new Map<number, Map<number, Candle>>();
+  calls = new Map<number, Map<number, Call>>();
+  scores = new Map<number, Score[]>();
+  trades: Trade[] = [];
+
+  constructor(readonly venue: string, readonly symbol: string) {}
+
+  /** The state to show: what the server says, unless nothing has come for a while. */
+  shown(nowMs: number, live: boolean): DataState {
+    if (this.state === "LIVE" && live && this.heardMs > 0 && nowMs - this.heardMs > STALE_MS) return "STALE";
+    return this.state;
+  }
+}
+
+function trim<K, V>(map: Map<K, V>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) return;
+    map.delete(key);
+  }
+}
+
+function inner<K, L, V>(map: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  let found = map.get(key);
+  if (!found) map.set(key, (found = new Map()));
+  return found;
+}
+
+export class State {
+  source = "";
+  detail = "";
+  instruments = new Map<string, Instrument>();
+  selected = "";
+  frontier: Frontier | null = null;
+  latency = new Map<string, Latency>();
+  letters: DeadLetter[] = [];
+  nLetters = 0;
+  dirty = new Set<Panel>();
+
+  welcome(message: Welcome): void {
+    this.source = message.source;
+    this.detail = message.detail;
+    for (const one of message.instruments) {
+      const instrument = this.instrument(`${one.venue}:${one.symbol}`);
+      instrument.state = one.state as DataState;
+      instrument.reason = one.reason;
+    }
+    this.dirty.add("header");
+  }
+
+  get current(): Instrument | undefined {
+    return this.instruments.get(this.selected);
+  }
+
+  select(key: string): void {
+    this.selected = key;
+    for (const panel of ["header", "candles", "ladder", "trades", "features", "score"] as const) this.dirty.add(panel);
+  }
+
+  private instrument(key: string): Instrument {
+    let found = this.instruments.get(key);
+    if (!found) {
+      const at = key.indexOf(":");
+      this.instruments.set(key, (found = new Instrument(key.slice(0, at), key.slice(at + 1))));
+      if (!this.selected) this.selected = key;
+      this.dirty.add("header");
+    }
+    return found;
+  }
+
+  take(message: Rows, nowMs: number): void {
+    if (message.channel === "frontiers") return this.takeFrontier(message.rows as Frontier[]);
+    if (message.channel === "latency") return this.takeLatency(message.rows as Latency[]);
+    if (message.channel === "dead-letters") return this.takeLetters(message);
+    const one = this.instrument(message.key);
+    const selected = message.key === this.selected;
+    for (const row of message.rows) {
+      const panel = this.takeRow(one, message.channel, row, nowMs);
+      if (panel && (selected || panel === "header")) this.dirty.add(panel);
+    }
+  }
+
+  private takeRow(one: Instrument, channel: string, row: unknown, nowMs: number): Panel | null {
+    switch (channel) {
+      case "tops":
+        one.top = row as BookTop;
+        one.heardMs = nowMs;
+        return "ladder";
+      case "candles":
+        return this.takeCandle(one, row as Candle, nowMs);
+      case "features":
+        return this.takeFeatures(one, row as Features, nowMs);
+      case "predictions": {
+        const prediction = row as Prediction;
+        const calls = inner(one.calls, prediction.horizon_ns);
+        calls.set(prediction.seq, { prediction, score: calls.get(prediction.seq)?.score ?? null });
+        trim(calls, KEPT_CALLS);
+        return "candles";
+      }
+      case "scores":
+        return this.takeScore(one, row as Score);
+      case "trades":
+        one.trades.unshift(row as Trade);
+        one.trades.length = Math.min(one.trades.length, KEPT_TRADES);
+        return "trades";
+      case "status":
+        one.state = (row as Status).state;
+        one.reason = (row as Status).reason;
+        return "header";
+      default:
+        return null;
+    }
+  }
+
+  private takeCandle(one: Instrument, candle: Candle, nowMs: number): Panel {
+    const candles = inner(one.candles, candle.interval_ns);
+    candles.set(candle.ts_open_ns, candle);
+    trim(candles, KEPT_CANDLES);
+    one.heardMs = nowMs;
+    return "candles";
+  }
+
+  private takeFeatures(one: Instrument, row: Features, nowMs: number): Panel {
+    one.features = row;
+    one.heardMs = nowMs;
+    for (const [name, value] of Object.entries(row)) {
+      if (typeof value === "string") continue;
+      const samples = one.samples.get(name) ?? [];
+      samples.push(value);
+      if (samples.length > KEPT_SAMPLES) samples.shift();
+      one.samples.set(name, samples);
+    }
+    return "features";
+  }
+
+  private takeScore(one: Instrument, score: Score): Panel {
+    const call = one.calls.get(score.horizon_ns)?.get(score.seq);
+    if (call) call.score = score;
+    const scores = one.scores.get(score.horizon_ns) ?? [];
+    scores.push(score);
+    if (scores.length > KEPT_SCORES) scores.shift();
+    one.scores.set(score.horizon_ns, scores);
+    this.dirty.add("candles");
+    return "score";
+  }
+
+  private takeFrontier(rows: Frontier[]): void {
+    this.frontier = rows.at(-1) ?? this.frontier;
+    this.dirty.add("frontier");
+  }
+
+  private takeLatency(rows: Latency[]): void {
+    for (const row of rows) this.latency.set(row.hop, row);
+    this.dirty.add("latency");
+  }
+
+  private takeLetters(message: Rows): void {
+    this.nLetters = message.seq;
+    this.letters = [...(message.rows as DeadLetter[]).reverse(), ...this.letters].slice(0, 5);
+    this.dirty.add("latency");
+  }
+}
