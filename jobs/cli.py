@@ -54,11 +54,13 @@ def run(
 async def _run(settings: RunSettings) -> None:
     from jobs.embedded import run_embedded  # here, for it brings the kernels in: other commands start without
     from jobs.sources import choose
+    from jobs.warm_up import warm_up
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     source = await asyncio.to_thread(choose, settings, typer.echo)
+    await asyncio.to_thread(warm_up)
     await run_embedded(source, settings, typer.echo, stop)
     typer.echo("stopped")
 

@@ -1,0 +1,77 @@
+# Quicksilver. `make` prints the targets; `make run` and `make test` install whatever they need.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+PYTHON ?= python3.11
+STAMP := .venv/.stamp
+export SOURCE TAPE SPEED PORT HOST SYMBOLS VENUES SEED KEEP_HOURS
+
+.PHONY: help setup run test check bench doctor format lock clean browser
+
+help:  ## Print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP)-base web/dist/index.html $(STAMP)-kernels  ## Make .venv with quicksilver in it, and the page
+
+run: setup  ## Run the main job and serve the page (SOURCE=auto|live|sim|tape|csv TAPE=path SPEED= PORT=)
+	@exec .venv/bin/quicksilver run
+
+test: setup $(STAMP)-dev browser  ## Pass all checks and tests, in Python and in the browser
+	@$(MAKE) --no-print-directory check
+	cd web && npm test --silent
+	$(PY) -m pytest
+
+check: $(STAMP)-dev  ## Lint, format and type checks
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: setup $(STAMP)-dev  ## Measure the hot paths beside their peers; writes build/bench.json
+	.venv/bin/quicksilver bench
+
+doctor: setup  ## Say what is missing on this machine, and how to get it
+	.venv/bin/quicksilver doctor
+
+format: $(STAMP)-dev  ## Format the Python code
+	.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .
+
+lock: $(STAMP)-base  ## Pin the requirements anew
+	bash requirements/lock.sh
+
+clean:  ## Remove all that was built
+	rm -rf .venv build web/dist web/node_modules *.egg-info
+
+# What the targets above stand on.
+
+$(STAMP)-base: requirements/base.txt requirements/bootstrap.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) not found; say PYTHON=path)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Python 3.11 is needed; $(PYTHON) is another (say PYTHON=path)"; exit 1; }
+	@echo "setting up .venv ..."
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@.venv/bin/uv pip install --require-hashes -r requirements/base.txt
+	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP)-dev: requirements/dev.txt $(STAMP)-base
+	@echo "installing what the tests need ..."
+	@.venv/bin/uv pip install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Kernels are compiled once here, so that the first run does not wait for them.
+$(STAMP)-kernels: $(STAMP)-base $(wildcard quicksilver/*.py quicksilver/*/*.py producers/*.py producers/exchanges/*.py)
+	@echo "compiling kernels ..."
+	@$(PY) -m jobs.warm_up
+	@touch $@
+
+web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(wildcard web/src/*.* web/src/panels/*.ts)
+	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed for the page"; exit 1; }
+	@echo "building the page ..."
+	@cd web && npm ci --silent --no-fund --no-audit && npm run build --silent
+	@touch $@
+
+# Debian's Chromium drives the browser tests; without apt-get they are skipped, out loud.
+browser:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	  && echo "installing chromium for the browser tests ..." && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
