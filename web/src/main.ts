@@ -29,7 +29,7 @@ function frame(nowMs: number): void {
     if (dirty.has("header")) renderHeader(state, Date.now());
     if (dirty.has("candles")) candles.render();
     if (dirty.has("ladder") || dirty.has("header")) ladder.render();
-    if (dirty.has("trades")) renderTrades(state);
+    if (dirty.has("trades") || dirty.has("header")) renderTrades(state);
     if (dirty.has("features") && !features.render(nowMs)) state.dirty.add("features");
     if (dirty.has("frontier")) frontier.render();
     if (dirty.has("score")) score.render();
@@ -71,6 +71,7 @@ if (chosen) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
 setInterval(() => state.dirty.add("header"), 500); // silence changes a state too
+setTimeout(() => state.selectBusiest(), 2000);
 
 Object.assign(window, { __quicksilver: counters });
 frontier.render();

@@ -31,8 +31,21 @@ export class Instrument {
   calls = new Map<number, Map<number, Call>>();
   scores = new Map<number, Score[]>();
   trades: Trade[] = [];
+  nRows = 0;
+  historyAsked = false;
 
   constructor(readonly venue: string, readonly symbol: string) {}
+
+  /** Put stored candles before those that came live, which are newer. */
+  addHistory(rows: Candle[]): void {
+    for (const row of rows) {
+      const live = inner(this.candles, row.interval_ns);
+      if (!live.has(row.ts_open_ns)) live.set(row.ts_open_ns, row);
+    }
+    for (const [interval, candles] of this.candles) {
+      this.candles.set(interval, new Map([...candles].sort((a, b) => a[0] - b[0])));
+    }
+  }
 
   /** The state to show: what the server says, unless nothing has come for a while. */
   shown(nowMs: number, live: boolean): DataState {
@@ -59,6 +72,7 @@ export class State {
   detail = "";
   instruments = new Map<string, Instrument>();
   selected = "";
+  private chosen = false;
   frontier: Frontier | null = null;
   latency = new Map<string, Latency>();
   letters: DeadLetter[] = [];
@@ -80,7 +94,19 @@ export class State {
     return this.instruments.get(this.selected);
   }
 
+  /** Until the user chooses, show the instrument in which most happens. */
+  selectBusiest(): void {
+    if (this.chosen) return;
+    const busiest = [...this.instruments].sort((a, b) => b[1].nRows - a[1].nRows)[0];
+    if (busiest && busiest[1].nRows > 2 * (this.current?.nRows ?? 0)) this.show(busiest[0]);
+  }
+
   select(key: string): void {
+    this.chosen = true;
+    this.show(key);
+  }
+
+  private show(key: string): void {
     this.selected = key;
     for (const panel of ["header", "candles", "ladder", "trades", "features", "score"] as const) this.dirty.add(panel);
   }
@@ -102,6 +128,7 @@ export class State {
     if (message.channel === "dead-letters") return this.takeLetters(message);
     const one = this.instrument(message.key);
     const selected = message.key === this.selected;
+    one.nRows += message.rows.length;
     for (const row of message.rows) {
       const panel = this.takeRow(one, message.channel, row, nowMs);
       if (panel && (selected || panel === "header")) this.dirty.add(panel);

@@ -52,6 +52,7 @@ export class CandlePanel {
   render(): void {
     const one = this.state.current;
     if (!one) return;
+    if (!one.historyAsked) void this.loadHistory(one);
     const choices = [...one.candles.keys()].sort((a, b) => a - b);
     if (!choices.includes(this.interval)) this.interval = choices[0] ?? 0;
     const horizons = [...one.calls.keys()].sort((a, b) => a - b);
@@ -60,6 +61,16 @@ export class CandlePanel {
     this.intervals.render(choices, this.interval, (value) => { this.interval = value; again(); });
     this.horizons.render(horizons, this.horizon, (value) => { this.horizon = value; again(); });
     this.draw(one);
+  }
+
+  /** What was before the page was opened; the websocket's own history is short. */
+  private async loadHistory(one: Instrument): Promise<void> {
+    one.historyAsked = true;
+    const response = await fetch(`/api/candles/${one.venue}:${one.symbol}?limit=1000`);
+    if (!response.ok) return;
+    one.addHistory(((await response.json()) as { rows: Candle[] }).rows);
+    this.drawn = "";
+    this.state.dirty.add("candles");
   }
 
   private draw(one: Instrument): void {
@@ -87,12 +98,13 @@ export class CandlePanel {
   }
 
   private drawLast(candles: Map<number, Candle>): void {
-    const newest = [...candles.values()].slice(-3).sort((a, b) => a.ts_open_ns - b.ts_open_ns);
-    for (const candle of newest) {
-      if (candle.ts_open_ns < this.lastOpen) continue;
-      this.series.update(bar(candle));
-      this.lastOpen = candle.ts_open_ns;
+    const newest: Candle[] = [];
+    for (const candle of [...candles.values()].reverse()) {
+      if (candle.ts_open_ns < this.lastOpen) break;
+      newest.unshift(candle);
     }
+    for (const candle of newest) this.series.update(bar(candle));
+    this.lastOpen = newest.at(-1)?.ts_open_ns ?? this.lastOpen;
   }
 
   /** One mark a candle, its last prediction's: more would hide the price. */

@@ -10,6 +10,7 @@ const NAMES: Record<string, string> = {
   min_variance: "min variance", max_sharpe: "max Sharpe", equal_weight: "equal weight",
   max_sharpe_fallback: "max Sharpe: no asset above cash, so min variance",
 };
+const SHOWN_WEIGHTS = 8;
 const PICK_COLORS = ["pick-1", "pick-2", "pick-3"];
 const chart = byId("frontier");
 const picks = byId("picks");
@@ -97,13 +98,18 @@ export class FrontierPanel {
           element("small", "", `risk ${short(pick.risk_bps)}, mean ${short(pick.mean_bps)} bps, Sharpe ${short(pick.sharpe)}`),
         );
         root.append(head);
-        frontier.assets.forEach((asset, k) => {
-          const weight = pick.weights[k] ?? 0;
+        const held = frontier.assets
+          .map((asset, k) => [asset, pick.weights[k] ?? 0] as const)
+          .sort((a, b) => b[1] - a[1])
+          .filter(([, weight], k) => weight >= 0.005 && k < SHOWN_WEIGHTS);
+        held.forEach(([asset, weight]) => {
           const row = element("div", "weight");
-          row.style.setProperty("--share", percent(weight));
+          row.style.setProperty("--share", `${(weight * 100).toFixed(1)}%`);
           row.append(element("span", "", asset), element("span", "", percent(weight)));
           root.append(row);
         });
+        const others = frontier.assets.length - held.length;
+        if (others > 0) root.append(element("small", "", `${others} more below`));
         return root;
       }),
     );

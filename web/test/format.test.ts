@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import { clock, decimalsOf, fixed, microseconds, short, span } from "../src/format";
+
+describe("format", () => {
+  it("tells decimals from prices", () => {
+    expect(decimalsOf([64732.1, 64733])).toBe(1);
+    expect(decimalsOf([0.52165])).toBe(5);
+    expect(decimalsOf([1e-9])).toBe(8);
+  });
+
+  it("shows unknown as a dash", () => {
+    expect([short(null), short(Number.NaN), fixed(undefined, 2)]).toEqual(["–", "–", "–"]);
+  });
+
+  it("shortens numbers to four digits", () => {
+    expect([short(0), short(64732.1), short(0.0000051), short(3.14159), short(2.5e6)]).toEqual(
+      ["0", "64.73k", "5.1e-6", "3.142", "2.500M"],
+    );
+  });
+
+  it("names spans and latencies", () => {
+    expect([span(25e7), span(5e9), span(6e10), span(864e11)]).toEqual(["250 ms", "5 s", "1 min", "1 d"]);
+    expect([microseconds(12), microseconds(1500), microseconds(2.5e6)]).toEqual(["12 µs", "1.5 ms", "2.50 s"]);
+    expect(clock(1_500_000_000)).toBe("00:00:01");
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import type { Rows } from "../src/protocol";
+import { STALE_MS, State } from "../src/state";
+
+const base = { venue: "kraken", symbol: "BTC-USD", ts_event_ns: 1, ts_recv_ns: 1 };
+const rows = (channel: string, ...list: object[]): Rows => ({
+  type: "delta", channel, key: "kraken:BTC-USD", seq: list.length, rows: list,
+});
+
+describe("State", () => {
+  it("joins a score to its prediction by seq and horizon", () => {
+    const state = new State();
+    state.take(rows("predictions", { ...base, seq: 7, horizon_ns: 5, direction: 1 }), 0);
+    state.take(rows("scores", { ...base, seq: 7, horizon_ns: 1, outcome: 0 }, { ...base, seq: 7, horizon_ns: 5, outcome: 1 }), 0);
+    expect(state.current?.calls.get(5)?.get(7)?.score?.outcome).toBe(1);
+  });
+
+  it("keeps a candle once, and puts history before it", () => {
+    const state = new State();
+    const candle = { ...base, interval_ns: 10, ts_open_ns: 20, close: 1 };
+    state.take(rows("candles", candle, { ...candle, close: 2 }), 0);
+    state.current?.addHistory([{ ...candle, ts_open_ns: 10, close: 0 }, { ...candle, close: 9 }] as never);
+    expect([...(state.current?.candles.get(10)?.values() ?? [])].map((one) => one.close)).toEqual([0, 2]);
+  });
+
+  it("shows a live instrument as stale after silence, a tape never", () => {
+    const state = new State();
+    state.take(rows("status", { ...base, state: "LIVE", reason: "" }), 0);
+    state.take(rows("tops", { ...base, bids: [], asks: [] }), 1000);
+    const one = state.current!;
+    expect(one.shown(1000 + STALE_MS, true)).toBe("LIVE");
+    expect(one.shown(1001 + STALE_MS, true)).toBe("STALE");
+    expect(one.shown(1001 + STALE_MS, false)).toBe("LIVE");
+  });
+
+  it("keeps unknown feature values as unknown", () => {
+    const state = new State();
+    state.take(rows("features", { ...base, vpin: null, mid: 2 }), 0);
+    expect(state.current?.samples.get("vpin")).toEqual([null]);
+    expect(state.dirty.has("features")).toBe(true);
+  });
+
+  it("shows the busiest instrument until the user chooses", () => {
+    const state = new State();
+    state.take(rows("tops", {}), 0);
+    state.take({ ...rows("tops", {}, {}, {}), key: "coinbase:BTC-USD" }, 0);
+    expect(state.selected).toBe("kraken:BTC-USD");
+    state.selectBusiest();
+    expect(state.selected).toBe("coinbase:BTC-USD");
+    state.select("kraken:BTC-USD");
+    state.selectBusiest();
+    expect(state.selected).toBe("kraken:BTC-USD");
+  });
+});
