@@ -189,6 +189,7 @@ class Hub:
             for message in outbox:
                 await socket.send_text(message.decode())
                 client.pending_bytes -= len(message)
+                await asyncio.sleep(0)  # let a client that has left be seen
 
 
 def _message(kind: bytes, channel: str, key: str, seq: int, rows: list[bytes]) -> bytes:

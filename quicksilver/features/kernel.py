@@ -152,8 +152,8 @@ def write_price(s: Any, out: FloatArray) -> None:
         out[MACD] = (s.ema_fast - s.ema_slow) / s.mid * BPS
     if s.n_bars >= MACD_SLOW + MACD_SIGNAL:
         out[SIGNAL] = s.macd_signal / s.mid * BPS
-    if s.n_bars >= MOMENTUM_BARS:
-        out[MOMENTUM] = math.log(s.mid / s.bar_ring[(s.n_bars - MOMENTUM_BARS) % BAR_RING, 0]) * BPS
+    if s.n_bars > MOMENTUM_BARS:
+        out[MOMENTUM] = math.log(s.mid / s.bar_ring[(s.n_bars - 1 - MOMENTUM_BARS) % BAR_RING, 0]) * BPS
 
 
 @jit

@@ -56,5 +56,5 @@ FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("rsi_14", "100 G / (G + L), Wilder means of 14 bars' gains and losses", "0..100", "15 bars", _WILDER),
     FeatureSpec("macd_bps", "(EMA_12 - EMA_26 of bar closes) / mid", "bps", "26 bars", _APPEL),
     FeatureSpec("macd_signal_bps", "EMA_9 of (EMA_12 - EMA_26) / mid", "bps", "35 bars", _APPEL),
-    FeatureSpec("momentum_bps", "ln(mid / close 30 bars ago)", "bps", "30 bars"),
+    FeatureSpec("momentum_bps", "ln(mid / close of 30 bars before the last)", "bps", "31 bars"),
 )

@@ -19,6 +19,7 @@ MODEL_FEATURES = (
 CLASSES: tuple[Direction, ...] = (-1, 0, 1)
 LEARNING_RATE = 0.01  # river's default; with inputs of unit variance it forgets over some hundred examples
 Z_LIMIT = 8.0  # an input this far out is a glitch; unbounded it would throw the weights away
+RAW_LIMIT = 1e12  # beyond it a running variance would overflow, and stay infinite
 BIAS = "bias"
 
 Inputs = dict[str, float]
@@ -53,7 +54,8 @@ class OnlineModel:
 
     def inputs(self, features: Features) -> Inputs:
         """Standardise a feature vector, after the scaler has taken it in; an unknown feature is left out (= mean)."""
-        raw = {name: value for name in MODEL_FEATURES if (value := getattr(features, name)) is not None}
+        known = ((name, getattr(features, name)) for name in MODEL_FEATURES)
+        raw = {name: min(max(value, -RAW_LIMIT), RAW_LIMIT) for name, value in known if value is not None}
         self._scaler.learn_one(raw)
         scaled = self._scaler.transform_one(raw)
         inputs = {name: min(max(value, -Z_LIMIT), Z_LIMIT) for name, value in scaled.items()}

@@ -1,0 +1,106 @@
+"""The online model and its score: prequential order, honesty, and state as plain data."""
+
+import math
+
+import numpy as np
+import pytest
+
+from quicksilver.models.online import MODEL_FEATURES, OnlineModel
+from quicksilver.models.score import PrequentialScore
+from quicksilver.models.stage import MAX_PENDING, PredictionStage
+from quicksilver.records import Features, Label, Score
+
+FIELDS = Features.__struct_fields__[5:]
+H = (1_000,)
+
+
+def features(seq: int, **values: float) -> Features:
+    return Features("v", "A-B", seq, seq, seq, *(values.get(name) for name in FIELDS))
+
+
+def label(seq: int, direction: int) -> Label:
+    return Label("v", "A-B", seq, seq, seq, H[0], seq + H[0] + 1, 1.0, 1.0, 0.0, direction)  # type: ignore[arg-type]
+
+
+def play(stage: PredictionStage, n: int, seed: int, signal: float, first: int = 1) -> list[Score]:
+    rng, scores = np.random.default_rng(seed), []
+    draws = rng.normal(size=(first + n, 2))
+    for seq in range(first, first + n):
+        direction = int(np.sign(draws[seq, 0])) if signal else int(np.sign(draws[seq, 1]))
+        stage.on_features(features(seq, imbalance_1=float(draws[seq, 0]), spread_bps=1.0))
+        score = stage.on_label(label(seq, direction))
+        assert score is not None
+        scores.append(score)
+    return scores
+
+
+def test_model_features_exist_and_hold_no_price_level() -> None:
+    assert set(MODEL_FEATURES) < set(FIELDS)
+    assert not {"mid", "microprice"} & set(MODEL_FEATURES)
+
+
+def test_it_learns_what_can_be_learned() -> None:
+    last = play(PredictionStage(H), 1500, 1, signal=1.0)[-1]
+    assert last.accuracy > 0.9 > last.baseline_accuracy
+    assert last.log_loss < last.baseline_log_loss
+
+
+def test_it_finds_nothing_in_noise() -> None:
+    last = play(PredictionStage(H), 3000, 2, signal=0.0)[-1]
+    assert abs(last.accuracy - 0.5) < 4 * math.sqrt(0.25 / 3000)
+    assert last.log_loss > last.baseline_log_loss - 0.01
+
+
+def test_a_prediction_is_scored_before_it_is_learned_from() -> None:
+    stage = PredictionStage(H)
+    (prediction,) = stage.on_features(features(1, imbalance_1=1.0))
+    assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    score = stage.on_label(label(1, 1))
+    assert score is not None
+    assert score.log_loss == pytest.approx(math.log(3))
+    assert score.baseline_log_loss == pytest.approx(math.log(3))
+    assert (score.predicted, score.outcome, score.accuracy, score.baseline_accuracy) == (0, 1, 0.0, 0.0)
+    (second,) = stage.on_features(features(2, imbalance_1=1.0))
+    assert second.p_up > 1 / 3
+
+
+def test_baseline_predicts_the_majority_so_far() -> None:
+    score = PrequentialScore()
+    for outcome in (1, 1, -1):
+        score.update((0.2, 0.2, 0.6), 1, outcome)  # type: ignore[arg-type]
+    assert score.hits == 2
+    assert score.baseline_hits == 1  # flat at first, then up twice
+    assert score.baseline_loss == pytest.approx(-math.log(1 / 3) - math.log(2 / 4) - math.log(1 / 5))
+
+
+def test_state_is_plain_data_and_predictions_go_on_to_the_bit() -> None:
+    first, second = PredictionStage(H), PredictionStage(H)
+    play(first, 200, 3, signal=1.0)
+    first.on_features(features(201, imbalance_1=0.3))
+    second.load(first.dump())
+    assert second.dump() == first.dump()
+    assert second.on_label(label(201, 1)) == first.on_label(label(201, 1))
+    row = features(202, imbalance_1=-0.7, rsi_14=55.0)
+    assert second.on_features(row) == first.on_features(row)
+
+
+def test_wild_and_missing_inputs_stay_finite() -> None:
+    model = OnlineModel(1)
+    for value in (1e300, -1e300, 0.0, 1e-300):
+        inputs = model.inputs(features(1, ofi_1s=value))
+        model.learn(0, inputs, 1)
+        probabilities = model.predict(0, inputs)
+        assert all(math.isfinite(one) for one in probabilities)
+        assert sum(probabilities) == pytest.approx(1.0)
+    assert sum(model.predict(0, model.inputs(features(2)))) == pytest.approx(1.0)
+
+
+def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
+    stage = PredictionStage(H)
+    assert stage.on_label(label(1, 1)) is None
+    for seq in range(MAX_PENDING + 2):
+        stage.on_features(features(seq, imbalance_1=0.1))
+    assert stage.on_label(label(0, 1)) is None
+    assert stage.on_label(label(MAX_PENDING, 1)) is not None
+    stage.gap()
+    assert stage.on_label(label(MAX_PENDING + 1, 1)) is None

@@ -1,0 +1,42 @@
+"""Rules of the layout that no reviewer should have to remember."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from quicksilver import records, topics
+from quicksilver.tables import TABLES
+
+CORE = Path(__file__).resolve().parents[2] / "quicksilver"
+ALLOWED = {"quicksilver", "numpy", "numba", "scipy", "msgspec", "river"}
+FORBIDDEN_STDLIB = {"socket", "asyncio", "time", "os", "pathlib", "io", "sqlite3", "threading", "subprocess", "random"}
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_the_core_imports_no_engine_no_file_and_no_clock(path: Path) -> None:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    third_party = {name for name in names if name not in sys.stdlib_module_names}
+    assert third_party <= ALLOWED
+    assert not names & FORBIDDEN_STDLIB
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not any(getattr(call.func, "id", "") == "open" for call in calls)
+
+
+def test_every_record_topic_has_a_table_with_its_columns() -> None:
+    assert set(TABLES) == {topic.name for topic in topics.RECORD_TOPICS}
+    for table in TABLES.values():
+        fields = table.topic.type.__struct_fields__
+        assert set(table.cluster) <= set(fields)
+        assert table.time in fields
+
+
+def test_keys_name_the_instrument_the_universe_or_the_hop() -> None:
+    assert topics.key_of(records.Status("kraken", "BTC-USD", 1, 2, 3, "LIVE", "")) == "kraken:BTC-USD"
+    assert topics.key_of(records.Latency("hop", 1, 1, 1.0, 1.0, 1.0)) == "hop"
