@@ -1,0 +1,93 @@
+"""The compiled scanner reads what ``float`` reads, to the bit, and refuses what is not a list of levels."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.levels import NO_MANTISSA, LevelScanner
+from quicksilver.errors import FrameError
+from quicksilver.events import Levels
+
+digits = st.text("0123456789", min_size=1, max_size=24)
+decimals = st.one_of(digits, st.tuples(digits, digits).map(".".join), st.floats(0, 1e300).map(repr))
+positive = decimals.filter(lambda text: 0 < float(text) < float("inf"))
+levels = st.lists(st.tuples(positive, decimals.filter(lambda text: float(text) < float("inf"))), max_size=8)
+PAIRS, KRAKEN = LevelScanner(), LevelScanner("price", "qty")
+COINBASE = LevelScanner("price_level", "new_quantity", "side")
+
+
+def expected(rows: list[tuple[str, str]]) -> Levels:
+    return Levels.of([(float(price), float(size)) for price, size in rows])
+
+
+@given(rows=levels)
+@settings(max_examples=300, deadline=None)
+def test_pairs_of_quoted_decimals_equal_float(rows: list[tuple[str, str]]) -> None:
+    assert PAIRS.levels(json.dumps(rows).encode()) == expected(rows)
+
+
+@given(rows=st.lists(st.tuples(st.floats(1e-9, 1e12), st.floats(0, 1e12)), max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_objects_of_bare_numbers_equal_float(rows: list[tuple[float, float]]) -> None:
+    text = json.dumps([{"extra": "x", "qty": size, "price": price} for price, size in rows])
+    assert KRAKEN.levels(text.encode()) == Levels.of(rows)
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from(["bid", "offer"]), positive, digits), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_sided_rows_are_dealt_out_in_order(rows: list[tuple[str, str, str]]) -> None:
+    text = json.dumps(
+        [{"side": side, "event_time": "t", "price_level": price, "new_quantity": size} for side, price, size in rows]
+    )
+    bids, asks = COINBASE.sides(text.encode())
+    assert bids == expected([(price, size) for side, price, size in rows if side == "bid"])
+    assert asks == expected([(price, size) for side, price, size in rows if side == "offer"])
+
+
+def test_mantissas_are_the_digits_without_point_and_leading_zeros() -> None:
+    assert KRAKEN.scan(b'[{"price":64732.0,"qty":0.07725097},{"price":0.00005100,"qty":0.00000000}]') == 2
+    assert KRAKEN.mantissas[:2].tolist() == [[647320, 7725097], [5100, 0]]
+    KRAKEN.scan(b'[{"price":1e5,"qty":123456789012345678901.5}]')
+    assert (KRAKEN.mantissas[0] == NO_MANTISSA).all()
+    np.testing.assert_array_equal(KRAKEN.rows[0, :2], [1e5, 123456789012345678901.5])
+
+
+BAD = [
+    b"", b"[", b"{}", b"null", b"[[]]", b"[[1]]", b'[["a","b"]]', b"[[-1,2]]", b"[[1,-2]]", b"[[0,2]]", b'[["",""]]',
+    b"[[1,2]", b'[["1","2]]', b'[["1.2.3","4"]]', b'[["1e","2"]]', b'[["1e999","2"]]', b"[[[1],2]]", b"[1,2]",
+    b'[["nan","1"]]', b'[["1","inf"]]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_level_list_is_refused(text: bytes) -> None:
+    for scanner in (PAIRS, KRAKEN, COINBASE):
+        with pytest.raises(FrameError):
+            scanner.levels(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[{"price_level":"1","new_quantity":"2"}]',
+        b'[{"side":"x","price_level":"1","new_quantity":"2"}]',
+        b'[{"side":"bid","price_level":"1","price_level":"2"}]',
+        b'[{"side":"bid","price_level":"1","new_quantity":[2]}]',
+    ],
+)
+def test_a_row_without_a_side_or_a_size_is_refused(text: bytes) -> None:
+    COINBASE.sides(b'[{"side":"bid","price_level":"1","new_quantity":"2"}]')  # nothing of it may be left over
+    with pytest.raises(FrameError):
+        COINBASE.sides(text)
+
+
+@given(text=st.binary(max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_junk_is_read_or_refused_never_worse(text: bytes) -> None:
+    for scanner in (PAIRS, KRAKEN, COINBASE):
+        with suppress(FrameError):
+            scanner.sides(b"[" + text + b"]")
