@@ -5,6 +5,7 @@ The rules that clients rely on are in ``PROTOCOL.md``.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,7 +20,8 @@ CHANNELS = tuple(topic.name for topic in TOPIC_OF.values())
 RING = 1000  # rows kept per channel and key for a new subscriber's snapshot
 FLUSH_S = 0.004  # rows of one moment go out together; well below a frame of a 60 Hz screen
 MAX_PENDING_BYTES = 8 << 20  # a client this far behind is closed
-TRY_AGAIN_LATER, TOO_BIG = 1013, 1009
+TRY_AGAIN_LATER = 1013
+CLOSE_S = 1.0
 MAX_REQUEST = 64 << 10
 
 
@@ -60,18 +62,18 @@ class _Client:
         self.pending: dict[tuple[str, str], list[bytes]] = {}
         self.pending_bytes = 0
         self.wake = asyncio.Event()
-        self.too_slow = False
+        self.too_slow = asyncio.Event()
 
     def wants(self, channel: str, key: str) -> bool:
         return channel in self.all_of or (channel, key) in self.only
 
     def take(self, stream_id: tuple[str, str], row: bytes) -> None:
         """Let a row wait to be sent."""
-        if self.too_slow:
+        if self.pending_bytes > MAX_PENDING_BYTES:
+            self.too_slow.set()
             return
         self.pending.setdefault(stream_id, []).append(row)
         self.pending_bytes += len(row)
-        self.too_slow = self.pending_bytes > MAX_PENDING_BYTES
         self.wake.set()
 
 
@@ -115,16 +117,31 @@ class Hub:
         client.outbox.append(msgspec.json.encode(welcome))
         client.wake.set()
         self._clients.add(client)
-        sender = asyncio.create_task(self._send(client, socket))
+        work = [asyncio.create_task(one) for one in (self._send(client, socket), self._receive_all(client, socket))]
+        slow = asyncio.create_task(client.too_slow.wait())
         try:
-            while True:
-                await self._receive(client, socket)
-        except WebSocketDisconnect:
-            pass
+            await asyncio.wait({*work, slow}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._clients.discard(client)
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            for task in (*work, slow):
+                task.cancel()
+            results = await asyncio.gather(*work, return_exceptions=True)
+        if client.too_slow.is_set():
+            await self._turn_away(socket)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+                raise result
+
+    async def _turn_away(self, socket: WebSocket) -> None:
+        """Close a client that does not read: it may not even read this."""
+        self.n_slow += 1
+        with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(CLOSE_S):
+                await socket.close(TRY_AGAIN_LATER, "too slow: more than 8 MB wait; connect again and ask for less")
+
+    async def _receive_all(self, client: _Client, socket: WebSocket) -> None:
+        while True:
+            await self._receive(client, socket)
 
     async def _receive(self, client: _Client, socket: WebSocket) -> None:
         message = await socket.receive()
@@ -176,10 +193,6 @@ class Hub:
             await client.wake.wait()
             await asyncio.sleep(FLUSH_S)
             client.wake.clear()
-            if client.too_slow:
-                self.n_slow += 1
-                await socket.close(TRY_AGAIN_LATER, "too slow: more than 8 MB wait; connect again and ask for less")
-                return
             outbox, client.outbox = client.outbox, []
             for stream_id, rows in client.pending.items():
                 outbox.append(_message(b"delta", *stream_id, self._streams[stream_id].seq, rows))

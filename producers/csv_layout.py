@@ -255,7 +255,10 @@ def _price_columns(
         raise InputError(f"{path}: no column of prices; name it with --price-column")
     if not header:
         return {"": _headerless_price(numeric)}
-    known = [i for i in numeric if not any(pattern.match(header[i]) for pattern in _NAMES.values())]
+    empty = [i for i in range(len(header)) if i < len(data[0]) and not any(row[i].strip() for row in data)]
+    # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
+    candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
+    known = [i for i in candidates if header[i] and not any(one.match(header[i]) for one in _NAMES.values())]
     if not known:
         raise InputError(f"{path}: which of {', '.join(header)} is the price? Name it with --price-column")
     return {as_symbol(header[i]): i for i in known}

@@ -41,10 +41,10 @@ def _recognise(first: bytes) -> tuple[str, ReadLine] | None:
 
 def _first_line(path: Path) -> bytes:
     with open_binary(path) as file:
-        for line in _lines_of(file):
-            if line.strip():
-                return line
-    return b""
+        try:
+            return next((line for line in _lines_of(file) if line.strip()), b"")
+        except FrameError as error:
+            raise InputError(f"{path}: {error}") from error
 
 
 def layout_of(path: Path) -> str:

@@ -1,0 +1,207 @@
+"""REST and websocket through the real server, with honest, hostile and slow clients."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from api.app import create_app
+from api.hub import MAX_PENDING_BYTES, Hub, SourceInfo
+from api.server import serving
+from api.store_sqlite import SqliteStore
+from quicksilver.errors import InputError
+from quicksilver.events import Trade
+from quicksilver.memory import MemoryBus
+from quicksilver.records import Status
+
+
+class Site:
+    """A running server and what feeds it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bus, self.hub = MemoryBus(), Hub(SourceInfo("SIMULATED", "a test"))
+        self.store = SqliteStore(folder / "x.sqlite")
+        self.bus.subscribe(self.hub.on_record)
+        self.app = create_app(self.hub, self.store, None)
+        self.port = 0
+
+    def publish(self, seq: int, symbol: str = "BTC-USD", reason: str = "") -> Status:
+        record = Status("kraken", symbol, seq, seq, seq, "LIVE", reason)
+        self.bus.publish(record)
+        return record
+
+    def client(self) -> connect:
+        return connect(f"ws://127.0.0.1:{self.port}/ws", max_size=None)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(tmp_path)
+    async with serving(made.app, "127.0.0.1", 0) as port:
+        made.port = port
+        yield made
+    made.store.close()
+
+
+async def ask(socket: ClientConnection, **request: Any) -> None:
+    await socket.send(json.dumps(request))
+
+
+async def answer(socket: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 5))
+    return message
+
+
+async def test_welcome_snapshot_then_deltas_without_loss_or_repetition(site: Site) -> None:
+    for seq in range(1, 6):
+        site.publish(seq)
+    async with site.client() as socket:
+        welcome = await answer(socket)
+        assert (welcome["type"], welcome["source"]) == ("welcome", "SIMULATED")
+        assert welcome["instruments"] == [{"venue": "kraken", "symbol": "BTC-USD", "state": "LIVE", "reason": ""}]
+        await ask(socket, op="subscribe", channels=["status"], history=3)
+        snapshot = await answer(socket)
+        assert (snapshot["type"], snapshot["seq"]) == ("snapshot", 5)
+        assert [row["seq"] for row in snapshot["rows"]] == [3, 4, 5]
+        last, seen = 5, []
+        for seq in range(6, 400):
+            site.publish(seq)
+            if seq % 9 == 0:
+                await asyncio.sleep(0.001)
+        while last < 399:
+            delta = await answer(socket)
+            assert (delta["type"], delta["seq"] - len(delta["rows"])) == ("delta", last)
+            last = delta["seq"]
+            seen += [row["seq"] for row in delta["rows"]]
+        assert seen == list(range(6, 400))
+
+
+async def test_keys_channels_and_unsubscribing(site: Site) -> None:
+    async with site.client() as socket:
+        await answer(socket)
+        await ask(socket, op="subscribe", channels=["status", "trades"], keys=["kraken:ETH-USD"])
+        await ask(socket, op="ping", id=7)
+        assert await answer(socket) == {"type": "pong", "id": 7}
+        site.publish(1, "BTC-USD")
+        site.publish(1, "ETH-USD")
+        assert (await answer(socket))["key"] == "kraken:ETH-USD"
+        site.bus.publish(Trade("kraken", "ETH-USD", 2, 2, 2, 10.0, 1.0, "buy", "1"))
+        trade = await answer(socket)
+        assert (trade["channel"], trade["rows"][0]["price"]) == ("trades", 10.0)
+        await ask(socket, op="unsubscribe", channels=["status"], keys=["kraken:ETH-USD"])
+        await ask(socket, op="ping", id=8)
+        await answer(socket)
+        site.publish(2, "ETH-USD")
+        site.bus.publish(Trade("kraken", "ETH-USD", 3, 3, 3, 11.0, 1.0, "buy", "2"))
+        assert (await answer(socket))["channel"] == "trades"
+
+
+@pytest.mark.parametrize(
+    ("junk", "why"),
+    [
+        ("hello", "malformed"),
+        ("[]", "Expected `object`"),
+        ('{"op":"dance"}', "unknown op 'dance'"),
+        ('{"op":"subscribe","channels":["topz"]}', "unknown channel 'topz'; channels are tops"),
+        ('{"op":"subscribe","channels":"tops"}', "Expected `array`"),
+        ('{"op":"subscribe","channels":["tops"],"history":"x"}', "Expected `int`"),
+        (b"\xff\x00", "malformed"),
+        ("x" * 70_000, "at most"),
+    ],
+)
+async def test_junk_from_a_client_is_answered_not_fatal(site: Site, junk: str | bytes, why: str) -> None:
+    async with site.client() as socket:
+        await answer(socket)
+        await socket.send(junk)
+        error = await answer(socket)
+        assert error["type"] == "error"
+        assert why in error["message"]
+        await ask(socket, op="ping", id=1)
+        assert (await answer(socket))["type"] == "pong"
+
+
+async def test_a_slow_client_is_closed_and_others_lose_nothing(site: Site) -> None:
+    n, text = 1200, "x" * 50_000
+    async with site.client() as fast, connect(f"ws://127.0.0.1:{site.port}/ws", max_size=None, max_queue=1) as slow:
+        for socket in (fast, slow):
+            await answer(socket)
+            await ask(socket, op="subscribe", channels=["status"])
+        await ask(fast, op="ping")
+        await answer(fast)
+        assert n * len(text) > 4 * MAX_PENDING_BYTES
+
+        async def publish() -> None:
+            for seq in range(1, n + 1):
+                site.publish(seq, reason=text)
+                await asyncio.sleep(0.001)
+
+        publishing, got = asyncio.create_task(publish()), 0
+        while got < n:
+            delta = await answer(fast)
+            assert delta["seq"] - len(delta["rows"]) == got
+            got = delta["seq"]
+        await publishing
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await asyncio.wait_for(slow.recv(), 10)
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1013
+        assert site.hub.n_slow == 1
+
+
+async def test_clients_that_leave_are_forgotten(site: Site) -> None:
+    for _ in range(5):
+        async with site.client() as socket:
+            await answer(socket)
+            await ask(socket, op="subscribe", channels=["status"])
+    for seq in range(100):
+        site.publish(seq + 1)
+        await asyncio.sleep(0.002)
+    assert not site.hub._clients
+
+
+async def test_rest_ranges_limits_and_errors(site: Site) -> None:
+    site.store.write([Status("kraken", "BTC-USD", i, i, i, "LIVE", "") for i in range(20)])
+    site.store.flush()
+    site.publish(1)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as http:
+        rows = (await http.get("/api/status/kraken:BTC-USD?start_ns=3&end_ns=9&limit=2")).json()
+        assert [row["seq"] for row in rows["rows"]] == [7, 8]
+        assert (await http.get("/api/status")).json() == {"topic": "status", "keys": ["kraken:BTC-USD"]}
+        assert (await http.get("/api/status/no:where")).json()["rows"] == []
+        assert (await http.get("/api/nothing")).status_code == 404
+        assert "there are tops" in (await http.get("/api/nothing/x")).json()["detail"]
+        for bad in ("limit=0", "limit=10001", "limit=x", "start_ns=soon"):
+            assert (await http.get(f"/api/status/kraken:BTC-USD?{bad}")).status_code == 422
+        health = (await http.get("/api/health")).json()
+        assert (health["status"], health["source"], health["counts"]["status"]) == ("ok", "SIMULATED", 1)
+        assert (await http.get("/api/instruments")).json()[0]["symbol"] == "BTC-USD"
+        assert {spec["name"] for spec in (await http.get("/api/feature-specs")).json()} > {"mid", "vpin"}
+        assert "make setup" in (await http.get("/")).text
+
+
+async def test_the_page_is_served_with_caching_of_hashed_assets(tmp_path: Path) -> None:
+    (tmp_path / "dist/assets").mkdir(parents=True)
+    (tmp_path / "dist/index.html").write_text("<title>page</title>")
+    (tmp_path / "dist/assets/a-123.js").write_text("1")
+    site = Site(tmp_path)
+    app = create_app(site.hub, site.store, tmp_path / "dist")
+    async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        index, asset = await http.get("/"), await http.get("/assets/a-123.js")
+        assert "<title>page" in index.text
+        assert index.headers["cache-control"] == "no-cache"
+        assert "immutable" in asset.headers["cache-control"]
+        assert (await http.get("/../pyproject.toml")).status_code == 404
+        assert (await http.get("/api/health")).json()["status"] == "ok"
+    site.store.close()
+
+
+async def test_a_taken_port_is_named(site: Site) -> None:
+    with pytest.raises(InputError, match=f"port {site.port}.*PORT="):
+        async with serving(site.app, "127.0.0.1", site.port):
+            pass

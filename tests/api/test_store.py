@@ -1,0 +1,141 @@
+"""The store's contract, for the file and for its twin in memory."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from api.store_sqlite import SqliteStore
+from quicksilver.errors import InputError
+from quicksilver.memory import MemoryBus, MemoryStore
+from quicksilver.ports import Store
+from quicksilver.records import Candle, DeadLetter, Latency, Status
+
+Open = Callable[[], Store]
+
+
+def status(seq: int, ts: int, symbol: str = "BTC-USD", state: str = "LIVE") -> Status:
+    return Status("kraken", symbol, seq, ts, ts, state, "")  # type: ignore[arg-type]
+
+
+def candle(ts_open: int, close: float) -> Candle:
+    return Candle("k", "s", 1, 5, 5, ts_open, 60, 1.0, 1.0, 1.0, close, 1.0, 0.0, 1, "trade", False)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "x.sqlite")
+    yield made
+    made.close()
+
+
+def settle(store: Store) -> None:
+    if isinstance(store, SqliteStore):
+        store.flush()
+
+
+def test_reads_the_newest_rows_of_a_span_oldest_first(store: Store) -> None:
+    store.write([status(i, 100 + i) for i in range(10)])
+    store.write([status(1, 100, "ETH-USD")])
+    settle(store)
+    assert store.read("status", "kraken:BTC-USD", limit=3) == [status(i, 100 + i) for i in (7, 8, 9)]
+    span = store.read("status", "kraken:BTC-USD", start_ns=103, end_ns=105)
+    assert span == [status(3, 103), status(4, 104)]
+    assert store.keys("status") == ["kraken:BTC-USD", "kraken:ETH-USD"]
+    assert store.count("status") == 11
+    assert store.read("status", "kraken:XRP-USD") == []
+
+
+def test_writing_a_row_again_leaves_one(store: Store) -> None:
+    for _ in range(3):
+        store.write([status(1, 100), candle(60, 2.0)])
+    store.write([candle(60, 3.0), candle(120, 4.0)])
+    settle(store)
+    assert store.count("status") == 1
+    assert store.read("candles", "k:s") == [candle(60, 3.0), candle(120, 4.0)]
+
+
+def test_numbers_that_start_again_with_a_session_do_not_overwrite_history(store: Store) -> None:
+    store.write([status(1, 100)])
+    store.write([status(1, 900)])
+    settle(store)
+    assert store.read("status", "kraken:BTC-USD") == [status(1, 100), status(1, 900)]
+
+
+def test_records_without_an_instrument(store: Store) -> None:
+    letter = DeadLetter(7, "a:1", "kraken", None, "why", b"\xff")
+    store.write([Latency("hop", 5, 1, 1.0, 2.0, 3.0), letter])
+    settle(store)
+    assert store.read("latency", "hop") == [Latency("hop", 5, 1, 1.0, 2.0, 3.0)]
+    assert store.read("dead-letters", store.keys("dead-letters")[0]) == [letter]
+
+
+def test_rows_survive_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "x.sqlite"
+    first = SqliteStore(path)
+    first.write([status(1, 100)])
+    first.close()
+    second = SqliteStore(path)
+    assert second.read("status", "kraken:BTC-USD") == [status(1, 100)]
+    second.close()
+
+
+def test_what_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.sqlite").write_bytes(b"hello, this is no database" * 100)
+    with pytest.raises(InputError, match="cannot be used as a database"):
+        SqliteStore(tmp_path / "x.sqlite")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be used"):
+        SqliteStore(tmp_path / "file" / "x.sqlite")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from api.store_sqlite import SqliteStore
+from quicksilver.records import Status
+store = SqliteStore(Path(sys.argv[1]))
+for i in range(10**9):
+    store.write([Status("kraken", "BTC-USD", i, i, i, "LIVE", "")] * 3)
+    store.flush()
+    print(i, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_readable_file_with_all_that_was_flushed(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        try:
+            for _ in range(50):
+                flushed = int(writer.stdout.readline())
+        finally:
+            os.kill(writer.pid, signal.SIGKILL)
+    store = SqliteStore(path)
+    rows = store.read("status", "kraken:BTC-USD", limit=10**6)
+    store.close()
+    assert [row.seq for row in rows] == list(range(len(rows)))  # type: ignore[attr-defined]
+    assert len(rows) > flushed
+
+
+def test_the_bus_calls_listeners_in_order_until_they_leave() -> None:
+    bus, heard = MemoryBus(), []
+    leave = bus.subscribe(lambda topic, key, record: heard.append((topic, key)))
+    bus.publish(status(1, 1))
+    bus.publish(Latency("hop", 1, 1, 1.0, 1.0, 1.0))
+    leave()
+    bus.publish(status(2, 2))
+    assert heard == [("status", "kraken:BTC-USD"), ("latency", "hop")]
+
+
+def test_expired_rows_leave(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "x.sqlite", keep_s=10)
+    store.write([status(1, 1 * 10**9), status(2, 100 * 10**9)])
+    store.flush()
+    store._expire()
+    assert [row.seq for row in store.read("status", "kraken:BTC-USD")] == [2]  # type: ignore[attr-defined]
+    store.close()

@@ -1,0 +1,135 @@
+"""The replay command on real tapes: counts, byte-equal runs, a run cut in two, bad input."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.replay import RecordFiles, Replay, replay_tape
+from producers.frames import Frame
+from producers.tapes import TapeWriter, read_frames
+from quicksilver.errors import InputError, StateError
+from quicksilver.pipeline import Pipeline
+
+LIVE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
+SHORT = "market-aggregator/2026-08-09-btc-usd.jsonl.gz"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "jobs.cli", "replay", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_command_ends_with_the_summary(tapes: Path, tmp_path: Path) -> None:
+    done = command(tapes / LIVE, "--out", tmp_path)
+    assert done.returncode == 0
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["frames"], summary["events"], summary["features"]) == (5827, 5461, 5461)
+    assert (summary["gaps"], summary["crossed"], summary["rejected"], summary["checksums_failed"]) == (0, 0, 0, 0)
+    assert summary["venues"]["kraken"]["symbols"]["BTC-USD"]["checksums_passed"] == 1676
+    assert summary["venues"]["coinbase"]["symbols"]["BTC-USD"]["features"] == 3267
+    rows = (tmp_path / "features.jsonl").read_bytes().splitlines()
+    assert len(rows) == 5461
+    assert json.loads(rows[0])["venue"] in {"kraken", "coinbase", "bitstamp"}
+
+
+def test_two_replays_write_the_same_bytes(tapes: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        replay_tape(tapes / SHORT, out=tmp_path / name)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert "predictions.jsonl" in files_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 500, 901, 1380])
+def test_a_replay_cut_in_two_writes_the_same_bytes(tapes: Path, tmp_path: Path, cut: int) -> None:
+    tape = tmp_path / "tape.jsonl"  # with some lines and frames that are refused
+    lines = gzip.decompress((tapes / SHORT).read_bytes()).split(b"\n")
+    for i in range(40, len(lines), 97):
+        lines[i] = lines[i][: len(lines[i]) // 2] if i % 2 else lines[i].replace(b"l2_data", b"l2_dat\\\\")
+    tape.write_bytes(b"\n".join(lines))
+    whole = replay_tape(tape, out=tmp_path / "whole")
+    assert whole["rejected"] > 5
+    cut = min(cut, whole["events"] - 1)
+    replay_tape(tape, out=tmp_path / "first", until_event=cut, save_state=tmp_path / "state")
+    replay_tape(tape, out=tmp_path / "second", load_state=tmp_path / "state")
+    first, second = files_of(tmp_path / "first"), files_of(tmp_path / "second")
+    joined = {name: first.get(name, b"") + second.get(name, b"") for name in first | second}
+    assert joined == files_of(tmp_path / "whole")
+
+
+def test_every_feature_row_of_a_broken_book_is_missing(tapes: Path, tmp_path: Path) -> None:
+    frames = list(read_frames(tapes / "crossbook/kraken_btcusd_l2.cbcap"))
+    updates = [i for i, frame in enumerate(frames) if b'"type":"update"' in frame.payload]
+    broken = next(i for i in updates[5:] if b'"qty":0.' in frames[i].payload)
+    payload = frames[broken].payload.replace(b'"qty":0.', b'"qty":1.', 1)
+    frames[broken] = Frame("kraken", "kraken", "recv", frames[broken].ts_recv_ns, payload)
+    with TapeWriter(tmp_path / "tape.zst") as writer:
+        for frame in frames:
+            writer.write(frame)
+    summary = replay_tape(tmp_path / "tape.zst", out=tmp_path)
+    assert (summary["gaps"], summary["resyncs"], summary["checksums_failed"]) == (1, 1, 1)
+    statuses = [json.loads(line) for line in (tmp_path / "status.jsonl").read_text().splitlines()]
+    assert [one["state"] for one in statuses] == ["LIVE", "GAP", "LIVE"]
+    assert "checksum" in statuses[1]["reason"]
+    rows = [json.loads(line)["seq"] for line in (tmp_path / "features.jsonl").read_text().splitlines()]
+    assert not [seq for seq in rows if statuses[1]["seq"] <= seq < statuses[2]["seq"]]
+    assert len(rows) == summary["features"] == summary["events"] - 1
+
+
+def test_unreadable_lines_are_dead_letters_with_file_and_line(tapes: Path, tmp_path: Path) -> None:
+    lines = gzip.decompress((tapes / SHORT).read_bytes()).split(b"\n")[:400]
+    lines[100] = b"{" + lines[100]
+    tape = tmp_path / "tape.jsonl"
+    tape.write_bytes(b"\n".join(lines))
+    summary = replay_tape(tape, out=tmp_path / "out")
+    (letter,) = (json.loads(line) for line in (tmp_path / "out/dead-letters.jsonl").read_text().splitlines())
+    assert letter["source"] == f"{tape}:101"
+    assert summary["rejected"] == 1
+
+
+def test_frames_of_an_unknown_venue_are_counted_and_the_rest_goes_on(tapes: Path, tmp_path: Path) -> None:
+    own = list(read_frames(tapes / "crossbook/kraken_btcusd_l2.cbcap"))
+    alien = Frame("nowhere", "n", "recv", own[0].ts_recv_ns, b"{}")
+    with TapeWriter(tmp_path / "tape.zst") as writer:
+        for frame in [alien, *own]:
+            writer.write(frame)
+    summary = replay_tape(tmp_path / "tape.zst")
+    assert (summary["rejected"], summary["checksums_passed"]) == (1, 301)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("missing.gz", None, "no such file"),
+        ("empty.jsonl", b"", "the file is empty"),
+        ("words.txt", b"hello\n", "not a tape"),
+        ("kraken.json", b'{"foo":1}\n{"bar":2}\n', "nothing could be read"),
+    ],
+)
+def test_input_that_holds_nothing_exits_2_with_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = command(tmp_path / name)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_states_that_do_not_fit_are_refused(tmp_path: Path, tapes: Path) -> None:
+    (tmp_path / "junk").write_bytes(b"junk")
+    with pytest.raises(StateError, match="not a saved state"):
+        replay_tape(tapes / SHORT, load_state=tmp_path / "junk")
+    with pytest.raises(InputError, match="No such file"):
+        replay_tape(tapes / SHORT, load_state=tmp_path / "none")
+    with pytest.raises(InputError, match="nothing could be read"):
+        Replay(Pipeline(), RecordFiles(None)).run([])
