@@ -10,6 +10,7 @@ Each step is one event of one symbol:
 3. Takers arrive in clusters, a Hawkes process with exponential memory (Bacry, Mastromatteo, Muzy, Hawkes processes in
    finance, 2015). Their signs come in runs of Pareto length, large orders cut up, so they are autocorrelated (Lillo,
    Mike, Farmer, Theory for long memory in supply and demand, 2005); sizes are heavy tailed; each moves the fair price.
+   A hidden pressure of investors, a few seconds long, tilts takers' signs, makers' sizes and the price's drift.
 4. Limit orders come, change and go at ranks whose density falls as a power of the distance from the best (Bouchaud,
    Mezard, Potters, Statistical properties of stock order books, 2002); comings outweigh goings where the book is thin.
 
@@ -18,30 +19,35 @@ Prices are integers of ticks and sizes integers of lots (units of the last decim
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
+from producers.simulator.factor import NS, Factor
 from producers.simulator.ladder import Ladder
 from producers.simulator.listings import Listing, listed
 from quicksilver.errors import InputError
 from quicksilver.events import Side
 
-NS = 1_000_000_000
 YEAR_S = 365.0 * 86_400.0
 LEVELS = 1_200  # a side at the start: Kraken's deepest subscription is 1,000
 QUOTES_PER_S = 25.0
 TAKERS_PER_S = 0.7
 EXCITEMENT = 0.9  # what one taker adds to the rate of takers; with FORGET_PER_S, 3 of 5 takers answer another
 FORGET_PER_S = 1.5
-JUMPS_PER_S = 1 / 300
-JUMP = 8.0  # in seconds' worth of common volatility: about 6 bps of bitcoin
+PRESSURE_S = 5.0  # how long large investors keep buying or selling
+PRESSURE = 0.25  # the drift they cause, in units of volatility a second: a few per cent of a second's variance
+RECENT = 50  # executions in Kraken's trade snapshot
+WARM_UP_S = 30.0  # of market before the first step, so that there are executions to show
 MAX_LAG_NS = NS  # longest time between two events of a symbol
 
 
 class Fill(NamedTuple):
     """One execution: the taker's side, price in ticks, size in lots, and whether the taker's order was a limit."""
 
+    trade_id: int
+    ts_ns: int
     side: Side
     price: int
     lots: int
@@ -58,28 +64,6 @@ class Step(NamedTuple):
     fills: list[Fill]
 
 
-class Factor:
-    """The common factor: a random walk of unit variance a second, and the volatility that all symbols share."""
-
-    def __init__(self, rng: Random, now_ns: int) -> None:
-        self.value = 0.0
-        self.volatility = 1.0
-        self._log_volatility = 0.0
-        self._rng = rng
-        self._now_ns = now_ns
-
-    def advance(self, now_ns: int) -> None:
-        """Move on to ``now_ns``."""
-        dt_s = (now_ns - self._now_ns) / NS
-        self._now_ns = now_ns
-        gauss, root = self._rng.gauss, math.sqrt(dt_s)
-        self._log_volatility += -self._log_volatility * dt_s / 300.0 + 0.04 * root * gauss(0.0, 1.0)
-        self.volatility = math.exp(self._log_volatility - 0.24)  # so that its mean square is 1
-        self.value += self.volatility * root * gauss(0.0, 1.0)
-        if self._rng.random() < JUMPS_PER_S * dt_s:
-            self.value += JUMP * gauss(0.0, 1.0)
-
-
 class Book:
     """One symbol's book and the people who trade in it."""
 
@@ -93,13 +77,16 @@ class Book:
         basis_point = ticks / 10_000.0
         self._edge = max(0.5, 0.35 * listing.volatility * basis_point)  # makers' half spread, ticks
         self._gap = 0.25 * listing.volatility * basis_point  # mean distance of levels near the best, ticks
-        self._sigma = listing.volatility / math.sqrt(YEAR_S)  # of log returns, for a second
+        self._sigma = listing.volatility / math.sqrt(YEAR_S * (1.0 + 2.0 * PRESSURE**2 * PRESSURE_S))  # for a second
         self._lots_per_usd = 10**listing.qty_decimals / listing.price
         self._log_start = math.log(ticks)
         self._own = 0.0
         self._factor = 0.0
         self._excitement = 0.0
+        self._pressure = rng.gauss(0.0, 1.0)
         self._sign, self._run = 1, 0
+        self._trade_id = rng.randrange(1_000_000, 50_000_000)
+        self.recent: deque[Fill] = deque(maxlen=RECENT)  # the newest executions, oldest first
         self.fair = ticks
         for ladder in (self.bids, self.asks):
             ladder.put(math.ceil(ladder.sign * ticks + self._edge), self._size())
@@ -114,13 +101,15 @@ class Book:
     def advance(self, now_ns: int, factor: Factor, rate: float) -> Step:
         """Let this symbol's next event happen at ``now_ns``."""
         self._move_fair(now_ns, factor, rate)
-        fills = self._correct(self.asks, self.bids) + self._correct(self.bids, self.asks)
+        fills = self._correct(self.asks) + self._correct(self.bids)
         takers = TAKERS_PER_S + self._excitement
         if self._rng.random() * (QUOTES_PER_S + TAKERS_PER_S + 7.0 * self._excitement) < takers:
             fills += self._taker()
         else:
             ladder, other = (self.bids, self.asks) if self._rng.random() < 0.5 else (self.asks, self.bids)
             self._quote(ladder, other)
+        self._refill(self.asks, self.bids)
+        self._refill(self.bids, self.asks)
         for ladder in (self.bids, self.asks):
             self._extend(ladder)
         return Step(self.listing.symbol, now_ns, self.bids.commit(), self.asks.commit(), fills)
@@ -128,30 +117,37 @@ class Book:
     def _move_fair(self, now_ns: int, factor: Factor, rate: float) -> None:
         dt_s = (now_ns - self._now_ns) / NS
         self._now_ns = now_ns
-        beta, common = self.listing.beta, factor.value - self._factor
+        beta, common, gauss = self.listing.beta, factor.value - self._factor, self._rng.gauss
         self._factor = factor.value
-        own = math.sqrt((1.0 - beta * beta) * dt_s) * factor.volatility * self._rng.gauss(0.0, 1.0)
-        self._own += self._sigma * (beta * common + own)
+        own = math.sqrt((1.0 - beta * beta) * dt_s) * gauss(0.0, 1.0) + PRESSURE * self._pressure * dt_s
+        self._own += self._sigma * (beta * common + factor.volatility * own)
+        self._pressure += -self._pressure * dt_s / PRESSURE_S + math.sqrt(2.0 * dt_s / PRESSURE_S) * gauss(0.0, 1.0)
         self.fair = math.exp(self._log_start + self._own)
         self._excitement *= math.exp(-FORGET_PER_S * rate * dt_s)
 
-    def _correct(self, ladder: Ladder, other: Ladder) -> list[Fill]:
-        """Cancel or take the quotes of ``ladder`` beyond the fair price, and quote anew where makers hang back."""
+    def _correct(self, ladder: Ladder) -> list[Fill]:
+        """Cancel or take the quotes of ``ladder`` that the fair price has passed."""
         rng, fair = self._rng, ladder.sign * self.fair
-        if ladder.keys[0] < fair:
-            if rng.random() < 0.15:
-                return self._take(ladder, ladder.lots[ladder.keys[0]])
-            for key in ladder.keys[: rng.randint(1, 3)]:
-                if key < fair:
-                    ladder.put(key, 0)
-        elif ladder.keys[0] > fair + 2.0 * self._edge and rng.random() < 0.5:
-            self._place(ladder, other, math.ceil(fair + self._edge * rng.uniform(0.2, 1.4)))
+        if ladder.keys[0] >= fair:
+            return []
+        if rng.random() < 0.15:
+            return self._take(ladder, ladder.lots[ladder.keys[0]])
+        for key in ladder.keys[: rng.randint(1, 3)]:
+            if key < fair:
+                ladder.put(key, 0)
         return []
+
+    def _refill(self, ladder: Ladder, other: Ladder) -> None:
+        """Let a maker quote where all others hang back."""
+        rng, fair = self._rng, ladder.sign * self.fair
+        if ladder.keys[0] > fair + 2.0 * self._edge and rng.random() < 0.5 - 0.2 * ladder.sign * self._pressure:
+            self._place(ladder, other, math.ceil(fair + self._edge * rng.uniform(0.2, 1.4)))
 
     def _place(self, ladder: Ladder, other: Ladder, key: int) -> None:
         """Add an order, at the other side's best but one at most: a maker never crosses."""
         key = max(key, 1 - other.keys[0])
-        ladder.put(key, ladder.lots.get(key, 0) + self._size())
+        tilt = math.exp(-0.5 * ladder.sign * self._pressure)
+        ladder.put(key, ladder.lots.get(key, 0) + max(1, round(tilt * self._size())))
 
     def _quote(self, ladder: Ladder, other: Ladder) -> None:
         """Change, cancel, move or add one order at a random rank."""
@@ -164,7 +160,10 @@ class Book:
             return
         low, high = max(rank - 5, 0), min(rank + 5, len(keys) - 1)
         thin = (keys[high] - keys[low]) / ((high - low) * self._spacing(rank))
-        add, old = rng.random() < min(0.95, max(0.05, 0.6 * thin - 0.1)), keys[rank]
+        add, old = (
+            rng.random() < min(0.95, max(0.05, 0.6 * thin - 0.1 - 0.15 * ladder.sign * self._pressure)),
+            keys[rank],
+        )
         if add or draw < 0.5:
             step = (0.5 - rng.random()) * 4.0 * self._spacing(rank)
             floor = math.ceil(ladder.sign * self.fair + 0.2 * self._edge)
@@ -214,7 +213,7 @@ class Book:
             self._sign, self._run = rng.choice((-1, 1)), int(rng.paretovariate(1.5))
         self._run -= 1
         mid = (self.asks.keys[0] - self.bids.keys[0]) / 2.0
-        lean = 1.8 * self._sign + 1.5 * max(-2.0, min(2.0, (self.fair - mid) / self._edge))
+        lean = self._sign + 1.5 * self._pressure + 1.5 * max(-2.0, min(2.0, (self.fair - mid) / self._edge))
         sign = 1 if rng.random() < 1.0 / (1.0 + math.exp(-lean)) else -1
         lots = max(1, round(0.15 * self.listing.order_usd * (rng.paretovariate(1.1) - 0.95) * self._lots_per_usd))
         typical = 0.3 * self.listing.order_usd * self._lots_per_usd
@@ -229,10 +228,12 @@ class Book:
         for key in ladder.keys[:12]:
             matched = min(lots, ladder.lots[key])
             ladder.put(key, ladder.lots[key] - matched)
-            fills.append(Fill(side, abs(key), matched, limit))
+            self._trade_id += 1
+            fills.append(Fill(self._trade_id, self._now_ns, side, abs(key), matched, limit))
             lots -= matched
             if not lots:
                 break
+        self.recent.extend(fills)
         return fills
 
 
@@ -256,12 +257,15 @@ class Market:
             raise InputError(f"the simulator's rate must be above 0, not {rate}")
         listings = listed(symbols)
         self.seed = seed
-        self.now_ns = start_ns
-        self.books = {one.symbol: Book(one, Random(f"{seed} {one.symbol}"), start_ns) for one in listings}
+        self.now_ns = start_ns - int(WARM_UP_S / max(rate, 1.0) * NS)
+        self.books = {one.symbol: Book(one, Random(f"{seed} {one.symbol}"), self.now_ns) for one in listings}
         self._rate = rate
-        self._factor = Factor(Random(f"{seed} common factor"), start_ns)
-        self._due = [(start_ns + book.wait_ns(rate), name) for name, book in self.books.items()]
+        self._factor = Factor(Random(f"{seed} common factor"), self.now_ns)
+        self._due = [(self.now_ns + book.wait_ns(rate), name) for name, book in self.books.items()]
         heapq.heapify(self._due)
+        while self.next_ns <= start_ns:
+            self.step()
+        self.now_ns = start_ns
 
     @property
     def next_ns(self) -> int:
