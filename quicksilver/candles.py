@@ -29,9 +29,9 @@ class CandleBuilder:
     """One instrument's candles of one interval.
 
     A candle closes when an event at or beyond its end arrives; an interval without events has none. Closed candles
-    are never rewritten: an event from before the forming candle's open counts into the forming one. The forming one is
-    emitted at most every ``emit_every_ns``. Candles are of mids until the first trade, of trades from the next
-    interval on.
+    are never rewritten: an event that comes after its interval's candle has closed counts into the next one. The
+    forming one is emitted at most every ``emit_every_ns``. Candles are of mids until the first trade, of trades from
+    the next interval on; that first trade's own candle keeps the prices of mids and takes in the trades' volume.
     """
 
     def __init__(self, venue: str, symbol: str, interval_ns: int, emit_every_ns: int) -> None:
@@ -41,19 +41,27 @@ class CandleBuilder:
         self._forming: _Forming | None = None
         self._has_trades = False
         self._quiet_until_ns = 0
+        self._closed_until_ns = 0
 
     def on_mid(self, seq: int, ts_event_ns: int, ts_recv_ns: int, mid: float) -> list[Candle]:
-        """Take in a book's mid; no more than a comparison once trades make the candles."""
+        """Take in a book's mid; a few comparisons unless something is to be emitted."""
         forming = self._forming
-        if self._has_trades:
-            if forming is None or ts_event_ns < forming.open_ns + self.interval_ns:
+        if forming is None:
+            if self._has_trades:
                 return []
-            return self._close(seq, ts_event_ns, ts_recv_ns)
-        if forming is not None and ts_event_ns < self._quiet_until_ns:
-            forming.high = max(forming.high, mid)
-            forming.low = min(forming.low, mid)
-            forming.close = mid
+        elif ts_event_ns < self._quiet_until_ns:
+            if forming.source == "mid":
+                if mid > forming.high:
+                    forming.high = mid
+                elif mid < forming.low:
+                    forming.low = mid
+                forming.close = mid
             return []
+        elif self._has_trades:
+            if ts_event_ns >= forming.open_ns + self.interval_ns:
+                return self._close(seq, ts_event_ns, ts_recv_ns)
+            if forming.source == "trade":
+                return []
         return self._take("mid", seq, ts_event_ns, ts_recv_ns, _Forming("mid", 0, mid, mid, mid, mid))
 
     def on_trade(self, event: Trade) -> list[Candle]:
@@ -86,7 +94,7 @@ class CandleBuilder:
             closed = self._close(seq, ts_event_ns, ts_recv_ns)
             forming = None
         if forming is None:
-            one.open_ns = ts_event_ns - ts_event_ns % self.interval_ns
+            one.open_ns = max(ts_event_ns - ts_event_ns % self.interval_ns, self._closed_until_ns)
             forming = self._forming = one
         elif forming.source == source:
             forming.high = max(forming.high, one.high)
@@ -104,8 +112,11 @@ class CandleBuilder:
 
     def _close(self, seq: int, ts_event_ns: int, ts_recv_ns: int) -> list[Candle]:
         forming, self._forming = self._forming, None
+        if forming is None:
+            return []
         self._quiet_until_ns = 0
-        return [self._record(forming, seq, ts_event_ns, ts_recv_ns, True)] if forming is not None else []
+        self._closed_until_ns = forming.open_ns + self.interval_ns
+        return [self._record(forming, seq, ts_event_ns, ts_recv_ns, True)]
 
     def _record(self, one: _Forming, seq: int, ts_event_ns: int, ts_recv_ns: int, closed: bool) -> Candle:
         return Candle(
@@ -115,13 +126,13 @@ class CandleBuilder:
 
     def dump(self) -> bytes:
         """Return the state."""
-        return msgspec.msgpack.encode((self._forming, self._has_trades, self._quiet_until_ns))
+        saved = (self._forming, self._has_trades, self._quiet_until_ns, self._closed_until_ns)
+        return msgspec.msgpack.encode(saved)
 
     def load(self, data: bytes) -> None:
         """Take over a dumped state."""
-        self._forming, self._has_trades, self._quiet_until_ns = msgspec.msgpack.decode(
-            data, type=tuple[_Forming | None, bool, int]
-        )
+        saved = msgspec.msgpack.decode(data, type=tuple[_Forming | None, bool, int, int])
+        self._forming, self._has_trades, self._quiet_until_ns, self._closed_until_ns = saved
 
 
 def _add_volume(forming: _Forming, one: _Forming) -> None:

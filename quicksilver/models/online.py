@@ -1,5 +1,6 @@
 """An online classifier of down, flat and up: river's softmax regression on standardised features."""
 
+import math
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -18,8 +19,10 @@ MODEL_FEATURES = (
 )  # fmt: skip
 CLASSES: tuple[Direction, ...] = (-1, 0, 1)
 LEARNING_RATE = 0.01  # river's default; with inputs of unit variance it forgets over some hundred examples
-Z_LIMIT = 8.0  # an input this far out is a glitch; unbounded it would throw the weights away
+Z_LIMIT = 8.0  # unbounded, an input farther out would throw the weights away
 RAW_LIMIT = 1e12  # beyond it a running variance would overflow, and stay infinite
+GLITCH_Z = 100.0  # far enough out that a real change of regime still moves the scaler within some hundred values
+WARM_COUNT = 100  # values from which a mean and a deviation are good enough to call a new one a glitch
 BIAS = "bias"
 
 Inputs = dict[str, float]
@@ -55,12 +58,20 @@ class OnlineModel:
     def inputs(self, features: Features) -> Inputs:
         """Standardise a feature vector, after the scaler has taken it in; an unknown feature is left out (= mean)."""
         known = ((name, getattr(features, name)) for name in MODEL_FEATURES)
-        raw = {name: min(max(value, -RAW_LIMIT), RAW_LIMIT) for name, value in known if value is not None}
+        raw = {name: self._bounded(name, value) for name, value in known if value is not None}
         self._scaler.learn_one(raw)
         scaled = self._scaler.transform_one(raw)
         inputs = {name: min(max(value, -Z_LIMIT), Z_LIMIT) for name, value in scaled.items()}
         inputs[BIAS] = 1.0
         return inputs
+
+    def _bounded(self, name: str, value: float) -> float:
+        """Clip a glitch before the scaler learns it: one would make all later values of the feature look the same."""
+        variance = self._scaler.vars[name] if self._scaler.counts[name] >= WARM_COUNT else 0.0
+        if variance == 0.0:
+            return min(max(value, -RAW_LIMIT), RAW_LIMIT)
+        mean, reach = self._scaler.means[name], GLITCH_Z * math.sqrt(variance)
+        return min(max(value, mean - reach), mean + reach)
 
     def predict(self, horizon: int, inputs: Inputs) -> tuple[float, float, float]:
         """Return the probabilities of down, flat and up; they sum to 1."""

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,37 @@ def test_labels_equal_brute_force(steps: list[tuple[int, float]]) -> None:
     assert got == expected
     assert len(labels) == len(expected)
     assert all(one.ts_known_ns > one.ts_event_ns + one.horizon_ns for one in labels)
+
+
+jittery = st.lists(st.tuples(st.integers(-6, 8), st.floats(90, 110)), min_size=1, max_size=60)
+
+
+@given(steps=jittery)
+def test_a_clock_that_steps_back_is_read_as_standing_still(steps: list[tuple[int, float]]) -> None:
+    steps = [(0, 100.0), *steps]
+    forward, latest = [], 1_000
+    for ts, mid in moments(steps):
+        forward.append((max(ts - latest, 0), mid))
+        latest = max(latest, ts)
+    got = play(steps, LabelQueue("v", "A-B", CONFIG))
+    expected = play(forward, LabelQueue("v", "A-B", CONFIG))
+    assert [msgspec.structs.replace(one, ts_recv_ns=0) for one in got] == [
+        msgspec.structs.replace(one, ts_recv_ns=0) for one in expected
+    ]
+
+
+def test_the_price_exactly_at_the_horizon_counts_and_waits_for_the_next_event() -> None:
+    queue = LabelQueue("v", "A-B", LabelConfig(horizons_ns=(10,), fee_bps=5.0))
+    assert play([(0, 100.0), (10, 101.0), (0, 102.0)], queue) == []
+    (one,) = queue.on_price(1_011, 1_012, 50.0)
+    assert (one.seq, one.ts_event_ns, one.ts_known_ns, one.price_later, one.direction) == (1, 1_000, 1_011, 102.0, 1)
+
+
+def test_labels_come_by_horizon_and_then_by_seq() -> None:
+    queue = LabelQueue("v", "A-B", CONFIG)
+    play([(0, 100.0), (1, 100.0), (1, 100.0)], queue)
+    order = [(one.horizon_ns, one.seq) for one in queue.on_price(9_000, 9_000, 100.0)]
+    assert order == [(3, 1), (3, 2), (3, 3), (10, 1), (10, 2), (10, 3)]
 
 
 @given(steps=paths, other=paths, cut=st.integers(0, 60))

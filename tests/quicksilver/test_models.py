@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from quicksilver.labels import LabelConfig, LabelQueue
 from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
 from quicksilver.models.stage import MAX_PENDING, PredictionStage
-from quicksilver.records import Features, Label, Score
+from quicksilver.records import Features, Label, Prediction, Score
 
 FIELDS = Features.__struct_fields__[5:]
 H = (1_000,)
@@ -93,6 +96,64 @@ def test_wild_and_missing_inputs_stay_finite() -> None:
         assert all(math.isfinite(one) for one in probabilities)
         assert sum(probabilities) == pytest.approx(1.0)
     assert sum(model.predict(0, model.inputs(features(2)))) == pytest.approx(1.0)
+
+
+def test_one_glitch_does_not_blind_the_model_to_a_feature() -> None:
+    model, rng = OnlineModel(1), np.random.default_rng(4)
+    for seq, value in enumerate(rng.normal(size=1000).tolist()):
+        model.inputs(features(seq, ofi_1s=value))
+    assert model.inputs(features(1000, ofi_1s=1e9))["ofi_1s"] == 8.0
+    assert abs(model.inputs(features(1001, ofi_1s=2.0))["ofi_1s"]) > 0.5
+
+
+def test_a_feature_that_was_constant_may_begin_to_move() -> None:
+    model = OnlineModel(1)
+    for seq in range(1000):
+        model.inputs(features(seq, spread_bps=1.0 + seq % 2 * 1e-9))
+    for seq in range(1000):
+        high, low = (model.inputs(features(seq, spread_bps=value))["spread_bps"] for value in (5.0, 3.0))
+    assert 0.1 < high - low < 8.0
+
+
+def walk(stage: PredictionStage, mids: list[float], queue: LabelQueue, first: int = 1) -> list[Prediction | Score]:
+    """What the pipeline does: each mid first tells the labels that it makes known, then is predicted from."""
+    out: list[Prediction | Score] = []
+    for seq, mid in enumerate(mids, first):
+        for one in queue.on_price(seq * 100, seq * 100, mid):
+            score = stage.on_label(one)
+            assert score is not None
+            out.append(score)
+        out += stage.on_features(features(seq, imbalance_1=math.sin(mid)))
+        queue.on_features(seq, seq * 100, mid)
+    return out
+
+
+HORIZONS = (250, 1_000)
+CONFIG = LabelConfig(horizons_ns=HORIZONS)
+mid_paths = st.lists(st.floats(99, 101), min_size=1, max_size=40)
+
+
+@settings(max_examples=30)
+@given(past=mid_paths, future=mid_paths, other=mid_paths)
+def test_the_future_changes_no_earlier_prediction_and_no_earlier_score(
+    past: list[float], future: list[float], other: list[float]
+) -> None:
+    known = walk(PredictionStage(HORIZONS), past, LabelQueue("v", "A-B", CONFIG))
+    for rest in (future, other):
+        assert walk(PredictionStage(HORIZONS), past + rest, LabelQueue("v", "A-B", CONFIG))[: len(known)] == known
+
+
+def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
+    mids = np.exp(np.random.default_rng(5).normal(scale=1e-4, size=40).cumsum()).tolist()
+    whole = walk(PredictionStage(HORIZONS), mids, LabelQueue("v", "A-B", CONFIG))
+    assert {type(one) for one in whole} == {Prediction, Score}
+    for cut in range(len(mids)):
+        stages = PredictionStage(HORIZONS), PredictionStage(HORIZONS)
+        queues = LabelQueue("v", "A-B", CONFIG), LabelQueue("v", "A-B", CONFIG)
+        before = walk(stages[0], mids[:cut], queues[0])
+        stages[1].load(stages[0].dump())
+        queues[1].load(queues[0].dump())
+        assert before + walk(stages[1], mids[cut:], queues[1], cut + 1) == whole
 
 
 def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
