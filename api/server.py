@@ -35,7 +35,12 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         listener.close()
         raise InputError(f"cannot serve on port {port}: {error.strerror}; choose another with PORT=") from error
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=2
+        app,
+        log_level="warning",
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # it would cost each message more time than the bytes that it saves
+        timeout_graceful_shutdown=2,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]))

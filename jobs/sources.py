@@ -19,8 +19,8 @@ from producers.exchanges.kraken import KrakenFeed, KrakenParser
 from producers.exchanges.venue import venues
 from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
-from producers.simulator.market import Market
-from producers.simulator.server import serving
+from producers.simulator.orderflow import Market
+from producers.simulator.server import serve
 from producers.tapes import layout_of, read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
@@ -97,7 +97,7 @@ class SimulatorSource:
         market = Market(self._seed, time.time_ns(), self._symbols)
         parser = KrakenParser(SIMULATED, reject)
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(serving(market))
+            server = await stack.enter_async_context(serve(market))
             self._feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in market.books], server.url)
             async for frame in self._feed.frames():
                 yield frame.ts_recv_ns, parser.parse(frame)

@@ -1,13 +1,12 @@
 """Compile every kernel by running a little of everything, so that nobody waits for it later."""
 
-from itertools import islice
-
 from producers.exchanges.bitstamp import BitstampParser
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.market import Market
-from producers.simulator.protocol import frames
+from producers.simulator.engine import frames
+from producers.simulator.listings import LISTINGS
+from producers.simulator.orderflow import Market
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Price
 from quicksilver.pipeline import Pipeline
@@ -26,7 +25,7 @@ def warm_up() -> None:
     BitstampParser().parse(Frame("bitstamp", "b", "recv", 0, _BITSTAMP))
     pipeline = Pipeline(PipelineConfig(portfolio=PortfolioConfig(min_observations=2, n_portfolios=2_000)))
     parser = KrakenParser("sim")
-    for ts_ns, payload in islice(frames(Market(1, 1_700_000_000_000_000_000)), 1_500):
+    for ts_ns, payload in frames(Market(1, 1_700_000_000_000_000_000), list(LISTINGS), 100, 1_500):
         for event in parser.parse(Frame("sim", "s", "recv", ts_ns, payload)):
             pipeline.step(event)
     pipeline.step(Price("csv", "A-B", 1, 1_700_000_000_000_000_000, 0, 1.0))

@@ -106,7 +106,9 @@ class Feed(ABC):
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:
-            message = await asyncio.wait_for(socket.recv(decode=False), QUIET_S)
+            # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
+            async with asyncio.timeout(QUIET_S):
+                message = await socket.recv(decode=False)
             await self._put("recv", message)
 
     def _fetch(self, symbol: str) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from producers.simulator.exchange import serve
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
+from producers.simulator.server import serve
 from quicksilver.errors import InputError
 
 

@@ -1,168 +1,119 @@
-"""The simulated market on a local websocket, paced to real time, with faults on demand."""
+"""The simulated exchange on a local websocket, paced to real time."""
 
 import asyncio
-import time
-from collections import defaultdict
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import msgspec
-from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
 
-from producers.exchanges.kraken import DEPTHS
-from producers.simulator.market import Market, Step
-from producers.simulator.protocol import HEARTBEAT, STATUS, Trades, View, acknowledgement, refusal
+from producers.simulator.engine import HEARTBEAT_S, Engine, Session
+from producers.simulator.factor import NS
+from producers.simulator.orderflow import Market
+from producers.simulator.wire import HEARTBEAT
+from quicksilver.errors import InputError
 
-PACE_S = 0.01
-HEARTBEAT_S = 1.0
-MAX_BUFFER = 8 << 20  # bytes a client may lag behind before it is dropped
-MAX_CATCH_UP_S = 1.0  # a longer pause (a laptop's sleep) is skipped, not replayed
+PACE_S = 0.005  # events are sent in batches of this length
+SLICE_S = 0.02  # how long a burst may keep the event loop
+MAX_LATE_S = 1.0  # after a pause (a laptop's sleep) the market goes on, it does not replay the pause
+MAX_BACKLOG = 8 << 20  # bytes a client may leave unread before it is dropped; a burst of deep snapshots is 1 MB
+MAX_REQUEST = 64 << 10  # bytes
 
 
-class SimulatorServer:
-    """A running simulator: ``url`` is where Kraken's protocol is spoken."""
+class ExchangeServer:
+    """A running exchange: ``url`` is where Kraken's v2 protocol is spoken."""
 
-    def __init__(self, market: Market, speed: float) -> None:
+    def __init__(self, engine: Engine, speed: float, max_backlog: int) -> None:
         self.url = ""
-        self._market = market
+        self.dropped = 0  # clients that read too slowly
+        self._engine = engine
         self._speed = speed
-        self._views: dict[tuple[str, int], View] = {}
-        self._trades = {name: Trades(book) for name, book in market.books.items()}
-        self._subscribers: defaultdict[tuple[str, str, int], set[ServerConnection]] = defaultdict(set)
-        self._clients: set[ServerConnection] = set()
-        self._corrupt: set[str] = set()
-        self._drop: set[str] = set()
+        self._max_backlog = max_backlog
+        self._sessions: dict[ServerConnection, Session] = {}
 
     def corrupt_next(self, symbol: str) -> None:
-        """Flip one digit of a size in the symbol's next book update, and leave its checksum."""
-        self._corrupt.add(symbol)
+        """Change one digit of the symbol's next book update within the ten best levels, and not its checksum."""
+        self._engine.corrupt_next(symbol)
 
     def drop_next(self, symbol: str) -> None:
-        """Do not send the symbol's next book update."""
-        self._drop.add(symbol)
+        """Do not send the symbol's next book update within the ten best levels."""
+        self._engine.drop_next(symbol)
 
-    async def disconnect_all(self) -> None:
-        """Close every connection, as a venue's restart does."""
-        for client in list(self._clients):
-            await client.close(1012, "restart")
+    def disconnect_all(self) -> None:
+        """Break every connection, as a network does: without a closing handshake."""
+        for client in self._sessions:
+            client.transport.abort()
 
     async def handle(self, client: ServerConnection) -> None:
-        """Serve one client."""
-        self._clients.add(client)
+        """Serve one client until it goes."""
+        session = self._sessions[client] = self._engine.connect()
         try:
-            await client.send(STATUS)
-            async for message in client:
-                for answer in self._answer(client, message):
-                    await client.send(answer)
+            self._send([client], session.greeting)
+            while True:
+                # Answers are written at once, so that no update can come between a snapshot and its subscription.
+                for text in self._engine.request(session, await client.recv()):
+                    self._send([client], text)
         except ConnectionClosed:
-            pass
-        finally:
-            self._clients.discard(client)
-            for subscribers in self._subscribers.values():
-                subscribers.discard(client)
-
-    def _answer(self, client: ServerConnection, message: str | bytes) -> list[str]:
-        now_ns = self._market.now_ns
-        try:
-            request: dict[str, Any] = msgspec.json.decode(message, type=dict[str, Any])
-            method, params = str(request.get("method")), request.get("params") or {}
-            if method == "ping":
-                return ['{"method":"pong"}']
-            channel, symbols = str(params.get("channel")), list(params.get("symbol") or [])
-            depth = int(params.get("depth", DEPTHS[0]))
-        except (msgspec.DecodeError, TypeError, ValueError, AttributeError):
-            return [refusal("", "", "Malformed request", now_ns)]
-        if method not in {"subscribe", "unsubscribe"} or channel not in {"book", "trade"} or depth not in DEPTHS:
-            return [refusal(method, "", "Unsupported request", now_ns)]
-        answers: list[str] = []
-        for symbol in symbols:
-            if symbol not in self._market.books:
-                answers.append(refusal(method, str(symbol), f"Currency pair not supported {symbol}", now_ns))
-            elif channel == "book":
-                answers.append(acknowledgement(method, channel, symbol, depth, now_ns))
-                answers += self._subscribe_book(client, method, symbol, depth)
-            else:
-                answers.append(acknowledgement(method, channel, symbol, None, now_ns))
-                self._mark(client, method, ("trade", symbol, 0))
-                answers += [self._trades[symbol].snapshot()] if method == "subscribe" else []
-        return answers
-
-    def _mark(self, client: ServerConnection, method: str, stream: tuple[str, str, int]) -> None:
-        (self._subscribers[stream].add if method == "subscribe" else self._subscribers[stream].discard)(client)
-
-    def _subscribe_book(self, client: ServerConnection, method: str, symbol: str, depth: int) -> list[str]:
-        self._mark(client, method, ("book", symbol, depth))
-        if method == "unsubscribe":
-            return []
-        view = self._views.get((symbol, depth))
-        if view is None:
-            view = self._views[symbol, depth] = View(self._market.books[symbol], depth)
-        return [view.snapshot(self._market.now_ns)]
-
-    def _publish(self, step: Step) -> None:
-        message = self._trades[step.symbol].update(step)
-        if message is not None:
-            self._broadcast(("trade", step.symbol, 0), message)
-        for (symbol, depth), view in self._views.items():
-            update = view.update(step.ts_ns) if symbol == step.symbol else None
-            if update is not None:
-                self._broadcast(("book", symbol, depth), self._faulty(symbol, update))
-
-    def _faulty(self, symbol: str, update: str) -> str:
-        if symbol in self._drop:
-            self._drop.discard(symbol)
-            return ""
-        if symbol in self._corrupt:
-            self._corrupt.discard(symbol)
-            at = update.index('"qty":') + 6
-            return update[:at] + str((int(update[at]) + 1) % 10) + update[at + 1 :]
-        return update
-
-    def _broadcast(self, stream: tuple[str, str, int], message: str) -> None:
-        if not message:
             return
-        for client in list(self._subscribers[stream]):
-            if client.transport.get_write_buffer_size() > MAX_BUFFER:
+        finally:
+            del self._sessions[client]
+            self._engine.disconnect(session)
+
+    def _send(self, clients: list[ServerConnection], text: str) -> None:
+        open_clients = [client for client in clients if not client.transport.is_closing()]
+        for client in open_clients:
+            if client.transport.get_write_buffer_size() > self._max_backlog:
+                self.dropped += 1
                 client.transport.abort()
-            else:
-                broadcast([client], message)
+        broadcast([client for client in open_clients if not client.transport.is_closing()], text)
+
+    def _step(self) -> None:
+        for stream, text in self._engine.step():
+            self._send([client for client, session in self._sessions.items() if stream in session.streams], text)
 
     async def run(self) -> None:
         """Advance the market with the clock, for ever."""
-        steps = self._market.steps()
-        behind_s, last = 0.0, time.monotonic()
-        next_heartbeat = last
+        market, time = self._engine.market, asyncio.get_running_loop().time
+        since, since_ns = time(), market.now_ns
+        beat = since + HEARTBEAT_S
         while True:
-            await asyncio.sleep(PACE_S)
-            now = time.monotonic()
-            behind_s, last = behind_s + (now - last) * self._speed, now
-            paused_s = max(0.0, behind_s - MAX_CATCH_UP_S * self._speed)
-            self._market.now_ns += int(paused_s * 1e9)
-            behind_s -= paused_s
-            until_ns = self._market.now_ns + int(behind_s * 1e9)
-            started_ns = self._market.now_ns
-            while self._market.now_ns < until_ns:
-                self._publish(next(steps))
-            behind_s -= (self._market.now_ns - started_ns) / 1e9
-            if now >= next_heartbeat:
-                next_heartbeat = now + HEARTBEAT_S
-                broadcast(self._clients, HEARTBEAT)
+            now = time()
+            target_ns = since_ns + int((now - since) * self._speed * NS)
+            if target_ns - market.next_ns > MAX_LATE_S * self._speed * NS:
+                since, since_ns = now, market.now_ns
+                continue
+            while market.next_ns <= target_ns and time() - now < SLICE_S:
+                self._step()
+            if now >= beat:
+                beat = now + HEARTBEAT_S
+                self._send([client for client, session in self._sessions.items() if session.streams], HEARTBEAT)
+            await asyncio.sleep(PACE_S if market.next_ns > target_ns else 0)
 
 
 @asynccontextmanager
-async def serving(
-    market: Market, host: str = "127.0.0.1", port: int = 0, speed: float = 1.0
-) -> AsyncIterator[SimulatorServer]:
-    """Serve the market while the context lasts; its time runs ``speed`` times as fast as ours."""
-    simulator = SimulatorServer(market, speed)
-    server: Server
-    async with serve(simulator.handle, host, port, compression=None, close_timeout=1) as server:
-        simulator.url = f"ws://{host}:{server.sockets[0].getsockname()[1]}/v2"
-        pacing = asyncio.create_task(simulator.run())
+async def serve(
+    market: Market, host: str = "127.0.0.1", port: int = 0, speed: float = 1.0, max_backlog: int = MAX_BACKLOG
+) -> AsyncIterator[ExchangeServer]:
+    """Serve the market while the context lasts; its time runs ``speed`` times as fast as ours.
+
+    A client that leaves more than ``max_backlog`` bytes unread is dropped.
+
+    Raises:
+        InputError: the speed is not above 0.
+        OSError: the port is taken.
+    """
+    if not 0.0 < speed < math.inf:
+        raise InputError(f"the simulator's speed must be above 0, not {speed}")
+    server = ExchangeServer(Engine(market), speed, max_backlog)
+    async with listen(server.handle, host, port, compression=None, close_timeout=1, max_size=MAX_REQUEST) as listener:
+        server.url = f"ws://{host}:{next(iter(listener.sockets)).getsockname()[1]}"
+        pacing = asyncio.create_task(server.run())
         try:
-            yield simulator
+            yield server
         finally:
             pacing.cancel()
-            await asyncio.gather(pacing, return_exceptions=True)
+            await asyncio.wait([pacing])
+            if not pacing.cancelled():
+                pacing.result()  # it cannot end but by a fault, which must not go unseen

@@ -1,13 +1,11 @@
 """The composition: cut anywhere it goes on to the bit, and nothing comes out of a broken book."""
 
-from itertools import islice
-
 import pytest
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.market import Market
-from producers.simulator.protocol import frames
+from producers.simulator.engine import frames
+from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
@@ -24,7 +22,8 @@ CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfoli
 def events() -> list[AnyEvent]:
     """Some 40 seconds of three simulated symbols, with a gap and its end in the middle."""
     parser = KrakenParser("sim")
-    raw = islice(frames(Market(3, START, ["BTC/USD", "ETH/USD", "SOL/USD"])), 4_000)
+    symbols = ["BTC/USD", "ETH/USD", "SOL/USD"]
+    raw = frames(Market(3, START, symbols), symbols, 100, 4_000)
     out = [event for ts, data in raw for event in parser.parse(Frame("sim", "s", "recv", ts, data))]
     at = len(out) // 2
     btc = next(event for event in out if isinstance(event, BookSnapshot) and event.symbol == "BTC-USD")

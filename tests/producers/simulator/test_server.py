@@ -10,8 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
-from producers.simulator.exchange import ExchangeServer, serve
 from producers.simulator.orderflow import NS, Market
+from producers.simulator.server import ExchangeServer, serve
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 
