@@ -18,13 +18,14 @@ run: setup  ## Run the main job and serve the page (SOURCE=auto|live|sim|tape|cs
 
 test: setup $(STAMP)-dev browser  ## Pass all checks and tests, in Python and in the browser
 	@$(MAKE) --no-print-directory check
-	cd web && npm test --silent
+	cd web && npm test --loglevel=error
 	$(PY) -m pytest
 
-check: $(STAMP)-dev  ## Lint, format and type checks
+check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	cd web && npm run --loglevel=error check
 
 bench: setup $(STAMP)-dev  ## Measure the hot paths beside their peers; writes build/bench.json
 	.venv/bin/quicksilver bench
@@ -68,7 +69,7 @@ $(STAMP)-kernels: $(STAMP)-base $(wildcard quicksilver/*.py quicksilver/*/*.py p
 web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(wildcard web/src/*.* web/src/panels/*.ts)
 	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed for the page"; exit 1; }
 	@echo "building the page ..."
-	@cd web && npm ci --silent --no-fund --no-audit && npm run build --silent
+	@cd web && npm ci --loglevel=error && npm run --loglevel=error build -- --logLevel warn
 	@touch $@
 
 # Debian's Chromium drives the browser tests; without apt-get they are skipped, out loud.

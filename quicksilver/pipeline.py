@@ -33,7 +33,7 @@ class InstrumentPipeline:
         self.engine = FeatureEngine()
         self.state: DataState = "SYNCING"
         self._labels = LabelQueue(venue, symbol, config.labels)
-        self._predictions = PredictionStage(config.labels.horizons_ns)
+        self._predictions = PredictionStage(config.labels.horizons_ns, config.decide_every_ns)
         self._candles = [
             CandleBuilder(venue, symbol, interval_ns, config.candle_every_ns)
             for interval_ns in config.candle_intervals_ns

@@ -7,7 +7,7 @@ attempts is that of ``websockets.connect`` (exponential, with jitter).
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import count
 
 import httpx
@@ -52,7 +52,7 @@ class Feed(ABC):
         """Return where the book is fetched from, where the socket does not send it."""
         return None
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; end it by closing the iterator."""
         self._spawn(self._read_for_ever())
         try:

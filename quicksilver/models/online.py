@@ -8,6 +8,7 @@ import msgspec
 from river.linear_model import SoftmaxRegression
 from river.optim import SGD
 from river.preprocessing import StandardScaler
+from river.utils.math import dot, softmax
 
 from quicksilver.records import Direction, Features
 
@@ -18,14 +19,14 @@ MODEL_FEATURES = (
     "macd_bps", "macd_signal_bps", "momentum_bps",
 )  # fmt: skip
 CLASSES: tuple[Direction, ...] = (-1, 0, 1)
-LEARNING_RATE = 0.01  # river's default; with inputs of unit variance it forgets over some hundred examples
+LEARNING_RATE = 0.01  # river's default, for outcomes that do not overlap
 Z_LIMIT = 8.0  # unbounded, an input farther out would throw the weights away
 RAW_LIMIT = 1e12  # beyond it a running variance would overflow, and stay infinite
 GLITCH_Z = 100.0  # far enough out that a real change of regime still moves the scaler within some hundred values
 WARM_COUNT = 100  # values from which a mean and a deviation are good enough to call a new one a glitch
-BIAS = "bias"
 
 Inputs = dict[str, float]
+Probabilities = tuple[float, float, float]  # of down, flat and up
 
 
 class ModelState(msgspec.Struct):
@@ -38,19 +39,32 @@ class ModelState(msgspec.Struct):
     iterations: list[list[int]]
 
 
+class _Softmax(SoftmaxRegression):
+    """Softmax regression of what the inputs add to the class frequencies: without a word from them it equals those."""
+
+    log_prior: dict[int, float]
+
+    def predict_proba_one(self, x: dict[Any, Any], **_: Any) -> dict[Any, float]:
+        logits = {label: self.log_prior[label] + dot(weights, x) for label, weights in self.weights.items()}
+        return softmax(logits)
+
+
 class OnlineModel:
     """One instrument's models, one a horizon, behind one running standardisation.
 
-    ``SoftmaxRegression`` is multinomial logistic regression by stochastic gradient descent
-    (https://riverml.xyz/latest/api/linear-model/SoftmaxRegression/).
+    Multinomial logistic regression by stochastic gradient descent
+    (https://riverml.xyz/latest/api/linear-model/SoftmaxRegression/) with the class frequencies known at prediction
+    time as its prior. Outcomes of a horizon of ``h`` overlap when predictions are ``every_ns`` apart: ``h / every_ns``
+    of them hold the news of one, so each moves the weights by that much less (Lopez de Prado, Advances in Financial
+    Machine Learning, 2018, chapter 4: average uniqueness).
     """
 
     name = "softmax-online"
     version = "1"
 
-    def __init__(self, n_horizons: int) -> None:
+    def __init__(self, horizons_ns: tuple[int, ...], every_ns: int) -> None:
         self._scaler = StandardScaler()
-        self._models = [SoftmaxRegression(SGD(LEARNING_RATE)) for _ in range(n_horizons)]
+        self._models = [_Softmax(SGD(LEARNING_RATE * min(1.0, every_ns / horizon_ns))) for horizon_ns in horizons_ns]
         for model in self._models:
             for label in CLASSES:
                 model.weights[label]
@@ -61,9 +75,7 @@ class OnlineModel:
         raw = {name: self._bounded(name, value) for name, value in known if value is not None}
         self._scaler.learn_one(raw)
         scaled = self._scaler.transform_one(raw)
-        inputs = {name: min(max(value, -Z_LIMIT), Z_LIMIT) for name, value in scaled.items()}
-        inputs[BIAS] = 1.0
-        return inputs
+        return {name: min(max(value, -Z_LIMIT), Z_LIMIT) for name, value in scaled.items()}
 
     def _bounded(self, name: str, value: float) -> float:
         """Clip a glitch before the scaler learns it: one would make all later values of the feature look the same."""
@@ -73,14 +85,19 @@ class OnlineModel:
         mean, reach = self._scaler.means[name], GLITCH_Z * math.sqrt(variance)
         return min(max(value, mean - reach), mean + reach)
 
-    def predict(self, horizon: int, inputs: Inputs) -> tuple[float, float, float]:
-        """Return the probabilities of down, flat and up; they sum to 1."""
-        by_class: dict[Any, float] = self._models[horizon].predict_proba_one(inputs)
+    def predict(self, horizon: int, inputs: Inputs, prior: Probabilities) -> Probabilities:
+        """Return the probabilities of down, flat and up; they sum to 1. ``prior`` has none of 0."""
+        by_class = self._with(prior, horizon).predict_proba_one(inputs)
         return by_class[-1], by_class[0], by_class[1]
 
-    def learn(self, horizon: int, inputs: Inputs, direction: Direction) -> None:
-        """Learn from an outcome."""
-        self._models[horizon].learn_one(inputs, direction)
+    def learn(self, horizon: int, inputs: Inputs, prior: Probabilities, direction: Direction) -> None:
+        """Learn from an outcome; ``prior`` is that of the prediction."""
+        self._with(prior, horizon).learn_one(inputs, direction)
+
+    def _with(self, prior: Probabilities, horizon: int) -> _Softmax:
+        model = self._models[horizon]
+        model.log_prior = {label: math.log(one) for label, one in zip(CLASSES, prior, strict=True)}
+        return model
 
     def state(self) -> ModelState:
         """Return the state as plain data."""

@@ -9,11 +9,24 @@ from quicksilver.records import Direction
 MIN_PROBABILITY = 1e-15  # keeps the log-loss of a certain and wrong prediction finite
 
 
+def most_likely(probabilities: tuple[float, float, float]) -> Direction:
+    """Return the likeliest of down, flat and up; of equals flat, then up.
+
+    >>> most_likely((0.4, 0.2, 0.4))
+    1
+    """
+    down, flat, up = probabilities
+    if flat >= down and flat >= up:
+        return 0
+    return 1 if up >= down else -1
+
+
 class PrequentialScore(msgspec.Struct):
     """Running accuracy and log-loss (nats) of a model, and of the always-majority baseline judged the same way.
 
     The baseline predicts the class most seen so far (flat before any), and as probabilities the Laplace-smoothed
-    frequencies so far. Dawid, Statistical theory: the prequential approach, JRSS A 147(2), 1984.
+    frequencies so far; so far means when the model predicted, for neither may know what came after.
+    Dawid, Statistical theory: the prequential approach, JRSS A 147(2), 1984.
     """
 
     n: int = 0
@@ -23,13 +36,18 @@ class PrequentialScore(msgspec.Struct):
     baseline_loss: float = 0.0
     seen: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
 
-    def update(self, probabilities: tuple[float, float, float], predicted: Direction, outcome: Direction) -> None:
-        """Judge one prediction; ``probabilities`` are of down, flat and up."""
-        majority = max((0, -1, 1), key=lambda label: self.seen[label + 1])
-        frequency = (self.seen[outcome + 1] + 1) / (self.n + 3)
+    def baseline(self) -> tuple[float, float, float]:
+        """Return the baseline's probabilities of down, flat and up; none is 0."""
+        down, flat, up = ((count + 1) / (self.n + 3) for count in self.seen)
+        return down, flat, up
+
+    def update(
+        self, probabilities: tuple[float, float, float], baseline: tuple[float, float, float], outcome: Direction
+    ) -> None:
+        """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up."""
         self.n += 1
-        self.hits += predicted == outcome
+        self.hits += most_likely(probabilities) == outcome
         self.loss -= math.log(max(probabilities[outcome + 1], MIN_PROBABILITY))
-        self.baseline_hits += majority == outcome
-        self.baseline_loss -= math.log(frequency)
+        self.baseline_hits += most_likely(baseline) == outcome
+        self.baseline_loss -= math.log(baseline[outcome + 1])
         self.seen[outcome + 1] += 1

@@ -2,17 +2,17 @@
 
 import msgspec
 
-from quicksilver.models.online import Inputs, ModelState, OnlineModel
-from quicksilver.models.score import PrequentialScore
-from quicksilver.records import Direction, Features, Label, Prediction, Score
+from quicksilver.models.online import Inputs, ModelState, OnlineModel, Probabilities
+from quicksilver.models.score import PrequentialScore, most_likely
+from quicksilver.records import Features, Label, Prediction, Score
 
 MAX_PENDING = 10_000  # predictions whose label never came (a gap); the oldest go first
 
 
 class _Pending(msgspec.Struct):
     inputs: Inputs
-    probabilities: tuple[float, float, float]
-    predicted: Direction
+    baseline: Probabilities
+    probabilities: Probabilities
 
 
 class _Saved(msgspec.Struct):
@@ -24,12 +24,13 @@ class _Saved(msgspec.Struct):
 class PredictionStage:
     """One instrument's online models, one a horizon, and their scores.
 
-    It is called on the decision grid only (see ``pipeline.py``), so labels are needed for those features alone.
+    It is called on the decision grid only, once in ``every_ns`` (see ``pipeline.py``), so labels are needed for those
+    features alone.
     """
 
-    def __init__(self, horizons_ns: tuple[int, ...]) -> None:
+    def __init__(self, horizons_ns: tuple[int, ...], every_ns: int) -> None:
         self.horizons_ns = horizons_ns
-        self._model = OnlineModel(len(horizons_ns))
+        self._model = OnlineModel(horizons_ns, every_ns)
         self._scores = [PrequentialScore() for _ in horizons_ns]
         self._pending: dict[tuple[int, int], _Pending] = {}  # (seq, horizon's index)
 
@@ -39,15 +40,14 @@ class PredictionStage:
         return [self._predict(row, inputs, horizon) for horizon in range(len(self.horizons_ns))]
 
     def _predict(self, row: Features, inputs: Inputs, horizon: int) -> Prediction:
-        probabilities = self._model.predict(horizon, inputs)
-        confidence = max(probabilities)
-        predicted: Direction = 0 if probabilities[1] == confidence else 1 if probabilities[2] == confidence else -1
-        self._pending[row.seq, horizon] = _Pending(inputs, probabilities, predicted)
+        baseline = self._scores[horizon].baseline()
+        probabilities = self._model.predict(horizon, inputs, baseline)
+        self._pending[row.seq, horizon] = _Pending(inputs, baseline, probabilities)
         if len(self._pending) > MAX_PENDING:
             del self._pending[next(iter(self._pending))]
         return Prediction(
             row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.horizons_ns[horizon],
-            self._model.name, self._model.version, *probabilities, predicted, confidence,
+            self._model.name, self._model.version, *probabilities, most_likely(probabilities), max(probabilities),
         )  # fmt: skip
 
     def on_label(self, label: Label) -> Score | None:
@@ -57,12 +57,13 @@ class PredictionStage:
         if pending is None:
             return None
         score = self._scores[horizon]
-        score.update(pending.probabilities, pending.predicted, label.direction)
-        self._model.learn(horizon, pending.inputs, label.direction)
+        score.update(pending.probabilities, pending.baseline, label.direction)
+        self._model.learn(horizon, pending.inputs, pending.baseline, label.direction)
         return Score(
             label.venue, label.symbol, label.seq, label.ts_event_ns, label.ts_recv_ns, label.horizon_ns,
-            self._model.name, self._model.version, label.ts_known_ns, pending.predicted, label.direction, score.n,
-            score.hits / score.n, score.loss / score.n, score.baseline_hits / score.n, score.baseline_loss / score.n,
+            self._model.name, self._model.version, label.ts_known_ns, most_likely(pending.probabilities),
+            label.direction, score.n, score.hits / score.n, score.loss / score.n,
+            score.baseline_hits / score.n, score.baseline_loss / score.n,
         )  # fmt: skip
 
     def gap(self) -> None:

@@ -252,7 +252,8 @@ def test_coinbase_a_repeated_message_is_a_duplicate(tapes: Path) -> None:
     ],
 )
 def test_bitstamp_bridges_its_snapshots_without_a_gap_or_a_cross(tapes: Path, name: str) -> None:
-    parser, books = BitstampParser(), {}
+    parser = BitstampParser()
+    books: dict[str, Book] = {}
     events = play(parser, frames_of(tapes, name, "bitstamp"))
     assert not any(isinstance(event, Gap) for event in events)
     assert_sound(events)

@@ -1,5 +1,7 @@
 """The book kernel against a dictionary, which cannot be wrong."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ class NaiveBook:
         self.bids: dict[float, float] = {}
         self.asks: dict[float, float] = {}
 
-    def apply(self, bids: list[tuple[int, float]], asks: list[tuple[int, float]]) -> None:
+    def apply(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
         for side, rows in ((self.bids, bids), (self.asks, asks)):
             for price, size in rows:
                 if size:
@@ -67,7 +69,7 @@ def test_deep_book_with_dead_cells_equals_naive_book() -> None:
     book.snapshot(NO_LEVELS, NO_LEVELS)
     for _ in range(4000):
         price = int(10_000 - rng.exponential(400)) + 1
-        change = [(price, 0.0 if rng.random() < 0.45 else float(rng.integers(1, 9)))]
+        change: list[tuple[int, float]] = [(price, 0.0 if rng.random() < 0.45 else float(rng.integers(1, 9)))]
         book.apply(Levels.of(change), NO_LEVELS)
         naive.apply(change, [])
     for _ in range(300):  # eat through the touch, into the dead cells
@@ -95,7 +97,7 @@ def test_a_batch_gives_the_same_book_as_single_events() -> None:
     sizes = np.where(rng.random(n) < 0.4, 0.0, rng.random(n))
     batch, single = Book(new_block(1024)), Book(new_block(1024))
     bests = np.empty((n, 2))
-    apply_stream(batch.block, sides, prices, sizes, bests)
+    apply_stream(batch.block, sides.astype(np.float64), prices, sizes, bests)
     for side, price, size in zip(sides, prices, sizes, strict=True):
         one = Levels.of([(price, size)])
         single.apply(*((one, NO_LEVELS) if side == 0 else (NO_LEVELS, one)))

@@ -15,6 +15,8 @@ from quicksilver.records import Features, Label, Prediction, Score
 
 FIELDS = Features.__struct_fields__[5:]
 H = (1_000,)
+EVERY = 1_000
+EQUAL = (1 / 3, 1 / 3, 1 / 3)
 
 
 def features(seq: int, **values: float) -> Features:
@@ -43,21 +45,21 @@ def test_model_features_exist_and_hold_no_price_level() -> None:
 
 
 def test_it_learns_what_can_be_learned() -> None:
-    last = play(PredictionStage(H), 1500, 1, signal=1.0)[-1]
+    last = play(PredictionStage(H, EVERY), 1500, 1, signal=1.0)[-1]
     assert last.accuracy > 0.9 > last.baseline_accuracy
     assert last.log_loss < last.baseline_log_loss
 
 
 def test_it_finds_nothing_in_noise() -> None:
-    last = play(PredictionStage(H), 3000, 2, signal=0.0)[-1]
+    last = play(PredictionStage(H, EVERY), 3000, 2, signal=0.0)[-1]
     assert abs(last.accuracy - 0.5) < 4 * math.sqrt(0.25 / 3000)
     assert last.log_loss > last.baseline_log_loss - 0.01
 
 
 def test_a_prediction_is_scored_before_it_is_learned_from() -> None:
-    stage = PredictionStage(H)
+    stage = PredictionStage(H, EVERY)
     (prediction,) = stage.on_features(features(1, imbalance_1=1.0))
-    assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx(EQUAL)
     score = stage.on_label(label(1, 1))
     assert score is not None
     assert score.log_loss == pytest.approx(math.log(3))
@@ -70,14 +72,41 @@ def test_a_prediction_is_scored_before_it_is_learned_from() -> None:
 def test_baseline_predicts_the_majority_so_far() -> None:
     score = PrequentialScore()
     for outcome in (1, 1, -1):
-        score.update((0.2, 0.2, 0.6), 1, outcome)  # type: ignore[arg-type]
+        score.update((0.2, 0.2, 0.6), score.baseline(), outcome)
     assert score.hits == 2
     assert score.baseline_hits == 1  # flat at first, then up twice
     assert score.baseline_loss == pytest.approx(-math.log(1 / 3) - math.log(2 / 4) - math.log(1 / 5))
 
 
+def test_neither_model_nor_baseline_knows_the_outcomes_that_came_after_its_prediction() -> None:
+    stage = PredictionStage(H, EVERY)
+    for seq in (1, 2):
+        stage.on_features(features(seq, imbalance_1=1.0))
+    scores = [stage.on_label(label(seq, 1)) for seq in (1, 2)]
+    assert [one.baseline_log_loss for one in scores if one] == pytest.approx([math.log(3), math.log(3)])
+    assert [one.log_loss for one in scores if one] == pytest.approx([math.log(3), math.log(3)])
+
+
+def test_without_a_word_from_the_features_the_model_is_the_baseline() -> None:
+    stage = PredictionStage(H, EVERY)
+    for seq in range(1, 8):
+        stage.on_features(features(seq))
+        stage.on_label(label(seq, -1))
+    (prediction,) = stage.on_features(features(8))
+    assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx((0.8, 0.1, 0.1))
+
+
+def test_overlapping_outcomes_teach_less_each() -> None:
+    model = OnlineModel((1_000, 10_000), EVERY)
+    inputs = {"imbalance_1": 1.0}
+    for horizon in (0, 1):
+        model.learn(horizon, inputs, EQUAL, 1)
+    fast, slow = (weights["1"]["imbalance_1"] for weights in model.state().weights)
+    assert fast == pytest.approx(10 * slow)
+
+
 def test_state_is_plain_data_and_predictions_go_on_to_the_bit() -> None:
-    first, second = PredictionStage(H), PredictionStage(H)
+    first, second = PredictionStage(H, EVERY), PredictionStage(H, EVERY)
     play(first, 200, 3, signal=1.0)
     first.on_features(features(201, imbalance_1=0.3))
     second.load(first.dump())
@@ -88,18 +117,18 @@ def test_state_is_plain_data_and_predictions_go_on_to_the_bit() -> None:
 
 
 def test_wild_and_missing_inputs_stay_finite() -> None:
-    model = OnlineModel(1)
+    model = OnlineModel(H, EVERY)
     for value in (1e300, -1e300, 0.0, 1e-300):
         inputs = model.inputs(features(1, ofi_1s=value))
-        model.learn(0, inputs, 1)
-        probabilities = model.predict(0, inputs)
+        model.learn(0, inputs, EQUAL, 1)
+        probabilities = model.predict(0, inputs, EQUAL)
         assert all(math.isfinite(one) for one in probabilities)
         assert sum(probabilities) == pytest.approx(1.0)
-    assert sum(model.predict(0, model.inputs(features(2)))) == pytest.approx(1.0)
+    assert sum(model.predict(0, model.inputs(features(2)), EQUAL)) == pytest.approx(1.0)
 
 
 def test_one_glitch_does_not_blind_the_model_to_a_feature() -> None:
-    model, rng = OnlineModel(1), np.random.default_rng(4)
+    model, rng = OnlineModel(H, EVERY), np.random.default_rng(4)
     for seq, value in enumerate(rng.normal(size=1000).tolist()):
         model.inputs(features(seq, ofi_1s=value))
     assert model.inputs(features(1000, ofi_1s=1e9))["ofi_1s"] == 8.0
@@ -107,7 +136,7 @@ def test_one_glitch_does_not_blind_the_model_to_a_feature() -> None:
 
 
 def test_a_feature_that_was_constant_may_begin_to_move() -> None:
-    model = OnlineModel(1)
+    model = OnlineModel(H, EVERY)
     for seq in range(1000):
         model.inputs(features(seq, spread_bps=1.0 + seq % 2 * 1e-9))
     for seq in range(1000):
@@ -138,17 +167,19 @@ mid_paths = st.lists(st.floats(99, 101), min_size=1, max_size=40)
 def test_the_future_changes_no_earlier_prediction_and_no_earlier_score(
     past: list[float], future: list[float], other: list[float]
 ) -> None:
-    known = walk(PredictionStage(HORIZONS), past, LabelQueue("v", "A-B", CONFIG))
+    known = walk(PredictionStage(HORIZONS, EVERY), past, LabelQueue("v", "A-B", CONFIG))
     for rest in (future, other):
-        assert walk(PredictionStage(HORIZONS), past + rest, LabelQueue("v", "A-B", CONFIG))[: len(known)] == known
+        assert (
+            walk(PredictionStage(HORIZONS, EVERY), past + rest, LabelQueue("v", "A-B", CONFIG))[: len(known)] == known
+        )
 
 
 def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
     mids = np.exp(np.random.default_rng(5).normal(scale=1e-4, size=40).cumsum()).tolist()
-    whole = walk(PredictionStage(HORIZONS), mids, LabelQueue("v", "A-B", CONFIG))
+    whole = walk(PredictionStage(HORIZONS, EVERY), mids, LabelQueue("v", "A-B", CONFIG))
     assert {type(one) for one in whole} == {Prediction, Score}
     for cut in range(len(mids)):
-        stages = PredictionStage(HORIZONS), PredictionStage(HORIZONS)
+        stages = PredictionStage(HORIZONS, EVERY), PredictionStage(HORIZONS, EVERY)
         queues = LabelQueue("v", "A-B", CONFIG), LabelQueue("v", "A-B", CONFIG)
         before = walk(stages[0], mids[:cut], queues[0])
         stages[1].load(stages[0].dump())
@@ -157,7 +188,7 @@ def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
 
 
 def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
-    stage = PredictionStage(H)
+    stage = PredictionStage(H, EVERY)
     assert stage.on_label(label(1, 1)) is None
     for seq in range(MAX_PENDING + 2):
         stage.on_features(features(seq, imbalance_1=0.1))

@@ -11,8 +11,9 @@ import pytest
 from producers.exchanges.kraken import DEPTHS, KrakenParser
 from producers.frames import Frame
 from producers.simulator.engine import Engine, Session, frames
+from producers.simulator.factor import NS
 from producers.simulator.listings import LISTINGS
-from producers.simulator.orderflow import NS, Market
+from producers.simulator.orderflow import Market
 from producers.simulator.wire import decimal
 from producers.tapes import read_frames
 from quicksilver.events import BookSnapshot, Gap, Trade
@@ -179,7 +180,7 @@ def test_what_is_no_request_is_refused(text: str | bytes) -> None:
 def test_a_second_subscription_is_refused_and_an_ended_one_is_silent() -> None:
     engine = Engine(Market(8, START_NS, ["BTC/USD"]))
     session = engine.connect()
-    book = {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}
+    book: dict[str, Any] = {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}
     ask(engine, session, "subscribe", **book)
     (again,) = ask(engine, session, "subscribe", **book)
     assert json.loads(again)["error"] == "Already subscribed"

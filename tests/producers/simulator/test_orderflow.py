@@ -6,8 +6,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from producers.simulator.factor import NS
 from producers.simulator.listings import LISTINGS, Listing
-from producers.simulator.orderflow import NS, Book, Market
+from producers.simulator.orderflow import Book, Market
 from quicksilver.errors import InputError
 
 START_NS = 1_790_000_000 * NS

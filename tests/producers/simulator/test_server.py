@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
-from producers.simulator.orderflow import NS, Market
+from producers.simulator.factor import NS
+from producers.simulator.orderflow import Market
 from producers.simulator.server import ExchangeServer, serve
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
@@ -51,7 +53,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(*names: str, **options: int) -> AsyncIterator[tuple[ExchangeServer, Reader]]:
+async def reading(*names: str, **options: Any) -> AsyncIterator[tuple[ExchangeServer, Reader]]:
     """A busy exchange and the live feed on it; the exchange goes first."""
     async with AsyncExitStack() as stack:
         async with serve(market(*names), speed=20.0, **options) as server:
