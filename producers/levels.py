@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from quicksilver.book import jit
+from quicksilver.compiled import jit
 from quicksilver.errors import FrameError
 from quicksilver.events import NO_LEVELS, FloatArray, Levels
 

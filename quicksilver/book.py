@@ -3,19 +3,22 @@
 Layout of a block, in float64 cells::
 
     0..HEADER-1           counters (the index constants below)
-    then 4 x capacity     bid prices, bid sizes, ask prices, ask sizes
+    then 2 x capacity     bid levels: price, size, price, size, ...
+    then 2 x capacity     ask levels
 
 Each side is sorted with its **best price last**, so that changes near the touch move few cells: bids rise, asks fall.
 A side is searched by galloping from its best end. Far from the touch a removed level stays as a dead cell of size 0,
 which the next level of that place takes over: on a book of 20,000 levels that saves most of the moving. The best cell
-is never dead. The same kernel takes one event or a million.
+is never dead. Price and size lie side by side, so that a level moves in one copy. The same kernel takes one event or
+a million.
 """
 
 import math
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from quicksilver.compiled import jit
 from quicksilver.errors import StateError
 from quicksilver.events import FloatArray, Levels
 
@@ -26,7 +29,11 @@ FIRST_CAPACITY = 256  # levels a side of a new block; blocks double as books gro
 MAX_CAPACITY = 1 << 20
 SHALLOW = 64  # nearer to the touch than this, removing a level costs less than stepping over dead cells would
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
+
+@jit
+def side_start(capacity: int, side: int) -> int:
+    """Index of the first (worst) level's price; its size is the next cell."""
+    return HEADER + 2 * side * capacity
 
 
 def new_block(capacity: int = FIRST_CAPACITY) -> FloatArray:
@@ -51,25 +58,25 @@ def grown(block: FloatArray, needed: int) -> FloatArray:
     larger = new_block(capacity)
     larger[:HEADER] = block[:HEADER]
     larger[CAPACITY] = capacity
-    for part in range(4):
-        start = HEADER + part * capacity
-        larger[start : start + old] = block[HEADER + part * old : HEADER + (part + 1) * old]
+    for side in (BIDS, ASKS):
+        start, end = side_start(old, side), side_start(old, side + 1)
+        larger[side_start(capacity, side) :][: end - start] = block[start:end]
     return larger
 
 
 @jit
-def _find(prices: FloatArray, n: int, price: float, sign: float) -> int:
-    """First index whose price is not worse than ``price``; ``sign`` is +1 for bids, -1 for asks."""
+def _find(block: FloatArray, start: int, n: int, price: float, sign: float) -> int:
+    """First level whose price is not worse than ``price``; ``sign`` is +1 for bids, -1 for asks."""
     key = sign * price
     low, high, step = n - 1, n, 1
-    while low >= 0 and sign * prices[low] >= key:
+    while low >= 0 and sign * block[start + 2 * low] >= key:
         high = low
         low -= step
         step *= 2
     low = max(low, -1)
     while high - low > 1:
         middle = (low + high) >> 1
-        if sign * prices[middle] >= key:
+        if sign * block[start + 2 * middle] >= key:
             high = middle
         else:
             low = middle
@@ -77,69 +84,55 @@ def _find(prices: FloatArray, n: int, price: float, sign: float) -> int:
 
 
 @jit
-def _close(cells: FloatArray, i: int, n: int) -> None:
-    """Close the hole at ``i``; one array a loop, so that the compiler makes it a memmove."""
-    for j in range(i, n - 1):
-        cells[j] = cells[j + 1]
-
-
-@jit
-def _open(cells: FloatArray, i: int, n: int) -> None:
-    """Open a hole at ``i``."""
-    for j in range(n, i, -1):
-        cells[j] = cells[j - 1]
-
-
-@jit
-def _remove(block: FloatArray, side: int, prices: FloatArray, sizes: FloatArray, i: int) -> None:
-    """Remove the level in cell ``i``."""
+def _remove(block: FloatArray, side: int, start: int, i: int) -> None:
+    """Remove level ``i``."""
     n = int(block[N_BIDS + side])
+    at = start + 2 * i
     if n - i > SHALLOW and block[DEPTH] == 0.0:
-        sizes[i] = 0.0
+        block[at + 1] = 0.0
         block[DEAD_BIDS + side] += 1.0
         return
-    _close(prices, i, n)
-    _close(sizes, i, n)
+    for j in range(at, start + 2 * n - 2):  # the compiler makes it a memmove
+        block[j] = block[j + 2]
     n -= 1
-    while n > 0 and sizes[n - 1] == 0.0:
+    while n > 0 and block[start + 2 * n - 1] == 0.0:
         n -= 1
         block[DEAD_BIDS + side] -= 1.0
     block[N_BIDS + side] = n
 
 
 @jit
-def _insert(block: FloatArray, side: int, prices: FloatArray, sizes: FloatArray, i: int) -> int:
-    """Return a free cell for a price that belongs before cell ``i``: a dead neighbour, or a new one."""
+def _insert(block: FloatArray, side: int, start: int, i: int) -> int:
+    """Return the cell for a price that belongs before level ``i``: a dead neighbour's, or a new one's."""
     n = int(block[N_BIDS + side])
-    for cell in (i, i - 1):
-        if 0 <= cell < n and sizes[cell] == 0.0:
+    for level in (i, i - 1):
+        if 0 <= level < n and block[start + 2 * level + 1] == 0.0:
             block[DEAD_BIDS + side] -= 1.0
-            return cell
-    _open(prices, i, n)
-    _open(sizes, i, n)
+            return start + 2 * level
+    at = start + 2 * i
+    for j in range(start + 2 * n - 1, at - 1, -1):
+        block[j + 2] = block[j]
     block[N_BIDS + side] = n + 1
-    return i
+    return at
 
 
 @jit
 def set_level(block: FloatArray, side: int, price: float, size: float) -> None:
     """Set one level's size (0 removes it); the block must have room for one more."""
-    capacity = int(block[CAPACITY])
+    start = side_start(int(block[CAPACITY]), side)
     n = int(block[N_BIDS + side])
-    start = HEADER + 2 * side * capacity
-    prices = block[start : start + capacity]
-    sizes = block[start + capacity : start + 2 * capacity]
-    i = _find(prices, n, price, 1.0 - 2.0 * side)
-    if i < n and prices[i] == price:
+    i = _find(block, start, n, price, 1.0 - 2.0 * side)
+    at = start + 2 * i
+    if i < n and block[at] == price:
         if size > 0.0:
-            block[DEAD_BIDS + side] -= sizes[i] == 0.0
-            sizes[i] = size
-        elif sizes[i] > 0.0:
-            _remove(block, side, prices, sizes, i)
+            block[DEAD_BIDS + side] -= block[at + 1] == 0.0
+            block[at + 1] = size
+        elif block[at + 1] > 0.0:
+            _remove(block, side, start, i)
     elif size > 0.0:
-        i = _insert(block, side, prices, sizes, i)
-        prices[i] = price
-        sizes[i] = size
+        at = _insert(block, side, start, i)
+        block[at] = price
+        block[at + 1] = size
 
 
 @jit
@@ -148,14 +141,13 @@ def best(block: FloatArray, side: int) -> float:
     n = int(block[N_BIDS + side])
     if n == 0:
         return math.nan
-    return block[HEADER + 2 * side * int(block[CAPACITY]) + n - 1]
+    return block[side_start(int(block[CAPACITY]), side) + 2 * n - 2]
 
 
 @jit
 def best_size(block: FloatArray, side: int) -> float:
     """Size at the best price of a side that is not empty."""
-    capacity = int(block[CAPACITY])
-    return block[HEADER + (2 * side + 1) * capacity + int(block[N_BIDS + side]) - 1]
+    return block[side_start(int(block[CAPACITY]), side) + 2 * int(block[N_BIDS + side]) - 1]
 
 
 @jit
@@ -164,11 +156,9 @@ def _truncate(block: FloatArray, side: int) -> None:
     depth, n = int(block[DEPTH]), int(block[N_BIDS + side])
     if depth == 0 or n <= depth:
         return
-    start = HEADER + 2 * side * int(block[CAPACITY])
-    excess = n - depth
-    for part in (start, start + int(block[CAPACITY])):
-        for j in range(depth):
-            block[part + j] = block[part + j + excess]
+    start, excess = side_start(int(block[CAPACITY]), side), n - depth
+    for j in range(start, start + 2 * depth):
+        block[j] = block[j + 2 * excess]
     block[N_BIDS + side] = depth
 
 
@@ -191,7 +181,7 @@ def apply_delta(block: FloatArray, bids: FloatArray, asks: FloatArray) -> int:
 
 @jit
 def apply_stream(
-    block: FloatArray, sides: FloatArray, prices: FloatArray, sizes: FloatArray, bests: FloatArray
+    block: FloatArray, sides: NDArray[np.int64], prices: FloatArray, sizes: FloatArray, bests: FloatArray
 ) -> None:
     """Apply single level changes in order and read both best prices after each into ``bests``, shape ``(n, 2)``."""
     for i in range(len(prices)):
@@ -203,31 +193,29 @@ def apply_stream(
 @jit
 def read_top(block: FloatArray, side: int, out: FloatArray) -> int:
     """Write the best levels into ``out``, shape ``(n, 3)``: price, size, cumulative size; returns how many."""
-    capacity = int(block[CAPACITY])
-    n = int(block[N_BIDS + side])
-    start = HEADER + 2 * side * capacity
-    count, at = 0, start + n - 1
-    total = 0.0
+    start = side_start(int(block[CAPACITY]), side)
+    at = start + 2 * int(block[N_BIDS + side]) - 2
+    count, total = 0, 0.0
     while count < len(out) and at >= start:
-        size = block[at + capacity]
+        price, size = block[at], block[at + 1]
         if size > 0.0:
             total += size
-            out[count, 0], out[count, 1], out[count, 2] = block[at], size, total
+            out[count, 0], out[count, 1], out[count, 2] = price, size, total
             count += 1
-        at -= 1
+        at -= 2
     return count
 
 
 @jit
 def compact(block: FloatArray) -> None:
     """Take out all dead cells."""
-    capacity = int(block[CAPACITY])
     for side in range(2):
-        start, kept = HEADER + 2 * side * capacity, 0
+        start = side_start(int(block[CAPACITY]), side)
+        kept = 0
         for i in range(int(block[N_BIDS + side])):
-            if block[start + capacity + i] > 0.0:
-                block[start + kept] = block[start + i]
-                block[start + capacity + kept] = block[start + capacity + i]
+            if block[start + 2 * i + 1] > 0.0:
+                block[start + 2 * kept] = block[start + 2 * i]
+                block[start + 2 * kept + 1] = block[start + 2 * i + 1]
                 kept += 1
         block[N_BIDS + side] = kept
         block[DEAD_BIDS + side] = 0.0
@@ -317,8 +305,6 @@ def load_snapshot(block: FloatArray, bids: FloatArray, asks: FloatArray) -> None
         depth = int(block[DEPTH])
         if depth:
             ordered = ordered[-depth:]
-        n, capacity = len(ordered), int(block[CAPACITY])
-        start = HEADER + 2 * side * capacity
-        block[start : start + n] = ordered[:, 0]
-        block[start + capacity : start + capacity + n] = ordered[:, 1]
-        block[N_BIDS + side] = n
+        start = side_start(int(block[CAPACITY]), side)
+        block[start : start + ordered.size] = ordered.ravel()
+        block[N_BIDS + side] = len(ordered)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.levels import Mantissas
-from quicksilver.book import jit
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 
 LEVELS = 10

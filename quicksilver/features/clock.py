@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from quicksilver.book import jit
+from quicksilver.compiled import jit
 from quicksilver.features.state import (
     BAR_RING,
     BREAK_GRID,

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from quicksilver.book import ASKS, BIDS, CAPACITY, HEADER, N_ASKS, N_BIDS, apply_delta, best, best_size, jit
+from quicksilver.book import ASKS, BIDS, CAPACITY, N_ASKS, N_BIDS, apply_delta, best, best_size, side_start
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.features.clock import BPS, advance, close_bar, vpin
 from quicksilver.features.state import (
@@ -64,12 +65,11 @@ def take_mid(s: Any, mid: float) -> None:
 @jit
 def _side_depth(block: FloatArray, side: int, mid: float) -> tuple[float, float, float, float]:
     """Size of the best 1, 5 and 10 levels, and the slope of cumulative size on distance from ``mid`` in bps."""
-    capacity = int(block[CAPACITY])
-    start = HEADER + 2 * side * capacity
-    at = start + int(block[N_BIDS + side]) - 1
+    start = side_start(int(block[CAPACITY]), side)
+    at = start + 2 * int(block[N_BIDS + side]) - 2
     k, size_1, size_5, total, xy, xx = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     while k < READ_LEVELS and at >= start:
-        size = block[at + capacity]
+        size = block[at + 1]
         if size > 0.0:
             k += 1
             total += size
@@ -80,7 +80,7 @@ def _side_depth(block: FloatArray, side: int, mid: float) -> tuple[float, float,
             x = abs(mid - block[at]) / mid * BPS
             xy += x * total
             xx += x * x
-        at -= 1
+        at -= 2
     return size_1, size_5, total, xy / xx
 
 

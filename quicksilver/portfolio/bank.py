@@ -8,7 +8,7 @@ second-level cache. Measured here for 100,000 x 30 beside the bare float32 produ
 import numpy as np
 from numpy.typing import NDArray
 
-from quicksilver.book import jit
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 
 Float32 = NDArray[np.float32]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from quicksilver.book import jit
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.records import Pick

@@ -97,7 +97,7 @@ def test_a_batch_gives_the_same_book_as_single_events() -> None:
     sizes = np.where(rng.random(n) < 0.4, 0.0, rng.random(n))
     batch, single = Book(new_block(1024)), Book(new_block(1024))
     bests = np.empty((n, 2))
-    apply_stream(batch.block, sides.astype(np.float64), prices, sizes, bests)
+    apply_stream(batch.block, sides, prices, sizes, bests)
     for side, price, size in zip(sides, prices, sizes, strict=True):
         one = Levels.of([(price, size)])
         single.apply(*((one, NO_LEVELS) if side == 0 else (NO_LEVELS, one)))

@@ -1,0 +1,43 @@
+"""How kernels are compiled: with numba, once, and kept on disk."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import config, njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _kernel_digest() -> str:
+    """Digest of every file that holds kernels.
+
+    Numba looks at a kernel's own file only, and would go on using one that has an old copy of a kernel of another file
+    compiled into it: after an update that would be a wrong number and no error.
+    """
+    digest = hashlib.sha256()
+    for package in ("producers", "quicksilver"):
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            text = path.read_bytes()
+            if b"@jit" in text:
+                digest.update(text)
+    return digest.hexdigest()[:16]
+
+
+_NUMBA: dict[str, Any] = vars(config)
+_CACHE = str(Path(_NUMBA["CACHE_DIR"] or _ROOT / "build") / f"kernels-{_kernel_digest()}")
+
+
+def jit(function: F) -> F:
+    """Compile a kernel: no Python objects, the lock released, floats divide as in C.
+
+    It is kept under ``build`` (or ``NUMBA_CACHE_DIR``; where neither can be written, where numba likes).
+    """
+    before, _NUMBA["CACHE_DIR"] = _NUMBA["CACHE_DIR"], _CACHE
+    try:
+        compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
+        return compiled
+    finally:
+        _NUMBA["CACHE_DIR"] = before
