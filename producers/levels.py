@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 from quicksilver.compiled import jit
 from quicksilver.errors import FrameError
-from quicksilver.events import NO_LEVELS, FloatArray, Levels
+from quicksilver.events import FloatArray, Levels
 
 Bytes = NDArray[np.uint8]
 Mantissas = NDArray[np.uint64]
-Flags = NDArray[np.bool_]
 
-BAD, MISSING, NEGATIVE = -1, -2, -3
+BAD, MISSING, NEGATIVE, NO_SIDE = -1, -2, -3, -4
 REASONS = {
     BAD: "not a list of price levels",
     MISSING: "a level without price or size",
     NEGATIVE: "a negative price or size, or a price of zero",
+    NO_SIDE: "a level that is neither bid nor ask",
 }
 _EXACT = 1 << 53
 NO_MANTISSA = np.uint64(2**64 - 1)
 _MAX_PLACES = 22
 _POWERS = 10.0 ** np.arange(_MAX_PLACES + 1)
+NO_VALUE, UNCHECKED = 1, 2
+_BID, _ASK_LETTERS = 98.0, (97.0, 111.0)  # bid; ask, offer
 _WS = (32, 9, 10, 13, 44)  # white space and the comma
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE, _OPEN_OBJECT, _CLOSE_OBJECT, _COLON = 34, 92, 91, 93, 123, 125, 58
 
@@ -42,8 +44,8 @@ def _skip(text: Bytes, i: int) -> int:
 
 
 @jit
-def _number(text: Bytes, i: int, value: FloatArray, mantissa: Mantissas) -> int:
-    """Read a number, quoted or not, at ``i``; returns the index behind it or a reason.
+def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int, column: int) -> int:
+    """Read a number, quoted or not, at ``i`` into row ``n``; returns the index behind it or a reason.
 
     The value is NaN where it is left to Python, the mantissa ``NO_MANTISSA`` past 19 digits or with an exponent.
     """
@@ -73,8 +75,8 @@ def _number(text: Bytes, i: int, value: FloatArray, mantissa: Mantissas) -> int:
             return BAD
         i += 1
     exact = plain and digits <= 19 and total <= _EXACT and places <= _MAX_PLACES
-    mantissa[0] = total if plain and digits <= 19 else NO_MANTISSA
-    value[0] = total / _POWERS[places] if exact else math.nan
+    mantissas[n, column] = total if plain and digits <= 19 else NO_MANTISSA
+    rows[n, column] = total / _POWERS[places] if exact else math.nan
     return i
 
 
@@ -114,10 +116,11 @@ def _is(text: Bytes, start: int, end: int, keys: Bytes, which: int) -> bool:
 
 
 @jit
-def _pair(text: Bytes, i: int, row: FloatArray, mantissas: Mantissas) -> int:
-    """Read ``[price, size, ...]``, ``i`` behind the bracket."""
+def _pair(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
+    """Read ``[price, size, ...]``, ``i`` behind the bracket, into row ``n``; it names no side."""
+    rows[n, 2] = 0.0
     for column in range(2):
-        i = _number(text, _skip(text, i), row[column : column + 1], mantissas[column : column + 1])
+        i = _number(text, _skip(text, i), rows, mantissas, n, column)
         if i < 0:
             return i
     i = _skip(text, i)
@@ -130,10 +133,10 @@ def _pair(text: Bytes, i: int, row: FloatArray, mantissas: Mantissas) -> int:
 
 
 @jit
-def _object(text: Bytes, i: int, keys: Bytes, row: FloatArray, mantissas: Mantissas) -> int:
-    """Read ``{price_key: p, size_key: s, ...}``; ``row[2]`` is the first letter of ``keys[2]``'s value."""
+def _object(text: Bytes, i: int, keys: Bytes, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
+    """Read ``{price_key: p, size_key: s, ...}`` into row ``n``; its third cell: first letter of ``keys[2]``'s value."""
     found = 0
-    row[2] = 0.0
+    rows[n, 2] = 0.0
     while True:
         i = _skip(text, i)
         if i >= len(text):
@@ -147,67 +150,99 @@ def _object(text: Bytes, i: int, keys: Bytes, row: FloatArray, mantissas: Mantis
         i = _skip(text, i + 1)
         column = 0 if _is(text, start, end, keys, 0) else 1 if _is(text, start, end, keys, 1) else 2
         if column < 2:
-            i = _number(text, i, row[column : column + 1], mantissas[column : column + 1])
+            i = _number(text, i, rows, mantissas, n, column)
             found |= column + 1
         else:
             if _is(text, start, end, keys, 2) and i + 1 < len(text):
-                row[2] = text[i + 1]
+                rows[n, 2] = text[i + 1]
             i = _skip_scalar(text, i)
         if i < 0:
             return i
 
 
 @jit
-def scan(  # noqa: PLR0911 (each return is a reason)
-    text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, inexact: Flags
-) -> int:
-    """Scan a JSON list of levels into ``rows`` ``(n, 3)``: price, size, side letter; returns n or a reason.
-
-    ``keys`` (``pack_keys``) names price, size and side where levels are objects. ``mantissas`` is ``(n, 2)``.
-    ``inexact[0]`` is set where some number is left to Python.
-    """
+def _scan(text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
+    """Scan a JSON list of levels into ``rows`` from row ``n`` on; returns the row behind the last, or a reason."""
     i = _skip(text, 0)
     if i >= len(text) or text[i] != _OPEN:
         return BAD
-    i, n = i + 1, 0
+    i += 1
     while True:
         i = _skip(text, i)
-        if i >= len(text):
-            return BAD
-        if text[i] == _CLOSE:
+        if i < len(text) and text[i] == _CLOSE:
             return n
-        if n >= len(rows):
+        if i >= len(text) or n >= len(rows):
             return BAD
         if text[i] == _OPEN:
-            i = _pair(text, i + 1, rows[n], mantissas[n])
+            i = _pair(text, i + 1, rows, mantissas, n)
         elif text[i] == _OPEN_OBJECT:
-            i = _object(text, i + 1, keys, rows[n], mantissas[n])
+            i = _object(text, i + 1, keys, rows, mantissas, n)
         else:
             return BAD
         if i < 0:
             return i
         if rows[n, 0] <= 0.0:
             return NEGATIVE
-        if math.isnan(rows[n, 0]) or math.isnan(rows[n, 1]):
-            inexact[0] = True
         n += 1
 
 
 @jit
-def split(rows: FloatArray, n: int, bid: int, bids: FloatArray, asks: FloatArray) -> int:
-    """Deal rows out to ``bids`` and ``asks`` ``(n, 2)`` by their side's first letter; returns the number of bids."""
-    n_bids, n_asks = 0, 0
+def _exactness(rows: FloatArray, mantissas: Mantissas, n: int) -> int:
+    """Return 0, or ``NO_VALUE`` and ``UNCHECKED`` where rows have values or mantissas that are left to Python."""
+    found = 0
     for i in range(n):
-        side = rows[i, 2]
-        if side == bid:
-            bids[n_bids, 0], bids[n_bids, 1] = rows[i, 0], rows[i, 1]
-            n_bids += 1
-        elif side in {97.0, 111.0}:  # ask, offer
-            asks[n_asks, 0], asks[n_asks, 1] = rows[i, 0], rows[i, 1]
-            n_asks += 1
+        for column in range(2):
+            if mantissas[i, column] == NO_MANTISSA:
+                found |= UNCHECKED
+            if math.isnan(rows[i, column]):
+                found |= NO_VALUE
+    return found
+
+
+@jit
+def scan_two(bids: Bytes, asks: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas) -> tuple[int, int, int]:
+    """Scan two lists into ``rows`` ``(n, 3)``, price and size, and ``mantissas`` ``(n, 2)``: bids, then asks.
+
+    Returns the number of bids or a reason, the number of all, and what ``_exactness`` says.
+    ``keys`` (``pack_keys``) names price, size and side where levels are objects.
+    """
+    n_bids = _scan(bids, keys, rows, mantissas, 0)
+    if n_bids < 0:
+        return n_bids, 0, 0
+    n = _scan(asks, keys, rows, mantissas, n_bids)
+    if n < 0:
+        return n, 0, 0
+    return n_bids, n, _exactness(rows, mantissas, n)
+
+
+@jit
+def deal(rows: FloatArray, n: int, pairs: FloatArray) -> int:
+    """Write rows to ``pairs`` ``(n, 2)``, bids before asks by their side's first letter; returns the number of bids."""
+    n_bids = 0
+    for i in range(n):
+        n_bids += rows[i, 2] == _BID
+    bid, ask = 0, n_bids
+    for i in range(n):
+        if rows[i, 2] == _BID:
+            pairs[bid, 0], pairs[bid, 1] = rows[i, 0], rows[i, 1]
+            bid += 1
+        elif rows[i, 2] in _ASK_LETTERS:
+            pairs[ask, 0], pairs[ask, 1] = rows[i, 0], rows[i, 1]
+            ask += 1
         else:
-            return MISSING
+            return NO_SIDE
     return n_bids
+
+
+@jit
+def scan_sides(
+    text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, pairs: FloatArray
+) -> tuple[int, int, int]:
+    """Scan one list whose levels name their side; returns as ``scan_two`` does, the levels dealt out to ``pairs``."""
+    n = _scan(text, keys, rows, mantissas, 0)
+    if n < 0:
+        return n, 0, 0
+    return deal(rows, n, pairs), n, _exactness(rows, mantissas, n)
 
 
 def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:
@@ -217,67 +252,70 @@ def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:
 
 
 class LevelScanner:
-    """Turns the JSON text of a level list into ``Levels``; holds the scratch space, so one per parser.
+    """Turns the JSON text of level lists into ``Levels``; holds the scratch space, so one per parser.
 
-    After a call ``rows[:n]`` and ``mantissas[:n]`` hold what was read, until the next.
+    After ``two`` the first rows of ``rows`` and ``mantissas`` hold what was read, until the next call; ``unchecked``
+    says that some mantissa among them is ``NO_MANTISSA``.
     """
 
     def __init__(self, price: str = "", size: str = "", side: str = "") -> None:
         self._names = (price, size, side)
         self._keys = pack_keys(price, size, side)
-        self._inexact = np.zeros(1, np.bool_)
+        self.unchecked = False
         self._grow(1024)
 
     def _grow(self, n: int) -> None:
         self.rows = np.zeros((n, 3))
         self.mantissas = np.zeros((n, 2), np.uint64)
+        self._pairs = np.zeros((n, 2))
 
-    def scan(self, text: bytes | msgspec.Raw) -> int:
-        """Read a level list into ``rows`` and ``mantissas`` and return its length.
+    def _reserve(self, n_bytes: int) -> None:
+        if n_bytes > 5 * len(self.rows):  # a level takes at least the five bytes of [1,2]
+            self._grow(n_bytes // 4)
+
+    def two(self, bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw) -> tuple[Levels, Levels]:
+        """Read a level list of each side.
+
+        Raises:
+            FrameError: a text is not a list of price levels.
+        """
+        bid_text, ask_text = np.frombuffer(bids, np.uint8), np.frombuffer(asks, np.uint8)
+        self._reserve(len(bid_text) + len(ask_text))
+        n_bids, n, exactness = scan_two(bid_text, ask_text, self._keys, self.rows, self.mantissas)
+        if n_bids < 0:
+            raise FrameError(REASONS[n_bids])
+        self.unchecked = exactness & UNCHECKED != 0
+        if exactness & NO_VALUE:
+            self._read_slowly(bytes(bids), 0)
+            self._read_slowly(bytes(asks), n_bids)
+        levels = self.rows[:n, :2].copy()
+        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+
+    def sides(self, text: bytes | msgspec.Raw) -> tuple[Levels, Levels]:
+        """Read one level list whose levels name their side; returns bids and asks.
 
         Raises:
             FrameError: the text is not a list of price levels.
         """
         buffer = np.frombuffer(text, np.uint8)
-        if len(buffer) > 5 * len(self.rows):  # a level takes at least the five bytes of [1,2]
-            self._grow(len(buffer) // 4)
-        n = scan(buffer, self._keys, self.rows, self.mantissas, self._inexact)
-        if n < 0:
-            raise FrameError(REASONS[n])
-        if self._inexact[0]:
-            self._read_slowly(bytes(text))
-        return int(n)
+        self._reserve(len(buffer))
+        n_bids, n, exactness = scan_sides(buffer, self._keys, self.rows, self.mantissas, self._pairs)
+        if n_bids < 0:
+            raise FrameError(REASONS[n_bids])
+        if exactness & NO_VALUE:
+            self._read_slowly(bytes(text), 0)
+            deal(self.rows, n, self._pairs)
+        levels = self._pairs[:n].copy()
+        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
 
-    def _read_slowly(self, text: bytes) -> None:
-        self._inexact[0] = False
+    def _read_slowly(self, text: bytes, at: int) -> None:
+        """Read what the kernel left to Python: numbers of too many digits, or with an exponent."""
         price, size, _ = self._names
-        for i, row in enumerate(msgspec.json.decode(text)):
+        for i, row in enumerate(msgspec.json.decode(text), at):
             pair = (row[price], row[size]) if isinstance(row, dict) else row[:2]
             try:
                 self.rows[i, :2] = [float(value) for value in pair]
             except ValueError as error:
                 raise FrameError(f"{REASONS[BAD]}: {error}") from error
-            if not np.all(np.isfinite(self.rows[i, :2])):
-                raise FrameError(f"{REASONS[BAD]}: a number that is not finite")
-
-    def levels(self, text: bytes | msgspec.Raw) -> Levels:
-        """Read a level list of one side.
-
-        Raises:
-            FrameError: the text is not a list of price levels.
-        """
-        n = self.scan(text)
-        return Levels(self.rows[:n, :2].copy()) if n else NO_LEVELS
-
-    def sides(self, text: bytes | msgspec.Raw, bid: str = "b") -> tuple[Levels, Levels]:
-        """Read a level list whose rows name their side; returns bids (side begins with ``bid``) and asks.
-
-        Raises:
-            FrameError: the text is not a list of price levels.
-        """
-        n = self.scan(text)
-        bids, asks = np.empty((n, 2)), np.empty((n, 2))
-        n_bids = split(self.rows, n, ord(bid), bids, asks)
-        if n_bids < 0:
-            raise FrameError("a level that is neither bid nor ask")
-        return Levels(bids[:n_bids]), Levels(asks[: n - n_bids])
+            if not (np.all(np.isfinite(self.rows[i, :2])) and self.rows[i, 0] > 0):
+                raise FrameError(f"{REASONS[BAD]}: a number that is not finite, or a price of zero")

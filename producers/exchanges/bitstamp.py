@@ -100,7 +100,7 @@ class BitstampParser(Parser):
     def _diff(self, frame: Frame, one: Instrument, data: _Data, events: list[AnyEvent]) -> None:
         one.counts.frames += 1
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
-        bids, asks = self._scanner.levels(data.bids), self._scanner.levels(data.asks)
+        bids, asks = self._scanner.two(data.bids, data.asks)
         if not one.live:
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
@@ -143,7 +143,7 @@ class BitstampParser(Parser):
         except msgspec.DecodeError as error:
             raise FrameError(str(error)) from error
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
-        bids, asks = self._scanner.levels(data.bids), self._scanner.levels(data.asks)
+        bids, asks = self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))

@@ -50,7 +50,7 @@ class _Message(msgspec.Struct):
     type: str = ""
     timestamp: str = ""
     sequence_num: int = -1
-    events: msgspec.Raw = _NOTHING
+    events: list[_Event] = []
 
 
 class CoinbaseParser(Parser):
@@ -59,7 +59,6 @@ class CoinbaseParser(Parser):
     def __init__(self, venue: str = "coinbase", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
-        self._decode_events = msgspec.json.Decoder(list[_Event]).decode
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
         self._last: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
@@ -80,10 +79,9 @@ class CoinbaseParser(Parser):
         """
         try:
             message = self._decode(frame.payload)
-            channel = message.channel
-            changes = self._decode_events(message.events) if channel in {"l2_data", "market_trades"} else []
         except msgspec.DecodeError as error:
             raise FrameError(str(error)) from error
+        channel = message.channel
         if message.sequence_num < 0:
             if message.type != "error" and channel != "subscriptions":
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")
@@ -91,10 +89,11 @@ class CoinbaseParser(Parser):
             return
         if not self._in_sequence(frame, message, events):
             return
-        if not changes:
+        if channel not in {"l2_data", "market_trades"} or not message.events:
             self.counts.skipped += 1
+            return
         take = self._book if channel == "l2_data" else self._trades
-        for change in changes:
+        for change in message.events:
             take(frame, message, change, events)
 
     def _in_sequence(self, frame: Frame, message: _Message, events: list[AnyEvent]) -> bool:

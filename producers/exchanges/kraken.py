@@ -22,10 +22,10 @@ from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
-from producers.levels import NO_MANTISSA, LevelScanner
+from producers.levels import LevelScanner
 from producers.times import iso_to_ns
 from quicksilver.errors import ForeignFrameError, FrameError
-from quicksilver.events import NO_LEVELS, AnyEvent, Levels, Side
+from quicksilver.events import AnyEvent, Levels, Side
 
 DEPTHS = (10, 25, 100, 500, 1000)
 _NOTHING = msgspec.Raw(b"[]")
@@ -132,35 +132,27 @@ class KrakenParser(Parser):
             found = self._symbols[native] = self.instrument(f"{base}-{quote}".upper())
         return found
 
-    def _read_side(self, book: ChecksumBook, side: int, text: msgspec.Raw) -> Levels:
-        """Read one side's changes into the checksum book and return them."""
-        if len(bytes(text)) == 2:
-            return NO_LEVELS
-        n = self._scanner.scan(text)
-        mantissas = self._scanner.mantissas[:n]
-        if (mantissas == NO_MANTISSA).any():
+    def _changes(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> tuple[Levels, Levels, str]:
+        """Return the bids and asks of a message, and why the book is wrong with them, or nothing."""
+        bids, asks = self._scanner.two(entry.bids, entry.asks)
+        if self._scanner.unchecked:
             raise FrameError("a number of more than 19 digits or with an exponent has no checksum")
-        book.apply(side, self._scanner.rows[:n], mantissas)
-        return Levels(self._scanner.rows[:n, :2].copy())
-
-    def _verified(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> str:
-        """Return why the book is wrong, or nothing."""
-        ours = book.checksum()
+        n_bids = len(bids)
+        ours = book.apply(self._scanner.rows, self._scanner.mantissas, n_bids, n_bids + len(asks))
         if ours == entry.checksum:
             one.counts.checksums_passed += 1
-            return ""
+            return bids, asks, ""
         one.counts.checksums_failed += 1
-        return f"checksum {ours} is not Kraken's {entry.checksum}"
+        return bids, asks, f"checksum {ours} is not Kraken's {entry.checksum}"
 
     def _snapshot(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
         one.counts.frames += 1
-        n_bids, n_asks = self._scanner.scan(entry.bids), self._scanner.scan(entry.asks)
-        depth = self._depths.get(entry.symbol) or next((d for d in DEPTHS if d >= max(n_bids, n_asks)), DEPTHS[-1])
+        n = max(len(side) for side in self._scanner.two(entry.bids, entry.asks))
+        depth = self._depths.get(entry.symbol) or next((d for d in DEPTHS if d >= n), DEPTHS[-1])
         book = self._books[entry.symbol] = ChecksumBook(depth)
-        bids, asks = self._read_side(book, 0, entry.bids), self._read_side(book, 1, entry.asks)
+        bids, asks, wrong = self._changes(one, book, entry)
         ts_ns = check_time(frame, iso_to_ns(entry.timestamp)) if entry.timestamp else frame.ts_recv_ns
-        wrong = self._verified(one, book, entry)
         if wrong:
             events += one.gap(frame, ts_ns, wrong)
             one.lost = True
@@ -174,9 +166,8 @@ class KrakenParser(Parser):
             one.counts.skipped += 1
             return
         book = self._books[entry.symbol]
-        bids, asks = self._read_side(book, 0, entry.bids), self._read_side(book, 1, entry.asks)
+        bids, asks, wrong = self._changes(one, book, entry)
         ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
-        wrong = self._verified(one, book, entry)
         if wrong:
             events += one.gap(frame, ts_ns, wrong)
         else:

@@ -44,39 +44,35 @@ def _feed(crc: int, number: int, digits: NDArray[np.uint8]) -> int:
 
 
 @jit
-def _set(prices: FloatArray, marks: Mantissas, n: int, sign: float, price: float, mark: Mantissas) -> int:
-    """Set one level of a side sorted best last; returns the new number of levels."""
-    i = n
-    while i > 0 and sign * prices[i - 1] >= sign * price:
+def _set(prices: FloatArray, marks: Mantissas, side: int, n: int, price: float, mark_price: int, mark_size: int) -> int:
+    """Set one level of a side of ``n`` levels, sorted best last; returns the new number of levels."""
+    i, sign = n, 1.0 - 2.0 * side
+    while i > 0 and sign * prices[side, i - 1] >= sign * price:
         i -= 1
-    known = i < n and prices[i] == price
-    if mark[1] == 0:
+    known = i < n and prices[side, i] == price
+    if mark_size == 0:
         if known:
             for j in range(i, n - 1):
-                prices[j] = prices[j + 1]
-                marks[j] = marks[j + 1]
+                prices[side, j] = prices[side, j + 1]
+                marks[side, j] = marks[side, j + 1]
         return n - known
     if not known:
         for j in range(n, i, -1):
-            prices[j] = prices[j - 1]
-            marks[j] = marks[j - 1]
-        prices[i] = price
-    marks[i] = mark
+            prices[side, j] = prices[side, j - 1]
+            marks[side, j] = marks[side, j - 1]
+        prices[side, i] = price
+    marks[side, i, 0], marks[side, i, 1] = mark_price, mark_size
     return n + (not known)
 
 
 @jit
-def apply_side(
-    prices: FloatArray, marks: Mantissas, n: int, sign: float, depth: int, rows: FloatArray, changes: Mantissas
-) -> int:
-    """Apply a message's changes to one side and drop what falls out of ``depth``; returns the number of levels."""
-    for k in range(len(rows)):
-        n = _set(prices, marks, n, sign, rows[k, 0], changes[k])
-    excess = n - depth  # only now: a message may add a level before it removes another
+def _truncate(prices: FloatArray, marks: Mantissas, side: int, n: int, depth: int) -> int:
+    """Drop what falls out of ``depth``; returns the number of levels left."""
+    excess = n - depth
     if excess > 0:
         for j in range(depth):
-            prices[j] = prices[j + excess]
-            marks[j] = marks[j + excess]
+            prices[side, j] = prices[side, j + excess]
+            marks[side, j] = marks[side, j + excess]
     return min(n, depth)
 
 
@@ -92,16 +88,41 @@ def checksum(marks: Mantissas, n_bids: int, n_asks: int, digits: NDArray[np.uint
     return crc ^ np.uint32(0xFFFFFFFF)
 
 
+@jit
+def apply_message(
+    prices: FloatArray,
+    marks: Mantissas,
+    counts: NDArray[np.int64],
+    rows: FloatArray,
+    changes: Mantissas,
+    n_bids: int,
+    n: int,
+    depth: int,
+    digits: NDArray[np.uint8],
+) -> int:
+    """Apply ``n`` changes, the first ``n_bids`` of them bids, and return the checksum of the book then.
+
+    ``rows`` has the price first; ``prices`` is ``(2, capacity)``, ``marks`` ``(2, capacity, 2)``, ``counts`` ``(2,)``.
+    """
+    for k in range(n):
+        side = 0 if k < n_bids else 1
+        counts[side] = _set(prices, marks, side, counts[side], rows[k, 0], changes[k, 0], changes[k, 1])
+    for side in range(2):  # only now: a message may add a level before it removes another
+        counts[side] = _truncate(prices, marks, side, counts[side], depth)
+    return checksum(marks, counts[0], counts[1], digits)
+
+
 class ChecksumBook:
     """The levels of one symbol as mantissas, within the subscribed depth."""
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
-        self._n = [0, 0]
+        self._n = np.zeros(2, np.int64)
         self._digits = np.zeros(20, np.uint8)
         self._allocate(depth + 64)
 
     def _allocate(self, capacity: int) -> None:
+        self._capacity = capacity
         self._prices = np.zeros((2, capacity))
         self._marks = np.zeros((2, capacity, 2), np.uint64)
 
@@ -111,15 +132,13 @@ class ChecksumBook:
         self._prices[:, : prices.shape[1]] = prices
         self._marks[:, : prices.shape[1]] = marks
 
-    def apply(self, side: int, rows: FloatArray, mantissas: Mantissas) -> None:
-        """Apply changes of one side (0 bids, 1 asks): ``rows`` ``(n, 3)`` price first, ``mantissas`` ``(n, 2)``."""
-        n = self._n[side]
-        if n + len(rows) > self._prices.shape[1]:
-            self._grow(2 * (n + len(rows)))
-        self._n[side] = apply_side(
-            self._prices[side], self._marks[side], n, 1.0 - 2.0 * side, self.depth, rows, mantissas
-        )
+    def apply(self, rows: FloatArray, mantissas: Mantissas, n_bids: int, n: int) -> int:
+        """Apply the first ``n`` rows, ``n_bids`` bids and then asks; returns the CRC32 that Kraken would now send.
 
-    def checksum(self) -> int:
-        """Return the CRC32 that Kraken would send for these levels."""
-        return int(checksum(self._marks, self._n[0], self._n[1], self._digits))
+        ``rows`` and ``mantissas`` are a ``LevelScanner``'s.
+        """
+        if self.depth + n > self._capacity:
+            self._grow(2 * (self.depth + n))
+        return int(
+            apply_message(self._prices, self._marks, self._n, rows, mantissas, n_bids, n, self.depth, self._digits)
+        )

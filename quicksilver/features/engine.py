@@ -43,8 +43,10 @@ class FeatureEngine:
             StateError: more levels than supported.
         """
         bids, asks = event.bids.array, event.asks.array
-        self.book.reserve(len(bids), len(asks))
         code = kernel.on_delta(self.book.block, self.state, bids, asks, event.ts_event_ns, self.vector)
+        if code == kernel.FULL:
+            self.book.reserve(len(bids), len(asks))
+            code = kernel.on_delta(self.book.block, self.state, bids, asks, event.ts_event_ns, self.vector)
         return code == kernel.OK or self._settle(code, event.ts_event_ns)
 
     def _settle(self, code: int, ts_event_ns: int) -> bool:

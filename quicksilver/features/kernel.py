@@ -25,7 +25,7 @@ from quicksilver.features.state import (
 ) = range(28)  # fmt: skip
 N_FEATURES = MOMENTUM + 1
 READ_LEVELS = 10
-BROKEN, BREAK, OK = -2, -1, 0
+FULL, BROKEN, BREAK, OK = -3, -2, -1, 0
 
 
 @jit
@@ -175,7 +175,12 @@ def on_book(block: FloatArray, state: Any, ts_ns: int, out: FloatArray) -> int:
 
 @jit
 def on_delta(block: FloatArray, state: Any, bids: FloatArray, asks: FloatArray, ts_ns: int, out: FloatArray) -> int:
-    """Apply one message's level changes, then ``on_book``; ``BROKEN`` if the book is now crossed."""
+    """Apply one message's level changes, then ``on_book``.
+
+    ``FULL``: nothing was done, the block has no room for them; ``BROKEN``: the book is now crossed.
+    """
+    if max(block[N_BIDS] + len(bids), block[N_ASKS] + len(asks)) > block[CAPACITY]:
+        return FULL
     if apply_delta(block, bids, asks):
         return BROKEN
     return on_book(block, state, ts_ns, out)

@@ -5,6 +5,9 @@ import numpy as np
 from quicksilver.events import FloatArray
 
 
+STILL = 1e-30  # variance of an asset that does not move: far below any price's, far above where doubles lose digits
+
+
 class Moments:
     """Exponentially weighted mean and covariance of return vectors, bias-corrected from the first one on.
 
@@ -68,11 +71,11 @@ def shrunk_correlation(covariance: FloatArray, n_effective: float) -> FloatArray
 def shrunk_covariance(covariance: FloatArray, n_effective: float) -> tuple[FloatArray, FloatArray]:
     """Return covariance and correlation, both shrunk, shape ``(n_assets, n_assets)``, positive definite.
 
-    An asset without any variance gets the smallest positive one there is, or 1e-16 if no asset moves.
+    An asset without any variance gets a small part of the least there is, or ``STILL`` if no asset moves.
     """
     correlation = shrunk_correlation(covariance, n_effective)
     variances = np.diag(covariance)
     moving = variances[variances > 0.0]
-    floor = moving.min() * 1e-4 if len(moving) else 1e-16
+    floor = max(moving.min() * 1e-4, STILL) if len(moving) else STILL
     deviations = np.sqrt(np.maximum(variances, floor))
     return correlation * np.outer(deviations, deviations), correlation

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from producers.levels import NO_MANTISSA, LevelScanner
 from quicksilver.errors import FrameError
-from quicksilver.events import Levels
+from quicksilver.events import NO_LEVELS, Levels
 
 digits = st.text("0123456789", min_size=1, max_size=24)
 decimals = st.one_of(digits, st.tuples(digits, digits).map(".".join), st.floats(0, 1e300).map(repr))
@@ -27,14 +27,16 @@ def expected(rows: list[tuple[str, str]]) -> Levels:
 @given(rows=levels)
 @settings(max_examples=300, deadline=None)
 def test_pairs_of_quoted_decimals_equal_float(rows: list[tuple[str, str]]) -> None:
-    assert PAIRS.levels(json.dumps(rows).encode()) == expected(rows)
+    text = json.dumps(rows).encode()
+    assert PAIRS.two(text, b"[]") == (expected(rows), NO_LEVELS)
+    assert PAIRS.two(text, text) == (expected(rows), expected(rows))
 
 
 @given(rows=st.lists(st.tuples(st.floats(1e-9, 1e12), st.floats(0, 1e12)), max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_objects_of_bare_numbers_equal_float(rows: list[tuple[float, float]]) -> None:
     text = json.dumps([{"extra": "x", "qty": size, "price": price} for price, size in rows])
-    assert KRAKEN.levels(text.encode()) == Levels.of(rows)
+    assert KRAKEN.two(b"[]", text.encode()) == (NO_LEVELS, Levels.of(rows))
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from(["bid", "offer"]), positive, digits), max_size=8))
@@ -49,9 +51,11 @@ def test_sided_rows_are_dealt_out_in_order(rows: list[tuple[str, str, str]]) -> 
 
 
 def test_mantissas_are_the_digits_without_point_and_leading_zeros() -> None:
-    assert KRAKEN.scan(b'[{"price":64732.0,"qty":0.07725097},{"price":0.00005100,"qty":0.00000000}]') == 2
+    KRAKEN.two(b'[{"price":64732.0,"qty":0.07725097}]', b'[{"price":0.00005100,"qty":0.00000000}]')
     assert KRAKEN.mantissas[:2].tolist() == [[647320, 7725097], [5100, 0]]
-    KRAKEN.scan(b'[{"price":1e5,"qty":123456789012345678901.5}]')
+    assert not KRAKEN.unchecked
+    KRAKEN.two(b'[{"price":1e5,"qty":123456789012345678901.5}]', b"[]")
+    assert KRAKEN.unchecked
     assert (KRAKEN.mantissas[0] == NO_MANTISSA).all()
     np.testing.assert_array_equal(KRAKEN.rows[0, :2], [1e5, 123456789012345678901.5])
 
@@ -67,7 +71,9 @@ BAD = [
 def test_what_is_no_level_list_is_refused(text: bytes) -> None:
     for scanner in (PAIRS, KRAKEN, COINBASE):
         with pytest.raises(FrameError):
-            scanner.levels(text)
+            scanner.two(text, b"[]")
+        with pytest.raises(FrameError):
+            scanner.two(b"[]", text)
 
 
 @pytest.mark.parametrize(
@@ -91,3 +97,5 @@ def test_junk_is_read_or_refused_never_worse(text: bytes) -> None:
     for scanner in (PAIRS, KRAKEN, COINBASE):
         with suppress(FrameError):
             scanner.sides(b"[" + text + b"]")
+        with suppress(FrameError):
+            scanner.two(b"[" + text + b"]", text)
