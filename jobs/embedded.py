@@ -2,70 +2,26 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-
-import numpy as np
 
 from api.app import create_app
 from api.hub import Hub
 from api.server import serving
 from api.store_sqlite import SqliteStore
+from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import RunSettings
 from jobs.sources import Source
 from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, DeadLetter, Latency, Status
+from quicksilver.records import AnyRecord, DeadLetter, Status
 from quicksilver.topics import key_of
 
 PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
-BATCH = 500  # records a write
 FLUSH_S = 0.25
 STALE_S = 10.0  # a live instrument silent for this long is said to be stale
-
-
-class StoreWriter:
-    """A bus listener that hands records to the store in batches."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._batch: list[AnyRecord] = []
-
-    def on_record(self, topic: str, key: str, record: AnyRecord | Trade) -> None:  # noqa: ARG002 (a bus listener)
-        """Keep a record for the next batch; trades are events, and are not stored."""
-        if not isinstance(record, Trade):
-            self._batch.append(record)
-            if len(self._batch) >= BATCH:
-                self.flush()
-
-    def flush(self) -> None:
-        """Hand over what there is."""
-        if self._batch:
-            self._store.write(self._batch)
-            self._batch = []
-
-
-class Latencies:
-    """Samples of each hop's latency since the last report, in microseconds."""
-
-    def __init__(self) -> None:
-        self._samples: defaultdict[str, list[float]] = defaultdict(list)
-
-    def add(self, hop: str, microseconds: float) -> None:
-        """Take in one sample."""
-        self._samples[hop].append(microseconds)
-
-    def report(self, now_ns: int) -> list[Latency]:
-        """Return a record a hop, and begin anew."""
-        records = []
-        for hop, samples in sorted(self._samples.items()):
-            p50, p99, largest = np.percentile(samples, [50, 99, 100]).tolist()
-            records.append(Latency(hop, now_ns, len(samples), round(p50, 1), round(p99, 1), round(largest, 1)))
-        self._samples.clear()
-        return records
 
 
 class EmbeddedRunner:

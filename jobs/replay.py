@@ -1,101 +1,21 @@
 """Replay: a tape through the pipeline as fast as it goes, every record to ``DIR/<topic>.jsonl`` in event order."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
-from producers.exchanges.base import Counts, Parser
-from producers.exchanges.venue import parser_of
+from jobs.outputs import RecordFiles
+from jobs.parsers import Parsers
 from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
 from producers.tapes import read_frames
-from quicksilver import codec
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, DeadLetter, Features
-from quicksilver.topics import TOPIC_OF
-
-SUMMARY = (
-    "frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "features", "rejected",
-    "duplicates", "skipped",
-)  # fmt: skip
-
-
-class RecordFiles:
-    """Writes records to one file a topic; files appear with their first record."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._files: dict[type, BinaryIO] = {}
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            for topic in TOPIC_OF.values():  # what an earlier replay left would pass for this one's
-                (folder / f"{topic.name}.jsonl").unlink(missing_ok=True)
-
-    def write(self, record: AnyRecord) -> None:
-        """Append one record as a line of JSON."""
-        if self._folder is None:
-            return
-        file = self._files.get(type(record))
-        if file is None:
-            path = self._folder / f"{TOPIC_OF[type(record)].name}.jsonl"
-            file = self._files[type(record)] = path.open("wb", buffering=1 << 20)
-        file.write(codec.encode(record))
-        file.write(b"\n")
-
-    def close(self) -> None:
-        """Close all files."""
-        for file in self._files.values():
-            file.close()
-
-
-class Parsers:
-    """Frames of any venue to events, each venue with its own parser, and the counts of them all."""
-
-    def __init__(self, reject: Callable[[DeadLetter], None]) -> None:
-        self._reject = reject
-        self.by_venue: dict[str, Parser] = {}
-        self.frames: dict[str, int] = {}
-        self.unreadable = 0  # lines of the tape, and frames of venues without a parser
-
-    def parse(self, frame: Frame) -> list[AnyEvent]:
-        """Return the frame's events; a venue that is not known is a dead letter."""
-        self.frames[frame.venue] = self.frames.get(frame.venue, 0) + (frame.direction in {"recv", "rest"})
-        parser = self.by_venue.get(frame.venue)
-        if parser is None:
-            try:
-                parser = self.by_venue[frame.venue] = parser_of(frame.venue, self._reject)
-            except InputError as error:
-                self.unreadable += 1
-                self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
-                return []
-        return parser.parse(frame)
-
-    def summary(self, pipeline: Pipeline, features: dict[tuple[str, str], int]) -> dict[str, Any]:
-        """Return the run's counts, whole and by venue and symbol."""
-        total, venues = Counts(rejected=self.unreadable), {}
-        for name, parser in sorted(self.by_venue.items()):
-            counts, symbols = Counts(), {}
-            counts.add(parser.counts)
-            for symbol, one in sorted(parser.instruments.items()):
-                state = pipeline.instruments.get((name, symbol))
-                one.counts.crossed = state.engine.book.crossed if state else 0
-                one.counts.features = features.get((name, symbol), 0)
-                counts.add(one.counts)
-                symbols[symbol] = _as_dict(one.counts)
-            counts.frames = self.frames[name]
-            total.add(counts)
-            venues[name] = {**_as_dict(counts), "symbols": symbols}
-        total.frames = sum(self.frames.values())
-        return {**_as_dict(total), "venues": venues}
-
-
-def _as_dict(counts: Counts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in SUMMARY}
+from quicksilver.records import DeadLetter, Features
 
 
 class _Cut(msgspec.Struct):

@@ -5,14 +5,16 @@ attempts is that of ``websockets.connect`` (exponential, with jitter).
 """
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from itertools import count
+from typing import Any
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from producers.frames import Direction, Frame
 
@@ -20,6 +22,7 @@ QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
 MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
 SNAPSHOT_RETRY_S = 2.0
+log = logging.getLogger(__name__)
 
 
 class Feed(ABC):
@@ -31,7 +34,7 @@ class Feed(ABC):
         self.venue = venue
         self.symbols = list(symbols)
         self.url = url or self.url
-        self._frames: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_FRAMES)
+        self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._conn = venue
@@ -53,11 +56,14 @@ class Feed(ABC):
         return None
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Yield frames for ever; end it by closing the iterator."""
+        """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._spawn(self._read_for_ever())
         try:
             while True:
-                yield await self._frames.get()
+                found = await self._frames.get()
+                if isinstance(found, Exception):
+                    raise found
+                yield found
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -73,10 +79,17 @@ class Feed(ABC):
             return  # the new connection subscribes to everything
         self._fetch(symbol)
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Hand a failure to who reads the frames: a task that ends unseen would look like a quiet market."""
+        try:
+            await work
+        except Exception as error:
+            await self._frames.put(error)
 
     async def _put(self, direction: Direction, payload: bytes, url: str | None = None) -> None:
         await self._frames.put(Frame(self.venue, self._conn, direction, time.time_ns(), payload, url))
@@ -87,7 +100,9 @@ class Feed(ABC):
 
     async def _read_for_ever(self) -> None:
         numbers = count(1)
-        async for socket in connect(self.url, max_size=MAX_FRAME, compression=None):
+        async for socket in connect(
+            self.url, max_size=MAX_FRAME, compression=None, process_exception=self._connect_again
+        ):
             self._conn, self._socket = f"{self.venue}.{next(numbers)}", socket
             await self._put("connect", b"", self.url)
             try:
@@ -103,6 +118,13 @@ class Feed(ABC):
                 await socket.close()
             finally:
                 self._socket = None
+
+    def _connect_again(self, error: Exception) -> Exception | None:
+        """Return None for what may pass: no network, a venue that is down or refuses us for now."""
+        if isinstance(error, (OSError, EOFError, WebSocketException)):
+            log.warning("%s: cannot connect to %s (%s); trying again", self.venue, self.url, error)
+            return None
+        return error
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:
@@ -122,7 +144,8 @@ class Feed(ABC):
                 try:
                     response = await client.get(url)
                     response.raise_for_status()
-                except httpx.HTTPError:
+                except httpx.HTTPError as error:
+                    log.warning("%s: no book from %s (%r); trying again", self.venue, url, error)
                     await asyncio.sleep(SNAPSHOT_RETRY_S)
                 else:
                     await self._put("rest", response.content, url)

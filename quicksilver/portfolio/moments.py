@@ -4,7 +4,6 @@ import numpy as np
 
 from quicksilver.events import FloatArray
 
-
 STILL = 1e-30  # variance of an asset that does not move: far below any price's, far above where doubles lose digits
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.replay import RecordFiles, Replay, replay_tape
+from jobs.outputs import RecordFiles
+from jobs.replay import Replay, replay_tape
 from producers.frames import Frame
 from producers.tapes import TapeWriter, read_frames
 from quicksilver.errors import InputError, StateError

@@ -1,0 +1,119 @@
+"""Events as they happen: the exchanges' public feeds, or the built-in exchange through the same code."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from api.hub import SourceInfo
+from jobs.parsers import Parsers
+from producers.exchanges.base import Reject
+from producers.exchanges.feed import Feed
+from producers.exchanges.kraken import KrakenFeed, KrakenParser
+from producers.exchanges.venue import venues
+from producers.frames import Frame
+from producers.simulator.orderflow import Market
+from producers.simulator.server import serve
+from quicksilver.config import PipelineConfig
+from quicksilver.errors import InputError
+from quicksilver.events import AnyEvent
+
+SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
+PROBE_S = 3.0
+RESTART_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class FeedSource:
+    """One or more live feeds, merged as they come."""
+
+    realtime = True
+    config = PipelineConfig()
+
+    def __init__(self, feeds: list[Feed], info: SourceInfo) -> None:
+        self.info = info
+        self.feeds = {feed.venue: feed for feed in feeds}
+
+    async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
+        """Yield each frame's events, with the time it was received."""
+        parsers = Parsers(reject)
+        queue: asyncio.Queue[Frame] = asyncio.Queue(1)
+        tasks = [asyncio.create_task(_pump(feed, queue)) for feed in self.feeds.values()]
+        try:
+            while True:
+                frame = await queue.get()
+                yield frame.ts_recv_ns, parsers.parse(frame)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def resync(self, venue: str, symbol: str) -> None:
+        """Ask the venue for the symbol's book again."""
+        await self.feeds[venue].resync(symbol)
+
+
+async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
+    """Move a feed's frames, for ever: what goes wrong with one venue must not end the others."""
+    while True:
+        try:
+            async for frame in feed.frames():
+                await queue.put(frame)
+        except Exception as error:
+            log.exception("%s: the feed failed; it starts again in %g s", feed.venue, RESTART_S)
+            await queue.put(Frame(feed.venue, "", "disconnect", time.time_ns(), repr(error).encode()))
+            await asyncio.sleep(RESTART_S)
+
+
+class SimulatorSource:
+    """The built-in exchange, through the same feed and parser as the live Kraken."""
+
+    realtime = True
+    config = PipelineConfig()
+
+    def __init__(self, seed: int, symbols: list[str] | None = None) -> None:
+        self.info = SourceInfo("SIMULATED", f"built-in exchange simulator, seed {seed}: no real prices")
+        self._seed = seed
+        self._symbols = symbols
+        self._feed: KrakenFeed | None = None
+
+    async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
+        """Start the exchange and yield each frame's events."""
+        market = Market(self._seed, time.time_ns(), self._symbols)
+        parser = KrakenParser(SIMULATED, reject)
+        async with serve(market) as server:
+            self._feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in market.books], server.url)
+            async for frame in self._feed.frames():
+                yield frame.ts_recv_ns, parser.parse(frame)
+
+    async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
+        """Ask the simulator for the symbol's book again."""
+        if self._feed is not None:
+            await self._feed.resync(symbol)
+
+
+def _reachable(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=PROBE_S):
+            return True
+    except OSError:
+        return False
+
+
+def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
+    """Return the live feeds of the venues that can be reached, or None.
+
+    Raises:
+        InputError: an unknown venue.
+    """
+    unknown = [name for name in names if name not in venues()]
+    if unknown:
+        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
+    there = [name for name in names if _reachable(venues()[name].feed.url)]
+    if not there:
+        return None
+    feeds = [venues()[name].feed(name, symbols) for name in there]
+    return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(there)}"))

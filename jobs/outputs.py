@@ -1,0 +1,84 @@
+"""What runners do with records besides publishing them: storing, timing, writing to files."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from api.store_sqlite import SqliteStore
+from quicksilver import codec
+from quicksilver.events import Trade
+from quicksilver.records import AnyRecord, Latency
+from quicksilver.topics import TOPIC_OF
+
+BATCH = 500  # records a write
+
+
+class StoreWriter:
+    """A bus listener that hands records to the store in batches."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._batch: list[AnyRecord] = []
+
+    def on_record(self, topic: str, key: str, record: AnyRecord | Trade) -> None:  # noqa: ARG002 (a bus listener)
+        """Keep a record for the next batch; trades are events, and are not stored."""
+        if not isinstance(record, Trade):
+            self._batch.append(record)
+            if len(self._batch) >= BATCH:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand over what there is."""
+        if self._batch:
+            self._store.write(self._batch)
+            self._batch = []
+
+
+class Latencies:
+    """Samples of each hop's latency since the last report, in microseconds."""
+
+    def __init__(self) -> None:
+        self._samples: defaultdict[str, list[float]] = defaultdict(list)
+
+    def add(self, hop: str, microseconds: float) -> None:
+        """Take in one sample."""
+        self._samples[hop].append(microseconds)
+
+    def report(self, now_ns: int) -> list[Latency]:
+        """Return a record a hop, and begin anew."""
+        records = []
+        for hop, samples in sorted(self._samples.items()):
+            p50, p99, largest = np.percentile(samples, [50, 99, 100]).tolist()
+            records.append(Latency(hop, now_ns, len(samples), round(p50, 1), round(p99, 1), round(largest, 1)))
+        self._samples.clear()
+        return records
+
+
+class RecordFiles:
+    """Writes records to one file a topic; files appear with their first record."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._files: dict[type, BinaryIO] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            for topic in TOPIC_OF.values():  # what an earlier replay left would pass for this one's
+                (folder / f"{topic.name}.jsonl").unlink(missing_ok=True)
+
+    def write(self, record: AnyRecord) -> None:
+        """Append one record as a line of JSON."""
+        if self._folder is None:
+            return
+        file = self._files.get(type(record))
+        if file is None:
+            path = self._folder / f"{TOPIC_OF[type(record)].name}.jsonl"
+            file = self._files[type(record)] = path.open("wb", buffering=1 << 20)
+        file.write(codec.encode(record))
+        file.write(b"\n")
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()

@@ -1,0 +1,85 @@
+"""Events as they happened: a tape or a CSV file, at its own pace or another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from api.hub import SourceInfo
+from jobs.parsers import Parsers
+from producers.csv_prices import CsvFile
+from producers.exchanges.base import Reject
+from producers.pacing import Pacer, parse_speed
+from producers.tapes import layout_of, read_frames
+from quicksilver.config import PipelineConfig
+from quicksilver.errors import InputError
+from quicksilver.events import AnyEvent
+
+BREATHE_S = 0.01  # how long a tape at full speed may keep the event loop
+CSV_ROWS_PER_S = 20.0
+
+
+class _Recorded:
+    """What tapes and CSV files share: their own pace, and nobody to ask again."""
+
+    realtime = False
+    info: SourceInfo
+    _pacer: Pacer
+
+    async def _paced(self, batches: Iterator[tuple[int, list[AnyEvent]]]) -> AsyncIterator[list[AnyEvent]]:
+        breathed = time.monotonic()
+        for ts_ns, events in batches:
+            await self._pacer.wait(ts_ns)
+            if time.monotonic() - breathed > BREATHE_S:
+                await asyncio.sleep(0)
+                breathed = time.monotonic()
+            yield events
+
+    async def resync(self, venue: str, symbol: str) -> None:
+        """Do nothing: a recording says no more than it says."""
+
+
+class TapeSource(_Recorded):
+    """A recording of raw frames, at its own pace or another.
+
+    Raises:
+        InputError: the tape cannot be read, or the speed is none.
+    """
+
+    config = PipelineConfig()
+
+    def __init__(self, path: Path, speed: str) -> None:
+        self._path = path
+        self._pacer = Pacer(parse_speed(speed or "1"))
+        layout = "folder" if path.is_dir() else layout_of(path)
+        self.info = SourceInfo("TAPE", f"{path.name} ({layout}), speed {speed or '1'}")
+
+    async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
+        """Yield each frame's events."""
+        parsers = Parsers(reject)
+        frames = read_frames(self._path, reject=reject)
+        async for events in self._paced((frame.ts_recv_ns, parsers.parse(frame)) for frame in frames):
+            yield None, events
+        if not sum(parsers.frames.values()):
+            raise InputError(f"{self._path}: no frame could be read")
+
+
+class CsvSource(_Recorded):
+    """A CSV file of prices.
+
+    Raises:
+        InputError: the file cannot be read, or the speed is none.
+    """
+
+    def __init__(self, path: Path, speed: str) -> None:
+        self._file = CsvFile(path)
+        interval_ns = self._file.interval_ns
+        self.config = PipelineConfig.for_rows(interval_ns)
+        self._pacer = Pacer(parse_speed(speed) if speed else CSV_ROWS_PER_S * interval_ns / 1e9)
+        self.info = SourceInfo("CSV", f"{path.name}, a row each {interval_ns / 1e9:g} s")
+
+    async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
+        """Yield each row's events."""
+        rows = self._file.prices(reject)
+        async for events in self._paced((price.ts_event_ns, [price]) for price in rows):
+            yield None, events
