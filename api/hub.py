@@ -12,8 +12,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from quicksilver import __version__, codec
-from quicksilver.events import Trade
-from quicksilver.records import AnyRecord, Status
+from quicksilver.records import Published, Status
 from quicksilver.topics import TOPIC_OF
 
 CHANNELS = tuple(topic.name for topic in TOPIC_OF.values())
@@ -88,7 +87,7 @@ class Hub:
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._clients: set[_Client] = set()
 
-    def on_record(self, topic: str, key: str, record: AnyRecord | Trade) -> None:
+    def on_record(self, topic: str, key: str, record: Published) -> None:
         """Number a record, keep it for new subscribers and hand it to the present ones."""
         stream_id = (topic, key)
         stream = self._streams.get(stream_id)

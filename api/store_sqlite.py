@@ -14,10 +14,11 @@ import msgspec
 
 from quicksilver import codec
 from quicksilver.errors import InputError
-from quicksilver.records import AnyRecord
+from quicksilver.records import Published
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 
+SCHEMA = 2  # SQLite user_version of files with these tables
 QUEUE_BATCHES = 256
 EXPIRE_EVERY = 2_000  # batches between looks for expired rows
 
@@ -34,7 +35,7 @@ class SqliteStore:
     def __init__(self, path: Path, keep_s: int | None = None) -> None:
         self._path = path
         self._keep_s = keep_s
-        self._queue: Queue[Sequence[AnyRecord] | None] = Queue(QUEUE_BATCHES)
+        self._queue: Queue[Sequence[Published] | None] = Queue(QUEUE_BATCHES)
         self._failure: Exception | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,17 +49,22 @@ class SqliteStore:
         self._thread.start()
 
     def _create(self) -> None:
+        (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and schema != SCHEMA:
+            raise InputError(f"{self._path}: made by another version of Quicksilver; move it away, or delete it")
+        self._writer.execute(f"PRAGMA user_version={SCHEMA}")
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.execute("PRAGMA synchronous=NORMAL")  # a kill loses nothing, a power cut the last moments
         for table in TABLES.values():
             self._writer.execute(
-                f"CREATE TABLE IF NOT EXISTS {table.name} (key TEXT, row TEXT, time_ns INTEGER, body BLOB,"
+                f"CREATE TABLE IF NOT EXISTS {table.name} (key TEXT, row TEXT, time_ns INTEGER, seq INTEGER, body BLOB,"
                 " PRIMARY KEY (key, row)) WITHOUT ROWID"
             )
-            self._writer.execute(f"CREATE INDEX IF NOT EXISTS {table.name}_time ON {table.name} (key, time_ns)")
+            self._writer.execute(f"CREATE INDEX IF NOT EXISTS {table.name}_time ON {table.name} (key, time_ns, seq)")
         self._writer.commit()
 
-    def write(self, records: Sequence[AnyRecord]) -> None:
+    def write(self, records: Sequence[Published]) -> None:
         """Queue the records to be upserted, all or none; waits when the disk is far behind.
 
         Raises:
@@ -87,15 +93,15 @@ class SqliteStore:
                 self._queue.task_done()
         self._queue.task_done()
 
-    def _upsert(self, records: Sequence[AnyRecord]) -> None:
-        by_table: dict[str, list[tuple[str, str, int, bytes]]] = {}
+    def _upsert(self, records: Sequence[Published]) -> None:
+        by_table: dict[str, list[tuple[str, str, int, int, bytes]]] = {}
         for record in records:
             table = TABLES[TOPIC_OF[type(record)].name]
-            row = (key_of(record), table.row_key(record), table.time_of(record), codec.encode(record))
+            row = (key_of(record), table.row_key(record), *table.order_of(record), codec.encode(record))
             by_table.setdefault(table.name, []).append(row)
         with self._writer:
             for name, rows in by_table.items():
-                self._writer.executemany(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?)", rows)
+                self._writer.executemany(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?, ?)", rows)
 
     def _expire(self) -> None:
         with self._writer:
@@ -111,7 +117,7 @@ class SqliteStore:
         """Return rows as ``read`` does, each as its JSON."""
         query = (
             f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
-            " ORDER BY time_ns DESC, row DESC LIMIT ?"
+            " ORDER BY time_ns DESC, seq DESC, row DESC LIMIT ?"
         )
         span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
         with self._read_lock:

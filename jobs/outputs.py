@@ -8,8 +8,7 @@ import numpy as np
 
 from api.store_sqlite import SqliteStore
 from quicksilver import codec
-from quicksilver.events import Trade
-from quicksilver.records import AnyRecord, Latency
+from quicksilver.records import AnyRecord, Latency, Published
 from quicksilver.topics import TOPIC_OF
 
 BATCH = 500  # records a write
@@ -20,14 +19,13 @@ class StoreWriter:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._batch: list[AnyRecord] = []
+        self._batch: list[Published] = []
 
-    def on_record(self, topic: str, key: str, record: AnyRecord | Trade) -> None:  # noqa: ARG002 (a bus listener)
-        """Keep a record for the next batch; trades are events, and are not stored."""
-        if not isinstance(record, Trade):
-            self._batch.append(record)
-            if len(self._batch) >= BATCH:
-                self.flush()
+    def on_record(self, topic: str, key: str, record: Published) -> None:  # noqa: ARG002 (a bus listener)
+        """Keep a record for the next batch."""
+        self._batch.append(record)
+        if len(self._batch) >= BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over what there is."""

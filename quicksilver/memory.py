@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from quicksilver.events import Trade
 from quicksilver.ports import Listener
-from quicksilver.records import AnyRecord
+from quicksilver.records import Published
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 
@@ -18,7 +17,7 @@ class MemoryBus:
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
-    def publish(self, record: AnyRecord | Trade) -> None:
+    def publish(self, record: Published) -> None:
         """Hand the record to all listeners."""
         topic, key = TOPIC_OF[type(record)].name, key_of(record)
         for listener in self._listeners:
@@ -34,9 +33,9 @@ class MemoryStore:
     """Keeps rows in dictionaries."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, defaultdict[str, dict[str, AnyRecord]]] = {name: defaultdict(dict) for name in TABLES}
+        self._rows: dict[str, defaultdict[str, dict[str, Published]]] = {name: defaultdict(dict) for name in TABLES}
 
-    def write(self, records: Sequence[AnyRecord]) -> None:
+    def write(self, records: Sequence[Published]) -> None:
         """Upsert the records."""
         for record in records:
             table = TABLES[TOPIC_OF[type(record)].name]
@@ -52,7 +51,7 @@ class MemoryStore:
             for row in self._rows[topic].get(key, {}).values()
             if (start_ns is None or table.time_of(row) >= start_ns) and (end_ns is None or table.time_of(row) < end_ns)
         ]
-        rows.sort(key=lambda row: (table.time_of(row), table.row_key(row)))
+        rows.sort(key=lambda row: (*table.order_of(row), table.row_key(row)))
         return list(rows[-limit:] if limit else [])
 
     def keys(self, topic: str) -> list[str]:

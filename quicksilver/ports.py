@@ -5,17 +5,16 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from quicksilver.events import Trade
-from quicksilver.records import AnyRecord
+from quicksilver.records import Published
 
-Listener: TypeAlias = Callable[[str, str, AnyRecord | Trade], None]
+Listener: TypeAlias = Callable[[str, str, Published], None]
 """Called with ``(topic, key, record)`` in publishing order."""
 
 
 class Bus(Protocol):
     """Carries records by topic and key, in order within a key."""
 
-    def publish(self, record: AnyRecord | Trade) -> None:
+    def publish(self, record: Published) -> None:
         """Send the record to its topic under its key."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -25,7 +24,7 @@ class Bus(Protocol):
 class Store(Protocol):
     """Keeps records; writing the same key twice leaves one row."""
 
-    def write(self, records: Sequence[AnyRecord]) -> None:
+    def write(self, records: Sequence[Published]) -> None:
         """Upsert the records, all or none."""
 
     def read(

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from quicksilver.events import Trade
+
 DataState: TypeAlias = Literal["SYNCING", "LIVE", "GAP", "STALE"]
 Direction: TypeAlias = Literal[-1, 0, 1]
 
@@ -210,3 +212,5 @@ class DeadLetter(msgspec.Struct, frozen=True):
 AnyRecord: TypeAlias = (
     BookTop | Candle | Features | Label | Prediction | Score | Frontier | Status | Latency | DeadLetter
 )
+Published: TypeAlias = AnyRecord | Trade
+"""What goes over the bus and into the store: records, and the trades they were made of."""

@@ -8,7 +8,7 @@ stands before ``seq``: the numbers start again with each session, time does not.
 import msgspec
 
 from quicksilver import topics
-from quicksilver.records import AnyRecord
+from quicksilver.records import Published
 from quicksilver.topics import Topic
 
 DAY_S = 86_400
@@ -27,12 +27,16 @@ class Table(msgspec.Struct, frozen=True):
         """Return the table's name: the topic's, as an identifier."""
         return self.topic.name.replace("-", "_")
 
-    def time_of(self, record: AnyRecord) -> int:
+    def time_of(self, record: Published) -> int:
         """Return the row's time, nanoseconds since 1970."""
         value: int = getattr(record, self.time)
         return value
 
-    def row_key(self, record: AnyRecord) -> str:
+    def order_of(self, record: Published) -> tuple[int, int]:
+        """Return the row's place within its partition: its time, and ``seq`` among rows of one time."""
+        return self.time_of(record), getattr(record, "seq", 0)
+
+    def row_key(self, record: Published) -> str:
         """Return what makes the row unique within its partition."""
         return "/".join(str(getattr(record, column)) for column in self.cluster)
 
@@ -44,6 +48,7 @@ TABLES: dict[str, Table] = {
     table.topic.name: table
     for table in (
         Table(topics.TOPS, _EVENT, 2 * DAY_S),
+        Table(topics.TRADES, _EVENT, 30 * DAY_S),
         Table(topics.CANDLES, ("interval_ns", "ts_open_ns"), 365 * DAY_S, time="ts_open_ns"),
         Table(topics.FEATURES, _EVENT, 7 * DAY_S),
         Table(topics.LABELS, ("ts_event_ns", "seq", "horizon_ns"), 30 * DAY_S),

@@ -3,7 +3,7 @@
 import msgspec
 
 from quicksilver import events, records
-from quicksilver.records import AnyRecord
+from quicksilver.records import Published
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, *RECORD_TOPICS)}
 
 
-def key_of(record: AnyRecord | events.Event) -> str:
+def key_of(record: Published | events.Event) -> str:
     """Return the record's topic key: ``venue:symbol``, a universe, or a hop."""
     if isinstance(record, records.Frontier):
         return record.universe

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from api.store_sqlite import SqliteStore
 from quicksilver.errors import InputError
+from quicksilver.events import Trade
 from quicksilver.memory import MemoryBus, MemoryStore
 from quicksilver.ports import Store
 from quicksilver.records import Candle, DeadLetter, Latency, Status
@@ -66,6 +68,13 @@ def test_numbers_that_start_again_with_a_session_do_not_overwrite_history(store:
     assert store.read("status", "kraken:BTC-USD") == [status(1, 100), status(1, 900)]
 
 
+def test_rows_of_one_moment_keep_their_order(store: Store) -> None:
+    rows = [Trade("kraken", "BTC-USD", seq, 100, 100, 1.0, 1.0, "buy", str(seq)) for seq in (8, 9, 10, 11)]
+    store.write(rows)
+    settle(store)
+    assert store.read("trades", "kraken:BTC-USD", limit=3) == rows[1:]
+
+
 def test_records_without_an_instrument(store: Store) -> None:
     letter = DeadLetter(7, "a:1", "kraken", None, "why", b"\xff")
     store.write([Latency("hop", 5, 1, 1.0, 2.0, 3.0), letter])
@@ -82,6 +91,17 @@ def test_rows_survive_a_restart(tmp_path: Path) -> None:
     second = SqliteStore(path)
     assert second.read("status", "kraken:BTC-USD") == [status(1, 100)]
     second.close()
+
+
+def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with sqlite3.connect(path) as old:
+        old.execute("CREATE TABLE tops (key TEXT)")
+    old.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="another version"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
 
 
 def test_what_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
