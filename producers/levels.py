@@ -254,14 +254,12 @@ def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:
 class LevelScanner:
     """Turns the JSON text of level lists into ``Levels``; holds the scratch space, so one per parser.
 
-    After ``two`` the first rows of ``rows`` and ``mantissas`` hold what was read, until the next call; ``unchecked``
-    says that some mantissa among them is ``NO_MANTISSA``.
+    After ``two`` the first rows of ``rows`` and ``mantissas`` hold what was read, until the next call.
     """
 
     def __init__(self, price: str = "", size: str = "", side: str = "") -> None:
         self._names = (price, size, side)
-        self._keys = pack_keys(price, size, side)
-        self.unchecked = False
+        self.keys = pack_keys(price, size, side)
         self._grow(1024)
 
     def _grow(self, n: int) -> None:
@@ -279,15 +277,32 @@ class LevelScanner:
         Raises:
             FrameError: a text is not a list of price levels.
         """
+        bid_text, ask_text = self.buffers(bids, asks)
+        n_bids, n, exactness = scan_two(bid_text, ask_text, self.keys, self.rows, self.mantissas)
+        if n_bids < 0 or exactness:
+            self.settle(bids, asks, n_bids, exactness)
+        return self.levels(n_bids, n)
+
+    def buffers(self, bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw) -> tuple[Bytes, Bytes]:
+        """Return both texts as arrays, with room made for all their levels."""
         bid_text, ask_text = np.frombuffer(bids, np.uint8), np.frombuffer(asks, np.uint8)
         self._reserve(len(bid_text) + len(ask_text))
-        n_bids, n, exactness = scan_two(bid_text, ask_text, self._keys, self.rows, self.mantissas)
+        return bid_text, ask_text
+
+    def settle(self, bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw, n_bids: int, exactness: int) -> None:
+        """Read what the kernel left to Python.
+
+        Raises:
+            FrameError: there is nothing to read: ``n_bids`` is a reason.
+        """
         if n_bids < 0:
             raise FrameError(REASONS[n_bids])
-        self.unchecked = exactness & UNCHECKED != 0
         if exactness & NO_VALUE:
             self._read_slowly(bytes(bids), 0)
             self._read_slowly(bytes(asks), n_bids)
+
+    def levels(self, n_bids: int, n: int) -> tuple[Levels, Levels]:
+        """Return the first ``n`` rows as bids and asks."""
         levels = self.rows[:n, :2].copy()
         return Levels(levels[:n_bids]), Levels(levels[n_bids:])
 
@@ -299,7 +314,7 @@ class LevelScanner:
         """
         buffer = np.frombuffer(text, np.uint8)
         self._reserve(len(buffer))
-        n_bids, n, exactness = scan_sides(buffer, self._keys, self.rows, self.mantissas, self._pairs)
+        n_bids, n, exactness = scan_sides(buffer, self.keys, self.rows, self.mantissas, self._pairs)
         if n_bids < 0:
             raise FrameError(REASONS[n_bids])
         if exactness & NO_VALUE:

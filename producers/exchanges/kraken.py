@@ -134,11 +134,7 @@ class KrakenParser(Parser):
 
     def _changes(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> tuple[Levels, Levels, str]:
         """Return the bids and asks of a message, and why the book is wrong with them, or nothing."""
-        bids, asks = self._scanner.two(entry.bids, entry.asks)
-        if self._scanner.unchecked:
-            raise FrameError("a number of more than 19 digits or with an exponent has no checksum")
-        n_bids = len(bids)
-        ours = book.apply(self._scanner.rows, self._scanner.mantissas, n_bids, n_bids + len(asks))
+        bids, asks, ours = book.read(self._scanner, entry.bids, entry.asks)
         if ours == entry.checksum:
             one.counts.checksums_passed += 1
             return bids, asks, ""

@@ -6,14 +6,19 @@ joined, and CRC32 is taken of the text. Written without point and leading zeros 
 the book here holds mantissas.
 """
 
+from typing import TypeAlias
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.levels import Mantissas
+from producers.levels import UNCHECKED, Bytes, LevelScanner, Mantissas, scan_two
 from quicksilver.compiled import jit
-from quicksilver.events import FloatArray
+from quicksilver.errors import FrameError
+from quicksilver.events import FloatArray, Levels
 
 LEVELS = 10
+Sizes: TypeAlias = NDArray[np.int64]
 
 
 def _crc_table() -> NDArray[np.uint32]:
@@ -30,8 +35,8 @@ _TABLE = _crc_table()
 
 
 @jit
-def _feed(crc: int, number: int, digits: NDArray[np.uint8]) -> int:
-    """Continue a CRC32 with a number's decimal digits; zero has none."""
+def _feed(crc: int, number: int, digits: Bytes) -> int:
+    """Continue a CRC32 with a number's decimal digits; zero has none. ``digits`` is scratch space for 20."""
     n = 0
     while number > 0:
         rest = number // np.uint64(10)
@@ -77,8 +82,9 @@ def _truncate(prices: FloatArray, marks: Mantissas, side: int, n: int, depth: in
 
 
 @jit
-def checksum(marks: Mantissas, n_bids: int, n_asks: int, digits: NDArray[np.uint8]) -> int:
-    """CRC32 of the best ten levels; ``marks`` is ``(2, depth + 1, 2)``: bids, asks; price, size; best last."""
+def checksum(marks: Mantissas, n_bids: int, n_asks: int) -> int:
+    """CRC32 of the best ten levels; ``marks`` is ``(2, capacity, 2)``: bids, asks; price, size; best last."""
+    digits = np.empty(20, np.uint8)
     crc = np.uint32(0xFFFFFFFF)
     for side in (1, 0):
         n = n_asks if side else n_bids
@@ -89,27 +95,41 @@ def checksum(marks: Mantissas, n_bids: int, n_asks: int, digits: NDArray[np.uint
 
 
 @jit
-def apply_message(
-    prices: FloatArray,
-    marks: Mantissas,
-    counts: NDArray[np.int64],
-    rows: FloatArray,
-    changes: Mantissas,
-    n_bids: int,
-    n: int,
-    depth: int,
-    digits: NDArray[np.uint8],
+def apply_rows(
+    rows: FloatArray, changes: Mantissas, n_bids: int, n: int, prices: FloatArray, marks: Mantissas, sizes: Sizes
 ) -> int:
     """Apply ``n`` changes, the first ``n_bids`` of them bids, and return the checksum of the book then.
 
-    ``rows`` has the price first; ``prices`` is ``(2, capacity)``, ``marks`` ``(2, capacity, 2)``, ``counts`` ``(2,)``.
+    ``rows`` has the price first; ``prices`` is ``(2, capacity)``, ``marks`` ``(2, capacity, 2)``; ``sizes`` has the
+    number of bids, of asks, and the depth.
     """
     for k in range(n):
         side = 0 if k < n_bids else 1
-        counts[side] = _set(prices, marks, side, counts[side], rows[k, 0], changes[k, 0], changes[k, 1])
+        sizes[side] = _set(prices, marks, side, sizes[side], rows[k, 0], changes[k, 0], changes[k, 1])
     for side in range(2):  # only now: a message may add a level before it removes another
-        counts[side] = _truncate(prices, marks, side, counts[side], depth)
-    return checksum(marks, counts[0], counts[1], digits)
+        sizes[side] = _truncate(prices, marks, side, sizes[side], sizes[2])
+    return checksum(marks, sizes[0], sizes[1])
+
+
+@jit
+def scan_and_apply(
+    bids: Bytes,
+    asks: Bytes,
+    keys: Bytes,
+    rows: FloatArray,
+    changes: Mantissas,
+    prices: FloatArray,
+    marks: Mantissas,
+    sizes: Sizes,
+) -> tuple[int, int, int, int]:
+    """Scan a message's levels and apply them; returns what ``scan_two`` does, and the checksum.
+
+    Where ``scan_two`` gives a reason, or leaves numbers to Python, nothing is applied.
+    """
+    n_bids, n, exactness = scan_two(bids, asks, keys, rows, changes)
+    if n_bids < 0 or exactness:
+        return n_bids, n, exactness, 0
+    return n_bids, n, 0, apply_rows(rows, changes, n_bids, n, prices, marks, sizes)
 
 
 class ChecksumBook:
@@ -117,18 +137,18 @@ class ChecksumBook:
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
-        self._n = np.zeros(2, np.int64)
-        self._digits = np.zeros(20, np.uint8)
-        self._allocate(depth + 64)
+        self._sizes = np.array([0, 0, depth])
+        self._capacity = 0
+        self._prices = np.zeros((2, 0))
+        self._marks = np.zeros((2, 0, 2), np.uint64)
 
-    def _allocate(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._prices = np.zeros((2, capacity))
-        self._marks = np.zeros((2, capacity, 2), np.uint64)
-
-    def _grow(self, capacity: int) -> None:
-        prices, marks = self._prices, self._marks
-        self._allocate(capacity)
+    def _reserve(self, n_changes: int) -> None:
+        """Make room for a message of so many changes, all of which may be new levels of one side."""
+        if self.depth + n_changes <= self._capacity:
+            return
+        prices, marks, self._capacity = self._prices, self._marks, self.depth + n_changes
+        self._prices = np.zeros((2, self._capacity))
+        self._marks = np.zeros((2, self._capacity, 2), np.uint64)
         self._prices[:, : prices.shape[1]] = prices
         self._marks[:, : prices.shape[1]] = marks
 
@@ -137,8 +157,24 @@ class ChecksumBook:
 
         ``rows`` and ``mantissas`` are a ``LevelScanner``'s.
         """
-        if self.depth + n > self._capacity:
-            self._grow(2 * (self.depth + n))
-        return int(
-            apply_message(self._prices, self._marks, self._n, rows, mantissas, n_bids, n, self.depth, self._digits)
+        self._reserve(n)
+        return int(apply_rows(rows, mantissas, n_bids, n, self._prices, self._marks, self._sizes))
+
+    def read(self, scanner: LevelScanner, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels, int]:
+        """Read a message's changes, apply them, and return them with the CRC32 that Kraken would now send.
+
+        Raises:
+            FrameError: they cannot be read, or are numbers of which no checksum can be made.
+        """
+        bid_text, ask_text = scanner.buffers(bids, asks)
+        rows, mantissas = scanner.rows, scanner.mantissas
+        self._reserve(len(rows))
+        n_bids, n, exactness, crc = scan_and_apply(
+            bid_text, ask_text, scanner.keys, rows, mantissas, self._prices, self._marks, self._sizes
         )
+        if n_bids < 0 or exactness:
+            scanner.settle(bids, asks, n_bids, exactness)
+            if exactness & UNCHECKED:
+                raise FrameError("a number of more than 19 digits or with an exponent has no checksum")
+            crc = self.apply(rows, mantissas, n_bids, n)
+        return *scanner.levels(n_bids, n), crc

@@ -53,9 +53,7 @@ def test_sided_rows_are_dealt_out_in_order(rows: list[tuple[str, str, str]]) -> 
 def test_mantissas_are_the_digits_without_point_and_leading_zeros() -> None:
     KRAKEN.two(b'[{"price":64732.0,"qty":0.07725097}]', b'[{"price":0.00005100,"qty":0.00000000}]')
     assert KRAKEN.mantissas[:2].tolist() == [[647320, 7725097], [5100, 0]]
-    assert not KRAKEN.unchecked
     KRAKEN.two(b'[{"price":1e5,"qty":123456789012345678901.5}]', b"[]")
-    assert KRAKEN.unchecked
     assert (KRAKEN.mantissas[0] == NO_MANTISSA).all()
     np.testing.assert_array_equal(KRAKEN.rows[0, :2], [1e5, 123456789012345678901.5])
 
