@@ -62,7 +62,7 @@ $(STAMP)-dev: requirements/dev.txt $(STAMP)-base
 
 # Kernels are compiled once here, so that the first run does not wait for them.
 $(STAMP)-kernels: $(STAMP)-base $(wildcard quicksilver/*.py quicksilver/*/*.py producers/*.py producers/exchanges/*.py)
-	@echo "compiling kernels ..."
+	@echo "compiling kernels (half a minute, once) ..."
 	@$(PY) -m jobs.warm_up
 	@touch $@
 

@@ -44,8 +44,10 @@ class Session:
 class Engine:
     """Kraken v2's public ``book`` and ``trade`` channels over a simulated market.
 
-    Refusals are worded as Kraken's are in the error list of ccxt's adapter (2026-11); how Kraken answers a second book
-    subscription of the same symbol is not documented: here it is refused, since updates do not name their depth.
+    Kraken documents no error texts. Those for a symbol, a depth (which names no symbol), a second subscription (at
+    another depth too) and an unknown subscription are as in frames that others recorded from v2 (GarethCooke/DepthCharge,
+    locar77i/Wirekrak, mdolmen/market-tick-collector, BYTEX-TRADE/bytex; 2025-12 to 2026-09); an unknown channel's and a
+    malformed request's are second-hand; "Symbol(s) not found" and "Unsupported method" are ours.
     """
 
     def __init__(self, market: Market) -> None:
@@ -87,10 +89,9 @@ class Engine:
             return [answer(now_ns, error="Malformed request", success=False)]
         if request.method == "ping":
             return [answer(now_ns, method="pong", req_id=request.req_id)]
-        if request.method not in {"subscribe", "unsubscribe"}:
-            return [_refusal(now_ns, request, "Unsupported method", None)]
-        if not request.params.symbol:
-            return [_refusal(now_ns, request, "Symbol(s) not found", None)]
+        wrong = _wrong(request)
+        if wrong:
+            return [_refusal(now_ns, request, wrong, None)]
         answers: list[str] = []
         snapshots: list[str] = []
         for symbol in request.params.symbol:
@@ -104,12 +105,8 @@ class Engine:
     def _refuses(self, session: Session, request: _Request, symbol: str) -> str | None:
         """Return why a request for one symbol cannot be met, or None."""
         params = request.params
-        if params.channel not in {"book", "trade"}:
-            return "Subscription name invalid"
         if symbol not in self.market.books:
             return f"Currency pair not supported {symbol}"
-        if params.channel == "book" and params.depth not in DEPTHS:
-            return "Subscription depth not supported"
         if request.method == "unsubscribe":
             return None if _stream(params, symbol) in session.streams else "Subscription Not Found"
         taken = any(stream[:2] == (params.channel, symbol) for stream in session.streams)
@@ -183,6 +180,17 @@ class Engine:
 
 def _stream(params: _Params, symbol: str) -> Stream:
     return params.channel, symbol, params.depth if params.channel == "book" else 0
+
+
+def _wrong(request: _Request) -> str:
+    """Return what is wrong with a request whatever its symbols, or nothing."""
+    if request.method not in {"subscribe", "unsubscribe"}:
+        return "Unsupported method"
+    if request.params.channel not in {"book", "trade"}:
+        return "Subscription name invalid"
+    if request.params.channel == "book" and request.params.depth not in DEPTHS:
+        return "Subscription depth not supported"
+    return "" if request.params.symbol else "Symbol(s) not found"
 
 
 def _refusal(now_ns: int, request: _Request, error: str, symbol: str | None) -> str:
