@@ -45,9 +45,10 @@ class Engine:
     """Kraken v2's public ``book`` and ``trade`` channels over a simulated market.
 
     Kraken documents no error texts. Those for a symbol, a depth (which names no symbol), a second subscription (at
-    another depth too) and an unknown subscription are as in frames that others recorded from v2 (GarethCooke/DepthCharge,
-    locar77i/Wirekrak, mdolmen/market-tick-collector, BYTEX-TRADE/bytex; 2025-12 to 2026-09); an unknown channel's and a
-    malformed request's are second-hand; "Symbol(s) not found" and "Unsupported method" are ours.
+    another depth too) and an unknown subscription are as in frames that others recorded from v2
+    (GarethCooke/DepthCharge, locar77i/Wirekrak, mdolmen/market-tick-collector, BYTEX-TRADE/bytex; 2025-12 to 2026-09);
+    an unknown channel's and a malformed request's are second-hand; "Symbol(s) not found" and "Unsupported method" are
+    ours.
     """
 
     def __init__(self, market: Market) -> None:
