@@ -6,7 +6,7 @@ export const UNKNOWN = "–";
 export function decimalsOf(prices: number[]): number {
   let most = 0;
   for (const price of prices) {
-    const text = String(price);
+    const text = String(Number(price.toPrecision(12))); // a mid of two prices may read 64033.649999999994
     if (text.includes("e")) return 8;
     most = Math.max(most, (text.split(".")[1] ?? "").length);
   }
@@ -34,6 +34,7 @@ export function percent(value: number, decimals = 1): string {
 
 export function microseconds(value: number): string {
   if (Math.abs(value) >= 1e6) return `${(value / 1e6).toFixed(2)} s`;
+  if (Math.abs(value) >= 1e5) return `${(value / 1e3).toFixed(0)} ms`;
   if (Math.abs(value) >= 1e3) return `${(value / 1e3).toFixed(1)} ms`;
   return `${value.toFixed(0)} µs`;
 }

@@ -74,7 +74,5 @@ setInterval(() => state.dirty.add("header"), 500); // silence changes a state to
 setTimeout(() => state.selectBusiest(), 2000);
 
 Object.assign(window, { __quicksilver: counters });
-frontier.render();
-renderLatency(state);
 client.connect();
 requestAnimationFrame(frame);

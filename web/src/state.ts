@@ -5,7 +5,8 @@ import type {
 } from "./records";
 import type { Rows, Welcome } from "./protocol";
 
-export type Panel = "header" | "candles" | "ladder" | "trades" | "features" | "frontier" | "score" | "latency";
+const PANELS = ["header", "candles", "ladder", "trades", "features", "frontier", "score", "latency"] as const;
+export type Panel = (typeof PANELS)[number];
 
 const KEPT_CANDLES = 600;
 const KEPT_CALLS = 400;
@@ -36,15 +37,22 @@ export class Instrument {
 
   constructor(readonly venue: string, readonly symbol: string) {}
 
-  /** Put stored candles before those that came live, which are newer. */
+  /** Put stored candles before those that came live, which are newer unless a lost connection cut them short. */
   addHistory(rows: Candle[]): void {
     for (const row of rows) {
       const live = inner(this.candles, row.interval_ns);
-      if (!live.has(row.ts_open_ns)) live.set(row.ts_open_ns, row);
+      const known = live.get(row.ts_open_ns);
+      if (!known || (row.closed && !known.closed)) live.set(row.ts_open_ns, row);
     }
     for (const [interval, candles] of this.candles) {
       this.candles.set(interval, new Map([...candles].sort((a, b) => a[0] - b[0])));
     }
+  }
+
+  /** Let go of what a snapshot repeats: after a reconnection it would stand twice. */
+  startAnew(channel: string): void {
+    if (channel === "trades") this.trades = [];
+    if (channel === "scores") this.scores.clear();
   }
 
   /** The state to show: what the server says, unless nothing has come for a while. */
@@ -75,9 +83,9 @@ export class State {
   private chosen = false;
   frontier: Frontier | null = null;
   latency = new Map<string, Latency>();
-  letters: DeadLetter[] = [];
-  nLetters = 0;
-  dirty = new Set<Panel>();
+  letters: { key: string; letter: DeadLetter }[] = [];
+  private refused = new Map<string, number>();
+  dirty = new Set<Panel>(PANELS); // at first all: a panel without data says so
 
   welcome(message: Welcome): void {
     this.source = message.source;
@@ -86,8 +94,13 @@ export class State {
       const instrument = this.instrument(`${one.venue}:${one.symbol}`);
       instrument.state = one.state as DataState;
       instrument.reason = one.reason;
+      instrument.historyAsked = false; // what passed while the connection was lost is in the store
     }
     this.dirty.add("header");
+  }
+
+  get nLetters(): number {
+    return [...this.refused.values()].reduce((sum, n) => sum + n, 0);
   }
 
   get current(): Instrument | undefined {
@@ -129,6 +142,7 @@ export class State {
     const one = this.instrument(message.key);
     const selected = message.key === this.selected;
     one.nRows += message.rows.length;
+    if (message.type === "snapshot") one.startAnew(message.channel);
     for (const row of message.rows) {
       const panel = this.takeRow(one, message.channel, row, nowMs);
       if (panel && (selected || panel === "header")) this.dirty.add(panel);
@@ -210,8 +224,11 @@ export class State {
   }
 
   private takeLetters(message: Rows): void {
-    this.nLetters = message.seq;
-    this.letters = [...(message.rows as DeadLetter[]).reverse(), ...this.letters].slice(0, 5);
+    const { key } = message;
+    this.refused.set(key, message.seq);
+    const known = message.type === "snapshot" ? this.letters.filter((one) => one.key !== key) : this.letters;
+    const fresh = (message.rows as DeadLetter[]).map((letter) => ({ key, letter })).reverse();
+    this.letters = [...fresh, ...known].slice(0, 5);
     this.dirty.add("latency");
   }
 }

@@ -5,6 +5,7 @@ describe("format", () => {
   it("tells decimals from prices", () => {
     expect(decimalsOf([64732.1, 64733])).toBe(1);
     expect(decimalsOf([0.52165])).toBe(5);
+    expect(decimalsOf([64033.649999999994])).toBe(2);
     expect(decimalsOf([1e-9])).toBe(8);
   });
 
@@ -20,7 +21,7 @@ describe("format", () => {
 
   it("names spans and latencies", () => {
     expect([span(25e7), span(5e9), span(6e10), span(864e11)]).toEqual(["250 ms", "5 s", "1 min", "1 d"]);
-    expect([microseconds(12), microseconds(1500), microseconds(2.5e6)]).toEqual(["12 µs", "1.5 ms", "2.50 s"]);
+    expect([12, 1500, 184_100, 2.5e6].map(microseconds)).toEqual(["12 µs", "1.5 ms", "184 ms", "2.50 s"]);
     expect(clock(1_500_000_000)).toBe("00:00:01");
   });
 });

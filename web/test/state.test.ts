@@ -33,6 +33,29 @@ describe("State", () => {
     expect(one.shown(1001 + STALE_MS, false)).toBe("LIVE");
   });
 
+  it("takes a snapshot for what it repeats: after a reconnection nothing stands twice", () => {
+    const state = new State();
+    const again = (channel: string, ...list: object[]): Rows => ({ ...rows(channel, ...list), type: "snapshot" });
+    for (let i = 0; i < 2; i++) {
+      state.take(again("trades", { ...base, seq: 1 }, { ...base, seq: 2 }), 0);
+      state.take(again("scores", { ...base, seq: 1, horizon_ns: 5, n: 1 }), 0);
+      state.take(again("dead-letters", { venue: "kraken", source: "a:1", reason: "x" }), 0);
+      state.take({ ...again("dead-letters", { venue: "csv", source: "b:1", reason: "y" }), key: "csv:A-B", seq: 4 }, 0);
+    }
+    expect(state.current?.trades.map((one) => one.seq)).toEqual([2, 1]);
+    expect(state.current?.scores.get(5)?.map((one) => one.n)).toEqual([1]);
+    expect(state.letters.map((one) => one.letter.source)).toEqual(["b:1", "a:1"]);
+    expect(state.nLetters).toBe(5);
+  });
+
+  it("lets a stored candle that is closed replace one that a lost connection cut short", () => {
+    const state = new State();
+    const candle = { ...base, interval_ns: 10, ts_open_ns: 20, close: 1, closed: false };
+    state.take(rows("candles", candle), 0);
+    state.current?.addHistory([{ ...candle, close: 3, closed: true }] as never);
+    expect([...(state.current?.candles.get(10)?.values() ?? [])].map((one) => one.close)).toEqual([3]);
+  });
+
   it("keeps unknown feature values as unknown", () => {
     const state = new State();
     state.take(rows("features", { ...base, vpin: null, mid: 2 }), 0);

@@ -78,7 +78,7 @@ export class CandlePanel {
     if (!candles || candles.size === 0) {
       this.series.setData([]);
       this.drawn = "";
-      return;
+      return this.drawNoCalls();
     }
     const id = `${this.state.selected}|${this.interval}`;
     if (id !== this.drawn || candles.size < this.drawnCount) this.drawAll(id, candles);
@@ -107,10 +107,15 @@ export class CandlePanel {
     this.lastOpen = newest.at(-1)?.ts_open_ns ?? this.lastOpen;
   }
 
+  private drawNoCalls(): void {
+    this.markers.setMarkers([]);
+    setText(byId("last-call"), "");
+  }
+
   /** One mark a candle, its last prediction's: more would hide the price. */
   private drawCalls(one: Instrument): void {
     const calls = one.calls.get(this.horizon);
-    if (!calls) return this.markers.setMarkers([]);
+    if (!calls) return this.drawNoCalls();
     const last = new Map<number, Call>();
     for (const call of calls.values()) {
       last.set(Math.floor(call.prediction.ts_event_ns / this.interval) * this.interval, call);

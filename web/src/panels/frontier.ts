@@ -29,10 +29,7 @@ export class FrontierPanel {
 
   render(): void {
     const frontier = this.state.frontier;
-    if (!frontier) {
-      setText(byId("frontier-note"), "needs two assets and 30 returns of each; it comes by itself");
-      return;
-    }
+    if (!frontier) return;
     this.shown = frontier;
     setText(
       byId("frontier-note"),
@@ -54,6 +51,7 @@ export class FrontierPanel {
     });
     const axis: uPlot.Axis = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "10px system-ui", labelFont: "10px system-ui", labelSize: 16 };
     const values = (_u: uPlot, ticks: number[]) => ticks.map((tick) => short(tick));
+    chart.replaceChildren(); // the sentence that stood in for it
     return new uPlot({
       width: chart.clientWidth || 400, height: chart.clientHeight || 240, legend: { show: false },
       cursor: { points: { show: false }, x: false, y: false },
@@ -109,7 +107,7 @@ export class FrontierPanel {
           root.append(row);
         });
         const others = frontier.assets.length - held.length;
-        if (others > 0) root.append(element("small", "", `${others} more below`));
+        if (others > 0) root.append(element("small", "", `${others} more, less of each`));
         return root;
       }),
     );

@@ -21,6 +21,7 @@ export function renderHeader(state: State, nowMs: number): void {
   setText(source, state.source || "…");
   source.dataset["kind"] = state.source;
   setText(detail, state.detail);
+  detail.title = state.detail;
   for (const [key, one] of state.instruments) {
     let button = nav.querySelector<HTMLButtonElement>(`[data-key="${CSS.escape(key)}"]`);
     if (!button) {

@@ -25,6 +25,6 @@ export function renderLatency(state: State): void {
   setText(byId("rates"), `${counters.rows.toLocaleString("en")} rows, ${counters.lost} lost`);
   setText(byId("n-letters"), String(state.nLetters));
   byId("letters").replaceChildren(
-    ...state.letters.map((letter) => element("li", "", `${letter.source || letter.venue}: ${letter.reason}`)),
+    ...state.letters.map(({ letter }) => element("li", "", `${letter.source || letter.venue}: ${letter.reason}`)),
   );
 }

@@ -8,6 +8,8 @@ import type { State } from "../state";
 
 const chart = byId("score");
 const table = byId("score-table");
+const ENOUGH = 300; // outcomes overlap, so that some hundreds say as much as some tens would alone
+const MARGIN = 0.99; // a log-loss less than a per cent below the baseline's comes and goes by chance
 const COLUMNS = ["ahead", "n", "accuracy", "majority", "log-loss", "majority"];
 
 export class ScorePanel {
@@ -34,17 +36,10 @@ export class ScorePanel {
     const scores = this.state.current?.scores ?? new Map<number, Score[]>();
     const horizons = [...scores.keys()].sort((a, b) => a - b);
     this.body.replaceChildren(...horizons.map((ns) => row(ns, scores.get(ns)?.at(-1))));
-    const better = horizons.filter((ns) => beats(scores.get(ns)?.at(-1)));
-    setText(
-      this.verdict,
-      horizons.length === 0
-        ? "No outcome is known yet."
-        : better.length === 0
-          ? "No better than always predicting the majority: do not trade on it."
-          : `Better than the majority baseline ahead ${better.map(span).join(", ")} (by log-loss).`,
-    );
+    setText(this.verdict, verdict(horizons.flatMap((ns) => scores.get(ns)?.at(-1) ?? [])));
     const main = scores.get(horizons[1] ?? horizons[0] ?? 0);
     if (main && main.length > 1) this.draw(main);
+    else this.plot?.setData([[], [], []]); // not the chart of the instrument shown before
   }
 
   private draw(scores: Score[]): void {
@@ -72,13 +67,23 @@ export class ScorePanel {
   }
 }
 
-function beats(score: Score | undefined): boolean {
-  return score !== undefined && score.n >= 30 && score.log_loss < score.baseline_log_loss;
+function verdict(scores: Score[]): string {
+  if (scores.length === 0) return "No outcome is known yet.";
+  const judged = scores.filter((score) => score.n >= ENOUGH);
+  if (judged.length === 0) return `Too early to tell: fewer than ${ENOUGH} outcomes are known.`;
+  const better = judged.filter(beats).map((score) => span(score.horizon_ns));
+  if (better.length === 0) return "No better than always predicting the majority: do not trade on it.";
+  return `Better than the majority baseline ahead ${better.join(", ")} (by log-loss).`;
+}
+
+function beats(score: Score): boolean {
+  return score.n >= ENOUGH && score.log_loss < MARGIN * score.baseline_log_loss;
 }
 
 function row(horizonNs: number, score: Score | undefined): HTMLElement {
-  const root = element("tr", beats(score) ? "better" : "worse");
-  if (!score) return root;
+  if (!score) return element("tr");
+  const worse = score.n >= ENOUGH && score.log_loss > score.baseline_log_loss;
+  const root = element("tr", beats(score) ? "better" : worse ? "worse" : "");
   root.append(
     ...[
       span(horizonNs), String(score.n), percent(score.accuracy), percent(score.baseline_accuracy),
