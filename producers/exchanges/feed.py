@@ -8,7 +8,8 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from itertools import count
 from typing import Any
 
@@ -18,6 +19,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from producers.frames import Direction, Frame
 
+APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
+CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
 QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
 MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
@@ -37,6 +40,7 @@ class Feed(ABC):
         self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = count(1)
         self._conn = venue
 
     @abstractmethod
@@ -57,7 +61,8 @@ class Feed(ABC):
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
-        self._spawn(self._read_for_ever())
+        self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
+        self._spawn(self._read_for_ever)
         try:
             while True:
                 found = await self._frames.get()
@@ -70,24 +75,28 @@ class Feed(ABC):
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def resync(self, symbol: str) -> None:
-        """Ask for one symbol's book anew; the other symbols go on undisturbed."""
-        try:
-            if self._socket is not None:
-                for message in (*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)):
-                    await self._send(self._socket, message)
-        except ConnectionClosed:
-            return  # the new connection subscribes to everything
-        self._fetch(symbol)
+        """Ask for one symbol's book anew; the other symbols go on undisturbed.
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._guarded(work))
+        It does not wait until that is done: who reads the frames asks, and has to read on.
+        """
+        if self._socket is not None:  # else the next connection asks for everything
+            self._spawn(self._ask_anew, self._socket, symbol)
+
+    async def _ask_anew(self, socket: ClientConnection, symbol: str) -> None:
+        with suppress(ConnectionClosed):
+            for message in (*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)):
+                await self._send(socket, message)
+            self._fetch(socket, symbol)
+
+    def _spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
+        task = asyncio.create_task(self._guarded(work, *given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
         """Hand a failure to who reads the frames: a task that ends unseen would look like a quiet market."""
         try:
-            await work
+            await work(*given)
         except Exception as error:
             await self._frames.put(error)
 
@@ -99,25 +108,25 @@ class Feed(ABC):
         await self._put("send", message.encode())
 
     async def _read_for_ever(self) -> None:
-        numbers = count(1)
-        async for socket in connect(
-            self.url, max_size=MAX_FRAME, compression=None, process_exception=self._connect_again
-        ):
-            self._conn, self._socket = f"{self.venue}.{next(numbers)}", socket
-            await self._put("connect", b"", self.url)
-            try:
-                for message in self.subscribe(self.symbols):
-                    await self._send(socket, message)
-                for symbol in self.symbols:
-                    self._fetch(symbol)
-                await self._read(socket)
-            except ConnectionClosed as error:
-                await self._put("disconnect", str(error).encode())
-            except TimeoutError:
-                await self._put("disconnect", f"silent for {QUIET_S} s".encode())
+        sockets = aiter(
+            connect(
+                self.url, max_size=MAX_FRAME, compression=None, close_timeout=CLOSE_S,
+                process_exception=self._connect_again,
+            )
+        )  # fmt: skip
+        async with aclosing(sockets):  # type: ignore[type-var]
+            async for socket in sockets:
+                opened = time.monotonic()
+                self._conn = f"{self.venue}.{next(self._numbers)}"
+                await self._put("connect", b"", self.url)
+                self._socket = socket
+                try:
+                    why = await self._read(socket)
+                finally:
+                    self._socket = None
+                await self._put("disconnect", why.encode())
                 await socket.close()
-            finally:
-                self._socket = None
+                await asyncio.sleep(opened + APART_S - time.monotonic())
 
     def _connect_again(self, error: Exception) -> Exception | None:
         """Return None for what may pass: no network, a venue that is down or refuses us for now."""
@@ -126,21 +135,32 @@ class Feed(ABC):
             return None
         return error
 
-    async def _read(self, socket: ClientConnection) -> None:
-        while True:
-            # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
-            async with asyncio.timeout(QUIET_S):
-                message = await socket.recv(decode=False)
-            await self._put("recv", message)
+    async def _read(self, socket: ClientConnection) -> str:
+        """Subscribe to everything and read until the connection ends; returns why it did."""
+        try:
+            for message in self.subscribe(self.symbols):
+                await self._send(socket, message)
+            for symbol in self.symbols:
+                self._fetch(socket, symbol)
+            while True:
+                # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
+                async with asyncio.timeout(QUIET_S):
+                    data = await socket.recv(decode=False)
+                await self._put("recv", data)
+        except ConnectionClosed as error:
+            return str(error)
+        except TimeoutError:
+            return f"silent for {QUIET_S} s"
 
-    def _fetch(self, symbol: str) -> None:
+    def _fetch(self, socket: ClientConnection, symbol: str) -> None:
         url = self.snapshot_url(symbol)
         if url is not None:
-            self._spawn(self._fetch_until_there(url))
+            self._spawn(self._fetch_until_there, socket, url)
 
-    async def _fetch_until_there(self, url: str) -> None:
+    async def _fetch_until_there(self, socket: ClientConnection, url: str) -> None:
+        """Fetch a book while the connection lasts whose messages keep it up to date."""
         async with httpx.AsyncClient(timeout=QUIET_S) as client:
-            while True:
+            while socket is self._socket:
                 try:
                     response = await client.get(url)
                     response.raise_for_status()
@@ -148,5 +168,6 @@ class Feed(ABC):
                     log.warning("%s: no book from %s (%r); trying again", self.venue, url, error)
                     await asyncio.sleep(SNAPSHOT_RETRY_S)
                 else:
-                    await self._put("rest", response.content, url)
+                    if socket is self._socket:
+                        await self._put("rest", response.content, url)
                     return

@@ -18,6 +18,10 @@ class Factor:
         self._rng = rng
         self._now_ns = now_ns
 
+    def rest(self, pause_ns: int) -> None:
+        """Let time pass in which nothing moves."""
+        self._now_ns += pause_ns
+
     def advance(self, now_ns: int) -> None:
         """Move on to ``now_ns``."""
         dt_s = (now_ns - self._now_ns) / NS

@@ -98,6 +98,10 @@ class Book:
         total = QUOTES_PER_S + TAKERS_PER_S + 7.0 * self._excitement
         return min(MAX_LAG_NS, 1_000 + int(self._rng.expovariate(rate * total) * NS))
 
+    def rest(self, pause_ns: int) -> None:
+        """Let time pass in which nothing happens."""
+        self._now_ns += pause_ns
+
     def advance(self, now_ns: int, factor: Factor, rate: float) -> Step:
         """Let this symbol's next event happen at ``now_ns``."""
         self._move_fair(now_ns, factor, rate)
@@ -271,6 +275,14 @@ class Market:
     def next_ns(self) -> int:
         """Simulated time of the step to come."""
         return self._due[0][0]
+
+    def rest(self, pause_ns: int) -> None:
+        """Let time pass in which nothing happens: what was due comes so much later."""
+        self.now_ns += pause_ns
+        self._due = [(due_ns + pause_ns, name) for due_ns, name in self._due]
+        self._factor.rest(pause_ns)
+        for book in self.books.values():
+            book.rest(pause_ns)
 
     def step(self) -> Step:
         """Let the next event happen and return what it changed, which may be nothing."""

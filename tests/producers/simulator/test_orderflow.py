@@ -171,3 +171,12 @@ def test_a_listing_of_the_users_own_works_and_a_senseless_one_is_refused() -> No
         Listing("ABC/USD", 7.5, 1, 0, 1.2, 0.0, 300.0)
     with pytest.raises(InputError, match="beta"):
         Listing("ABC/USD", 7.5, 3, 0, 1.2, 1.5, 300.0)
+
+
+def test_a_rest_moves_time_and_nothing_else() -> None:
+    rested, other = Market(1, START_NS), Market(1, START_NS)
+    rested.rest(5 * NS)
+    for _ in range(500):
+        after, before = rested.step(), other.step()
+        fills = [fill._replace(ts_ns=fill.ts_ns - 5 * NS) for fill in after.fills]
+        assert after._replace(ts_ns=after.ts_ns - 5 * NS, fills=fills) == before
