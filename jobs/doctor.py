@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT_S = 20.0
+COLOUR = re.compile(r"\x1b\[[\d;]*m")  # Maven prints its version in bold, and the code for that holds a number
 
 
 class Check(NamedTuple):
@@ -27,8 +29,12 @@ def _version(command: str, *arguments: str) -> str:
     path = shutil.which(command)
     if path is None:
         return ""
-    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False, timeout=20)
-    match = re.search(r"\d+(\.\d+)*", done.stdout + done.stderr)
+    try:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    said = COLOUR.sub("", done.stdout + done.stderr)
+    match = re.search(r"\d+(\.\d+)*", said) if done.returncode == 0 else None
     return match[0] if match else ""
 
 

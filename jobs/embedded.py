@@ -10,18 +10,19 @@ from api.app import create_app
 from api.hub import Hub
 from api.server import serving
 from api.store_sqlite import SqliteStore
+from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import RunSettings
 from jobs.sources import Source
-from quicksilver.events import AnyEvent, Gap, Trade
+from quicksilver.events import AnyEvent, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, DeadLetter, Status
+from quicksilver.records import DeadLetter
 from quicksilver.topics import key_of
 
 PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
 FLUSH_S = 0.25
-STALE_S = 10.0  # a live instrument silent for this long is said to be stale
+WATCH_S = 1.0
 
 
 class EmbeddedRunner:
@@ -32,8 +33,7 @@ class EmbeddedRunner:
         self._bus = bus
         self._pipeline = Pipeline(source.config)
         self._latencies = Latencies()
-        self._seen: dict[str, tuple[float, Status]] = {}
-        self._stale: set[str] = set()
+        self._lives = Lives()
         self.events = 0
 
     async def run(self) -> None:
@@ -58,6 +58,10 @@ class EmbeddedRunner:
         started = time.perf_counter_ns()
         for event in events:
             self.events += 1
+            key = key_of(event)
+            again = self._lives.before(key)
+            if again is not None:
+                self._bus.publish(again)
             if received_ns is not None:
                 self._latencies.add("1 exchange to receive", (event.ts_recv_ns - event.ts_event_ns) / 1e3)
             records = self._pipeline.step(event)
@@ -71,39 +75,19 @@ class EmbeddedRunner:
             self._latencies.add("3 records to bus", (started - computed) / 1e3)
             if received_ns is not None:
                 self._latencies.add("receive to bus, total", (time.time_ns() - received_ns) / 1e3)
-            await self._follow(event, records)
-
-    async def _follow(self, event: AnyEvent, records: list[AnyRecord]) -> None:
-        """Note the instrument's life, and ask for its book anew where it is in doubt."""
-        key = key_of(event)
-        lost = isinstance(event, Gap)
-        for record in records:
-            if isinstance(record, Status):
-                self._seen[key] = (time.monotonic(), record)
-                lost = lost or record.state == "GAP"
-        if key in self._seen:
-            last = self._seen[key][1]
-            self._seen[key] = (time.monotonic(), last)
-            if key in self._stale:
-                self._stale.discard(key)
-                self._bus.publish(last)
-        if lost:
-            await self._source.resync(event.venue, event.symbol)
+            if self._lives.after(key, event, records):
+                await self._source.resync(event.venue, event.symbol)
 
     async def _watch(self) -> None:
-        """Each second: report latencies, and say which instruments have fallen silent."""
+        """Each second: report latencies, say who has fallen silent, ask again for books that did not come."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(WATCH_S)
             self._report()
-            for key, (seen, last) in self._seen.items() if self._source.realtime else ():
-                if last.state == "LIVE" and key not in self._stale and time.monotonic() - seen > STALE_S:
-                    self._stale.add(key)
-                    self._bus.publish(
-                        Status(
-                            last.venue, last.symbol, last.seq, time.time_ns(), time.time_ns(), "STALE",
-                            f"nothing for {STALE_S:.0f} s",
-                        )
-                    )  # fmt: skip
+            if self._source.realtime:
+                for status in self._lives.silent():
+                    self._bus.publish(status)
+                for status in self._lives.unanswered():
+                    await self._source.resync(status.venue, status.symbol)
 
     def _report(self) -> None:
         for record in self._latencies.report(time.time_ns()):

@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from urllib.parse import urlsplit
 
 from api.hub import SourceInfo
@@ -57,13 +58,16 @@ class FeedSource:
 
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
     """Move a feed's frames, for ever: what goes wrong with one venue must not end the others."""
+    conn = ""
     while True:
         try:
-            async for frame in feed.frames():
-                await queue.put(frame)
+            async with aclosing(feed.frames()) as frames:
+                async for frame in frames:
+                    conn = frame.conn
+                    await queue.put(frame)
         except Exception as error:
             log.exception("%s: the feed failed; it starts again in %g s", feed.venue, RESTART_S)
-            await queue.put(Frame(feed.venue, "", "disconnect", time.time_ns(), repr(error).encode()))
+            await queue.put(Frame(feed.venue, conn, "disconnect", time.time_ns(), repr(error).encode()))
             await asyncio.sleep(RESTART_S)
 
 
@@ -83,10 +87,11 @@ class SimulatorSource:
         """Start the exchange and yield each frame's events."""
         market = Market(self._seed, time.time_ns(), self._symbols)
         parser = KrakenParser(SIMULATED, reject)
-        async with serve(market) as server:
+        async with serve(market, clock=time.time_ns) as server:
             self._feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in market.books], server.url)
-            async for frame in self._feed.frames():
-                yield frame.ts_recv_ns, parser.parse(frame)
+            async with aclosing(self._feed.frames()) as frames:
+                async for frame in frames:
+                    yield frame.ts_recv_ns, parser.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
         """Ask the simulator for the symbol's book again."""

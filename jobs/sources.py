@@ -37,7 +37,7 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
         if settings.tape is None:
             raise InputError(f"SOURCE={settings.source} needs TAPE=path, the file to play")
         return (TapeSource if settings.source == "tape" else CsvSource)(settings.tape, settings.speed)
-    names, symbols = settings.venues.split(","), settings.symbols.upper().split(",")
+    names, symbols = _listed(settings.venues), _listed(settings.symbols.upper())
     if settings.source in {"auto", "live"}:
         source = live_source(names, symbols)
         if source is not None:
@@ -46,3 +46,7 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
             raise InputError(f"none of {settings.venues} can be reached; check the network, or run with SOURCE=sim")
         say(f"none of {settings.venues} can be reached from here: playing the built-in exchange simulator instead")
     return SimulatorSource(settings.seed)
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]

@@ -22,6 +22,7 @@ from quicksilver import codec
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from quicksilver.features import FeatureEngine
 
+N = 5_000  # simulated frames
 LIVE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
 Read = Callable[[AnyEvent, FeatureEngine], Any]
 
@@ -34,7 +35,7 @@ def recordings() -> Path:
 def sources() -> dict[str, tuple[type[Parser], list[Frame]]]:
     """Return each source's parser and frames; the frames up to the first book come first and are not timed."""
     market = Market(1, 1_700_000_000_000_000_000, ["BTC/USD"])
-    made = frames(market, ["BTC/USD"], 10, 5_000)
+    made = frames(market, ["BTC/USD"], 10, N)
     found: dict[str, tuple[type[Parser], list[Frame]]] = {
         "kraken (simulated)": (KrakenParser, [Frame("kraken", "k", "recv", ts_ns, data) for ts_ns, data in made])
     }

@@ -21,10 +21,10 @@ class Row(msgspec.Struct, frozen=True):
     ratio: float
 
 
-def seconds(*work: Callable[[], Any], rounds: int = ROUNDS) -> list[float]:
+def seconds(*work: Callable[[], Any]) -> list[float]:
     """Return the median time of each, in seconds, taken in turns after one unmeasured round."""
     times: list[list[float]] = [[] for _ in work]
-    for _ in range(rounds + 1):
+    for _ in range(ROUNDS + 1):
         for one, taken in zip(work, times, strict=True):
             started = time.perf_counter()
             one()

@@ -1,0 +1,73 @@
+"""Which instruments speak, have fallen silent, or wait for their book: what is said and done about them while live."""
+
+import time
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from quicksilver.events import AnyEvent, Gap
+from quicksilver.records import AnyRecord, Status
+
+STALE_S = 10.0  # a live instrument silent for this long is said to be stale
+UNANSWERED_S = 30.0  # a book asked for and not given for this long is asked for again; Coinbase's are of 5 MB
+
+
+@dataclass(slots=True)
+class _Life:
+    """An instrument's last status, when it last spoke and when its book was last asked for (``time.monotonic``)."""
+
+    status: Status
+    spoke: float
+    asked: float
+    stale: bool = False
+
+
+class Lives:
+    """The lives of all instruments, by topic key."""
+
+    def __init__(self) -> None:
+        self._lives: dict[str, _Life] = {}
+
+    def before(self, key: str) -> Status | None:
+        """Take note that an instrument speaks; returns its status, to be said again, if it was stale."""
+        life = self._lives.get(key)
+        if life is None:
+            return None
+        life.spoke = time.monotonic()
+        if not life.stale:
+            return None
+        life.stale = False
+        return _now(life.status)
+
+    def after(self, key: str, event: AnyEvent, records: list[AnyRecord]) -> bool:
+        """Take note of what an event caused; returns whether the instrument's book has to be asked for anew."""
+        lost = isinstance(event, Gap)
+        for record in records:
+            if isinstance(record, Status):
+                now = time.monotonic()
+                self._lives[key] = _Life(record, now, now)
+                lost = lost or record.state == "GAP"
+        return lost
+
+    def silent(self) -> list[Status]:
+        """Return what to say of the instruments that have fallen silent, once for each."""
+        since = time.monotonic() - STALE_S
+        found = [one for one in self._lives.values() if one.status.state == "LIVE" and one.spoke < since]
+        fresh = [one for one in found if not one.stale]
+        for one in fresh:
+            one.stale = True
+        return [replace(_now(one.status), state="STALE", reason=f"nothing for {STALE_S:g} s") for one in fresh]
+
+    def unanswered(self) -> list[Status]:
+        """Return the last status of the instruments whose books were asked for in vain, and are now asked for again."""
+        now = time.monotonic()
+        found = [one for one in self._lives.values() if one.status.state == "GAP" and now - one.asked > UNANSWERED_S]
+        for one in found:
+            one.asked = now
+        return [one.status for one in found]
+
+
+def _now(status: Status) -> Status:
+    """The same status as of now, so that it is the newest row."""
+    now_ns = time.time_ns()
+    return replace(status, ts_event_ns=now_ns, ts_recv_ns=now_ns)

@@ -1,0 +1,66 @@
+"""The benchmarks at tiny sizes: that every row is there and sound; how fast anything is, is not asked."""
+
+import math
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from jobs.benches import book, frames, measure, portfolio
+from jobs.benches.measure import Row, rate_row, seconds
+from jobs.cli import app
+
+pytest.importorskip("hftbacktest", reason="the benchmarks' peers are not installed: `make test` installs them")
+LEVELS = "book: level updates, best bid/ask read"
+HALF = 0.000_501  # of the last decimal place of each number
+FRONTIER = "frontier update, 5,000 x 4 (# ms)"
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Little to do, once, and no recordings."""
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    monkeypatch.setattr(book, "N", 2_000)
+    monkeypatch.setattr(frames, "N", 300)
+    monkeypatch.setattr(portfolio, "N", 5_000)
+    monkeypatch.setattr(portfolio, "ASSETS", 4)
+    monkeypatch.setenv("QUICKSILVER_TAPES", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "bench.json"
+    result = CliRunner().invoke(app, ["bench", "--out", str(out)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert all(set(one) == set(Row.__struct_fields__) for one in msgspec.json.decode(out.read_bytes()))
+    rows = msgspec.json.decode(out.read_bytes(), type=list[Row])
+    source = "kraken (simulated)"
+    assert [(re.sub(r"\([\d.]+ ms\)", "(# ms)", row.name), row.unit, row.peer) for row in rows] == [
+        (LEVELS, "M/s", "sortedcontainers"),
+        (LEVELS, "M/s", "hftbacktest numba loop"),
+        (f"{source}: frames -> events", "k/s", "json.loads alone"),
+        (f"{source}: frames -> feature vectors", "k/s", "json.loads alone"),
+        (f"{source}: frames -> encoded rows", "k/s", "json.loads alone"),
+        (FRONTIER, "M portfolios/s", "numpy float64 draw and evaluate"),
+        (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
+    ]
+    for row in rows:
+        for number in (row.value, row.peer_value, row.ratio):
+            assert 0.0 < number < math.inf
+        least, most = (row.value - HALF) / (row.peer_value + HALF), (row.value + HALF) / (row.peer_value - HALF)
+        assert least - HALF <= row.ratio <= most + HALF
+        assert row.peer in result.stdout
+    assert f"written to {out}" in result.stdout.replace("\n", "")
+
+
+def test_the_median_is_taken_without_the_first_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 3)
+    clock = iter([0.0, 100.0, 200.0, 201.0, 300.0, 302.0, 400.0, 409.0])
+    monkeypatch.setattr("jobs.benches.measure.time.perf_counter", lambda: next(clock))
+    assert seconds(lambda: None) == [2.0]
+
+
+def test_a_ratio_above_one_is_better_than_the_peer() -> None:
+    assert rate_row("a", "k/s", 3.0, "b", 1.5) == Row("a", 3.0, "k/s", "b", 1.5, 2.0)

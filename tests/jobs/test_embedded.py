@@ -1,0 +1,381 @@
+"""The embedded runner: a simulated exchange or a tape through the pipeline to the bus, the store and the API."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.hub import SourceInfo
+from jobs import embedded, lives
+from jobs.embedded import EmbeddedRunner, run_embedded
+from jobs.live import FeedSource
+from jobs.parsers import Parsers
+from jobs.recorded import TapeSource
+from jobs.settings import RunSettings
+from producers.exchanges import feed as feed_module
+from producers.exchanges.base import Reject, ignore
+from producers.exchanges.kraken import KrakenFeed
+from producers.frames import Frame
+from producers.simulator.engine import frames as simulated
+from producers.simulator.orderflow import Market
+from producers.simulator.server import ExchangeServer, serve
+from producers.tapes import TapeWriter, read_frames
+from quicksilver import codec
+from quicksilver.errors import InputError
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
+from quicksilver.memory import MemoryBus
+from quicksilver.pipeline import Pipeline
+from quicksilver.records import DeadLetter, Features, Latency, Published, Status
+from quicksilver.tables import TABLES
+from quicksilver.topics import TOPIC_OF, key_of
+
+NAMES = ["BTC/USD", "ETH/USD", "SOL/USD"]
+SYMBOLS = [name.replace("/", "-") for name in NAMES]
+START_NS = 1_790_000_000_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the shell that runs the tests has set, these tests set for themselves."""
+    for name in RunSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def settled(**given: Any) -> RunSettings:
+    return RunSettings(**given)
+
+
+class Noted(FeedSource):
+    """A live source that notes its events and which books it was asked for."""
+
+    def __init__(self, url: str, feed: type[KrakenFeed] = KrakenFeed) -> None:
+        super().__init__([feed("kraken", SYMBOLS, url)], SourceInfo("LIVE", "a test"))
+        self.events: dict[str, list[AnyEvent]] = {symbol: [] for symbol in SYMBOLS}
+        self.asked: list[str] = []
+
+    async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
+        async for received_ns, events in super().batches(reject):
+            for event in events:
+                self.events[event.symbol].append(event)
+            yield received_ns, events
+
+    async def resync(self, venue: str, symbol: str) -> None:
+        self.asked.append(f"{venue}:{symbol}")
+        await super().resync(venue, symbol)
+
+
+class Run:
+    """A runner at work on a simulated exchange, and all that it has published."""
+
+    def __init__(self, server: ExchangeServer, feed: type[KrakenFeed]) -> None:
+        self.server = server
+        self.source = Noted(server.url, feed)
+        self.records: list[Published] = []
+        bus = MemoryBus()
+        bus.subscribe(lambda topic, key, record: self.records.append(record))
+        self.task = asyncio.create_task(EmbeddedRunner(self.source, bus).run())
+
+    def of(self, symbol: str) -> list[Published]:
+        """All that was published of a symbol, in order."""
+        return [record for record in self.records if getattr(record, "symbol", None) == symbol]
+
+    def states(self, symbol: str) -> list[str]:
+        return [record.state for record in self.of(symbol) if isinstance(record, Status)]
+
+    def books(self, symbol: str) -> list[type[AnyEvent]]:
+        """Snapshots and gaps among a symbol's events."""
+        return [type(event) for event in self.source.events[symbol] if isinstance(event, BookSnapshot | Gap)]
+
+    async def until(self, reached: Callable[[], Any]) -> None:
+        """Let the runner go on until something is so."""
+        async with asyncio.timeout(30):
+            while not reached():
+                assert not self.task.done()
+                await asyncio.sleep(0.01)
+
+    async def until_all(self, *states: str) -> None:
+        await self.until(lambda: all(self.states(symbol) == list(states) for symbol in SYMBOLS))
+
+    async def more(self, n: int = 20) -> None:
+        """Let each symbol have ``n`` more book changes."""
+        before = {symbol: self.deltas(symbol) for symbol in SYMBOLS}
+        await self.until(lambda: all(self.deltas(symbol) >= before[symbol] + n for symbol in SYMBOLS))
+
+    def deltas(self, symbol: str) -> int:
+        return sum(isinstance(event, BookDelta) for event in self.source.events[symbol])
+
+
+@asynccontextmanager
+async def running(rate: float = 1.0, feed: type[KrakenFeed] = KrakenFeed) -> AsyncIterator[Run]:
+    async with serve(Market(1, time.time_ns(), NAMES, rate), speed=2.0) as server:
+        run = Run(server, feed)
+        try:
+            yield run
+        finally:
+            run.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await run.task
+
+
+def heads(records: Sequence[Published], *kinds: type) -> list[tuple[str, int]]:
+    """The numbers and types (a status: its state) of the records of these kinds."""
+    return [
+        (one.state if isinstance(one, Status) else type(one).__name__, one.seq)
+        for one in records
+        if isinstance(one, kinds) and isinstance(one, Status | Features | Trade)
+    ]
+
+
+def expected(events: Sequence[AnyEvent]) -> list[tuple[str, int]]:
+    """What must have been published of a symbol's events: its life, its features and its trades."""
+    found: list[tuple[str, int]] = []
+    state = ""
+    for event in events:
+        become = {BookSnapshot: "LIVE", Gap: "GAP"}.get(type(event), state)
+        if become != state:
+            found.append((become, event.seq))
+            state = become
+        if isinstance(event, BookSnapshot | BookDelta):
+            found.append(("Features", event.seq))
+        elif isinstance(event, Trade):
+            found.append(("Trade", event.seq))
+    return found
+
+
+async def test_a_corrupt_frame_costs_one_symbol_its_book_until_it_is_asked_for_anew() -> None:
+    async with running() as run:
+        await run.until_all("LIVE")
+        await run.more()
+        run.server.corrupt_next("ETH/USD")
+        await run.until(lambda: run.states("ETH-USD") == ["LIVE", "GAP", "LIVE"])
+        await run.more()
+    assert {symbol: run.books(symbol) for symbol in SYMBOLS} == {
+        "BTC-USD": [BookSnapshot],
+        "ETH-USD": [BookSnapshot, Gap, BookSnapshot],
+        "SOL-USD": [BookSnapshot],
+    }
+    assert {symbol: run.states(symbol) for symbol in SYMBOLS} == {
+        "BTC-USD": ["LIVE"], "ETH-USD": ["LIVE", "GAP", "LIVE"], "SOL-USD": ["LIVE"],
+    }  # fmt: skip
+    assert run.source.asked == ["kraken:ETH-USD"]
+    for symbol in SYMBOLS:
+        events = run.source.events[symbol]
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert heads(run.of(symbol), Status, Features, Trade) == expected(events)
+    hurt = run.of("ETH-USD")
+    gap = next(i for i, one in enumerate(hurt) if isinstance(one, Status) and one.state == "GAP")
+    live = next(i for i, one in enumerate(hurt) if i > gap and isinstance(one, Status))
+    reason = hurt[gap].reason  # type: ignore[union-attr]
+    assert reason.startswith("checksum ")
+    assert {type(one).__name__ for one in hurt[gap + 1 : live]} <= {"Trade", "Candle"}
+
+
+async def test_a_dropped_connection_costs_every_symbol_its_book_until_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "APART_S", 0.0)
+    async with running() as run:
+        await run.until_all("LIVE")
+        await run.more()
+        run.server.disconnect_all()
+        await run.until_all("LIVE", "GAP", "LIVE")
+        await run.more()
+    for symbol in SYMBOLS:
+        assert run.books(symbol) == [BookSnapshot, Gap, BookSnapshot]
+        assert heads(run.of(symbol), Status, Features, Trade) == expected(run.source.events[symbol])
+        (gap,) = (one for one in run.of(symbol) if isinstance(one, Status) and one.state == "GAP")
+        assert gap.reason == "connection lost"
+
+
+class Forgetful(KrakenFeed):
+    """Kraken, which does nothing about the first request for a book."""
+
+    forgotten = False
+
+    def subscribe_book(self, symbol: str) -> list[str]:
+        if self.forgotten:
+            return super().subscribe_book(symbol)
+        self.forgotten = True
+        return []
+
+
+async def test_a_book_that_does_not_come_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.05)
+    monkeypatch.setattr(lives, "UNANSWERED_S", 0.2)
+    async with running(feed=Forgetful) as run:
+        await run.until_all("LIVE")
+        run.server.corrupt_next("SOL/USD")
+        await run.until(lambda: run.states("SOL-USD") == ["LIVE", "GAP", "LIVE"])
+    assert run.source.asked[:2] == ["kraken:SOL-USD"] * 2
+    assert run.states("BTC-USD") == run.states("ETH-USD") == ["LIVE"]
+
+
+async def test_a_silent_instrument_is_stale_until_it_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.02)
+    monkeypatch.setattr(lives, "STALE_S", 0.1)
+    async with running(rate=0.1) as run:
+        await run.until(lambda: run.states("SOL-USD")[:3] == ["LIVE", "STALE", "LIVE"])
+    records = run.of("SOL-USD")
+    said = [one for one in records if isinstance(one, Status)]
+    states = [one.state for one in said]
+    assert states == [("LIVE", "STALE")[i % 2] for i in range(len(said))]
+    assert {(one.seq, one.venue, one.state, one.reason) for one in said} == {
+        (said[0].seq, "kraken", "LIVE", ""), (said[0].seq, "kraken", "STALE", "nothing for 0.1 s"),
+    }  # fmt: skip
+    assert [one.ts_event_ns for one in said[1:]] == sorted(one.ts_event_ns for one in said[1:])  # the newest is last
+    stale, live = (records.index(one) for one in said[1:3])
+    assert records[stale + 1 : live] == []  # nothing comes of a stale instrument before it is live again
+    assert run.source.asked == []
+
+
+async def test_a_loss_that_ends_a_silence_is_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.02)
+    monkeypatch.setattr(lives, "STALE_S", 0.1)
+    monkeypatch.setattr(feed_module, "APART_S", 60.0)
+    async with running(rate=0.01) as run:
+        await run.until(lambda: all(run.states(symbol)[-1:] == ["STALE"] for symbol in SYMBOLS))
+        run.server.disconnect_all()
+        await run.until(lambda: all(run.states(symbol)[-3:] == ["STALE", "LIVE", "GAP"] for symbol in SYMBOLS))
+        await asyncio.sleep(0.3)
+        assert all(run.states(symbol)[-3:] == ["STALE", "LIVE", "GAP"] for symbol in SYMBOLS)
+
+
+async def test_latencies_of_each_hop_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.2)
+    async with running() as run:
+        await run.until(lambda: sum(isinstance(one, Latency) for one in run.records) >= 8)
+    hops = ["1 exchange to receive", "2 event to records", "3 records to bus", "receive to bus, total"]
+    found = [one for one in run.records if isinstance(one, Latency)]
+    assert [one.hop for one in found[:8]] == hops * 2
+    for one in found:
+        assert one.n > 0
+        assert one.p50_us <= one.p99_us <= one.max_us
+        assert one.hop == hops[0] or 0 < one.p50_us < 10e6
+    of_all = {hop: sum(one.n for one in found if one.hop == hop) for hop in hops}
+    assert set(of_all.values()) == {sum(map(len, run.source.events.values()))}
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """A few seconds of two symbols, with a frame of no known venue and a line that cannot be read."""
+    path = tmp_path / "session.zst"
+    market = Market(3, START_NS, NAMES[:2])
+    with TapeWriter(path) as writer:
+        writer.write(Frame("nowhere", "n", "recv", START_NS, b"{}"))
+        for ts_ns, payload in simulated(market, NAMES[:2], 10, 600):
+            writer.write(Frame("kraken", "kraken.1", "recv", ts_ns, payload))
+    return path
+
+
+def computed(tape: Path) -> tuple[dict[str, dict[str, list[Published]]], int]:
+    """What a tape comes to by the pipeline alone: records by topic and key, and the number of events."""
+    letters: list[DeadLetter] = []
+    parsers, pipeline, events = Parsers(letters.append), Pipeline(), 0
+    found: dict[str, dict[str, list[Published]]] = {}
+    records: list[Published] = []
+    for frame in read_frames(tape, reject=ignore):
+        for event in parsers.parse(frame):
+            events += 1
+            records += [event] if isinstance(event, Trade) else []
+            records += pipeline.step(event)
+    for record in [*records, *letters]:
+        found.setdefault(TOPIC_OF[type(record)].name, {}).setdefault(key_of(record), []).append(record)
+    return found, events
+
+
+def stored(topic: str, records: Sequence[Published]) -> list[Any]:
+    """A topic's rows as REST gives them: those of one key once, the last one, in the order of time."""
+    table = TABLES[topic]
+    last = {table.row_key(record): record for record in records}
+    rows = sorted(last.values(), key=lambda record: (*table.order_of(record), table.row_key(record)))
+    return [json.loads(codec.encode(row)) for row in rows]
+
+
+@asynccontextmanager
+async def serving_tape(tape: Path, data: Path) -> AsyncIterator[tuple[list[str], asyncio.Event, asyncio.Task[None]]]:
+    """The whole embedded job on a tape; it is stopped at the end whatever happens."""
+    said: list[str] = []
+    stop = asyncio.Event()
+    settings = settled(port=0, data=data)
+    task = asyncio.create_task(run_embedded(TapeSource(tape, "max"), settings, said.append, stop))
+    try:
+        yield said, stop, task
+    finally:
+        stop.set()
+        await task
+
+
+async def test_a_tape_is_served_with_its_page_until_it_is_stopped(
+    tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "PAGE", tmp_path)
+    (tmp_path / "index.html").write_text("<title>the page</title>")
+    truth, events = computed(tape)
+    async with serving_tape(tape, tmp_path / "data") as (said, stop, task):
+        async with asyncio.timeout(30):
+            while len(said) < 3:
+                await asyncio.sleep(0.01)
+        url = said[1].split()[1]
+        assert url.startswith("http://127.0.0.1:")
+        assert said == [
+            "Quicksilver [TAPE] session.zst (quicksilver), speed max",
+            f"page  {url}    API  {url}api/docs    Ctrl-C stops",
+            f"the recording has ended after {events:,} events; the page stays until Ctrl-C",
+        ]
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert (await http.get("/")).text == "<title>the page</title>"
+            await _rest_gives(http, truth)
+        assert not task.done()
+        stop.set()
+        async with asyncio.timeout(5):
+            await task
+        assert len(said) == 3
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+async def _rest_gives(http: httpx.AsyncClient, truth: dict[str, dict[str, list[Published]]]) -> None:
+    """Compare every row of every table, but for the latencies, which are this machine's."""
+    health = (await http.get("/api/health")).json()
+    assert (health["source"], health["detail"]) == ("TAPE", "session.zst (quicksilver), speed max")
+    counts = {topic: sum(map(len, keys.values())) for topic, keys in truth.items()}
+    assert {name: n for name, n in health["counts"].items() if n and name != "latency"} == counts
+    assert {"features", "trades", "tops", "candles", "labels", "status", "dead-letters"} <= counts.keys()
+    for topic, keys in truth.items():
+        assert (await http.get(f"/api/{topic}")).json() == {"topic": topic, "keys": sorted(keys)}
+        for key, records in keys.items():
+            rows = (await http.get(f"/api/{topic}/{key}?limit=10000")).json()
+            assert rows == {"topic": topic, "key": key, "rows": stored(topic, records)}
+    hops = (await http.get("/api/latency")).json()["keys"]
+    assert hops == ["2 event to records", "3 records to bus"]
+
+
+async def test_a_tape_that_holds_nothing_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_bytes(b'{"quicksilver_tape":1}\nnothing\n')
+    with pytest.raises(InputError, match=f"^{path}: no frame could be read$"):
+        async with serving_tape(path, tmp_path) as (_, _, task):
+            async with asyncio.timeout(10):
+                await asyncio.wait([task])
+
+
+async def test_a_taken_port_ends_the_run_with_its_number(tape: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = settled(port=port, data=tmp_path)
+        with pytest.raises(InputError, match=f"^cannot serve on port {port}: .*; choose another with PORT=$"):
+            await run_embedded(TapeSource(tape, "max"), settings, print, asyncio.Event())
+
+
+async def test_a_database_that_is_none_ends_the_run_with_its_path(tape: Path, tmp_path: Path) -> None:
+    (tmp_path / "tape.sqlite").write_bytes(b"not a database, but long enough to be looked at\n" * 100)
+    settings = settled(port=0, data=tmp_path)
+    with pytest.raises(InputError, match=f"^{tmp_path}/tape.sqlite: cannot be used as a database: "):
+        await run_embedded(TapeSource(tape, "max"), settings, print, asyncio.Event())
