@@ -14,7 +14,7 @@ from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import RunSettings
 from jobs.sources import Source
-from quicksilver.events import AnyEvent, Trade
+from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter
@@ -76,6 +76,8 @@ class EmbeddedRunner:
             if received_ns is not None:
                 self._latencies.add("receive to bus, total", (time.time_ns() - received_ns) / 1e3)
             if self._lives.after(key, event, records):
+                if not isinstance(event, Gap):
+                    self._source.doubt(event.venue, event.symbol)
                 await self._source.resync(event.venue, event.symbol)
 
     async def _watch(self) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from api.hub import SourceInfo
 from jobs.parsers import Parsers
-from producers.exchanges.base import Reject
+from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
 from producers.exchanges.venue import venues
@@ -36,10 +36,11 @@ class FeedSource:
     def __init__(self, feeds: list[Feed], info: SourceInfo) -> None:
         self.info = info
         self.feeds = {feed.venue: feed for feed in feeds}
+        self._parsers = Parsers(ignore)
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received."""
-        parsers = Parsers(reject)
+        parsers = self._parsers = Parsers(reject)
         queue: asyncio.Queue[Frame] = asyncio.Queue(1)
         tasks = [asyncio.create_task(_pump(feed, queue)) for feed in self.feeds.values()]
         try:
@@ -54,6 +55,10 @@ class FeedSource:
     async def resync(self, venue: str, symbol: str) -> None:
         """Ask the venue for the symbol's book again."""
         await self.feeds[venue].resync(symbol)
+
+    def doubt(self, venue: str, symbol: str) -> None:
+        """Tell the parser that the book it sees nothing wrong with is crossed."""
+        self._parsers.doubt(venue, symbol)
 
 
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
@@ -82,11 +87,12 @@ class SimulatorSource:
         self._seed = seed
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
+        self._parser = KrakenParser(SIMULATED)
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
         market = Market(self._seed, time.time_ns(), self._symbols)
-        parser = KrakenParser(SIMULATED, reject)
+        self._parser = parser = KrakenParser(SIMULATED, reject)
         async with serve(market, clock=time.time_ns) as server:
             self._feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in market.books], server.url)
             async with aclosing(self._feed.frames()) as frames:
@@ -97,6 +103,10 @@ class SimulatorSource:
         """Ask the simulator for the symbol's book again."""
         if self._feed is not None:
             await self._feed.resync(symbol)
+
+    def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
+        """Tell the parser that the book it sees nothing wrong with is crossed."""
+        self._parser.doubt(symbol)
 
 
 def _reachable(url: str) -> bool:

@@ -38,6 +38,11 @@ class Parsers:
                 return []
         return parser.parse(frame)
 
+    def doubt(self, venue: str, symbol: str) -> None:
+        """Take a book anew from its next snapshot."""
+        if venue in self.by_venue:
+            self.by_venue[venue].doubt(symbol)
+
     def summary(self, pipeline: Pipeline, features: dict[tuple[str, str], int]) -> dict[str, Any]:
         """Return the run's counts, whole and by venue and symbol."""
         total, venues = Counts(rejected=self.unreadable), {}

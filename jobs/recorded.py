@@ -8,7 +8,7 @@ from pathlib import Path
 from api.hub import SourceInfo
 from jobs.parsers import Parsers
 from producers.csv_prices import CsvFile
-from producers.exchanges.base import Reject
+from producers.exchanges.base import Reject, ignore
 from producers.pacing import Pacer, parse_speed
 from producers.tapes import layout_of, read_frames
 from quicksilver.config import PipelineConfig
@@ -38,6 +38,9 @@ class _Recorded:
     async def resync(self, venue: str, symbol: str) -> None:
         """Do nothing: a recording says no more than it says."""
 
+    def doubt(self, venue: str, symbol: str) -> None:
+        """Do nothing: there is no book."""
+
 
 class TapeSource(_Recorded):
     """A recording of raw frames, at its own pace or another.
@@ -50,18 +53,23 @@ class TapeSource(_Recorded):
 
     def __init__(self, path: Path, speed: str) -> None:
         self._path = path
+        self._parsers = Parsers(ignore)
         self._pacer = Pacer(parse_speed(speed or "1"))
         layout = "folder" if path.is_dir() else layout_of(path)
         self.info = SourceInfo("TAPE", f"{path.name} ({layout}), speed {speed or '1'}")
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events."""
-        parsers = Parsers(reject)
+        parsers = self._parsers = Parsers(reject)
         frames = read_frames(self._path, reject=reject)
         async for events in self._paced((frame.ts_recv_ns, parsers.parse(frame)) for frame in frames):
             yield None, events
         if not sum(parsers.frames.values()):
             raise InputError(f"{self._path}: no frame could be read")
+
+    def doubt(self, venue: str, symbol: str) -> None:
+        """Tell the parser that the book it sees nothing wrong with is crossed."""
+        self._parsers.doubt(venue, symbol)
 
 
 class CsvSource(_Recorded):

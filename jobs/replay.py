@@ -13,38 +13,32 @@ from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
 from producers.tapes import read_frames
 from quicksilver.errors import InputError, StateError
-from quicksilver.events import AnyEvent
+from quicksilver.events import AnyEvent, Gap
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import DeadLetter, Features
+from quicksilver.records import DeadLetter, Features, Status
 
 
-class _Cut(msgspec.Struct):
-    """A saved state: how many events had been taken, and the pipeline after them."""
+class Cut(msgspec.Struct, frozen=True):
+    """A saved state: how many events had been taken, which books had been doubted after which, and the pipeline."""
 
-    events: int
-    pipeline: bytes
+    events: int = 0
+    doubts: dict[int, tuple[str, str]] = {}
+    pipeline: bytes = b""
 
+    @classmethod
+    def load(cls, path: Path) -> "Cut":
+        """Read a saved state.
 
-def load_cut(path: Path, pipeline: Pipeline) -> int:
-    """Load a state saved by ``save_cut``; returns the number of events that it has taken.
-
-    Raises:
-        InputError: the file cannot be read.
-        StateError: it is not a saved state of this version and configuration.
-    """
-    try:
-        cut = msgspec.msgpack.decode(path.read_bytes(), type=_Cut)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise StateError(f"{path}: not a saved state: {error}") from error
-    pipeline.load(cut.pipeline)
-    return cut.events
-
-
-def save_cut(path: Path, pipeline: Pipeline, events: int) -> None:
-    """Save the state after that many events."""
-    path.write_bytes(msgspec.msgpack.encode(_Cut(events, pipeline.dump())))
+        Raises:
+            InputError: the file cannot be read.
+            StateError: it is not a saved state.
+        """
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        except msgspec.DecodeError as error:
+            raise StateError(f"{path}: not a saved state: {error}") from error
 
 
 class Replay:
@@ -54,10 +48,13 @@ class Replay:
     too, and lets the events go by that the saved state has taken.
     """
 
-    def __init__(self, pipeline: Pipeline, out: RecordFiles, *, skip_events: int = 0) -> None:
+    def __init__(self, pipeline: Pipeline, out: RecordFiles, after: Cut = Cut()) -> None:  # noqa: B008 (immutable)
         self.pipeline = pipeline
+        if after.events:
+            pipeline.load(after.pipeline)
         self.events = 0
-        self._skip = skip_events
+        self._skip = after.events
+        self._doubts = dict(after.doubts)
         self._out = out
         self._features: dict[tuple[str, str], int] = {}
         self._letters = 0
@@ -88,6 +85,10 @@ class Replay:
             raise InputError(f"nothing could be read: {self._letters} dead letters")
         return self.parsers.summary(self.pipeline, self._features)
 
+    def cut(self) -> Cut:
+        """Return the state after the events taken so far."""
+        return Cut(self.events, self._doubts, self.pipeline.dump())
+
     def _events(self, frames: Iterable[Frame]) -> Iterator[AnyEvent]:
         parse = self.parsers.parse
         for frame in frames:
@@ -96,11 +97,16 @@ class Replay:
     def _step(self, event: AnyEvent) -> None:
         self.events += 1
         if self.events <= self._skip:
+            if self.events in self._doubts:
+                self.parsers.doubt(*self._doubts[self.events])
             return
         for record in self.pipeline.step(event):
             if type(record) is Features:
                 key = (record.venue, record.symbol)
                 self._features[key] = self._features.get(key, 0) + 1
+            elif type(record) is Status and record.state == "GAP" and type(event) is not Gap:
+                self._doubts[self.events] = (record.venue, record.symbol)
+                self.parsers.doubt(record.venue, record.symbol)
             self._out.write(record)
 
 
@@ -130,15 +136,14 @@ def replay_tape(
         StateError: the saved state does not fit.
     """
     pacer = Pacer(parse_speed(speed))
-    pipeline = Pipeline()
-    skip = load_cut(load_state, pipeline) if load_state else 0
+    after = Cut.load(load_state) if load_state else Cut()
     files = RecordFiles(out)
-    run = Replay(pipeline, files, skip_events=skip)
+    run = Replay(Pipeline(), files, after)
     frames = read_frames(tape, venue=venue, reject=run.reject_line)
     try:
         summary = run.run(frames if pacer.speed is None else _paced(frames, pacer), until_event)
     finally:
         files.close()
     if save_state:
-        save_cut(save_state, pipeline, run.events)
+        save_state.write_bytes(msgspec.msgpack.encode(run.cut()))
     return summary

@@ -26,6 +26,9 @@ class Source(Protocol):
     async def resync(self, venue: str, symbol: str) -> None:
         """Ask the venue for the symbol's book again."""
 
+    def doubt(self, venue: str, symbol: str) -> None:
+        """Take it that the symbol's book, sound as far as the venue's rules tell, was found crossed."""
+
 
 def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
     """Return the source that the settings name; ``auto`` takes live feeds, and the simulator where none is reached.

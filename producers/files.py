@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -12,7 +13,7 @@ import zstandard
 
 from quicksilver.errors import InputError
 
-READ_ERRORS = (OSError, EOFError, zstandard.ZstdError, lzma.LZMAError, zipfile.BadZipFile)
+READ_ERRORS = (OSError, EOFError, zstandard.ZstdError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 """What reading a damaged or torn compressed file may raise."""
 
 

@@ -93,7 +93,11 @@ class Instrument:
 
     def gap(self, frame: Frame, ts_event_ns: int, reason: str) -> list[AnyEvent]:
         """Number a gap, once: a book that is not live has nothing more to lose."""
-        if not self.live:
+        return self.refuse(frame, ts_event_ns, reason) if self.live else []
+
+    def refuse(self, frame: Frame, ts_event_ns: int, reason: str) -> list[AnyEvent]:
+        """Number a gap for a snapshot that cannot be trusted, even if it was to be the first; once, too."""
+        if self.lost:
             return []
         self.live, self.lost = False, True
         self.counts.gaps += 1
@@ -143,6 +147,11 @@ class Parser(ABC):
         on_conn = [one for one in self.instruments.values() if one.live and one.conn in {frame.conn, ""}]
         named = [one for one in on_conn if self.native(one.symbol).encode() in frame.payload]
         return [gap for one in named or on_conn for gap in one.gap(frame, frame.ts_recv_ns, reason)]
+
+    def doubt(self, symbol: str) -> None:
+        """Take the symbol's book anew from the next snapshot: somebody who keeps it has found it crossed."""
+        one = self.instrument(symbol)
+        one.live, one.lost = False, True
 
     @abstractmethod
     def native(self, symbol: str) -> str:

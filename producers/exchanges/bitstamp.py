@@ -14,6 +14,7 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -175,14 +176,25 @@ class BitstampParser(Parser):
 
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a loss is no bridge either."""
+        if frame.direction == "rest":
+            return self._unreadable_book(frame, reason)
         self._kept.clear()
         return super().lost(frame, reason)
+
+    def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:
+        """A book that cannot be read is missed only where one is waited for; what was kept bridges to the next."""
+        with suppress(FrameError):
+            one = self._asked_for(frame.url or "")
+            if one is not None and not one.live:
+                return one.refuse(frame, frame.ts_recv_ns, reason)
+        return []
 
 
 class BitstampFeed(Feed):
     """Bitstamp's public socket and its REST book."""
 
     url = "wss://ws.bitstamp.net"
+    settle_s = 2.0  # REST books are up to a second old: one fetched at once could be older than the first diff
     rest_url = "https://www.bitstamp.net/api/v2/order_book/"
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ class Feed(ABC):
     """One venue's live frames for some symbols (``BASE-QUOTE``)."""
 
     url: str
+    settle_s = 0.0  # between subscribing and fetching a book
 
     def __init__(self, venue: str, symbols: Sequence[str], url: str | None = None) -> None:
         self.venue = venue
@@ -159,6 +160,7 @@ class Feed(ABC):
 
     async def _fetch_until_there(self, socket: ClientConnection, url: str) -> None:
         """Fetch a book while the connection lasts whose messages keep it up to date."""
+        await asyncio.sleep(self.settle_s)
         async with httpx.AsyncClient(timeout=QUIET_S) as client:
             while socket is self._socket:
                 try:

@@ -150,8 +150,7 @@ class KrakenParser(Parser):
         bids, asks, wrong = self._changes(one, book, entry)
         ts_ns = check_time(frame, iso_to_ns(entry.timestamp)) if entry.timestamp else frame.ts_recv_ns
         if wrong:
-            events += one.gap(frame, ts_ns, wrong)
-            one.lost = True
+            events += one.refuse(frame, ts_ns, wrong)
         else:
             events.append(one.snapshot(frame, ts_ns, bids, asks, depth))
 

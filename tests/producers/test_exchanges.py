@@ -148,6 +148,17 @@ def test_kraken_resyncs_with_the_next_snapshot(tapes: Path) -> None:
     assert_sound(events)
 
 
+def test_kraken_a_first_snapshot_with_a_wrong_checksum_is_a_gap_once(tapes: Path) -> None:
+    frames = frames_of(tapes, "crossbook/kraken_btcusd_l2.cbcap", "kraken")
+    first = next(frame for frame in frames if b'"type":"snapshot"' in frame.payload)
+    wrong = with_payload(first, first.payload.replace(b'"checksum":', b'"checksum":1'))
+    parser = KrakenParser()
+    kinds = [type(event) for event in play(parser, [wrong, wrong, first])]
+    assert kinds == [Gap, BookSnapshot]
+    counts = parser.instruments["BTC-USD"].counts
+    assert (counts.checksums_failed, counts.checksums_passed, counts.gaps, counts.resyncs) == (2, 1, 1, 1)
+
+
 def test_kraken_trades_skip_history_and_repetitions() -> None:
     def frame(kind: str, *ids: int) -> Frame:
         trades = ",".join(
@@ -278,6 +289,50 @@ def test_bitstamp_reordered_and_unreadable_frames_are_gaps_and_the_next_book_end
         counts = parser.instruments["BTC-USD"].counts
         assert (counts.gaps, counts.resyncs) == (1, 1)
         assert_sound(events)
+
+
+def bitstamp_diff(micros: int, bid: str, ask: str) -> Frame:
+    data = f'{{"microtimestamp":"{micros}","bids":{bid},"asks":{ask}}}'
+    text = f'{{"event":"data","channel":"diff_order_book_btcusd","data":{data}}}'
+    return Frame("bitstamp", "b", "recv", micros * 1000, text.encode())
+
+
+def bitstamp_book(micros: int, body: str = '"bids":[["99","1"]],"asks":[["101","1"]]') -> Frame:
+    text = f'{{"microtimestamp":"{micros}",{body}}}'.encode()
+    return Frame("bitstamp", "b", "rest", micros * 1000, text, "https://x/api/v2/order_book/btcusd/")
+
+
+def test_bitstamp_an_unreadable_book_is_said_once_and_the_next_one_bridges() -> None:
+    parser = BitstampParser()
+    events = play(
+        parser,
+        [
+            bitstamp_diff(1, '[["98","2"]]', "[]"),
+            bitstamp_book(2, "not json"),
+            bitstamp_book(2, "not json"),
+            bitstamp_book(2),
+            bitstamp_diff(3, '[["97","3"]]', "[]"),
+            bitstamp_book(4, "not json"),  # nobody waits for it
+            bitstamp_diff(5, "[]", '[["102","4"]]'),
+        ],
+    )
+    assert [(type(event), event.seq, event.ts_event_ns) for event in events] == [
+        (Gap, 1, 2000),
+        (BookSnapshot, 2, 2000),
+        (BookDelta, 3, 3000),
+        (BookDelta, 4, 5000),
+    ]
+    assert parser.counts.rejected == 2  # the third was not asked for, and not looked at
+    assert parser.instruments["BTC-USD"].counts.resyncs == 1
+
+
+def test_bitstamp_a_doubted_book_is_taken_from_the_next_rest_book() -> None:
+    parser = BitstampParser()
+    play(parser, [bitstamp_diff(1, "[]", "[]"), bitstamp_book(2), bitstamp_diff(3, '[["98","2"]]', "[]")])
+    assert play(parser, [bitstamp_book(4)]) == []  # an audit of a book that is live
+    parser.doubt("BTC-USD")
+    kinds = [type(one) for one in play(parser, [bitstamp_diff(6, '[["97","1"]]', "[]"), bitstamp_book(5)])]
+    assert kinds == [BookSnapshot, BookDelta]
 
 
 def test_bitstamp_trades_take_the_takers_side() -> None:

@@ -22,6 +22,16 @@ export function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** Fetch JSON; while the server is away (its badge says so), ask again. */
+export async function fetchJson<T>(url: string): Promise<T> {
+  for (;;) {
+    const response = await fetch(url).catch(() => undefined);
+    if (response?.ok) return (await response.json()) as T;
+    if (response && response.status < 500) throw new Error(`${url}: ${response.status}`);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+  }
+}
+
 /** A row of buttons of which one is pressed; rebuilt only when the choices change. */
 export class Choice<T> {
   private shown = "";

@@ -4,7 +4,7 @@ import {
   CandlestickSeries, ColorType, createChart, createSeriesMarkers, CrosshairMode,
   type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time, type UTCTimestamp,
 } from "lightweight-charts";
-import { byId, Choice, color, setText } from "../dom";
+import { byId, Choice, color, fetchJson, setText } from "../dom";
 import { decimalsOf, percent, span } from "../format";
 import type { Candle } from "../records";
 import type { Call, Instrument, State } from "../state";
@@ -66,9 +66,8 @@ export class CandlePanel {
   /** What was before the page was opened; the websocket's own history is short. */
   private async loadHistory(one: Instrument): Promise<void> {
     one.historyAsked = true;
-    const response = await fetch(`/api/candles/${one.venue}:${one.symbol}?limit=1000`);
-    if (!response.ok) return;
-    one.addHistory(((await response.json()) as { rows: Candle[] }).rows);
+    const stored = await fetchJson<{ rows: Candle[] }>(`/api/candles/${one.venue}:${one.symbol}?limit=1000`);
+    one.addHistory(stored.rows);
     this.drawn = "";
     this.state.dirty.add("candles");
   }

@@ -1,6 +1,6 @@
 /** The feature strip: a tile for each feature with its value, unit, recent course and formula. */
 
-import { byId, color, element, setText } from "../dom";
+import { byId, color, element, fetchJson, setText } from "../dom";
 import { short } from "../format";
 import type { FeatureSpec } from "../records";
 import type { State } from "../state";
@@ -21,8 +21,7 @@ export class FeaturePanel {
   }
 
   private async load(): Promise<void> {
-    const response = await fetch("/api/feature-specs");
-    for (const spec of (await response.json()) as FeatureSpec[]) this.add(spec);
+    for (const spec of await fetchJson<FeatureSpec[]>("/api/feature-specs")) this.add(spec);
     this.state.dirty.add("features");
   }
 
