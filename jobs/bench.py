@@ -1,5 +1,6 @@
 """``quicksilver bench``: measure the hot paths beside their peers, print a table, write ``build/bench.json``."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from rich.table import Table
 
 from jobs.benches.measure import Row
 from quicksilver.errors import InputError
+
+WIDTH = 132  # of the table in a file or a pipe, where nobody says how wide a line may be
 
 
 def _measure() -> Iterable[Row]:
@@ -28,7 +31,7 @@ def run_all(out: Path) -> None:
     """
     table = Table("what", "ours", "unit", "peer", "theirs", "ratio", title="Quicksilver, beside its peers in this run")
     rows = []
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     with console.status("measuring ..."):
         for row in _measure():
             rows.append(row)

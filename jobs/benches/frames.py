@@ -117,7 +117,7 @@ def rows() -> list[Row]:
         times = seconds(only_parse, vectors, encoded, loads)
         parse, vector, row, peer = (vectors.n / one / 1e3 for one in times)
         table += [
-            rate_row(f"{name}: frames -> events", "k/s", parse, "json.loads alone", peer),
+            rate_row(f"{name}: frames -> events, decoded and checked", "k/s", parse, "json.loads alone", peer),
             rate_row(f"{name}: frames -> feature vectors", "k/s", vector, "json.loads alone", peer),
             rate_row(f"{name}: frames -> encoded rows", "k/s", row, "json.loads alone", peer),
         ]

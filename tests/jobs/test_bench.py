@@ -40,7 +40,7 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
     assert [(re.sub(r"\([\d.]+ ms\)", "(# ms)", row.name), row.unit, row.peer) for row in rows] == [
         (LEVELS, "M/s", "sortedcontainers"),
         (LEVELS, "M/s", "hftbacktest numba loop"),
-        (f"{source}: frames -> events", "k/s", "json.loads alone"),
+        (f"{source}: frames -> events, decoded and checked", "k/s", "json.loads alone"),
         (f"{source}: frames -> feature vectors", "k/s", "json.loads alone"),
         (f"{source}: frames -> encoded rows", "k/s", "json.loads alone"),
         (FRONTIER, "M portfolios/s", "numpy float64 draw and evaluate"),
