@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3.11
 STAMP := .venv/.stamp
-export SOURCE TAPE SPEED PORT HOST SYMBOLS VENUES SEED KEEP_HOURS
+export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST
 
 .PHONY: help setup run test check bench doctor format lock clean browser
 
@@ -51,13 +51,13 @@ $(STAMP)-base: requirements/base.txt requirements/bootstrap.txt pyproject.toml
 	@echo "setting up .venv ..."
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@.venv/bin/uv pip install --require-hashes -r requirements/base.txt
-	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@.venv/bin/uv pip install --python $(PY) --require-hashes -r requirements/base.txt
+	@.venv/bin/uv pip install --python $(PY) --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(STAMP)-dev: requirements/dev.txt $(STAMP)-base
 	@echo "installing what the tests need ..."
-	@.venv/bin/uv pip install --require-hashes -r requirements/dev.txt
+	@.venv/bin/uv pip install --python $(PY) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # Kernels are compiled once here, so that the first run does not wait for them.

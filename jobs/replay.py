@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from jobs.cut import Cut, id_of
 from jobs.outputs import RecordFiles
 from jobs.parsers import Parsers
 from producers.frames import Frame
@@ -16,29 +15,6 @@ from quicksilver.errors import InputError, StateError
 from quicksilver.events import AnyEvent, Gap
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Features, Status
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """A saved state: how many events had been taken, which books had been doubted after which, and the pipeline."""
-
-    events: int = 0
-    doubts: dict[int, tuple[str, str]] = {}
-    pipeline: bytes = b""
-
-    @classmethod
-    def load(cls, path: Path) -> "Cut":
-        """Read a saved state.
-
-        Raises:
-            InputError: the file cannot be read.
-            StateError: it is not a saved state.
-        """
-        try:
-            return msgspec.msgpack.decode(path.read_bytes(), type=cls)
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
-        except msgspec.DecodeError as error:
-            raise StateError(f"{path}: not a saved state: {error}") from error
 
 
 class Replay:
@@ -53,16 +29,18 @@ class Replay:
         if after.events:
             pipeline.load(after.pipeline)
         self.events = 0
-        self._skip = after.events
+        self._skip, self._last = after.events, after.last
         self._doubts = dict(after.doubts)
         self._out = out
         self._features: dict[tuple[str, str], int] = {}
         self._letters = 0
+        self._first_reason = ""
         self.parsers = Parsers(self.reject)
 
     def reject(self, letter: DeadLetter) -> None:
         """Keep a dead letter, unless it belongs to the part before the saved state."""
         self._letters += 1
+        self._first_reason = self._first_reason or letter.reason
         if self.events >= self._skip:
             self._out.write(letter)
 
@@ -76,18 +54,22 @@ class Replay:
 
         Raises:
             InputError: not one frame could be read.
+            StateError: the saved state is of another tape.
         """
         for event in self._events(frames):
             self._step(event)
             if self.events == until_event:
                 break
+        if self.events < self._skip:
+            raise StateError(f"the saved state is of another tape: this one has {self.events:,} events only")
         if not sum(self.parsers.frames.values()) or (self._letters and not self.events):
-            raise InputError(f"nothing could be read: {self._letters} dead letters")
+            why = f": {self._first_reason}" if self._first_reason else ""
+            raise InputError(f"nothing could be read: {self._letters} dead letters{why}")
         return self.parsers.summary(self.pipeline, self._features)
 
     def cut(self) -> Cut:
         """Return the state after the events taken so far."""
-        return Cut(self.events, self._doubts, self.pipeline.dump())
+        return Cut(self.events, self._last, self._doubts, self.pipeline.dump())
 
     def _events(self, frames: Iterable[Frame]) -> Iterator[AnyEvent]:
         parse = self.parsers.parse
@@ -97,9 +79,12 @@ class Replay:
     def _step(self, event: AnyEvent) -> None:
         self.events += 1
         if self.events <= self._skip:
+            if self.events == self._skip and id_of(event) != self._last:
+                raise StateError(f"the saved state is of another tape: its event {self.events:,} was {self._last}")
             if self.events in self._doubts:
                 self.parsers.doubt(*self._doubts[self.events])
             return
+        self._last = id_of(event)
         for record in self.pipeline.step(event):
             if type(record) is Features:
                 key = (record.venue, record.symbol)
@@ -145,5 +130,5 @@ def replay_tape(
     finally:
         files.close()
     if save_state:
-        save_state.write_bytes(msgspec.msgpack.encode(run.cut()))
+        run.cut().save(save_state)
     return summary

@@ -1,5 +1,7 @@
 """Compile every kernel by running a little of everything, so that nobody waits for it later."""
 
+import sys
+
 from producers.exchanges.bitstamp import BitstampParser
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.kraken import KrakenParser
@@ -32,4 +34,7 @@ def warm_up() -> None:
 
 
 if __name__ == "__main__":
-    warm_up()
+    try:
+        warm_up()
+    except KeyboardInterrupt:
+        sys.exit(130)

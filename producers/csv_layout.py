@@ -14,6 +14,7 @@ from dateutil import parser as dates
 from quicksilver.errors import FrameError, InputError
 
 SECOND_NS = 1_000_000_000
+MIN_NS, MAX_NS = -5_364_662_400 * SECOND_NS, 7_258_118_400 * SECOND_NS  # 1800 and 2200: int64 with room for horizons
 # A unix time of the years 2001 to 2286 has a magnitude that tells its unit.
 _UNITS = ((1e9, SECOND_NS), (1e12, 1_000_000), (1e15, 1_000), (1e18, 1))
 _TIME_NAMES = re.compile(
@@ -28,6 +29,7 @@ _NAMES = {
     "symbol": re.compile(r"^(symbol|pair|ticker|product|instrument|market|tic)$", re.I),
 }
 _QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "ETH", "XBT")
+_DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
 _PAIR = re.compile(rf"([A-Z0-9]{{2,10}}?)[-/_]?({'|'.join(_QUOTES)})")
 _HYPHEN_HOUR = re.compile(r"^(\d{4}-\d{2}-\d{2}) (\d{1,2})-([AP]M)$", re.I)  # CryptoDataDownload: 2020-07-01 08-PM
 
@@ -122,12 +124,17 @@ def parse_time(layout: Layout, cells: Sequence[str]) -> int:
         FrameError: it is none that can be read.
     """
     text = layout.cell(cells, layout.time)
-    if layout.unit_ns is None:
-        return _date_ns(text)
+    ts_ns = _date_ns(text) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
+    if not MIN_NS < ts_ns < MAX_NS:
+        raise FrameError(f"not a time of the years 1800 to 2200: {text[:40]!r}")
+    return ts_ns
+
+
+def _number_ns(text: str, unit_ns: int) -> int:
     whole, _, fraction = text.partition(".")
     try:
-        scaled = int(whole) * layout.unit_ns
-        return scaled + (int(fraction) * layout.unit_ns // 10 ** len(fraction) if fraction else 0)
+        scaled = int(whole) * unit_ns
+        return scaled + (int(fraction) * unit_ns // 10 ** len(fraction) if fraction else 0)
     except ValueError:
         raise FrameError(f"not a time: {text[:40]!r}") from None
 
@@ -139,12 +146,23 @@ def _date_ns(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        try:
-            moment = dates.parse(text)
-        except (ValueError, OverflowError):
-            raise FrameError(f"not a date: {text[:40]!r}") from None
+        moment = _parse_date(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return int(moment.replace(microsecond=0).timestamp()) * SECOND_NS + moment.microsecond * 1000
+    try:
+        return int(moment.replace(microsecond=0).timestamp()) * SECOND_NS + moment.microsecond * 1000
+    except (ValueError, OverflowError):  # a time zone of 99 hours, the year 1 in Tokyo
+        raise FrameError(f"not a date: {text[:40]!r}") from None
+
+
+def _parse_date(text: str) -> datetime:
+    """A date in words; what it leaves out must not be filled in with today's."""
+    try:
+        found = [dates.parse(text, default=default) for default in _DEFAULTS]
+    except (ValueError, ArithmeticError, RecursionError):
+        raise FrameError(f"not a date: {text[:40]!r}") from None
+    if found[0] != found[1]:
+        raise FrameError(f"not a whole date: {text[:40]!r}")
+    return found[0]
 
 
 def sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None) -> Layout:
@@ -153,6 +171,15 @@ def sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None
     Raises:
         InputError: no columns of time and price can be made out.
     """
+    try:
+        return _sniff(path, lines, choice, symbol)
+    except (csv.Error, LookupError, ValueError) as error:  # junk has more shapes than can be asked for one by one
+        raise InputError(
+            f"{path}: its columns cannot be made out ({error}); name them with --time-column and so on"
+        ) from error
+
+
+def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None) -> Layout:
     delimiter = max(",;\t|", key=lambda one: _regular(lines, one))
     rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     first = next((i for i, row in enumerate(rows) if _is_data(row)), None)

@@ -47,6 +47,7 @@ class CsvFile:
         self.path = path
         self.venue = venue
         self.counts = Counts()
+        self._last_ns = 0
         with open_text(path) as file:
             head = list(islice(_clean_lines(file, path, ignore), SNIFFED_ROWS))
         self.layout: Layout = sniff(path, [line for _, line in head], choice or ColumnChoice(), symbol)
@@ -69,16 +70,21 @@ class CsvFile:
         Raises:
             InputError: not one row could be read.
         """
+
+        def refuse(letter: DeadLetter) -> None:
+            self.counts.rejected += 1
+            reject(letter)
+
         numbers: dict[str, int] = {}
         last: dict[str, Row] = {}
         newest_ns = -(1 << 63)
-        for row in self._in_order(reject):
+        for row in self._in_order(refuse):
             before = last.get(row.symbol)
             if before is not None and before.text == row.text:
                 self.counts.duplicates += 1
                 continue
             if row.ts_ns < newest_ns:
-                self._refuse(reject, row.line, f"{WINDOW:,} rows or more behind the order of time", b"")
+                refuse(self._letter(row.line, f"{WINDOW:,} rows or more behind the order of time", row.text.encode()))
                 continue
             newest_ns, last[row.symbol] = row.ts_ns, row
             numbers[row.symbol] = numbers.get(row.symbol, 0) + 1
@@ -112,11 +118,11 @@ class CsvFile:
                 try:
                     yield from self._read(number, line, next(csv.reader([line], delimiter=layout.delimiter)))
                 except (FrameError, csv.Error, StopIteration) as error:
-                    self._refuse(reject, number, str(error), line.encode())
+                    reject(self._letter(number, str(error), line.encode()))
 
     def _read(self, number: int, line: str, cells: list[str]) -> list[Row]:
         layout = self.layout
-        ts_ns = parse_time(layout, cells)
+        ts_ns = self._last_ns = parse_time(layout, cells)
         symbol = layout.symbol_of(cells)
         rows = []
         for name, column in layout.prices.items():
@@ -129,9 +135,9 @@ class CsvFile:
             rows.append(Row(ts_ns, number, name or symbol, price, volume, opened, high, low, line))
         return rows
 
-    def _refuse(self, reject: Reject, number: int, reason: str, payload: bytes) -> None:
-        self.counts.rejected += 1
-        reject(DeadLetter(0, f"{self.path}:{number}", self.venue, None, reason, payload))
+    def _letter(self, number: int, reason: str, payload: bytes) -> DeadLetter:
+        """A dead letter of the time of the last row that could be read, for it has none of its own."""
+        return DeadLetter(self._last_ns, f"{self.path}:{number}", self.venue, None, reason, payload)
 
 
 def _clean_lines(file: Iterator[str], path: Path, reject: Reject) -> Iterator[tuple[int, str]]:

@@ -46,11 +46,17 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def _open_zip(path: Path) -> BinaryIO:
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: a damaged archive: {error}") from error
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
         raise InputError(f"{path}: the archive holds {len(names)} files, not one: {', '.join(names[:5])}")
-    return cast(BinaryIO, archive.open(names[0]))
+    try:
+        return cast(BinaryIO, archive.open(names[0]))
+    except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:  # a password, a method of another world
+        raise InputError(f"{path}: {names[0]} cannot be unpacked: {error}") from error
 
 
 def open_text(path: Path) -> TextIO:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.frames import UNREADABLE
 from quicksilver.compiled import jit
 from quicksilver.errors import FrameError
 from quicksilver.events import FloatArray, Levels
@@ -326,7 +327,11 @@ class LevelScanner:
     def _read_slowly(self, text: bytes, at: int) -> None:
         """Read what the kernel left to Python: numbers of too many digits, or with an exponent."""
         price, size, _ = self._names
-        for i, row in enumerate(msgspec.json.decode(text), at):
+        try:
+            decoded = msgspec.json.decode(text)
+        except UNREADABLE as error:
+            raise FrameError(f"{REASONS[BAD]}: {error}") from error
+        for i, row in enumerate(decoded, at):
             pair = (row[price], row[size]) if isinstance(row, dict) else row[:2]
             try:
                 self.rows[i, :2] = [float(value) for value in pair]

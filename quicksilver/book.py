@@ -232,6 +232,22 @@ class Book:
     def __init__(self, block: FloatArray | None = None) -> None:
         self.block = new_block() if block is None else block
 
+    @classmethod
+    def load(cls, data: bytes) -> "Book":
+        """Return the book whose ``block.tobytes()`` was saved.
+
+        Raises:
+            StateError: it is none: kernels do not look whether they write beyond a block.
+        """
+        block = np.frombuffer(data, np.float64).copy() if len(data) % 8 == 0 else np.empty(0)
+        capacity = block[CAPACITY] if len(block) >= HEADER else -1.0
+        if not (0 <= capacity <= MAX_CAPACITY and len(block) == HEADER + 4 * capacity):
+            raise StateError("not a saved book")
+        counts = block[[N_BIDS, N_ASKS, DEPTH, DEAD_BIDS, DEAD_ASKS]]
+        if not (np.all(counts == np.floor(counts)) and np.all(counts >= 0) and np.all(counts[:2] <= capacity)):
+            raise StateError("not a saved book")
+        return cls(block)
+
     @property
     def ready(self) -> bool:
         """True between a snapshot and the next gap."""

@@ -25,7 +25,10 @@ class PipelineConfig(msgspec.Struct, frozen=True):
 
     @classmethod
     def for_rows(cls, interval_ns: int) -> "PipelineConfig":
-        """Return the configuration of price series whose rows are ``interval_ns`` apart: its clocks count rows."""
+        """Return the configuration of price series whose rows are ``interval_ns`` apart.
+
+        Candles are of one row; horizons are spans of time, 1, 5 and 30 times that, whatever rows are missing.
+        """
         return cls(
             candle_intervals_ns=(interval_ns,),
             candle_every_ns=interval_ns,

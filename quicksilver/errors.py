@@ -4,7 +4,8 @@ QuicksilverError
 ├── InputError          stop         the user named something that cannot be used: exit 2
 ├── StateError          stop         saved state that does not fit this version or configuration: exit 2
 └── FrameError          dead-letter  one frame or row is unreadable: a gap, and the feed goes on
-    └── ForeignFrameError            readable, but not a message of this venue: no gap, nothing of ours was lost
+    ├── ForeignFrameError            a message of another protocol: a gap only for what it names of ours
+    └── RefusalError                 the venue refuses a request of ours: no gap, nothing was lost
 
 A loss that a venue's own rules show (a sequence number, a checksum) is no error but a ``Gap`` event, answered by a
 resync; a connection that breaks is a ``disconnect`` frame, answered by connecting again.
@@ -29,3 +30,7 @@ class FrameError(QuicksilverError):
 
 class ForeignFrameError(FrameError):
     """A frame that is well formed but not of this venue's protocol."""
+
+
+class RefusalError(FrameError):
+    """The venue refuses what we asked for, such as a symbol that it does not list."""

@@ -87,6 +87,7 @@ class LabelQueue:
         for queue in self._pending:
             queue.clear()
         self._mid = math.nan
+        self._ts_ns = 0  # what lies before the gap may have had a wrong clock
 
     def dump(self) -> bytes:
         """Return the state."""

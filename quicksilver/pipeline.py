@@ -14,7 +14,7 @@ from quicksilver.book import Book
 from quicksilver.candles import CandleBuilder
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
-from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Price, Trade
 from quicksilver.features import FeatureEngine
 from quicksilver.features.state import STATE_DTYPE
 from quicksilver.labels import LabelQueue
@@ -22,7 +22,7 @@ from quicksilver.models.stage import PredictionStage
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import AnyRecord, DataState, Status
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class InstrumentPipeline:
@@ -103,6 +103,7 @@ class InstrumentPipeline:
         self.engine.gap()
         self._labels.gap()
         self._predictions.gap()
+        self._next_top_ns = self._next_decision_ns = 0
         return self._become("GAP", reason, event)
 
     def _become(self, state: DataState, reason: str, event: AnyEvent) -> list[AnyRecord]:
@@ -127,9 +128,11 @@ class InstrumentPipeline:
     def load(self, saved: dict[str, Any]) -> None:
         """Take over a dumped state."""
         self.state = saved["state"]
-        self.engine.book = Book(np.frombuffer(saved["book"], np.float64).copy())
-        self.engine.state = np.frombuffer(saved["features"], STATE_DTYPE).copy()
-        self.engine.vector = np.frombuffer(saved["vector"], np.float64).copy()
+        self.engine.book = Book.load(saved["book"])
+        state, vector = np.frombuffer(saved["features"], STATE_DTYPE), np.frombuffer(saved["vector"], np.float64)
+        if state.shape != self.engine.state.shape or vector.shape != self.engine.vector.shape:
+            raise StateError("not a saved feature state")
+        self.engine.state, self.engine.vector = state.copy(), vector.copy()
         self._labels.load(saved["labels"])
         self._predictions.load(saved["predictions"])
         for builder, data in zip(self._candles, saved["candles"], strict=True):
@@ -156,8 +159,11 @@ class Pipeline:
         if one is None:
             one = self.instruments[key] = InstrumentPipeline(event.venue, event.symbol, self.config)
         records = one.step(event)
-        if self._portfolio is not None and not isinstance(event, (Trade, Gap)):
-            records += self._portfolio.on_price(*key, one.mid, event.ts_event_ns, event.ts_recv_ns)
+        if self._portfolio is not None:
+            if one.state == "GAP":
+                self._portfolio.forget(*key)
+            elif not isinstance(event, Trade):
+                records += self._portfolio.on_price(*key, one.mid, event.ts_event_ns, event.ts_recv_ns)
         return records
 
     def dump(self) -> bytes:
@@ -177,6 +183,7 @@ class Pipeline:
         Raises:
             StateError: it is of another version or configuration, or no state at all.
         """
+        instruments: dict[tuple[str, str], InstrumentPipeline] = {}
         try:
             saved = msgspec.msgpack.decode(data)
             if saved["version"] != STATE_VERSION:
@@ -184,9 +191,10 @@ class Pipeline:
             if msgspec.convert(saved["config"], PipelineConfig) != self.config:
                 raise StateError("the saved state is of another configuration")
             for venue, symbol, one in saved["instruments"]:
-                self.instruments[venue, symbol] = InstrumentPipeline(venue, symbol, self.config)
-                self.instruments[venue, symbol].load(one)
+                instruments[venue, symbol] = InstrumentPipeline(venue, symbol, self.config)
+                instruments[venue, symbol].load(one)
+            if self._portfolio is not None:
+                self._portfolio.load(saved["portfolio"])
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"not a saved state: {error}") from error
-        if self._portfolio is not None:
-            self._portfolio.load(saved["portfolio"])
+        self.instruments = instruments

@@ -4,6 +4,7 @@ A parser is pure: frames in, events out; it sees no socket and no clock. What a 
 event, and the feed answers a ``Gap`` by subscribing that symbol again.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeAlias
@@ -11,14 +12,16 @@ from typing import TypeAlias
 import msgspec
 
 from producers.frames import Frame
-from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Side, Trade
 from quicksilver.records import DeadLetter
 
 Reject: TypeAlias = Callable[[DeadLetter], None]
 
 WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordinals of tapes without a clock
-MAX_SKEW_NS = 86_400_000_000_000  # an event a day ahead of its arrival is a corrupt time, and would freeze all windows
+MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
+MAX_BEHIND_NS = 86_400_000_000_000
+MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 
 
 def ignore(letter: DeadLetter) -> None:
@@ -87,7 +90,7 @@ class Instrument:
         Raises:
             FrameError: the price or size is not positive.
         """
-        if not (price > 0 and size > 0):
+        if not (0 < price < math.inf and 0 < size < math.inf):
             raise FrameError(f"a trade of {size} at {price}")
         return Trade(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, price, size, side, trade_id)
 
@@ -135,8 +138,9 @@ class Parser(ABC):
             self._reject(
                 DeadLetter(frame.ts_recv_ns, frame.source or frame.conn, self.venue, None, str(error), frame.payload)
             )
-            if not isinstance(error, ForeignFrameError):
-                events += self.lost(frame, f"a frame was lost: {error}")
+            if isinstance(error, RefusalError) or (isinstance(error, ForeignFrameError) and not self._names(frame)):
+                return events
+            events += self.lost(frame, f"a frame was lost: {error}")
         return events
 
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
@@ -144,9 +148,18 @@ class Parser(ABC):
 
         Only the symbol that the frame's bytes still name, if they name one; else all of the connection.
         """
-        on_conn = [one for one in self.instruments.values() if one.live and one.conn in {frame.conn, ""}]
-        named = [one for one in on_conn if self.native(one.symbol).encode() in frame.payload]
-        return [gap for one in named or on_conn for gap in one.gap(frame, frame.ts_recv_ns, reason)]
+        return [gap for one in self.concerned(frame) for gap in one.gap(frame, frame.ts_recv_ns, reason)]
+
+    def concerned(self, frame: Frame) -> list[Instrument]:
+        """Return the instruments that a lost frame may have been about."""
+        return self._names(frame) or self._on(frame)
+
+    def _on(self, frame: Frame) -> list[Instrument]:
+        return [one for one in self.instruments.values() if one.conn in {frame.conn, ""}]
+
+    def _names(self, frame: Frame) -> list[Instrument]:
+        """The instruments that even an unreadable frame's bytes name."""
+        return [one for one in self._on(frame) if self.native(one.symbol).encode() in frame.payload]
 
     def doubt(self, symbol: str) -> None:
         """Take the symbol's book anew from the next snapshot: somebody who keeps it has found it crossed."""
@@ -178,8 +191,14 @@ def check_time(frame: Frame, ts_event_ns: int) -> int:
     """Return the event time if it can be true.
 
     Raises:
-        FrameError: it lies more than a day away from the receive time.
+        FrameError: it lies a minute after the receive time, or a day before, or is of no year that there is.
     """
-    if frame.ts_recv_ns > WALL_CLOCK_NS and abs(ts_event_ns - frame.ts_recv_ns) > MAX_SKEW_NS:
-        raise FrameError(f"event time {ts_event_ns} is more than a day from its arrival at {frame.ts_recv_ns}")
+    if not 0 < ts_event_ns < MAX_NS:
+        raise FrameError(f"not a time: {str(ts_event_ns)[:40]} ns")
+    if frame.ts_recv_ns > WALL_CLOCK_NS and not -MAX_BEHIND_NS < ts_event_ns - frame.ts_recv_ns < MAX_AHEAD_NS:
+        ahead_s = (ts_event_ns - frame.ts_recv_ns) / 1e9
+        raise FrameError(
+            f"an event {abs(ahead_s):,.0f} s {'after' if ahead_s > 0 else 'before'} its arrival: a corrupt time,"
+            " or this machine's clock is wrong"
+        )
     return ts_event_ns

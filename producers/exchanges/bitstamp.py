@@ -5,6 +5,7 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 1. Subscribe to ``diff_order_book_PAIR`` and keep its messages.
 2. Fetch ``/api/v2/order_book/PAIR/``; it is the whole book at its ``microtimestamp``.
 3. Drop kept messages whose ``microtimestamp`` is not above the snapshot's; apply the others, and all later ones.
+   (A book older than the first kept message is taken: recordings hold no other. The feed waits before it asks.)
 4. A diff sets the size of each level named; 0 removes it.
 5. There is no sequence number and no checksum. A ``microtimestamp`` below the last applied one shows reordering; an
    unreadable frame may have been a diff. Both put the book in doubt.
@@ -21,15 +22,15 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
-from producers.frames import Frame
+from producers.frames import UNREADABLE, Frame
 from producers.levels import LevelScanner
 from producers.times import micros_to_ns
-from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
-_NOTHING = msgspec.Raw(b"[]")
+_MISSING = msgspec.Raw(b"")  # no list of levels
 _SIDES: dict[int, Side] = {0: "buy", 1: "sell"}
 _BOOK, _TRADES = "diff_order_book_", "live_trades_"
 
@@ -38,12 +39,13 @@ class _Data(msgspec.Struct):
     """``data`` of a diff, of a trade, or the body of the REST book: they share their names."""
 
     microtimestamp: str = ""
-    bids: msgspec.Raw = _NOTHING
-    asks: msgspec.Raw = _NOTHING
+    bids: msgspec.Raw = _MISSING
+    asks: msgspec.Raw = _MISSING
     id: int = 0
     price_str: str = ""
     amount_str: str = ""
     type: int = -1
+    message: str = ""
 
 
 class _Message(msgspec.Struct):
@@ -62,6 +64,7 @@ class BitstampParser(Parser):
         self._scanner = LevelScanner()
         self._kept: dict[str, deque[tuple[Frame, int, Levels, Levels]]] = {}
         self._snapshot_ns: dict[str, int] = {}
+        self._lost_ns: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
         self._pairs: dict[str, Instrument] = {}
 
@@ -86,13 +89,15 @@ class BitstampParser(Parser):
         """
         try:
             message = self._decode(frame.payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FrameError(str(error)) from error
         channel, data = message.channel, message.data
         if message.event == "data" and channel.startswith(_BOOK) and isinstance(data, _Data):
             self._diff(frame, self._instrument(channel.removeprefix(_BOOK)), data, events)
         elif message.event == "trade" and channel.startswith(_TRADES) and isinstance(data, _Data):
             self._trade(frame, self._instrument(channel.removeprefix(_TRADES)), data, events)
+        elif message.event == "bts:error":
+            raise RefusalError(f"Bitstamp refuses: {data.message if isinstance(data, _Data) else data}")
         elif not message.event.startswith("bts:") and not channel:
             raise ForeignFrameError("not a Bitstamp message: unknown event without a channel")
         else:
@@ -103,6 +108,7 @@ class BitstampParser(Parser):
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not one.live:
+            one.counts.skipped += 1  # until a snapshot calls for it
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
         last_ns = self._last_ns[one.symbol]
@@ -141,12 +147,16 @@ class BitstampParser(Parser):
             return
         try:
             data = self._decode_book(frame.payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FrameError(str(error)) from error
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
+        if ts_ns <= self._lost_ns.get(one.symbol, 0):
+            events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
+            one.counts.skipped += 1
+            return
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         self._snapshot_ns[one.symbol] = self._last_ns[one.symbol] = ts_ns
         self._bridge(one, frame, events)
@@ -167,6 +177,7 @@ class BitstampParser(Parser):
     def _bridge(self, one: Instrument, snapshot: Frame, events: list[AnyEvent]) -> None:
         """Apply rule 3 to the kept diffs."""
         for frame, ts_ns, bids, asks in self._kept.pop(one.symbol, ()):
+            one.counts.skipped -= 1
             if ts_ns > self._last_ns[one.symbol]:
                 self._last_ns[one.symbol] = ts_ns
                 # Known only now, together with the snapshot that it follows.
@@ -175,10 +186,12 @@ class BitstampParser(Parser):
                 one.counts.duplicates += 1
 
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
-        """Say which books are in doubt; what was kept before a loss is no bridge either."""
+        """Say which books are in doubt; what was kept before a loss is no bridge either, nor any older book."""
         if frame.direction == "rest":
             return self._unreadable_book(frame, reason)
-        self._kept.clear()
+        for one in self.concerned(frame):
+            kept = self._kept.pop(one.symbol, ())
+            self._lost_ns[one.symbol] = max([frame.ts_recv_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
         return super().lost(frame, reason)
 
     def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:

@@ -19,13 +19,13 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
-from producers.frames import Frame
+from producers.frames import UNREADABLE, Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
-from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Side
 
-_NOTHING = msgspec.Raw(b"[]")
+_MISSING = msgspec.Raw(b"")  # no list of levels
 _TAKER: dict[str, Side] = {"BUY": "sell", "SELL": "buy"}
 
 
@@ -41,13 +41,14 @@ class _Trade(msgspec.Struct):
 class _Event(msgspec.Struct):
     type: str = ""
     product_id: str = ""
-    updates: msgspec.Raw = _NOTHING
-    trades: list[_Trade] = []
+    updates: msgspec.Raw = _MISSING
+    trades: list[_Trade] | None = None
 
 
 class _Message(msgspec.Struct):
     channel: str = ""
     type: str = ""
+    message: str = ""
     timestamp: str = ""
     sequence_num: int = -1
     events: list[_Event] = []
@@ -79,11 +80,13 @@ class CoinbaseParser(Parser):
         """
         try:
             message = self._decode(frame.payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FrameError(str(error)) from error
         channel = message.channel
+        if message.type == "error":
+            raise RefusalError(f"Coinbase refuses: {message.message}")
         if message.sequence_num < 0:
-            if message.type != "error" and channel != "subscriptions":
+            if channel != "subscriptions":
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")
             self.counts.skipped += 1
             return
@@ -130,6 +133,8 @@ class CoinbaseParser(Parser):
         return self.instrument(product)
 
     def _trades(self, frame: Frame, message: _Message, change: _Event, events: list[AnyEvent]) -> None:  # noqa: ARG002
+        if change.trades is None:
+            raise FrameError("a market_trades event without trades")
         for trade in reversed(change.trades):  # the venue lists the newest first
             one = self._instrument(trade.product_id)
             one.counts.frames += 1

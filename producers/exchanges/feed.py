@@ -1,16 +1,19 @@
 """What every live feed shares: one websocket that is opened again for ever, a watchdog, and REST snapshots.
 
-A venue's feed says where, what to send and what to fetch; it moves bytes and parses nothing. Back-off between
-attempts is that of ``websockets.connect`` (exponential, with jitter).
+A venue's feed says where, what to send and what to fetch; it moves bytes and parses nothing. Back-off is exponential,
+with jitter: between attempts to connect that of ``websockets.connect``, between attempts to fetch ``_backoff``.
 """
 
 import asyncio
 import logging
+import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from itertools import count
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from itertools import chain, count
 from typing import Any
 
 import httpx
@@ -24,7 +27,10 @@ CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is lef
 QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
 MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
-SNAPSHOT_RETRY_S = 2.0
+SNAPSHOT_RETRY_S = 2.0  # doubled at each attempt ...
+SNAPSHOT_RETRY_MOST_S = 60.0  # ... up to this
+RETRY_AFTER_MOST_S = 3600.0  # a wrong header must not end a book for good
+NO_SUCH_BOOK = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}  # asking once more would not help
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +47,8 @@ class Feed(ABC):
         self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetching: dict[str, asyncio.Task[None]] = {}  # by symbol
+        self._fetch_after_s = 0.0  # ``time.monotonic``: the venue wants no request before
         self._numbers = count(1)
         self._conn = venue
 
@@ -89,10 +97,11 @@ class Feed(ABC):
                 await self._send(socket, message)
             self._fetch(socket, symbol)
 
-    def _spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
+    def _spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work, *given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guarded(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
         """Hand a failure to who reads the frames: a task that ends unseen would look like a quiet market."""
@@ -124,7 +133,7 @@ class Feed(ABC):
                 try:
                     why = await self._read(socket)
                 finally:
-                    self._socket = None
+                    self._leave()
                 await self._put("disconnect", why.encode())
                 await socket.close()
                 await asyncio.sleep(opened + APART_S - time.monotonic())
@@ -153,23 +162,54 @@ class Feed(ABC):
         except TimeoutError:
             return f"silent for {QUIET_S} s"
 
-    def _fetch(self, socket: ClientConnection, symbol: str) -> None:
-        url = self.snapshot_url(symbol)
-        if url is not None:
-            self._spawn(self._fetch_until_there, socket, url)
+    def _leave(self) -> None:
+        """Forget a connection that has ended, and what is being fetched to go with its messages."""
+        self._socket = None
+        for task in self._fetching.values():
+            task.cancel()
+        self._fetching.clear()
 
-    async def _fetch_until_there(self, socket: ClientConnection, url: str) -> None:
-        """Fetch a book while the connection lasts whose messages keep it up to date."""
-        await asyncio.sleep(self.settle_s)
+    def _fetch(self, socket: ClientConnection, symbol: str) -> None:
+        """Begin to fetch a book, unless that is being done: a venue in trouble is not to be asked ever more often."""
+        url = self.snapshot_url(symbol)
+        running = self._fetching.get(symbol)
+        if url is None or socket is not self._socket or (running is not None and not running.done()):
+            return
+        self._fetching[symbol] = self._spawn(self._fetch_until_there, symbol, url)
+
+    async def _fetch_until_there(self, symbol: str, url: str) -> None:
         async with httpx.AsyncClient(timeout=QUIET_S) as client:
-            while socket is self._socket:
+            for wait_s in chain((self.settle_s,), _backoff()):
+                await asyncio.sleep(max(0.0, self._fetch_after_s - time.monotonic()) + wait_s)
                 try:
                     response = await client.get(url)
-                    response.raise_for_status()
                 except httpx.HTTPError as error:
-                    log.warning("%s: no book from %s (%r); trying again", self.venue, url, error)
-                    await asyncio.sleep(SNAPSHOT_RETRY_S)
-                else:
-                    if socket is self._socket:
-                        await self._put("rest", response.content, url)
+                    log.warning("%s: no book of %s from %s (%r); trying again", self.venue, symbol, url, error)
+                    continue
+                if response.is_success:
+                    await self._put("rest", response.content, url)
                     return
+                status = response.status_code
+                if status in NO_SUCH_BOOK:
+                    log.warning("%s: no book of %s at %s (HTTP %d)", self.venue, symbol, url, status)
+                    return
+                log.warning("%s: no book of %s from %s (HTTP %d); trying again", self.venue, symbol, url, status)
+                after_s = _retry_after_s(response.headers.get("Retry-After", ""))
+                self._fetch_after_s = max(self._fetch_after_s, time.monotonic() + after_s)
+
+
+def _backoff() -> Iterator[float]:
+    """Yield how long to wait before each further attempt: twice as long each time, and not all feeds together."""
+    wait_s = SNAPSHOT_RETRY_S
+    while True:
+        yield wait_s * random.uniform(0.5, 1.0)
+        wait_s = min(2 * wait_s, SNAPSHOT_RETRY_MOST_S)
+
+
+def _retry_after_s(header: str) -> float:
+    """Return the seconds that ``Retry-After`` asks for, a number or a date (RFC 9110, 10.2.3); 0 if it is neither."""
+    try:
+        wait_s = float(header) if header.isdigit() else parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(wait_s, 0.0), RETRY_AFTER_MOST_S)

@@ -21,14 +21,14 @@ from producers.exchanges.base import Instrument, Parser, Reject, check_time, ign
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
 from producers.exchanges.venue import Venue
-from producers.frames import Frame
+from producers.frames import UNREADABLE, Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
-from quicksilver.errors import ForeignFrameError, FrameError
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 DEPTHS = (10, 25, 100, 500, 1000)
-_NOTHING = msgspec.Raw(b"[]")
+_MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument", "level3"}
 
 
@@ -36,8 +36,8 @@ class _Entry(msgspec.Struct):
     """One element of ``data``, of the book or the trade channel."""
 
     symbol: str = ""
-    bids: msgspec.Raw = _NOTHING
-    asks: msgspec.Raw = _NOTHING
+    bids: msgspec.Raw = _MISSING
+    asks: msgspec.Raw = _MISSING
     checksum: int = -1
     timestamp: str = ""
     side: Side | None = None
@@ -78,6 +78,7 @@ class KrakenParser(Parser):
         self._depths: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
+        self._strangers: set[str] = set()
 
     def native(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
@@ -95,9 +96,11 @@ class KrakenParser(Parser):
         """
         try:
             message = self._decode(frame.payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self._other(frame, error)
             return
+        if message.channel in {"book", "trade"} and not message.data:
+            raise FrameError(f"a {message.channel} message without data")
         if message.channel == "book":
             take = self._snapshot if message.type == "snapshot" else self._update
             for entry in message.data:
@@ -112,14 +115,16 @@ class KrakenParser(Parser):
         """Take in what carries no market data: acknowledgements, heartbeats, other channels."""
         try:
             envelope = self._decode_envelope(frame.payload)
-        except msgspec.DecodeError as failure:
+        except UNREADABLE as failure:
             raise FrameError(str(failure)) from failure
         if envelope.channel in {"book", "trade"}:
             raise FrameError(str(error))
         if not envelope.method and envelope.channel not in _DATA_FREE:
             raise ForeignFrameError("not a Kraken v2 message: it has neither a known channel nor a method")
+        if not envelope.success:
+            raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
-        if envelope.success and ack is not None and ack.channel == "book" and ack.depth in DEPTHS:
+        if ack is not None and ack.channel == "book" and ack.depth in DEPTHS:
             self._depths[ack.symbol] = ack.depth
         self.counts.skipped += 1
 
@@ -129,8 +134,21 @@ class KrakenParser(Parser):
             base, slash, quote = native.partition("/")
             if not (base and slash and quote):
                 raise FrameError(f"not a Kraken symbol: {native[:40]!r}")
-            found = self._symbols[native] = self.instrument(f"{base}-{quote}".upper())
+            symbol = f"{base}-{quote}".upper()
+            if symbol in self.instruments:
+                raise FrameError(f"{native[:40]!r} is not how {symbol} was written before")
+            found = self._symbols[native] = self.instrument(symbol)
         return found
+
+    def _stranger(self, native: str) -> Instrument:
+        """The instrument of an update without a snapshot before it, as at the start of a recording cut in mid-stream.
+
+        Where other books are live it is more likely one of theirs, its name damaged.
+        """
+        if native not in self._strangers and any(one.live for one in self.instruments.values()):
+            self._strangers.add(native)
+            raise FrameError(f"an update of {native[:40]!r}, of which there was no snapshot")
+        return self._instrument(native)
 
     def _changes(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> tuple[Levels, Levels, str]:
         """Return the bids and asks of a message, and why the book is wrong with them, or nothing."""
@@ -139,7 +157,7 @@ class KrakenParser(Parser):
             one.counts.checksums_passed += 1
             return bids, asks, ""
         one.counts.checksums_failed += 1
-        return bids, asks, f"checksum {ours} is not Kraken's {entry.checksum}"
+        return bids, asks, f"checksum {ours:.0f} is not Kraken's {entry.checksum}"
 
     def _snapshot(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
@@ -155,7 +173,7 @@ class KrakenParser(Parser):
             events.append(one.snapshot(frame, ts_ns, bids, asks, depth))
 
     def _update(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
-        one = self._symbols.get(entry.symbol) or self._instrument(entry.symbol)
+        one = self._symbols.get(entry.symbol) or self._stranger(entry.symbol)
         one.counts.frames += 1
         if not one.live:
             one.counts.skipped += 1

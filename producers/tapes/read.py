@@ -7,17 +7,16 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-import msgspec
-
-from producers.exchanges.base import WALL_CLOCK_NS, Reject, ignore
+from producers.exchanges.base import MAX_NS, WALL_CLOCK_NS, Reject, ignore
 from producers.files import READ_ERRORS, open_binary
-from producers.frames import Frame
+from producers.frames import UNREADABLE, Frame
 from producers.tapes import lines
 from quicksilver.errors import FrameError, InputError
 from quicksilver.records import DeadLetter
 
 ReadLine: TypeAlias = Callable[[bytes, str, str], Frame | None]
 
+MAX_PAYLOAD = 256 << 20  # bytes of one message
 _CBCAP = b"CBCAP1 "
 LAYOUTS: tuple[tuple[str, re.Pattern[bytes], ReadLine], ...] = (
     ("quicksilver", re.compile(rb'\{"quicksilver_tape"'), lines.own),
@@ -124,12 +123,14 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
                 frame = read(line, venue, source) if line.strip() else None
             except StopIteration:
                 return
-            except (FrameError, msgspec.DecodeError, ValueError) as error:
+            except (FrameError, *UNREADABLE, ValueError, ArithmeticError) as error:
                 reject(DeadLetter(last_ns, source, venue, None, f"not a line of this tape: {error}", line))
                 if not line:
                     return
                 continue
-            if frame is not None:
+            if frame is not None and not -MAX_NS < frame.ts_recv_ns < MAX_NS:
+                reject(DeadLetter(last_ns, source, venue, None, "a receive time of no year that there is", line))
+            elif frame is not None:
                 last_ns = frame.ts_recv_ns
                 yield frame
 
@@ -140,25 +141,44 @@ def _read_cbcap(path: Path, reject: Reject) -> Iterator[Frame]:
     Where the stamps are of a clock that counts from the machine's start, the first one is the header's start.
     """
     with open_binary(path) as file:
-        header = file.readline().split()
-        if len(header) != 4:
-            raise InputError(f"{path}: not `CBCAP1 venue symbol start_ns`")
-        venue, start_ns = header[1].decode(), int(header[3])
+        try:
+            _, name, _, start = file.readline().split()
+            venue, start_ns = name.decode(), int(start)
+        except (*READ_ERRORS, ValueError) as error:
+            raise InputError(f"{path}: the header is not `CBCAP1 venue symbol start_ns`: {error}") from error
         offset: int | None = None
         for number in count(2):
             source = f"{path}:{number}"
-            line = file.readline()
-            if not line:
-                return
             try:
-                stamp, length = map(int, line.split())
-            except ValueError:
-                reject(DeadLetter(start_ns, source, venue, None, "not `ts_ns length`: the rest cannot be read", line))
+                found = _next_cbcap(file)
+            except FrameError as error:
+                reject(DeadLetter(start_ns, source, venue, None, f"{error}: the rest cannot be read", b""))
                 return
-            payload = file.read(length)
-            if len(payload) < length or file.read(1) not in {b"\n", b""}:
-                reject(DeadLetter(start_ns, source, venue, None, "the tape is torn here", payload))
+            if found is None:
                 return
+            stamp, payload = found
             if offset is None:
                 offset = 0 if stamp > WALL_CLOCK_NS else start_ns - stamp
             yield Frame(venue, venue, "recv", stamp + offset, payload, None, source)
+
+
+def _next_cbcap(file: BinaryIO) -> tuple[int, bytes] | None:
+    """The next stamp and payload, or None at the end.
+
+    Raises:
+        FrameError: the tape is torn or damaged here.
+    """
+    try:
+        line = file.readline()
+        if not line:
+            return None
+        stamp, length = map(int, line.split())
+        if not 0 <= length <= MAX_PAYLOAD or not -MAX_NS < stamp < MAX_NS:
+            raise FrameError(f"not a time and a length: {line[:60]!r}")
+        payload = file.read(length)
+        whole = len(payload) == length and file.read(1) in {b"\n", b""}
+    except (*READ_ERRORS, ValueError) as error:
+        raise FrameError(f"not `ts_ns length`: {error}") from error
+    if not whole:
+        raise FrameError("the tape is torn here")
+    return stamp, payload

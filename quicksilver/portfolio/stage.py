@@ -14,6 +14,7 @@ from quicksilver.portfolio.picks import BPS, pareto, picks
 from quicksilver.records import Frontier
 
 MAX_SILENT_PERIODS = 3600  # a longer silence is a break: the next return would span it, so it is not taken
+LEAVE_PERIODS = 60  # an asset without a price for this long leaves the universe
 
 
 class PortfolioConfig(msgspec.Struct, frozen=True):
@@ -34,7 +35,8 @@ class _Saved(msgspec.Struct):
     prices: dict[str, float]
     tick: int
     seq: int
-    sampled: dict[str, float]
+    sampled: dict[str, tuple[str, float]]
+    whole_tick: int
     assets: list[str]
     n_observations: int
     weight: float
@@ -49,6 +51,9 @@ class PortfolioStage:
     The universe ``auto``: one asset a symbol, priced by the first venue that had it; while there is only one symbol,
     each venue's is an asset of its own. When the set of assets changes, the moments start anew. A tick at time t
     reads only prices of events before t.
+
+    A price whose book is in doubt is forgotten, so that a broken feed never passes for an asset without risk: another
+    venue's stands in, or else nothing is computed until the price is back or the asset has left.
     """
 
     def __init__(self, config: PortfolioConfig | None = None) -> None:
@@ -57,19 +62,26 @@ class PortfolioStage:
         self._tick = 0
         self._next_tick_ns = 0
         self._seq = 0
-        self._sampled: dict[str, float] = {}
+        self._sampled: dict[str, tuple[str, float]] = {}  # asset -> where its price was from, and the price
+        self._whole_tick = 0  # the last one at which all assets had a price
         self._assets: list[str] = []
         self._moments = Moments(0, config.halflife)
         self._bank: PortfolioBank | None = None
 
     def on_price(self, venue: str, symbol: str, price: float, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
-        """Take in an instrument's price; a price that is not a positive number is left out."""
+        """Take in an instrument's price; one that is not a positive number is no price."""
         due: list[Frontier] = []
         if ts_event_ns >= self._next_tick_ns:
             due = self._advance(ts_event_ns // self.config.period_ns, ts_recv_ns)
         if 0.0 < price < math.inf:
             self._prices[f"{venue}:{symbol}"] = price
+        else:
+            self.forget(venue, symbol)
         return due
+
+    def forget(self, venue: str, symbol: str) -> None:
+        """Forget an instrument's price: its book is in doubt, or has lost a side."""
+        self._prices.pop(f"{venue}:{symbol}", None)
 
     def _advance(self, tick: int, ts_recv_ns: int) -> list[Frontier]:
         last, self._tick = self._tick, tick
@@ -77,32 +89,40 @@ class PortfolioStage:
         if last == 0:
             return []
         silent = tick - last - 1
-        self._sample(0 if silent > MAX_SILENT_PERIODS else silent, silent > MAX_SILENT_PERIODS)
-        if len(self._assets) < 2 or self._moments.n_observations < self.config.min_observations:
+        whole = self._sample(0 if silent > MAX_SILENT_PERIODS else silent, silent > MAX_SILENT_PERIODS)
+        if not whole or len(self._assets) < 2 or self._moments.n_observations < self.config.min_observations:
             return []
         return [self._frontier(tick * self.config.period_ns, ts_recv_ns)]
 
-    def _sample(self, silent: int, broken: bool) -> None:
-        """Take the returns since the last tick, then one of zero for each further tick without an event."""
+    def _sample(self, silent: int, broken: bool) -> bool:
+        """Take the returns since the last tick, then one of zero for each further tick without an event.
+
+        Returns False, and takes none, while an asset waits for its price.
+        """
         chosen = self._choose()
         names = sorted(chosen)
+        priced = self._prices.keys() | {key.split(":", 1)[1] for key in self._prices}
+        if not priced.issuperset(self._assets) and self._tick - self._whole_tick <= LEAVE_PERIODS:
+            self._sampled = {}
+            return False
+        self._whole_tick = self._tick
         if names != self._assets:
             self._assets, self._sampled = names, {}
             self._moments = Moments(len(names), self.config.halflife)
             self._bank = None
         if self._sampled and not broken and names:
-            returns = np.array([math.log(chosen[name] / self._sampled[name]) for name in names])
-            self._moments.update(returns)
+            self._moments.update(np.array([_log_return(self._sampled[name], chosen[name]) for name in names]))
             for _ in range(silent):
                 self._moments.update(np.zeros(len(names)))
         self._sampled = chosen
+        return True
 
-    def _choose(self) -> dict[str, float]:
-        """The universe's assets and their prices."""
-        first: dict[str, float] = {}
+    def _choose(self) -> dict[str, tuple[str, float]]:
+        """The universe's assets, where their prices are from, and the prices."""
+        first: dict[str, tuple[str, float]] = {}
         for key, price in self._prices.items():
-            first.setdefault(key.split(":", 1)[1], price)
-        return first if len(first) > 1 else dict(self._prices)
+            first.setdefault(key.split(":", 1)[1], (key, price))
+        return first if len(first) > 1 else {key: (key, price) for key, price in self._prices.items()}
 
     def _frontier(self, ts_ns: int, ts_recv_ns: int) -> Frontier:
         config, mean = self.config, self._moments.mean
@@ -126,7 +146,7 @@ class PortfolioStage:
         moments = self._moments
         return msgspec.msgpack.encode(
             _Saved(
-                self.config, self._prices, self._tick, self._seq, self._sampled, self._assets,
+                self.config, self._prices, self._tick, self._seq, self._sampled, self._whole_tick, self._assets,
                 moments.n_observations, moments.weight, moments.squared_weight, moments.mean.tolist(),
                 moments.scatter.tolist(),
             )
@@ -145,7 +165,7 @@ class PortfolioStage:
         if saved.config != self.config:
             raise StateError("the saved portfolio state is of another configuration")
         self._prices, self._sampled, self._assets = saved.prices, saved.sampled, saved.assets
-        self._tick, self._seq = saved.tick, saved.seq
+        self._tick, self._seq, self._whole_tick = saved.tick, saved.seq, saved.whole_tick
         self._next_tick_ns = (saved.tick + 1) * self.config.period_ns if saved.tick else 0
         self._bank = None
         moments = self._moments = Moments(len(saved.assets), self.config.halflife)
@@ -153,6 +173,11 @@ class PortfolioStage:
         moments.squared_weight = saved.squared_weight
         moments.mean = np.array(saved.mean)
         moments.scatter = np.array(saved.scatter).reshape(len(saved.assets), len(saved.assets))
+
+
+def _log_return(before: tuple[str, float], now: tuple[str, float]) -> float:
+    """Return of one asset; none where its price is now another venue's: that would be the venues' difference."""
+    return math.log(now[1]) - math.log(before[1]) if now[0] == before[0] else 0.0
 
 
 def _points(risks: Any, means: Any) -> list[tuple[float, float]]:

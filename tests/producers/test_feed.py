@@ -5,7 +5,9 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from email.utils import formatdate
 from http import HTTPStatus
+from itertools import islice
 
 import pytest
 import websockets.client
@@ -75,15 +77,19 @@ async def venue() -> AsyncIterator[Venue]:
 
 
 @asynccontextmanager
-async def rest(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
-    """An HTTP server that gives these answers in turn, the last one for ever; gives its address and what was asked."""
+async def rest(*answers: tuple[int, bytes] | tuple[int, bytes, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
+    """An HTTP server that gives these answers (status, body, headers) in turn, the last one for ever.
+
+    Gives its address and what was asked.
+    """
     asked: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        status, body = answers[min(len(asked), len(answers) - 1)]
+        status, body, *more = answers[min(len(asked), len(answers) - 1)]
         asked.append(head.split()[1].decode())
-        writer.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body)) + body)
+        head = b"HTTP/1.1 %d x\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n"
+        writer.write(head % (status, b"".join(more), len(body)) + body)
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -231,10 +237,79 @@ async def test_a_book_that_cannot_be_fetched_is_fetched_again(caplog: pytest.Log
             await feed.resync("BTC-USD")
             assert said(await take(frames, 1)) == said(taken[-1:])
     url = f"{books}order_book/btcusd/"
-    assert [warning.partition("\\n")[0] for warning in warnings(caplog)] == [
-        f"bitstamp: no book from {url} (HTTPStatusError(\"Server error '{status} x' for url '{url}'"
-        for status in (500, 503)
+    assert warnings(caplog) == [
+        f"bitstamp: no book of BTC-USD from {url} (HTTP {status}); trying again" for status in (500, 503)
     ]
+
+
+async def test_asking_ever_again_for_a_book_does_not_multiply_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "SNAPSHOT_RETRY_S", 0.2)
+    async with venue() as server, rest((500, b"later")) as (books, asked):
+        feed = BitstampFeed("bitstamp", SYMBOLS, server.url)
+        feed.rest_url, feed.settle_s = f"{books}order_book/", 0.0
+        async with aclosing(feed.frames()) as frames:
+            await until(frames, "connect", *["send"] * 4)
+            for _ in range(10):
+                await feed.resync("BTC-USD")
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+    # Attempts for one symbol come after 0, 0.1 to 0.2, then 0.3 to 0.6 s.
+    assert all(1 <= asked.count(f"/order_book/{pair}/") <= 3 for pair in ("btcusd", "ethusd"))
+
+
+async def test_attempts_to_fetch_are_ever_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "SNAPSHOT_RETRY_S", 2.0)
+    waits = list(islice(feed_module._backoff(), 9))
+    most = [2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert all(top / 2 <= wait <= top for wait, top in zip(waits, most, strict=True))
+    assert len(set(waits)) == 9
+
+
+async def test_a_venue_that_says_when_to_come_back_is_not_asked_before(caplog: pytest.LogCaptureFixture) -> None:
+    async with venue() as server, rest((429, b"", b"Retry-After: 1\r\n"), (200, BOOK)) as (books, asked):
+        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url)
+        feed.rest_url, feed.settle_s = books, 0.0
+        async with aclosing(feed.frames()) as frames:
+            await until(frames, "connect")
+            while not asked:
+                await asyncio.sleep(0.01)
+            first = time.monotonic()
+            await feed.resync("BTC-USD")
+            await until(frames, "rest")
+            assert time.monotonic() - first >= 0.9
+    assert len(asked) == 2
+    assert warnings(caplog) == [f"bitstamp: no book of BTC-USD from {books}btcusd/ (HTTP 429); trying again"]
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [("", 0.0), ("0", 0.0), ("120", 120.0), ("9" * 12, 3600.0), ("9" * 400, 3600.0), ("-5", 0.0), ("soon", 0.0),
+     ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 21 Oct 2065 07:28:00 GMT", 3600.0)],
+)  # fmt: skip
+def test_when_to_come_back_is_a_number_or_a_date(header: str, wait_s: float) -> None:
+    assert feed_module._retry_after_s(header) == wait_s
+
+
+def test_a_date_to_come_back_at_is_counted_from_now() -> None:
+    assert 28.0 < feed_module._retry_after_s(formatdate(time.time() + 30, usegmt=True)) <= 30.0
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_book_that_the_venue_does_not_have_is_left_until_it_is_asked_for(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with venue() as server, rest((status, b"no"), (200, BOOK)) as (books, asked):
+        feed = BitstampFeed("bitstamp", ["AAA-USD"], server.url)
+        feed.rest_url, feed.settle_s = books, 0.0
+        async with aclosing(feed.frames()) as frames:
+            await until(frames, "connect")
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)
+            assert len(asked) == 1
+            await feed.resync("AAA-USD")
+            await until(frames, "rest")
+    assert warnings(caplog) == [f"bitstamp: no book of AAA-USD at {books}aaausd/ (HTTP {status})"]
 
 
 async def test_no_book_is_fetched_for_a_connection_that_is_gone() -> None:

@@ -126,7 +126,7 @@ any_frame = st.builds(
     words,
     words,
     st.sampled_from(["recv", "send", "connect", "disconnect", "rest"]),
-    st.integers(0, 2**62),
+    st.integers(0, 2**62 - 1),
     st.binary(max_size=50) | st.text(max_size=50).map(str.encode),
     st.none() | st.text(max_size=9),
 )

@@ -218,3 +218,40 @@ def test_one_symbol_on_several_venues_is_an_asset_each_until_there_are_two_symbo
     assert play(stage, rows)[-1].assets == ["x:A-USD", "y:A-USD"]
     later = [("x", s, p, ts + 400 * SECOND) for _, s, p, ts in prices(60, ["A-USD", "B-USD"])]
     assert play(stage, later)[-1].assets == ["A-USD", "B-USD"]
+
+
+def test_a_broken_feed_is_no_asset_without_risk() -> None:
+    """While a price is in doubt nothing is computed; the return across the doubt is taken for no asset."""
+    stage, rows = PortfolioStage(CONFIG), prices(100, ["A-USD", "B-USD"])
+    before = play(stage, rows)[-1]
+    stage.forget("v", "B-USD")
+    pause_ns = rows[-1][3] - rows[0][3] + SECOND
+    alone = [(v, s, p, ts + pause_ns) for v, s, p, ts in rows if s == "A-USD" and ts < rows[0][3] + 20 * SECOND]
+    assert play(stage, alone) == []
+    back = [(v, s, p, ts + pause_ns + 21 * SECOND) for v, s, p, ts in rows[:40]]
+    after = play(stage, back)
+    assert after[0].assets == ["A-USD", "B-USD"]
+    assert before.n_observations <= after[0].n_observations <= before.n_observations + 1  # none across the pause
+    risks = [one.picks["equal_weight"].risk_bps for one in (before, after[-1])]
+    assert risks[1] == pytest.approx(risks[0], rel=0.1)
+
+
+def test_another_venue_stands_in_and_its_other_price_is_no_return() -> None:
+    stage = PortfolioStage(CONFIG)
+    both = [(v, s, p * (1.05 if v == "w" else 1.0), ts) for _, s, p, ts in prices(60, ["A-USD", "B-USD"]) for v in "vw"]
+    before = play(stage, both)[-1]
+    stage.forget("v", "A-USD")
+    later = [(v, s, p, ts + 60 * SECOND) for v, s, p, ts in both if (v, s) != ("v", "A-USD")]
+    after = play(stage, later)
+    assert after[-1].assets == before.assets
+    assert after[-1].n_observations > before.n_observations
+    assert max(one.picks["equal_weight"].risk_bps for one in after) < 2 * before.picks["equal_weight"].risk_bps
+
+
+def test_an_asset_without_a_price_for_long_leaves() -> None:
+    stage = PortfolioStage(CONFIG)
+    rows = prices(400, ["A-USD", "B-USD", "C-USD"])
+    play(stage, rows[:300])
+    stage.forget("v", "C-USD")
+    left = play(stage, [row for row in prices(1200, ["A-USD", "B-USD", "C-USD"])[300:] if row[1] != "C-USD"])
+    assert left[0].assets == ["A-USD", "B-USD"]
