@@ -14,7 +14,7 @@ from dateutil import parser as dates
 from quicksilver.errors import FrameError, InputError
 
 SECOND_NS = 1_000_000_000
-MIN_NS, MAX_NS = -5_364_662_400 * SECOND_NS, 7_258_118_400 * SECOND_NS  # 1800 and 2200: int64 with room for horizons
+MAX_NS = 7_258_118_400 * SECOND_NS  # the year 2200: leaves room for horizons in 64 bits
 # A unix time of the years 2001 to 2286 has a magnitude that tells its unit.
 _UNITS = ((1e9, SECOND_NS), (1e12, 1_000_000), (1e15, 1_000), (1e18, 1))
 _TIME_NAMES = re.compile(
@@ -125,8 +125,8 @@ def parse_time(layout: Layout, cells: Sequence[str]) -> int:
     """
     text = layout.cell(cells, layout.time)
     ts_ns = _date_ns(text) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
-    if not MIN_NS < ts_ns < MAX_NS:
-        raise FrameError(f"not a time of the years 1800 to 2200: {text[:40]!r}")
+    if not 0 < ts_ns < MAX_NS:  # clocks take 0 for "none yet"
+        raise FrameError(f"not a time of the years 1970 to 2200: {text[:40]!r}")
     return ts_ns
 
 

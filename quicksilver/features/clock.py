@@ -60,6 +60,7 @@ def advance(s: Any, ts_ns: int, clock_bars: bool) -> bool:
 
     ``clock_bars`` is False for price series whose rows are themselves the bars.
     """
+    before = (s.ts_ns - 1) // GRID_NS  # a boundary's sums hold what happened at it: it is written by a later event
     s.ts_ns = max(s.ts_ns, ts_ns)
     grid = s.ts_ns // GRID_NS
     if s.grid == 0:
@@ -68,8 +69,9 @@ def advance(s: Any, ts_ns: int, clock_bars: bool) -> bool:
         return False
     if grid - s.grid > BREAK_GRID and clock_bars:
         return True
-    first = max(s.grid + 1, grid - (BREAK_GRID if clock_bars else RING))
-    for cell in range(first, grid + 1):
+    passed = (s.ts_ns - 1) // GRID_NS
+    first = max(before + 1, passed - (BREAK_GRID if clock_bars else RING))
+    for cell in range(first, passed + 1):
         _write_boundary(s, cell)
         if clock_bars and cell % GRID_PER_BAR == 0:
             close_bar(s, s.mid)
@@ -78,11 +80,14 @@ def advance(s: Any, ts_ns: int, clock_bars: bool) -> bool:
 
 
 @jit
-def add_trade(state: Any, ts_ns: int, size: float, sign: int) -> None:
-    """Take in one trade; ``sign`` is +1 for an aggressive buy, -1 for a sell, 0 where the venue does not say."""
+def add_trade(state: Any, ts_ns: int, size: float, sign: int) -> bool:
+    """Take in one trade; ``sign`` is +1 for an aggressive buy, -1 for a sell, 0 where the venue does not say.
+
+    True asks for a reset and a second call.
+    """
     s = state[0]
     if advance(s, ts_ns, True):
-        return
+        return True
     s.volume += size
     s.n_trades += 1.0
     if sign > 0:
@@ -93,6 +98,7 @@ def add_trade(state: Any, ts_ns: int, size: float, sign: int) -> None:
         s.n_sell += 1.0
     if sign != 0:
         _fill_buckets(s, size, sign)
+    return False
 
 
 @jit
@@ -101,7 +107,7 @@ def _fill_buckets(s: Any, size: float, sign: int) -> None:
     mean_trade = s.volume / s.n_trades
     if s.bucket_size == 0.0:
         s.bucket_size = VPIN_TRADES * mean_trade
-    left = min(size, (VPIN_BUCKETS + 1) * s.bucket_size)
+    left = min(size, (VPIN_BUCKETS + 1) * max(s.bucket_size, VPIN_TRADES * mean_trade))
     while left > 0.0:
         part = min(left, s.bucket_size - s.bucket_buy - s.bucket_sell)
         left -= part

@@ -60,7 +60,9 @@ class FeatureEngine:
 
     def trade(self, event: Trade) -> None:
         """Take in one trade; it moves no vector until the next book message."""
-        clock.add_trade(self.state, event.ts_event_ns, event.size, SIGN[event.side])
+        if clock.add_trade(self.state, event.ts_event_ns, event.size, SIGN[event.side]):
+            reset(self.state)
+            clock.add_trade(self.state, event.ts_event_ns, event.size, SIGN[event.side])
 
     def price(self, event: Price) -> None:
         """Compute the vector of a price series' row."""

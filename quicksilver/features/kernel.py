@@ -100,9 +100,9 @@ def write_depth(block: FloatArray, out: FloatArray) -> None:
 
 
 @jit
-def _window(s: Any, column: int, total: float, cells: int) -> float:
-    """A cumulative sum's growth over the last ``cells`` grid cells; NaN until that much has been seen."""
-    if s.grid - s.first_grid < cells:
+def _window(s: Any, column: int, total: float, cells: int, first: int) -> float:
+    """A cumulative sum's growth over the last ``cells`` grid cells; NaN until as many passed since ``first``."""
+    if first == 0 or s.grid - first < cells:
         return math.nan
     return total - s.ring[(s.grid - cells) % RING, column]
 
@@ -124,12 +124,12 @@ def _volatility_bps(s: Any, bars: int) -> float:
 @jit
 def write_flow(s: Any, out: FloatArray) -> None:
     """Write the features of order flow and trades."""
-    out[OFI_1S] = _window(s, 0, s.ofi, 10)
-    out[OFI_10S] = _window(s, 0, s.ofi, 100)
-    n_buy, n_sell = _window(s, 3, s.n_buy, 100), _window(s, 4, s.n_sell, 100)
+    out[OFI_1S] = _window(s, 0, s.ofi, 10, s.first_mid_grid)
+    out[OFI_10S] = _window(s, 0, s.ofi, 100, s.first_mid_grid)
+    n_buy, n_sell = _window(s, 3, s.n_buy, 100, s.first_grid), _window(s, 4, s.n_sell, 100, s.first_grid)
     out[TRADE_IMBALANCE] = (n_buy - n_sell) / (n_buy + n_sell) if n_buy + n_sell > 0.0 else math.nan
-    out[VOLUME_10S] = _window(s, 5, s.volume, 100)
-    out[VOLUME_60S] = _window(s, 5, s.volume, 600)
+    out[VOLUME_10S] = _window(s, 5, s.volume, 100, s.first_grid)
+    out[VOLUME_60S] = _window(s, 5, s.volume, 600, s.first_grid)
     out[VPIN] = vpin(s)
     out[UPTICKS], out[DOWNTICKS] = s.upticks, s.downticks
     out[UPTICK_NOTIONAL], out[DOWNTICK_NOTIONAL] = s.uptick_notional, s.downtick_notional
@@ -198,5 +198,6 @@ def on_price(state: Any, ts_ns: int, price: float, volume: float, out: FloatArra
     take_mid(s, price)
     close_bar(s, price)
     if not math.isnan(volume):
-        out[VOLUME_10S], out[VOLUME_60S] = _window(s, 5, s.volume, 100), _window(s, 5, s.volume, 600)
+        out[VOLUME_10S] = _window(s, 5, s.volume, 100, s.first_grid)
+        out[VOLUME_60S] = _window(s, 5, s.volume, 600, s.first_grid)
     write_price(s, out)

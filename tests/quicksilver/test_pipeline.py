@@ -12,7 +12,7 @@ from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Price, Trade
 from quicksilver.pipeline import Pipeline
 from quicksilver.portfolio.stage import PortfolioConfig
-from quicksilver.records import BookTop, Candle, Features, Label, Prediction, Score, Status
+from quicksilver.records import BookTop, Candle, Features, Frontier, Label, Prediction, Score, Status
 
 START = 1_700_000_000_000_000_000
 CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfolios=300))
@@ -53,7 +53,7 @@ def test_a_run_cut_in_two_equals_a_whole_one(events: list[AnyEvent], share: floa
 def test_every_kind_of_record_comes_out(events: list[AnyEvent]) -> None:
     pipeline = Pipeline(CONFIG)
     kinds = {type(record) for event in events for record in pipeline.step(event)}
-    assert {Features, BookTop, Candle, Label, Prediction, Score, Status} <= kinds
+    assert kinds == {Features, BookTop, Candle, Label, Prediction, Score, Frontier, Status}
 
 
 def test_nothing_is_derived_between_a_gap_and_the_next_snapshot(events: list[AnyEvent]) -> None:
