@@ -130,14 +130,21 @@ class PortfolioStage:
         if self._bank is None:
             self._bank = PortfolioBank(config.n_portfolios, len(mean), config.seed)
         means, risks = self._bank.evaluate(mean, covariance)
-        front = pareto(means, risks, config.n_frontier)
+        chosen = picks(mean, covariance)
+        line = [
+            (float(risks[i]) * BPS, float(means[i]) * BPS, self._bank.weights(i))
+            for i in pareto(means, risks, config.n_frontier)
+        ]
+        # The exact picks lie on the true frontier, a little beyond the best that was drawn.
+        line += [(one.risk_bps, one.mean_bps, np.array(one.weights)) for one in chosen.values()]
+        front = _rising(line)
         shown = np.arange(0, config.n_portfolios, max(1, config.n_portfolios // config.n_cloud))
         self._seq += 1
         return Frontier(
             config.universe, self._seq, ts_ns, ts_recv_ns, config.period_ns, self._assets,
             self._moments.n_observations, config.n_portfolios, np.round(correlation, 6).tolist(),
-            picks(mean, covariance), _points(risks[front], means[front]),
-            [np.round(self._bank.weights(index), 6).tolist() for index in front],
+            chosen, [(round(risk, 6), round(mean, 6)) for risk, mean, _ in front],
+            [np.round(weights, 6).tolist() for _, _, weights in front],
             _points(risks[shown], means[shown]),
         )  # fmt: skip
 
@@ -178,6 +185,15 @@ class PortfolioStage:
 def _log_return(before: tuple[str, float], now: tuple[str, float]) -> float:
     """Return of one asset; none where its price is now another venue's: that would be the venues' difference."""
     return math.log(now[1]) - math.log(before[1]) if now[0] == before[0] else 0.0
+
+
+def _rising(points: list[tuple[float, float, FloatArray]]) -> list[tuple[float, float, FloatArray]]:
+    """Keep the points (risk, mean, weights) that no calmer one equals in mean, by rising risk."""
+    kept: list[tuple[float, float, FloatArray]] = []
+    for point in sorted(points, key=lambda one: (one[0], -one[1])):
+        if not kept or point[1] > kept[-1][1]:
+            kept.append(point)
+    return kept
 
 
 def _points(risks: Any, means: Any) -> list[tuple[float, float]]:

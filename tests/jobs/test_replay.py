@@ -11,6 +11,8 @@ import pytest
 from jobs.outputs import RecordFiles
 from jobs.replay import Replay, replay_tape
 from producers.frames import Frame
+from producers.simulator.engine import frames as simulated
+from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter, read_frames
 from quicksilver.errors import InputError, StateError
 from quicksilver.pipeline import Pipeline
@@ -157,6 +159,27 @@ def test_input_that_holds_nothing_exits_2_with_a_sentence(
     assert done.stderr.startswith("error: ")
     assert why in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def simulated_tape(path: Path, seed: int) -> Path:
+    with TapeWriter(path) as writer:
+        for ts_ns, payload in simulated(Market(seed, 1_790_000_000_000_000_000, ["BTC/USD"]), ["BTC/USD"], 10, 300):
+            writer.write(Frame("kraken", "k", "recv", ts_ns, payload))
+    return path
+
+
+def test_a_damaged_state_and_one_of_another_tape_are_refused(tmp_path: Path) -> None:
+    tape, other = simulated_tape(tmp_path / "a.zst", 1), simulated_tape(tmp_path / "b.zst", 2)
+    state = tmp_path / "state"
+    replay_tape(tape, until_event=100, save_state=state)
+    assert replay_tape(tape, load_state=state)["checksums_passed"] > 200
+    with pytest.raises(StateError, match="of another tape: its event 100 was"):
+        replay_tape(other, load_state=state)
+    whole = state.read_bytes()
+    for at in (0, 40, len(whole) // 2, len(whole) - 1):
+        state.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(StateError, match="not a saved state, or a damaged one"):
+            replay_tape(tape, load_state=state)
 
 
 def test_states_that_do_not_fit_are_refused(tmp_path: Path, tapes: Path) -> None:

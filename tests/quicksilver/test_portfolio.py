@@ -255,3 +255,12 @@ def test_an_asset_without_a_price_for_long_leaves() -> None:
     stage.forget("v", "C-USD")
     left = play(stage, [row for row in prices(1200, ["A-USD", "B-USD", "C-USD"])[300:] if row[1] != "C-USD"])
     assert left[0].assets == ["A-USD", "B-USD"]
+
+
+def test_the_frontier_begins_at_the_exact_least_variance() -> None:
+    last = play(PortfolioStage(CONFIG), prices(100, ["A-USD", "B-USD", "C-USD"]))[-1]
+    calm = last.picks["min_variance"]
+    assert last.frontier[0] == (round(calm.risk_bps, 6), round(calm.mean_bps, 6))
+    assert last.frontier_weights[0] == pytest.approx(calm.weights, abs=1e-6)
+    means = [mean for _, mean in last.frontier]
+    assert means == sorted(means)
