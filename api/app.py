@@ -1,31 +1,37 @@
 """REST over the store and the hub, the websocket, and the page."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from api.guard import Guard
 from api.hub import Hub
-from api.store_sqlite import SqliteStore
+from api.ports import JsonStore
 from quicksilver import __version__
 from quicksilver.features import FEATURES
 from quicksilver.tables import TABLES
 
 NO_PAGE = "<!doctype html><title>Quicksilver</title><p>The page is not built yet: run <code>make setup</code>."
 MAX_ROWS = 10_000
+Nanoseconds: TypeAlias = Annotated[int | None, Query(ge=-(2**63), le=2**63 - 1)]  # what stores keep times in
 
 
 def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def create_app(hub: Hub, store: SqliteStore, page: Path | None) -> FastAPI:
-    """Return the application; ``page`` is the folder of the built page."""
+def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[str] = ()) -> FastAPI:
+    """Return the application; ``page`` is the folder of the built page.
+
+    ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
+    served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
+    """
     app = FastAPI(title="Quicksilver", version=__version__, docs_url="/api/docs", openapi_url="/api/openapi.json")
     started = monotonic()
 
@@ -57,10 +63,11 @@ def create_app(hub: Hub, store: SqliteStore, page: Path | None) -> FastAPI:
         await hub.serve(socket)
 
     _add_page(app, page)
+    app.add_middleware(Guard, hosts=hosts)
     return app
 
 
-def _add_tables(app: FastAPI, store: SqliteStore) -> None:
+def _add_tables(app: FastAPI, store: JsonStore) -> None:
     def known(topic: str) -> str:
         if topic not in TABLES:
             raise HTTPException(404, f"no table {topic!r}; there are {', '.join(TABLES)}")
@@ -75,8 +82,8 @@ def _add_tables(app: FastAPI, store: SqliteStore) -> None:
     def rows(
         topic: str,
         key: str,
-        start_ns: int | None = None,
-        end_ns: int | None = None,
+        start_ns: Nanoseconds = None,
+        end_ns: Nanoseconds = None,
         limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 500,
     ) -> Response:
         """Return the newest rows of a key within a span of time, oldest first."""

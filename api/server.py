@@ -1,14 +1,18 @@
 """Serving the application with uvicorn, from within a running event loop."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from quicksilver.errors import InputError
+
+ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # containers often have a name of IPv6, and no IPv6
 
 
 class _Server(uvicorn.Server):
@@ -20,20 +24,55 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of a host (``localhost`` has two), all to the same port, or none."""
+    listeners: list[socket.socket] = []
+    absent = None
+    with ExitStack() as unless_all:
+        for family, kind, protocol, _, address in dict.fromkeys(
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        ):
+            same = listeners[0].getsockname()[1] if listeners else port  # port 0: the free one that the first has got
+            try:
+                listener = _bind(family, kind, protocol, (address[0], same, *address[2:]))
+            except OSError as error:
+                if error.errno not in ABSENT:
+                    raise
+                absent = error
+            else:
+                listeners.append(unless_all.enter_context(listener))
+        if absent is not None and not listeners:
+            raise absent
+        unless_all.pop_all()
+    return listeners
+
+
+def _bind(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 @asynccontextmanager
 async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
     """Serve the application while the context lasts; gives the port, a free one for port 0.
 
     Raises:
-        InputError: the port is taken or not allowed.
+        InputError: the port is taken or not allowed, or the host is no address of this machine.
     """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InputError(f"cannot serve on port {port}: {error.strerror}; choose another with PORT=") from error
+        listeners = await asyncio.to_thread(_bound, host, port)  # the name may have to be looked up
+    except (OSError, UnicodeError) as error:  # UnicodeError: such as no name can be
+        why = getattr(error, "strerror", None) or error
+        remedy = "choose another with PORT= or QUICKSILVER_HOST="
+        raise InputError(f"cannot serve on {host} port {port}: {why}; {remedy}") from error
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -43,13 +82,14 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         timeout_graceful_shutdown=2,
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve([listener]))
+    task = asyncio.create_task(server.serve(listeners))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
     try:
-        yield listener.getsockname()[1]
+        yield listeners[0].getsockname()[1]
     finally:
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await task
-        listener.close()
+        for listener in listeners:
+            listener.close()

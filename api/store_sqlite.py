@@ -1,12 +1,14 @@
 """The embedded store: one SQLite file, written by a thread of its own.
 
 A row is its record's JSON (so that it is served without being decoded) beside the columns that it is found by. The
-queue to the writing thread is bounded: a disk that cannot follow slows the publisher, and nothing is dropped.
+queue to the writing thread is bounded: a disk that cannot follow slows the publisher, and nothing is dropped. In one
+process the publisher is the event loop, so that pages wait with it: late is better than lost.
 """
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Queue
 
@@ -18,13 +20,15 @@ from quicksilver.records import Published
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 
-SCHEMA = 2  # SQLite user_version of files with these tables
+log = logging.getLogger(__name__)
+
+SCHEMA = 3  # SQLite user_version of files with these tables
 QUEUE_BATCHES = 256
-EXPIRE_EVERY = 2_000  # batches between looks for expired rows
+EXPIRE_EVERY = 2_000  # batches between looks for expired rows; the first look is at the start, for runs can be short
 
 
 class SqliteStore:
-    """Rows in a SQLite file; ``write`` returns at once, ``flush`` waits until all is on disk.
+    """Rows in a SQLite file; ``write`` returns at once unless 256 batches wait, ``flush`` when all is on disk.
 
     ``keep_s`` shortens the tables' lives, for a laptop's disk: features come at hundreds of kilobytes a second.
 
@@ -59,7 +63,7 @@ class SqliteStore:
         for table in TABLES.values():
             self._writer.execute(
                 f"CREATE TABLE IF NOT EXISTS {table.name} (key TEXT, row TEXT, time_ns INTEGER, seq INTEGER, body BLOB,"
-                " PRIMARY KEY (key, row)) WITHOUT ROWID"
+                " PRIMARY KEY (key, row))"  # with row ids: rows of a kilobyte fill a B-tree of keys to a third only
             )
             self._writer.execute(f"CREATE INDEX IF NOT EXISTS {table.name}_time ON {table.name} (key, time_ns, seq)")
         self._writer.commit()
@@ -68,7 +72,7 @@ class SqliteStore:
         """Queue the records to be upserted, all or none; waits when the disk is far behind.
 
         Raises:
-            InputError: an earlier write failed (the disk is full, the file was taken away).
+            InputError: an earlier write failed (the disk is full, a number is beyond 64 bits).
         """
         if self._failure is not None:
             raise InputError(f"{self._path}: writing failed: {self._failure}")
@@ -80,18 +84,27 @@ class SqliteStore:
 
     def _write_for_ever(self) -> None:
         batches = 0
+        self._attempt(self._expire)
         while (records := self._queue.get()) is not None:
             batches += 1
-            try:
-                if self._failure is None:
-                    self._upsert(records)
-                    if batches % EXPIRE_EVERY == 0:
-                        self._expire()
-            except sqlite3.Error as error:
-                self._failure = error
-            finally:
-                self._queue.task_done()
+            self._attempt(self._upsert, records)
+            if batches % EXPIRE_EVERY == 0:
+                self._attempt(self._expire)
+            self._queue.task_done()
         self._queue.task_done()
+
+    def _attempt(self, work: Callable[..., None], *given: Sequence[Published]) -> None:
+        """Work unless work has failed before; whatever fails, the thread lives on to empty the queue.
+
+        A thread that ended would leave the publisher, and whoever closes the store, waiting for ever.
+        """
+        if self._failure is not None:
+            return
+        try:
+            work(*given)
+        except Exception as error:
+            self._failure = error
+            log.exception("%s: writing failed; nothing more is stored", self._path)
 
     def _upsert(self, records: Sequence[Published]) -> None:
         by_table: dict[str, list[tuple[str, str, int, int, bytes]]] = {}
@@ -145,8 +158,9 @@ class SqliteStore:
         return int(number)
 
     def close(self) -> None:
-        """Write what is queued and close the file."""
-        self._queue.put(None)
-        self._thread.join()
+        """Write what is queued and close the file; doing it again does nothing."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
         self._reader.close()
         self._writer.close()

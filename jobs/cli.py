@@ -1,19 +1,26 @@
 """The ``quicksilver`` command."""
 
-import asyncio
-import signal
-from pathlib import Path
-from typing import Annotated
+try:
+    import asyncio
+    import os
+    import signal
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Annotated
 
-import msgspec
-import typer
-from pydantic import ValidationError
+    import msgspec
+    import typer
+    from pydantic import ValidationError
 
-from jobs.doctor import checks
-from jobs.settings import RunSettings
-from producers.csv_producer import produce
-from quicksilver import __version__
-from quicksilver.errors import InputError, QuicksilverError
+    from jobs.doctor import checks
+    from jobs.settings import RunSettings
+    from producers.csv_producer import produce
+    from quicksilver import __version__
+    from quicksilver.errors import InputError, QuicksilverError
+except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no reason for a traceback
+    raise SystemExit(130) from None
+
+if TYPE_CHECKING:
+    from jobs.sources import Source
 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
@@ -31,18 +38,29 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _setting(name: str, *options: str) -> typer.models.OptionInfo:
+    """Return the option of a setting; all that its help says is said in ``RunSettings`` alone."""
+    field = RunSettings.model_fields[name]
+    return typer.Option(*options, help=f"{field.description} [{name.upper()}={field.default or ''}]")
+
+
 @app.command()
 def run(
-    source: Annotated[str | None, typer.Option(help="auto, live, sim, tape or csv. [SOURCE]")] = None,
-    tape: Annotated[Path | None, typer.Option(help="The recording or CSV file. [TAPE]")] = None,
-    speed: Annotated[str | None, typer.Option(help="Factor of the recorded speed, or max. [SPEED]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the page; 0: any free one. [PORT]")] = None,
+    source: Annotated[str | None, _setting("source")] = None,
+    tape: Annotated[Path | None, _setting("tape")] = None,
+    speed: Annotated[str | None, _setting("speed")] = None,
+    port: Annotated[int | None, _setting("port")] = None,
+    quicksilver_host: Annotated[str | None, _setting("quicksilver_host", "--host")] = None,
+    symbols: Annotated[str | None, _setting("symbols")] = None,
+    venues: Annotated[str | None, _setting("venues")] = None,
+    seed: Annotated[int | None, _setting("seed")] = None,
+    data: Annotated[Path | None, _setting("data")] = None,
+    keep_hours: Annotated[float | None, _setting("keep_hours")] = None,
 ) -> None:
     """Run everything in this process and serve the page, until Ctrl-C."""
-    given = {"source": source, "tape": tape, "speed": speed, "port": port}
+    given = {name: value for name, value in locals().items() if value is not None}
     try:
-        settings = RunSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-        asyncio.run(_run(settings))
+        asyncio.run(_run(RunSettings(**given)))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
@@ -52,17 +70,30 @@ def run(
 
 
 async def _run(settings: RunSettings) -> None:
-    from jobs.embedded import run_embedded  # here, for it brings the kernels in: other commands start without
-    from jobs.sources import choose
-    from jobs.warm_up import warm_up
-
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    source = await asyncio.to_thread(choose, settings, typer.echo)
-    await asyncio.to_thread(warm_up)
+    preparing, stopping = asyncio.create_task(asyncio.to_thread(_prepare, settings)), asyncio.create_task(stop.wait())
+    await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not preparing.done():
+        typer.echo("stopped")
+        os._exit(0)  # a thread that compiles kernels cannot be stopped, and an orderly end would wait for it
+    source = preparing.result()
+    from jobs.embedded import run_embedded
+
     await run_embedded(source, settings, typer.echo, stop)
     typer.echo("stopped")
+
+
+def _prepare(settings: RunSettings) -> "Source":
+    """Do what takes seconds and cannot be interrupted: import (which brings the kernels in), probe, compile."""
+    import jobs.embedded  # noqa: F401 (so that it is there when it is wanted)
+    from jobs.sources import choose
+    from jobs.warm_up import warm_up
+
+    source = choose(settings, typer.echo)
+    warm_up()
+    return source
 
 
 @app.command()

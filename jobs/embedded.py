@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 from api.app import create_app
 from api.hub import Hub
 from api.server import serving
-from api.store_sqlite import SqliteStore
+from jobs.databases import open_store
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import RunSettings
@@ -33,23 +33,34 @@ class EmbeddedRunner:
         self._bus = bus
         self._pipeline = Pipeline(source.config)
         self._latencies = Latencies()
-        self._lives = Lives()
+        self._lives = Lives(source.instruments)
         self.events = 0
 
     async def run(self) -> None:
         """Take in the source's events until it ends.
 
+        A watch that fails ends the run too: without it nobody would be told what is stale.
+
         Raises:
             InputError: nothing of the source could be read.
         """
-        watch = asyncio.create_task(self._watch())
+        for status in self._lives.waiting():
+            self._bus.publish(status)
+        taking, watching = asyncio.create_task(self._take_all()), asyncio.create_task(self._watch())
         try:
-            async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
-                async for received_ns, events in batches:
-                    await self._take(received_ns, events)
+            await asyncio.wait({taking, watching}, return_when=asyncio.FIRST_COMPLETED)
+            (taking if taking.done() else watching).result()  # raises what went wrong
         finally:
-            watch.cancel()
-            self._report()
+            for task in (taking, watching):
+                task.cancel()
+            ended = await asyncio.gather(taking, watching, return_exceptions=True)
+            if not any(isinstance(one, Exception) for one in ended):  # else its own error could hide theirs
+                self._report()
+
+    async def _take_all(self) -> None:
+        async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
+            async for received_ns, events in batches:
+                await self._take(received_ns, events)
 
     def _reject(self, letter: DeadLetter) -> None:
         self._bus.publish(letter)
@@ -102,20 +113,21 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
     Raises:
         InputError: the port is taken, the database cannot be used, or nothing of the source could be read.
     """
-    bus, hub = MemoryBus(), Hub(source.info)
-    store = SqliteStore(settings.data / f"{source.info.kind.lower()}.sqlite", int(settings.keep_hours * 3600))
-    writer = StoreWriter(store)
-    bus.subscribe(hub.on_record)
-    bus.subscribe(writer.on_record)
-    runner = EmbeddedRunner(source, bus)
-    try:
-        async with serving(create_app(hub, store, PAGE), settings.host, settings.port) as port:
-            say(f"Quicksilver [{source.info.kind}] {source.info.detail}")
-            say(f"page  http://{settings.host}:{port}/    API  http://{settings.host}:{port}/api/docs    Ctrl-C stops")
-            await _until_stopped(runner, writer, say, stop)
-    finally:
-        writer.flush()
-        store.close()
+    bus, hub, host = MemoryBus(), Hub(source.info), settings.quicksilver_host
+    path = settings.data / source.database
+    with closing(open_store(path, source.lasting, settings.keep_hours)) as store:
+        writer = StoreWriter(store)
+        bus.subscribe(hub.on_record)
+        bus.subscribe(writer.on_record)
+        runner = EmbeddedRunner(source, bus)
+        try:
+            async with serving(create_app(hub, store, PAGE, [host]), host, settings.port) as port:
+                url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                say(f"Quicksilver [{source.info.kind}] {source.info.detail}")
+                say(f"page  {url}/    API  {url}/api/docs    Ctrl-C stops")
+                await _until_stopped(runner, writer, say, stop)
+        finally:
+            writer.flush()
 
 
 async def _until_stopped(

@@ -2,27 +2,23 @@
 
 import asyncio
 import logging
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from urllib.parse import urlsplit
 
 from api.hub import SourceInfo
 from jobs.parsers import Parsers
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
-from producers.exchanges.venue import venues
 from producers.frames import Frame
+from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
 from quicksilver.config import PipelineConfig
-from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 
 SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
-PROBE_S = 3.0
 RESTART_S = 5.0
 log = logging.getLogger(__name__)
 
@@ -31,11 +27,16 @@ class FeedSource:
     """One or more live feeds, merged as they come."""
 
     realtime = True
+    database = "live.sqlite"
+    lasting = True
     config = PipelineConfig()
 
     def __init__(self, feeds: list[Feed], info: SourceInfo) -> None:
         self.info = info
         self.feeds = {feed.venue: feed for feed in feeds}
+        self.instruments: Sequence[tuple[str, str]] = [
+            (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
+        ]
         self._parsers = Parsers(ignore)
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
@@ -80,10 +81,14 @@ class SimulatorSource:
     """The built-in exchange, through the same feed and parser as the live Kraken."""
 
     realtime = True
+    database = "simulated.sqlite"
+    lasting = False  # each run is a new market, whose prices do not follow those of the last one
     config = PipelineConfig()
 
     def __init__(self, seed: int, symbols: list[str] | None = None) -> None:
         self.info = SourceInfo("SIMULATED", f"built-in exchange simulator, seed {seed}: no real prices")
+        names = symbols or LISTINGS
+        self.instruments: Sequence[tuple[str, str]] = [(SIMULATED, name.replace("/", "-")) for name in names]
         self._seed = seed
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
@@ -94,7 +99,7 @@ class SimulatorSource:
         market = Market(self._seed, time.time_ns(), self._symbols)
         self._parser = parser = KrakenParser(SIMULATED, reject)
         async with serve(market, clock=time.time_ns) as server:
-            self._feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in market.books], server.url)
+            self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
                 async for frame in frames:
                     yield frame.ts_recv_ns, parser.parse(frame)
@@ -107,28 +112,3 @@ class SimulatorSource:
     def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parser.doubt(symbol)
-
-
-def _reachable(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=PROBE_S):
-            return True
-    except OSError:
-        return False
-
-
-def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
-    """Return the live feeds of the venues that can be reached, or None.
-
-    Raises:
-        InputError: an unknown venue.
-    """
-    unknown = [name for name in names if name not in venues()]
-    if unknown:
-        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
-    there = [name for name in names if _reachable(venues()[name].feed.url)]
-    if not there:
-        return None
-    feeds = [venues()[name].feed(name, symbols) for name in there]
-    return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(there)}"))

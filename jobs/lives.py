@@ -1,12 +1,14 @@
 """Which instruments speak, have fallen silent, or wait for their book: what is said and done about them while live."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from quicksilver.events import AnyEvent, Gap
 from quicksilver.records import AnyRecord, Status
+from quicksilver.topics import key_of
 
 STALE_S = 10.0  # a live instrument silent for this long is said to be stale
 UNANSWERED_S = 30.0  # a book asked for and not given for this long is asked for again; Coinbase's are of 5 MB
@@ -23,10 +25,16 @@ class _Life:
 
 
 class Lives:
-    """The lives of all instruments, by topic key."""
+    """The lives of all instruments, by topic key; ``subscribed`` are those, as venue and symbol, that will speak."""
 
-    def __init__(self) -> None:
-        self._lives: dict[str, _Life] = {}
+    def __init__(self, subscribed: Iterable[tuple[str, str]] = ()) -> None:
+        now, now_ns = time.monotonic(), time.time_ns()
+        statuses = [Status(*one, 0, now_ns, now_ns, "SYNCING", "waiting for its first book") for one in subscribed]
+        self._lives = {key_of(one): _Life(one, now, now) for one in statuses}
+
+    def waiting(self) -> list[Status]:
+        """Return what to say before anything has come: a venue that never speaks must not be missing in silence."""
+        return [one.status for one in self._lives.values()]
 
     def before(self, key: str) -> Status | None:
         """Take note that an instrument speaks; returns its status, to be said again, if it was stale."""
@@ -59,9 +67,9 @@ class Lives:
         return [replace(_now(one.status), state="STALE", reason=f"nothing for {STALE_S:g} s") for one in fresh]
 
     def unanswered(self) -> list[Status]:
-        """Return the last status of the instruments whose books were asked for in vain, and are now asked for again."""
+        """Return the last status of the instruments whose books, the first or another, are now asked for again."""
         now = time.monotonic()
-        found = [one for one in self._lives.values() if one.status.state == "GAP" and now - one.asked > UNANSWERED_S]
+        found = [one for one in self._lives.values() if one.status.state != "LIVE" and now - one.asked > UNANSWERED_S]
         for one in found:
             one.asked = now
         return [one.status for one in found]

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from api.hub import SourceInfo
+from jobs.databases import name_of
 from jobs.parsers import Parsers
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject, ignore
@@ -23,6 +24,8 @@ class _Recorded:
     """What tapes and CSV files share: their own pace, and nobody to ask again."""
 
     realtime = False
+    lasting = True
+    instruments: Sequence[tuple[str, str]] = ()  # not known before they are read
     info: SourceInfo
     _pacer: Pacer
 
@@ -56,6 +59,7 @@ class TapeSource(_Recorded):
         self._parsers = Parsers(ignore)
         self._pacer = Pacer(parse_speed(speed or "1"))
         layout = "folder" if path.is_dir() else layout_of(path)
+        self.database = name_of("tape", path)
         self.info = SourceInfo("TAPE", f"{path.name} ({layout}), speed {speed or '1'}")
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
@@ -84,6 +88,7 @@ class CsvSource(_Recorded):
         interval_ns = self._file.interval_ns
         self.config = PipelineConfig.for_rows(interval_ns)
         self._pacer = Pacer(parse_speed(speed) if speed else CSV_ROWS_PER_S * interval_ns / 1e9)
+        self.database = name_of("csv", path)
         self.info = SourceInfo("CSV", f"{path.name}, a row each {interval_ns / 1e9:g} s")
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:

@@ -1,16 +1,25 @@
 """Where the embedded runner's events come from, as the settings say."""
 
-from collections.abc import AsyncIterator, Callable
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from queue import Empty, Queue
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from api.hub import SourceInfo
-from jobs.live import SimulatorSource, live_source
+from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
 from producers.exchanges.base import Reject
+from producers.exchanges.venue import venues
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+
+PROBE_S = 3.0  # for all venues together: a simulator that starts later than this seems to hang
 
 
 class Source(Protocol):
@@ -19,6 +28,9 @@ class Source(Protocol):
     info: SourceInfo
     config: PipelineConfig
     realtime: bool
+    instruments: Sequence[tuple[str, str]]  # venue and symbol of all that is subscribed to, where that is known
+    database: str  # name of the file of its rows
+    lasting: bool  # whether the rows of earlier runs belong to the same market
 
     def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield ``(ts_recv_ns of the live clock or None, events of one frame)``."""
@@ -52,4 +64,41 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
 
 
 def _listed(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+    return list(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+
+
+def _reachable(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=PROBE_S):
+            return True
+    except OSError:
+        return False
+
+
+def _any_reachable(urls: list[str]) -> bool:
+    """Try all at once; names that take longer to look up than ``PROBE_S`` are not waited for either."""
+    answers: Queue[bool] = Queue()
+    for url in urls:
+        threading.Thread(target=lambda url=url: answers.put(_reachable(url)), daemon=True).start()
+    until = time.monotonic() + PROBE_S
+    with suppress(Empty):
+        return any(answers.get(timeout=max(0.0, until - time.monotonic())) for _ in urls)
+    return False
+
+
+def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
+    """Return the live feeds of all these venues, or None if not one can be reached.
+
+    A venue that is not reached now is taken all the same: its feed tries for ever, as after any lost connection.
+
+    Raises:
+        InputError: an unknown venue.
+    """
+    unknown = [name for name in names if name not in venues()]
+    if unknown:
+        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
+    if not _any_reachable([venues()[name].feed.url for name in names]):
+        return None
+    feeds = [venues()[name].feed(name, symbols) for name in names]
+    return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(names)}"))

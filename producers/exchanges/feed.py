@@ -1,7 +1,7 @@
 """What every live feed shares: one websocket that is opened again for ever, a watchdog, and REST snapshots.
 
 A venue's feed says where, what to send and what to fetch; it moves bytes and parses nothing. Back-off is exponential,
-with jitter: between attempts to connect that of ``websockets.connect``, between attempts to fetch ``_backoff``.
+with jitter: between attempts to connect that of ``websockets.connect``, between fetches ``_backoff``.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 
 from api.app import create_app
-from api.hub import MAX_PENDING_BYTES, Hub, SourceInfo
+from api.client import MAX_WAITING_BYTES, RING
+from api.hub import MAX_PAYLOAD, Hub, SourceInfo
 from api.server import serving
 from api.store_sqlite import SqliteStore
+from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import Trade
 from quicksilver.memory import MemoryBus
-from quicksilver.records import Status
+from quicksilver.records import DeadLetter, Status
 
 
 class Site:
@@ -57,6 +61,19 @@ async def ask(client: ClientConnection, **request: Any) -> None:
 async def answer(client: ClientConnection) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 5))
     return message
+
+
+def narrow(client: ClientConnection) -> None:
+    """Let the kernel buffer little: it may take tens of megabytes for a reader, and hide the server's own limit."""
+    client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+
+
+async def closing(client: ClientConnection) -> ConnectionClosed:
+    """Read until the server closes; return how it did."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            await asyncio.wait_for(client.recv(), 10)
+    return closed.value
 
 
 async def test_welcome_snapshot_then_deltas_without_loss_or_repetition(site: Site) -> None:
@@ -130,15 +147,14 @@ async def test_junk_from_a_client_is_answered_not_fatal(site: Site, junk: str | 
 async def test_a_slow_client_is_closed_and_others_lose_nothing(site: Site) -> None:
     n, text = 1200, "x" * 50_000
     async with site.client() as fast, site.client() as slow:
-        # The kernel may buffer tens of megabytes for a reader; a small window shows the server's own limit.
-        slow.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        narrow(slow)
         for one in (fast, slow):
             await answer(one)
             await ask(one, op="subscribe", channels=["status"])
         await ask(fast, op="ping")
         await answer(fast)
         slow.transport.pause_reading()  # it reads nothing more from its socket
-        assert n * len(text) > 4 * MAX_PENDING_BYTES
+        assert n * len(text) > 4 * MAX_WAITING_BYTES
 
         async def publish() -> None:
             for seq in range(1, n + 1):
@@ -153,9 +169,107 @@ async def test_a_slow_client_is_closed_and_others_lose_nothing(site: Site) -> No
         await publishing
         assert site.hub.n_slow == 1
         slow.transport.resume_reading()
-        with pytest.raises(ConnectionClosed):
-            while True:
-                await asyncio.wait_for(slow.recv(), 10)
+        await closing(slow)
+
+
+async def test_snapshots_larger_than_the_limit_reach_a_client_that_reads(site: Site) -> None:
+    keys, text = [f"S{i}-USD" for i in range(12)], "x" * 1500
+    for symbol in keys:
+        for seq in range(1, RING + 1):
+            site.publish(seq, symbol, text)
+    assert len(keys) * RING * len(text) > 2 * MAX_WAITING_BYTES
+    async with site.client() as client:
+        await answer(client)
+        await ask(client, op="subscribe", channels=["status"], history=RING)
+        got: dict[str, list[int]] = {}
+        last = RING
+        while len(got) < len(keys) or any(seqs[-1] < last for seqs in got.values()):
+            message = await answer(client)
+            got.setdefault(message["key"], []).extend(row["seq"] for row in message["rows"])
+            if len(got) < len(keys):
+                last += 1
+                for symbol in keys:  # what comes meanwhile is in a snapshot that waits, or a delta after it
+                    site.publish(last, symbol)
+    for seqs in got.values():
+        assert seqs == list(range(seqs[0], last + 1))
+    assert site.hub.n_slow == 0
+
+
+async def test_asking_again_without_reading_leaves_one_snapshot_waiting(site: Site) -> None:
+    for seq in range(1, RING + 1):
+        site.publish(seq, reason="x" * 1500)
+    async with site.client() as client:
+        narrow(client)
+        await answer(client)
+        client.transport.pause_reading()
+        for _ in range(500):  # of 1.5 MB each
+            await ask(client, op="subscribe", channels=["status"], history=RING)
+        await asyncio.sleep(0.1)
+        site.publish(RING + 1, reason="last")
+        client.transport.resume_reading()
+        snapshots, last = 0, 0
+        while last <= RING:
+            message = await answer(client)
+            snapshots, last = snapshots + (message["type"] == "snapshot"), message["seq"]
+        assert snapshots < 50  # what the kernel took before it was full, and the one that waited
+        assert site.hub.n_slow == 0
+
+
+async def test_answers_that_nobody_reads_close_the_connection(site: Site) -> None:
+    async with site.client() as client:
+        narrow(client)
+        await answer(client)
+        client.transport.pause_reading()
+
+        async def ping() -> None:
+            with suppress(ConnectionClosed):
+                while True:
+                    await ask(client, op="ping", id="x" * 60_000)
+
+        pinging = asyncio.create_task(ping())  # it stands still from when the server no longer reads
+        async with asyncio.timeout(20):
+            while site.hub.n_slow == 0:
+                await asyncio.sleep(0.001)
+        client.transport.resume_reading()
+        reason = "too slow: more than 8 MB wait; connect again and ask for less"
+        assert (await closing(client)).rcvd == Close(1013, reason)
+        await pinging
+
+
+async def test_a_key_can_be_left_out_of_all_and_taken_in_again(site: Site) -> None:
+    async with site.client() as client:
+        await answer(client)
+        await ask(client, op="subscribe", channels=["status"])
+        await ask(client, op="unsubscribe", channels=["status"], keys=["kraken:BTC-USD"])
+        await ask(client, op="ping", id=1)
+        await answer(client)
+        site.publish(1, "BTC-USD")
+        site.publish(1, "ETH-USD")
+        assert (await answer(client))["key"] == "kraken:ETH-USD"
+        await ask(client, op="subscribe", channels=["status"], keys=["kraken:BTC-USD"])
+        snapshot = await answer(client)
+        assert (snapshot["type"], snapshot["key"]) == ("snapshot", "kraken:BTC-USD")
+        site.publish(2, "BTC-USD")
+        assert (await answer(client))["seq"] == 2
+
+
+async def test_pages_get_the_beginning_of_a_dead_letter_and_the_store_all_of_it(site: Site) -> None:
+    site.bus.subscribe(lambda topic, key, record: site.store.write([record]))
+    small = DeadLetter(1, "a:1", "kraken", None, "not JSON", b"y" * MAX_PAYLOAD)
+    large = DeadLetter(2, "a:2", "kraken", None, "not JSON", b"x" * 5_000_000)
+    async with site.client() as client:
+        await answer(client)
+        site.bus.publish(small)
+        site.bus.publish(large)
+        await ask(client, op="subscribe", channels=["dead-letters"], history=2)
+        snapshot = await answer(client)
+    cut = DeadLetter(
+        2, "a:2", "kraken", None, "not JSON (the payload is the first 2048 of 5000000 bytes)", b"x" * MAX_PAYLOAD
+    )
+    assert snapshot["key"] == "kraken:None"
+    assert [codec.decode(DeadLetter, json.dumps(row).encode()) for row in snapshot["rows"]] == [small, cut]
+    site.store.flush()
+    assert site.store.read("dead-letters", "kraken:None") == [small, large]
 
 
 async def test_clients_that_leave_are_forgotten(site: Site) -> None:
@@ -180,7 +294,10 @@ async def test_rest_ranges_limits_and_errors(site: Site) -> None:
         assert (await http.get("/api/status/no:where")).json()["rows"] == []
         assert (await http.get("/api/nothing")).status_code == 404
         assert "there are tops" in (await http.get("/api/nothing/x")).json()["detail"]
-        for bad in ("limit=0", "limit=10001", "limit=x", "start_ns=soon"):
+        edges = f"start_ns={-(2**63)}&end_ns={2**63 - 1}"
+        assert len((await http.get(f"/api/status/kraken:BTC-USD?{edges}")).json()["rows"]) == 20
+        beyond = (f"start_ns={10**20 - 1}", f"end_ns={2**63}", f"start_ns={-(2**63) - 1}")
+        for bad in ("limit=0", "limit=10001", "limit=x", "start_ns=soon", *beyond):
             assert (await http.get(f"/api/status/kraken:BTC-USD?{bad}")).status_code == 422
         health = (await http.get("/api/health")).json()
         assert (health["status"], health["source"], health["counts"]["status"]) == ("ok", "SIMULATED", 1)

@@ -6,11 +6,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from api.store_sqlite import SqliteStore
+from api.store_sqlite import QUEUE_BATCHES, SqliteStore
 from quicksilver.errors import InputError
 from quicksilver.events import Trade
 from quicksilver.memory import MemoryBus, MemoryStore
@@ -150,6 +151,45 @@ def test_the_bus_calls_listeners_in_order_until_they_leave() -> None:
     leave()
     bus.publish(status(2, 2))
     assert heard == [("status", "kraken:BTC-USD"), ("latency", "hop")]
+
+
+def test_expired_rows_leave_at_the_next_start(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path / "x.sqlite")
+    first.write([status(1, 1 * 10**9), status(2, 100 * 10**9)])
+    first.close()
+    second = SqliteStore(tmp_path / "x.sqlite", keep_s=10)
+    second.write([status(3, 101 * 10**9)])
+    second.flush()
+    assert second.read("status", "kraken:BTC-USD") == [status(2, 100 * 10**9), status(3, 101 * 10**9)]
+    second.close()
+
+
+@pytest.mark.timeout(30)
+def test_what_cannot_be_written_stops_writing_and_nobody_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path / "x.sqlite")
+    store.write([status(1, 100)])
+    store.write([status(2, 101), status(3, 2**63)])  # SQLite's numbers have 64 bits
+    store.flush()
+    for _ in range(2):
+        with pytest.raises(InputError, match="writing failed: Python int too large"):
+            store.write([status(4, 102)])
+    assert store.read("status", "kraken:BTC-USD") == [status(1, 100)]
+    store.close()
+    store.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'x.sqlite'}: writing failed; nothing more is stored"
+    ]
+
+
+@pytest.mark.timeout(30)
+def test_a_failure_lets_go_of_whoever_waits_for_a_place_in_the_queue(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "x.sqlite")
+    with suppress(InputError):  # more than the queue holds: some of these wait while the failure happens
+        for seq in range(10 * QUEUE_BATCHES):
+            store.write([status(seq, 2**63 if seq else 100)])
+    store.close()
 
 
 def test_expired_rows_leave(tmp_path: Path) -> None:

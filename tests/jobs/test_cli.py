@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
 from websockets.sync.client import connect
 
+from jobs import cli
 from jobs.cli import app
 from jobs.settings import RunSettings
 from quicksilver import __version__
@@ -35,6 +37,10 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def quicksilver(*arguments: object, **environment: str) -> Result:
     return CliRunner().invoke(app, list(map(str, arguments)), env=environment)
+
+
+def settled(**given: Any) -> RunSettings:
+    return RunSettings(**given)
 
 
 def refused(result: Result) -> str:
@@ -89,6 +95,37 @@ def test_a_setting_that_cannot_be_used_is_named_in_one_sentence(
     assert refused(quicksilver("run", *arguments, **environment)) == why
 
 
+def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[RunSettings] = []
+
+    async def take(settings: RunSettings) -> None:
+        taken.append(settings)
+
+    monkeypatch.setattr(cli, "_run", take)
+    given: dict[str, object] = {
+        "source": "sim", "tape": Path("t"), "speed": "2", "port": 1, "quicksilver_host": "::1", "symbols": "A-B",
+        "venues": "v", "seed": 3, "data": Path("d"), "keep_hours": 0.5,
+    }  # fmt: skip
+    assert given.keys() == RunSettings.model_fields.keys()
+    options = [one for name, value in given.items() for one in (_option(name), value)]
+    assert quicksilver("run", *options).exit_code == 0
+    assert quicksilver("run", **{name.upper(): str(value) for name, value in given.items()}).exit_code == 0
+    assert [one.model_dump() for one in taken] == [given, given]
+    shown = quicksilver("run", "--help").stdout
+    assert [name for name in given if f"[{name.upper()}=" not in shown or _option(name) not in shown] == []
+
+
+def _option(setting: str) -> str:
+    return "--" + setting.removeprefix("quicksilver_").replace("_", "-")
+
+
+def test_the_host_that_conda_exports_is_not_taken_for_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
+    assert settled().quicksilver_host == "127.0.0.1"
+    monkeypatch.setenv("QUICKSILVER_HOST", "0.0.0.0")
+    assert settled().quicksilver_host == "0.0.0.0"
+
+
 def test_an_empty_setting_is_none() -> None:
     assert refused(quicksilver("run", SOURCE="tape", TAPE="", PORT="", SPEED="")) == (
         "SOURCE=tape needs TAPE=path, the file to play"
@@ -120,7 +157,9 @@ def test_replay_refuses_options_it_cannot_use(tmp_path: Path) -> None:
     tape = tmp_path / "kraken.jsonl"
     tape.write_text('{"channel":"heartbeat"}\n')
     assert refused(quicksilver("replay", tape, "--speed", "0")).startswith("speed '0': give a positive number")
-    assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == "nothing could be read: 1 dead letters"
+    assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == (
+        "nothing could be read: 1 dead letters: no parser for venue 'mtgox'; there are bitstamp, coinbase, kraken"
+    )
     assert refused(quicksilver("replay", tape, "--out", tape)).startswith(f"{tape}: ")
     assert refused(quicksilver("replay", tape, "--save-state", tmp_path / "no" / "s")).startswith(f"{tmp_path}/no/s: ")
 
@@ -128,9 +167,9 @@ def test_replay_refuses_options_it_cannot_use(tmp_path: Path) -> None:
 class Started:
     """A ``quicksilver run`` in a process of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, code: str = "import jobs.cli; jobs.cli.app()") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli", "run", *arguments],
+            [sys.executable, "-c", code, "run", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -156,9 +195,9 @@ class Started:
 
 
 @contextmanager
-def start(*arguments: str) -> Iterator[Started]:
+def start(*arguments: str, **given: str) -> Iterator[Started]:
     """Start it, and leave none behind."""
-    one = Started(*arguments)
+    one = Started(*arguments, **given)
     try:
         yield one
     finally:
@@ -193,5 +232,46 @@ def test_a_run_serves_and_ends_when_it_is_told_to(number: signal.Signals) -> Non
 def _a_second_run_is_refused(port: str) -> None:
     with start("--source", "sim", "--port", port) as second:
         out, err = second.process.communicate(timeout=PATIENCE_S)
+    remedy = "choose another with PORT= or QUICKSILVER_HOST="
     assert (second.process.returncode, out) == (2, "")
-    assert err == f"error: cannot serve on port {port}: Address already in use; choose another with PORT=\n"
+    assert err == f"error: cannot serve on 127.0.0.1 port {port}: Address already in use; {remedy}\n"
+
+
+PREPARING = """
+import time, jobs.cli
+
+def prepare(settings):
+    print("preparing", flush=True)
+    time.sleep(60)
+
+jobs.cli._prepare = prepare
+jobs.cli.app()
+"""
+
+INTERRUPTED = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jobs.settings":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+import jobs.cli
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_still_preparing_ends_at_once_when_it_is_told_to(number: signal.Signals) -> None:
+    """It probes and compiles in a thread, which cannot be stopped."""
+    with start(code=PREPARING) as run:
+        run.until_said("preparing")
+        code, said, errors, took_s = run.end(number)
+    assert (code, said, errors) == (0, ["preparing", "stopped"], "")
+    assert took_s < 5.0
+
+
+def test_an_interrupt_during_the_imports_leaves_no_traceback() -> None:
+    with start(code=INTERRUPTED) as run:
+        out, err = run.process.communicate(timeout=PATIENCE_S)
+    assert (run.process.returncode, out, err) == (130, "", "")

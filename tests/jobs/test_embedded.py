@@ -15,7 +15,8 @@ import pytest
 from api.hub import SourceInfo
 from jobs import embedded, lives
 from jobs.embedded import EmbeddedRunner, run_embedded
-from jobs.live import FeedSource
+from jobs.live import FeedSource, SimulatorSource
+from jobs.outputs import Latencies
 from jobs.parsers import Parsers
 from jobs.recorded import TapeSource
 from jobs.settings import RunSettings
@@ -101,7 +102,8 @@ class Run:
                 await asyncio.sleep(0.01)
 
     async def until_all(self, *states: str) -> None:
-        await self.until(lambda: all(self.states(symbol) == list(states) for symbol in SYMBOLS))
+        """Let each symbol wait for its first book and then come to these states."""
+        await self.until(lambda: all(self.states(symbol) == ["SYNCING", *states] for symbol in SYMBOLS))
 
     async def more(self, n: int = 20) -> None:
         """Let each symbol have ``n`` more book changes."""
@@ -135,7 +137,7 @@ def heads(records: Sequence[Published], *kinds: type) -> list[tuple[str, int]]:
 
 def expected(events: Sequence[AnyEvent]) -> list[tuple[str, int]]:
     """What must have been published of a symbol's events: its life, its features and its trades."""
-    found: list[tuple[str, int]] = []
+    found: list[tuple[str, int]] = [("SYNCING", 0)]
     state = ""
     for event in events:
         become = {BookSnapshot: "LIVE", Gap: "GAP"}.get(type(event), state)
@@ -154,7 +156,7 @@ async def test_a_corrupt_frame_costs_one_symbol_its_book_until_it_is_asked_for_a
         await run.until_all("LIVE")
         await run.more()
         run.server.corrupt_next("ETH/USD")
-        await run.until(lambda: run.states("ETH-USD") == ["LIVE", "GAP", "LIVE"])
+        await run.until(lambda: run.states("ETH-USD") == ["SYNCING", "LIVE", "GAP", "LIVE"])
         await run.more()
     assert {symbol: run.books(symbol) for symbol in SYMBOLS} == {
         "BTC-USD": [BookSnapshot],
@@ -162,8 +164,10 @@ async def test_a_corrupt_frame_costs_one_symbol_its_book_until_it_is_asked_for_a
         "SOL-USD": [BookSnapshot],
     }
     assert {symbol: run.states(symbol) for symbol in SYMBOLS} == {
-        "BTC-USD": ["LIVE"], "ETH-USD": ["LIVE", "GAP", "LIVE"], "SOL-USD": ["LIVE"],
-    }  # fmt: skip
+        "BTC-USD": ["SYNCING", "LIVE"],
+        "ETH-USD": ["SYNCING", "LIVE", "GAP", "LIVE"],
+        "SOL-USD": ["SYNCING", "LIVE"],
+    }
     assert run.source.asked == ["kraken:ETH-USD"]
     for symbol in SYMBOLS:
         events = run.source.events[symbol]
@@ -212,17 +216,77 @@ async def test_a_book_that_does_not_come_is_asked_for_again(monkeypatch: pytest.
     async with running(feed=Forgetful) as run:
         await run.until_all("LIVE")
         run.server.corrupt_next("SOL/USD")
-        await run.until(lambda: run.states("SOL-USD") == ["LIVE", "GAP", "LIVE"])
+        await run.until(lambda: run.states("SOL-USD") == ["SYNCING", "LIVE", "GAP", "LIVE"])
     assert run.source.asked[:2] == ["kraken:SOL-USD"] * 2
-    assert run.states("BTC-USD") == run.states("ETH-USD") == ["LIVE"]
+    assert run.states("BTC-USD") == run.states("ETH-USD") == ["SYNCING", "LIVE"]
+
+
+class Deaf(KrakenFeed):
+    """Kraken, which does nothing about the first request for anything: a first book that is lost."""
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        return super().subscribe(["BTC-USD", "ETH-USD"])
+
+
+async def test_a_first_book_that_does_not_come_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.05)
+    monkeypatch.setattr(lives, "UNANSWERED_S", 0.5)
+    async with running(feed=Deaf) as run:
+        await run.until_all("LIVE")
+        (waiting, _) = (one for one in run.of("SOL-USD") if isinstance(one, Status))
+        assert (waiting.venue, waiting.seq, waiting.reason) == ("kraken", 0, "waiting for its first book")
+    assert set(run.source.asked) == {"kraken:SOL-USD"}
+
+
+async def test_a_venue_that_is_not_there_shows_what_it_owes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "WATCH_S", 0.02)
+    monkeypatch.setattr(lives, "UNANSWERED_S", 0.1)
+    async with running() as run:
+        run.source.feeds["kraken"].url = "ws://127.0.0.1:1"  # before the feed has begun to connect
+        await run.until(lambda: len(run.source.asked) >= 6)
+    assert {symbol: run.states(symbol) for symbol in SYMBOLS} == {symbol: ["SYNCING"] for symbol in SYMBOLS}
+    assert run.source.asked[:3] == [f"kraken:{symbol}" for symbol in SYMBOLS]
+
+
+class FailedError(Exception):
+    """What a test lets go wrong."""
+
+
+async def test_a_watch_that_fails_ends_the_run_with_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: lives.Lives) -> list[Status]:
+        raise FailedError("the watch")
+
+    monkeypatch.setattr(embedded, "WATCH_S", 0.02)
+    monkeypatch.setattr(lives.Lives, "silent", fail)
+    before = asyncio.all_tasks()
+    async with serve(Market(1, time.time_ns(), NAMES)) as server:
+        with pytest.raises(FailedError, match="the watch"):
+            async with asyncio.timeout(10):
+                await EmbeddedRunner(Noted(server.url), MemoryBus()).run()
+    assert asyncio.all_tasks() == before
+
+
+async def test_an_error_of_the_source_is_not_hidden_by_the_last_report(
+    tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Pipeline, event: AnyEvent) -> list[Any]:
+        raise FailedError("the pipeline")
+
+    def report(self: Latencies, now_ns: int) -> list[Latency]:
+        raise FailedError("the report")
+
+    monkeypatch.setattr(Pipeline, "step", fail)
+    monkeypatch.setattr(Latencies, "report", report)
+    with pytest.raises(FailedError, match="the pipeline"):
+        await EmbeddedRunner(TapeSource(tape, "max"), MemoryBus()).run()
 
 
 async def test_a_silent_instrument_is_stale_until_it_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "WATCH_S", 0.02)
     monkeypatch.setattr(lives, "STALE_S", 0.1)
     async with running(rate=0.1) as run:
-        await run.until(lambda: run.states("SOL-USD")[:3] == ["LIVE", "STALE", "LIVE"])
-    records = run.of("SOL-USD")
+        await run.until(lambda: run.states("SOL-USD")[:4] == ["SYNCING", "LIVE", "STALE", "LIVE"])
+    records = run.of("SOL-USD")[1:]
     said = [one for one in records if isinstance(one, Status)]
     states = [one.state for one in said]
     assert states == [("LIVE", "STALE")[i % 2] for i in range(len(said))]
@@ -370,12 +434,70 @@ async def test_a_taken_port_ends_the_run_with_its_number(tape: Path, tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = settled(port=port, data=tmp_path)
-        with pytest.raises(InputError, match=f"^cannot serve on port {port}: .*; choose another with PORT=$"):
+        with pytest.raises(InputError, match=f"^cannot serve on 127.0.0.1 port {port}: .*; choose another with PORT="):
             await run_embedded(TapeSource(tape, "max"), settings, print, asyncio.Event())
 
 
 async def test_a_database_that_is_none_ends_the_run_with_its_path(tape: Path, tmp_path: Path) -> None:
-    (tmp_path / "tape.sqlite").write_bytes(b"not a database, but long enough to be looked at\n" * 100)
+    source = TapeSource(tape, "max")
+    (tmp_path / source.database).write_bytes(b"not a database, but long enough to be looked at\n" * 100)
     settings = settled(port=0, data=tmp_path)
-    with pytest.raises(InputError, match=f"^{tmp_path}/tape.sqlite: cannot be used as a database: "):
+    with pytest.raises(InputError, match=f"^{tmp_path}/{source.database}: cannot be used as a database: "):
+        await run_embedded(source, settings, print, asyncio.Event())
+
+
+async def test_a_simulated_market_starts_without_the_history_of_the_last_one(tmp_path: Path) -> None:
+    """Its prices begin anew: two runs in one chart would be a jump that never was."""
+    settings = settled(port=0, data=tmp_path)
+    for _ in range(2):
+        said: list[str] = []
+        stop = asyncio.Event()
+        started_ns = time.time_ns()
+        run = asyncio.create_task(run_embedded(SimulatorSource(1, NAMES), settings, said.append, stop))
+        while len(said) < 2:
+            await asyncio.sleep(0.01)
+        rows: list[Any] = []
+        async with httpx.AsyncClient(base_url=said[1].split()[1]) as http, asyncio.timeout(20):
+            while not any(row["state"] == "LIVE" for row in rows):
+                await asyncio.sleep(0.05)
+                rows = (await http.get("/api/status/sim:BTC-USD")).json().get("rows", [])
+        stop.set()
+        await run
+        assert [row["state"] for row in rows] == ["SYNCING", "LIVE"]
+        assert rows[0]["ts_event_ns"] >= started_ns
+    assert [path.name for path in tmp_path.iterdir()] == ["simulated.sqlite"]
+
+
+@pytest.mark.parametrize(("host", "hosts"), [("::1", ["[::1]"]), ("localhost", ["localhost", "127.0.0.1"])])
+async def test_the_page_is_served_on_every_address_of_a_host(
+    tape: Path, tmp_path: Path, host: str, hosts: list[str]
+) -> None:
+    if host == "::1" and not _has_ipv6():
+        pytest.skip("no IPv6 on this machine")
+    said: list[str] = []
+    stop = asyncio.Event()
+    settings = settled(port=0, data=tmp_path, quicksilver_host=host)
+    task = asyncio.create_task(run_embedded(TapeSource(tape, "max"), settings, said.append, stop))
+    while len(said) < 2 and not task.done():
+        await asyncio.sleep(0.01)
+    url = said[1].split()[1]
+    assert url.startswith(f"http://{hosts[0]}:")
+    port = url.rpartition(":")[2]
+    for name in hosts:
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"http://{name}:{port}api/health")).is_success
+    stop.set()
+    await task
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu.invalid", "192.0.2.1", "a..b"])
+async def test_an_address_of_no_machine_of_ours_is_named(tape: Path, tmp_path: Path, host: str) -> None:
+    settings = settled(port=0, data=tmp_path, quicksilver_host=host)
+    with pytest.raises(InputError, match=f"^cannot serve on {host} port 0: .* PORT= or QUICKSILVER_HOST=$"):
         await run_embedded(TapeSource(tape, "max"), settings, print, asyncio.Event())
+
+
+def _has_ipv6() -> bool:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False

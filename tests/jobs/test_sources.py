@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import random
+import re
+import shutil
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,11 +16,11 @@ from typing import Any
 import pytest
 
 from api.hub import SourceInfo
-from jobs import live
-from jobs.live import FeedSource, SimulatorSource, live_source
+from jobs import live, sources
+from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
-from jobs.sources import choose
+from jobs.sources import choose, live_source
 from producers.exchanges.base import ignore
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.coinbase import CoinbaseFeed
@@ -148,6 +151,7 @@ def test_the_simulator_is_taken_when_it_is_asked_for() -> None:
     assert isinstance(source, SimulatorSource)
     assert source.info == SourceInfo("SIMULATED", "built-in exchange simulator, seed 3: no real prices")
     assert (source.config, source.realtime, said) == (PipelineConfig(), True, [])
+    assert source.instruments[:2] == [("sim", "BTC-USD"), ("sim", "ETH-USD")]
 
 
 def test_without_a_network_the_simulator_plays_and_says_so(offline: None) -> None:
@@ -165,14 +169,57 @@ def test_live_data_without_a_network_is_an_error(offline: None) -> None:
 
 
 @pytest.mark.parametrize("source", ["auto", "live"])
-def test_the_venues_that_can_be_reached_are_taken(source: str, only_kraken: None) -> None:
-    found, said = chosen(source=source, symbols="btc-usd, eth-usd", venues="kraken, bitstamp")
+def test_all_venues_are_taken_where_one_can_be_reached(source: str, only_kraken: None) -> None:
+    """One that misses the probe may be back in a moment; its feed tries for ever."""
+    found, said = chosen(source=source, symbols="btc-usd, eth-usd, btc-usd", venues="bitstamp, kraken")
     assert isinstance(found, FeedSource)
-    assert found.info == SourceInfo("LIVE", "public feeds of kraken")
+    assert found.info == SourceInfo("LIVE", "public feeds of bitstamp, kraken")
     assert (found.config, found.realtime, said) == (PipelineConfig(), True, [])
     assert {name: (type(feed), feed.symbols) for name, feed in found.feeds.items()} == {
-        "kraken": (KrakenFeed, ["BTC-USD", "ETH-USD"])
+        "bitstamp": (BitstampFeed, ["BTC-USD", "ETH-USD"]),
+        "kraken": (KrakenFeed, ["BTC-USD", "ETH-USD"]),
     }
+    assert found.instruments == [
+        ("bitstamp", "BTC-USD"), ("bitstamp", "ETH-USD"), ("kraken", "BTC-USD"), ("kraken", "ETH-USD"),
+    ]  # fmt: skip
+
+
+def test_venues_are_probed_together_and_one_that_hangs_is_not_waited_for(
+    only_kraken: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    reachable = sources._reachable
+    kraken = KrakenFeed.url
+
+    def hang(url: str) -> bool:
+        return reachable(url) if url == kraken else over.wait(30.0)
+
+    monkeypatch.setattr(sources, "_reachable", hang)
+    started = time.monotonic()
+    assert live_source(["bitstamp", "coinbase", "kraken"], []) is not None
+    assert time.monotonic() - started < 2.0
+    monkeypatch.setattr(sources, "PROBE_S", 0.2)
+    monkeypatch.setattr(KrakenFeed, "url", "ws://127.0.0.1:1")
+    assert live_source(["bitstamp", "coinbase", "kraken"], []) is None
+    assert time.monotonic() - started < 3.0
+    over.set()
+
+
+def test_each_source_has_a_database_of_its_own(tape: Path, csv: Path, tmp_path: Path) -> None:
+    """Two files of one symbol in one database would mix in its chart."""
+    other = tmp_path / "other" / csv.name
+    other.parent.mkdir()
+    shutil.copy(csv, other)
+    strange = tmp_path / f"day 1: {'x' * 100} ☺.csv"
+    shutil.copy(csv, strange)
+    files: list[Any] = [CsvSource(csv, ""), CsvSource(other, ""), CsvSource(strange, ""), TapeSource(tape, "")]
+    names = [one.database for one in files]
+    assert [re.sub(r"-[0-9a-f]{8}\.sqlite$", "", name) for name in names] == [
+        "csv-BTC-USD", "csv-BTC-USD", f"csv-day-1-{'x' * 34}", "tape-own",
+    ]  # fmt: skip
+    assert len({*names, "live.sqlite", SimulatorSource(1).database}) == 6
+    assert CsvSource(csv.parent / "other" / ".." / csv.name, "max").database == names[0]
+    assert [one.lasting for one in (*files, SimulatorSource(1))] == [True] * 4 + [False]
 
 
 @pytest.mark.parametrize("source", ["auto", "live"])

@@ -220,7 +220,7 @@ async def test_a_live_instrument_that_falls_silent_is_shown_as_stale(site: Site,
         site.bus.publish(top(2, 30_000.0))
         await expect(page.get_by_test_id("ladder").locator(".middle")).to_have_text("mid 30000.00")
         await expect(page.get_by_test_id("state")).to_have_text("kraken BTC-USD LIVE")
-        await page.clock.fast_forward(6_000)
+        await page.clock.fast_forward(11_000)
         await expect(page.get_by_test_id("state")).to_have_text("kraken BTC-USD STALE")
         site.bus.publish(top(3, 30_001.0))
         await expect(page.get_by_test_id("state")).to_have_text("kraken BTC-USD LIVE")

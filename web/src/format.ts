@@ -6,7 +6,7 @@ export const UNKNOWN = "–";
 export function decimalsOf(prices: number[]): number {
   let most = 0;
   for (const price of prices) {
-    const text = String(Number(price.toPrecision(12))); // a mid of two prices may read 64033.649999999994
+    const text = String(Number(price.toPrecision(8))); // a mid may read 64033.649999999994, a file 264.07998657
     if (text.includes("e")) return 8;
     most = Math.max(most, (text.split(".")[1] ?? "").length);
   }
@@ -17,12 +17,13 @@ export function fixed(value: number | null | undefined, decimals: number): strin
   return value == null || !Number.isFinite(value) ? UNKNOWN : value.toFixed(decimals);
 }
 
-/** Four significant digits, thousands as k and M. */
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+
+/** Four significant digits; from ten thousand on with K, M, B. */
 export function short(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return UNKNOWN;
   const size = Math.abs(value);
-  if (size >= 1e6) return `${(value / 1e6).toPrecision(4)}M`;
-  if (size >= 1e4) return `${(value / 1e3).toPrecision(4)}k`;
+  if (size >= 1e4) return compact.format(value);
   if (size === 0) return "0";
   if (size < 1e-4) return value.toExponential(1);
   return String(Number(value.toPrecision(4)));

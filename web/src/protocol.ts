@@ -59,7 +59,6 @@ export class Client {
     const socket = new WebSocket(this.url);
     this.socket = socket;
     socket.onopen = () => {
-      this.attempt = 0;
       this.sequence.clear();
       this.onLink({ connected: true });
       for (const one of this.subscriptions) this.send({ op: "subscribe", ...one });
@@ -77,6 +76,7 @@ export class Client {
     if (message.type === "welcome") return this.onWelcome(message);
     if (message.type === "error") return console.error(`server: ${message.message}`);
     if (message.type === "pong") return;
+    this.attempt = 0; // not before: who is let in and turned away at once must not come back in a storm
     counters.received += 1;
     counters.rows += message.rows.length;
     if (!this.sequence.accept(message)) {

@@ -13,7 +13,7 @@ const KEPT_CALLS = 400;
 const KEPT_SAMPLES = 120;
 const KEPT_TRADES = 40;
 const KEPT_SCORES = 600;
-export const STALE_MS = 5000;
+export const STALE_MS = 10_000; // what the server calls stale, STALE_S of jobs/lives.py
 
 export interface Call {
   prediction: Prediction;

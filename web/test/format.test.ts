@@ -6,6 +6,7 @@ describe("format", () => {
     expect(decimalsOf([64732.1, 64733])).toBe(1);
     expect(decimalsOf([0.52165])).toBe(5);
     expect(decimalsOf([64033.649999999994])).toBe(2);
+    expect(decimalsOf([264.07998657])).toBe(5);
     expect(decimalsOf([1e-9])).toBe(8);
   });
 
@@ -14,8 +15,8 @@ describe("format", () => {
   });
 
   it("shortens numbers to four digits", () => {
-    expect([short(0), short(64732.1), short(0.0000051), short(3.14159), short(2.5e6)]).toEqual(
-      ["0", "64.73k", "5.1e-6", "3.142", "2.500M"],
+    expect([short(0), short(64732.1), short(0.0000051), short(3.14159), short(2.5e6), short(2.65e10)]).toEqual(
+      ["0", "64.73K", "5.1e-6", "3.142", "2.5M", "26.5B"],
     );
   });
 

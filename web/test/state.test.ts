@@ -28,6 +28,7 @@ describe("State", () => {
     state.take(rows("status", { ...base, state: "LIVE", reason: "" }), 0);
     state.take(rows("tops", { ...base, bids: [], asks: [] }), 1000);
     const one = state.current!;
+    expect(STALE_MS).toBe(10_000); // as the server has it
     expect(one.shown(1000 + STALE_MS, true)).toBe("LIVE");
     expect(one.shown(1001 + STALE_MS, true)).toBe("STALE");
     expect(one.shown(1001 + STALE_MS, false)).toBe("LIVE");
