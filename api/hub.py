@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.client import RING, Client, Stream
+from producers.frames import UNREADABLE
 from quicksilver import __version__, codec
 from quicksilver.records import DeadLetter, Published, Status
 from quicksilver.topics import TOPIC_OF
@@ -120,7 +121,7 @@ class Hub:
             if len(data) > MAX_REQUEST:
                 raise ValueError(f"a request of {len(data)} bytes; at most {MAX_REQUEST}")
             self._handle(client, msgspec.json.decode(data, type=Request))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*UNREADABLE, ValueError) as error:
             client.answer(msgspec.json.encode({"type": "error", "message": str(error)}))
 
     def _handle(self, client: Client, request: Request) -> None:

@@ -91,5 +91,9 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await task
+        for connection in list(server.server_state.connections):  # of clients that do not read, not even a goodbye
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)  # in which the transports close
         for listener in listeners:
             listener.close()

@@ -36,7 +36,7 @@ class Reader:
     async def until(self, kind: type[AnyEvent], symbol: str) -> AnyEvent:
         """Read on to the next event of that kind."""
         async for frame in self.frames:
-            # An ordinal, for simulated time is not ours and the parser refuses events of another time than their arrival.
+            # An ordinal, for simulated time is not ours, and the parser refuses events that come before they happen.
             found = self.parser.parse(type(frame)("kraken", frame.conn, frame.direction, 1, frame.payload))
             self.events += found
             for event in found:
