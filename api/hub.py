@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.client import RING, Client, Stream
-from producers.frames import UNREADABLE
 from quicksilver import __version__, codec
+from quicksilver.codec import UNREADABLE
 from quicksilver.records import DeadLetter, Published, Status
 from quicksilver.topics import TOPIC_OF
 

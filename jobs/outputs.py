@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from api.store_sqlite import SqliteStore
 from quicksilver import codec
+from quicksilver.ports import Store
 from quicksilver.records import AnyRecord, Latency, Published
 from quicksilver.topics import TOPIC_OF
 
@@ -17,7 +17,7 @@ BATCH = 500  # records a write
 class StoreWriter:
     """A bus listener that hands records to the store in batches."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._batch: list[Published] = []
 

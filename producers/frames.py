@@ -4,9 +4,6 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding hostile JSON may raise."""
-
 Direction: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest"]
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.frames import UNREADABLE
+from quicksilver.codec import UNREADABLE
 from quicksilver.compiled import jit
 from quicksilver.errors import FrameError
 from quicksilver.events import FloatArray, Levels

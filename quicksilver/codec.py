@@ -10,6 +10,9 @@ import msgspec
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent, Levels
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding hostile JSON may raise."""
+
 
 def _encode_custom(value: Any) -> Any:
     if isinstance(value, Levels):
@@ -61,5 +64,5 @@ def decode_event(data: bytes) -> AnyEvent:
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise FrameError(f"not a {what}: {error}") from error

@@ -1,7 +1,7 @@
 """The two seams: where records go (Bus) and where they rest (Store). In-memory twins are in ``memory.py``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Flush and let go of all resources."""
-
-
-Json: TypeAlias = dict[str, Any]

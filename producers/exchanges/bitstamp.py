@@ -22,9 +22,10 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
-from producers.frames import UNREADABLE, Frame
+from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import micros_to_ns
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 

@@ -21,9 +21,10 @@ from producers.exchanges.base import Instrument, Parser, Reject, check_time, ign
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
 from producers.exchanges.venue import Venue
-from producers.frames import UNREADABLE, Frame
+from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 

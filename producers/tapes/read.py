@@ -9,8 +9,9 @@ from typing import BinaryIO, TypeAlias
 
 from producers.exchanges.base import MAX_NS, WALL_CLOCK_NS, Reject, ignore
 from producers.files import READ_ERRORS, open_binary
-from producers.frames import UNREADABLE, Frame
+from producers.frames import Frame
 from producers.tapes import lines
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import FrameError, InputError
 from quicksilver.records import DeadLetter
 
