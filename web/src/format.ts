@@ -29,6 +29,11 @@ export function short(value: number | null | undefined): string {
   return String(Number(value.toPrecision(4)));
 }
 
+/** A price in all the digits that an exchange quotes: no trader reads 64.03K. */
+export function price(value: number | null | undefined): string {
+  return value == null || !Number.isFinite(value) ? UNKNOWN : String(Number(value.toPrecision(8)));
+}
+
 export function percent(value: number, decimals = 1): string {
   return `${(value * 100).toFixed(decimals)} %`;
 }

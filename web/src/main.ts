@@ -71,7 +71,7 @@ if (chosen) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
 setInterval(() => state.dirty.add("header"), 500); // silence changes a state too
-setTimeout(() => state.selectBusiest(), 2000);
+for (const ms of [2000, 8000]) setTimeout(() => state.selectBusiest(), ms); // some venues begin late
 
 Object.assign(window, { __quicksilver: counters });
 client.connect();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clock, decimalsOf, fixed, microseconds, short, span } from "../src/format";
+import { clock, decimalsOf, fixed, microseconds, price, short, span } from "../src/format";
 
 describe("format", () => {
   it("tells decimals from prices", () => {
@@ -12,6 +12,10 @@ describe("format", () => {
 
   it("shows unknown as a dash", () => {
     expect([short(null), short(Number.NaN), fixed(undefined, 2)]).toEqual(["–", "–", "–"]);
+  });
+
+  it("shows prices whole", () => {
+    expect([price(64033.649999999994), price(0.52165), price(null)]).toEqual(["64033.65", "0.52165", "–"]);
   });
 
   it("shortens numbers to four digits", () => {

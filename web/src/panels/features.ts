@@ -1,7 +1,7 @@
 /** The feature strip: a tile for each feature with its value, unit, recent course and formula. */
 
 import { byId, color, element, fetchJson, setText } from "../dom";
-import { short } from "../format";
+import { price, short } from "../format";
 import type { FeatureSpec } from "../records";
 import type { State } from "../state";
 
@@ -11,6 +11,8 @@ interface Tile {
   value: HTMLElement;
   canvas: HTMLCanvasElement;
 }
+
+const PRICES = new Set(["mid", "microprice"]);
 
 export class FeaturePanel {
   private tiles = new Map<string, Tile>();
@@ -46,7 +48,7 @@ export class FeaturePanel {
   render(nowMs: number): boolean {
     const one = this.state.current;
     if (!one) return true;
-    for (const [name, tile] of this.tiles) setText(tile.value, short(one.features?.[name] as number | null));
+    for (const [name, tile] of this.tiles) setText(tile.value, (PRICES.has(name) ? price : short)(one.features?.[name] as number | null));
     if (nowMs - this.lastMs < 100) return false;
     this.lastMs = nowMs;
     const stroke = color("accent");
