@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
-from fastapi.responses import HTMLResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from api.guard import Guard
@@ -34,6 +35,12 @@ def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[st
     """
     app = FastAPI(title="Quicksilver", version=__version__, docs_url="/api/docs", openapi_url="/api/openapi.json")
     started = monotonic()
+
+    @app.exception_handler(RequestValidationError)
+    async def say(_: Request, error: RequestValidationError) -> Response:
+        """Say in a sentence which parameter is wrong."""
+        wrong = error.errors()[0]
+        return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
 
     @app.get("/api/health")
     async def health() -> Response:

@@ -15,6 +15,7 @@ from producers.tapes import layout_of, read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.records import DeadLetter
 
 BREATHE_S = 0.01  # how long a tape at full speed may keep the event loop
 CSV_ROWS_PER_S = 20.0
@@ -64,12 +65,21 @@ class TapeSource(_Recorded):
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events."""
-        parsers = self._parsers = Parsers(reject)
-        frames = read_frames(self._path, reject=reject)
+        reasons: list[str] = []  # of the first letters: who plays a tape of nothing but them wants to know why
+
+        def refuse(letter: DeadLetter) -> None:
+            if not reasons:
+                reasons.append(letter.reason)
+            reject(letter)
+
+        parsers = self._parsers = Parsers(refuse)
+        frames = read_frames(self._path, reject=refuse)
+        found = False
         async for events in self._paced((frame.ts_recv_ns, parsers.parse(frame)) for frame in frames):
+            found = found or bool(events)
             yield None, events
-        if not sum(parsers.frames.values()):
-            raise InputError(f"{self._path}: no frame could be read")
+        if not found:
+            raise InputError(": ".join([f"{self._path}: nothing could be read", *reasons]))
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
