@@ -424,7 +424,7 @@ async def _rest_gives(http: httpx.AsyncClient, truth: dict[str, dict[str, list[P
 async def test_a_tape_that_holds_nothing_ends_the_run_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.write_bytes(b'{"quicksilver_tape":1}\nnothing\n')
-    with pytest.raises(InputError, match=f"^{path}: no frame could be read$"):
+    with pytest.raises(InputError, match=f"^{path}: nothing could be read: not a line of this tape: "):
         async with serving_tape(path, tmp_path) as (_, _, task):
             async with asyncio.timeout(10):
                 await asyncio.wait([task])
