@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 STAMP := .venv/.stamp
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST
 
-.PHONY: help setup run test check bench doctor format lock clean browser
+.PHONY: help setup run test check cluster bench doctor format lock clean browser
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	cd web && npm run --loglevel=error check
+
+cluster: setup $(STAMP)-cluster  ## Start Kafka, Cassandra, Flink and Spark on this machine (Java 17, Maven)
+	.venv/bin/quicksilver cluster up
+	.venv/bin/quicksilver topics apply
 
 bench: setup $(STAMP)-dev  ## Measure the hot paths beside their peers; writes build/bench.json
 	.venv/bin/quicksilver bench
@@ -58,6 +62,11 @@ $(STAMP)-base: requirements/base.txt requirements/bootstrap.txt pyproject.toml
 $(STAMP)-dev: requirements/dev.txt $(STAMP)-base
 	@echo "installing what the tests need ..."
 	@.venv/bin/uv pip install --python $(PY) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(STAMP)-cluster: requirements/cluster.txt $(STAMP)-base
+	@echo "installing what the cluster needs (1.4 GB) ..."
+	@.venv/bin/uv pip install --python $(PY) --require-hashes -r requirements/cluster.txt
 	@touch $@
 
 # Kernels are compiled once here, so that the first run does not wait for them.

@@ -16,6 +16,7 @@ try:
     from producers.csv_producer import produce
     from quicksilver import __version__
     from quicksilver.errors import InputError, QuicksilverError
+    from setup.cluster import cluster, topics
 except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no reason for a traceback
     raise SystemExit(130) from None
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
+app.add_typer(cluster, name="cluster")
+app.add_typer(topics, name="topics")
 UNUSABLE = 2  # exit code: nothing could be read, or an option cannot be used
 
 

@@ -5,6 +5,9 @@ import msgspec
 from quicksilver import events, records
 from quicksilver.records import Published
 
+CONTRACT_VERSION = 1  # rides in a header of every message; rises when old readers could not read new messages
+DAY_S = 86_400
+
 
 class Topic(msgspec.Struct, frozen=True):
     """One topic: ``key`` is ``venue:symbol``, or the universe's name for ``frontiers``, or empty."""
@@ -12,7 +15,8 @@ class Topic(msgspec.Struct, frozen=True):
     name: str
     type: type[msgspec.Struct]
     partitions: int = 12
-    compacted: bool = False
+    retention_s: int = 7 * DAY_S
+    compacted: bool = False  # keeps the last message of each key, for ever
 
 
 PRICE = Topic("price", events.Price)
@@ -27,7 +31,8 @@ SCORES = Topic("scores", records.Score)
 FRONTIERS = Topic("frontiers", records.Frontier, partitions=1)
 STATUS = Topic("status", records.Status)
 LATENCY = Topic("latency", records.Latency, partitions=1)
-DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1)
+DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
+CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
 RECORD_TOPICS: tuple[Topic, ...] = (

@@ -1,0 +1,1 @@
+"""Bringing the stack up: Kafka, Cassandra, Flink and Spark as processes of this machine, and their contracts."""

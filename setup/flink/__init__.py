@@ -1,0 +1,1 @@
+"""Flink: ZooKeeper, JobManager, TaskManagers."""

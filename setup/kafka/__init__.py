@@ -1,0 +1,1 @@
+"""Kafka: one KRaft node, and its topics by the contract."""

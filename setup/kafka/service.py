@@ -1,0 +1,40 @@
+"""Kafka, one KRaft node: https://kafka.apache.org/documentation/#kraft."""
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from quicksilver.errors import InputError
+from setup.services import HERE, Service, classpath, java, listens, render
+from setup.settings import ClusterSettings
+
+
+def kafka(settings: ClusterSettings, jars: Path) -> Service:
+    """Return the broker; its storage is formatted before the first start, and kept."""
+    folder = (settings.folder / "kafka").resolve()
+    config, data = folder / "server.properties", folder / "data"
+
+    def prepare() -> None:
+        render(
+            HERE / "kafka" / "server.properties", config, host=settings.host, port=settings.kafka_port,
+            controller_port=settings.kafka_controller_port, data=data,
+        )  # fmt: skip
+        if not (data / "meta.properties").is_file():
+            _format(jars, config)
+
+    command = [
+        java(), f"-Xmx{settings.kafka_mb}m", f"-Xms{settings.kafka_mb // 2}m", "-XX:+ExitOnOutOfMemoryError",
+        f"-Dlog4j2.configurationFile={HERE / 'kafka' / 'log4j2.yaml'}",
+        "-cp", classpath(jars), "kafka.Kafka", str(config),
+    ]  # fmt: skip
+    ports = {"kafka_port": settings.kafka_port, "kafka_controller_port": settings.kafka_controller_port}
+    return Service("kafka", command, ports, lambda: listens(settings.host, settings.kafka_port), prepare)
+
+
+def _format(jars: Path, config: Path) -> None:
+    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config), "--standalone"]
+    done = subprocess.run([java(), "-cp", classpath(jars), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"kafka: the storage could not be formatted: {(done.stdout + done.stderr).strip()[-500:]}")

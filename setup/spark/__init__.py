@@ -1,0 +1,1 @@
+"""Spark: a master and a worker."""
