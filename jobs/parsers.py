@@ -51,7 +51,7 @@ class Parsers:
             counts.add(parser.counts)
             for symbol, one in sorted(parser.instruments.items()):
                 state = pipeline.instruments.get((name, symbol))
-                one.counts.crossed = state.engine.book.crossed if state else 0
+                one.counts.crossed = state.instrument.engine.book.crossed if state else 0
                 one.counts.features = features.get((name, symbol), 0)
                 counts.add(one.counts)
                 symbols[symbol] = _as_dict(one.counts)

@@ -32,6 +32,7 @@ FRONTIERS = Topic("frontiers", records.Frontier, partitions=1)
 STATUS = Topic("status", records.Status)
 LATENCY = Topic("latency", records.Latency, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
+MODELS = Topic("models", records.Model, compacted=True)
 CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
@@ -39,10 +40,10 @@ RECORD_TOPICS: tuple[Topic, ...] = (
     TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
 )  # fmt: skip
 TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
 
 
-def key_of(record: Published | events.Event) -> str:
+def key_of(record: Published | events.Event | records.Model) -> str:
     """Return the record's topic key: ``venue:symbol``, a universe, or a hop."""
     if isinstance(record, records.Frontier):
         return record.universe

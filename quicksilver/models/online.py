@@ -10,6 +10,7 @@ from river.optim import SGD
 from river.preprocessing import StandardScaler
 from river.utils.math import dot, softmax
 
+from quicksilver.models.score import Probabilities
 from quicksilver.records import Direction, Features
 
 # Stationary ones only: a price level or a raw count says nothing about the next move.
@@ -26,7 +27,6 @@ GLITCH_Z = 100.0  # far enough out that a real change of regime still moves the 
 WARM_COUNT = 100  # values from which a mean and a deviation are good enough to call a new one a glitch
 
 Inputs = dict[str, float]
-Probabilities = tuple[float, float, float]  # of down, flat and up
 
 
 class ModelState(msgspec.Struct):

@@ -1,15 +1,18 @@
 """Prequential scores: each prediction is judged before the model learns from its outcome."""
 
 import math
+from typing import TypeAlias
 
 import msgspec
 
 from quicksilver.records import Direction
 
+Probabilities: TypeAlias = tuple[float, float, float]
+"""Of down, flat and up."""
 MIN_PROBABILITY = 1e-15  # keeps the log-loss of a certain and wrong prediction finite
 
 
-def most_likely(probabilities: tuple[float, float, float]) -> Direction:
+def most_likely(probabilities: Probabilities) -> Direction:
     """Return the likeliest of down, flat and up; of equals flat, then up.
 
     >>> most_likely((0.4, 0.2, 0.4))
@@ -36,14 +39,12 @@ class PrequentialScore(msgspec.Struct):
     baseline_loss: float = 0.0
     seen: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
 
-    def baseline(self) -> tuple[float, float, float]:
+    def baseline(self) -> Probabilities:
         """Return the baseline's probabilities of down, flat and up; none is 0."""
         down, flat, up = ((count + 1) / (self.n + 3) for count in self.seen)
         return down, flat, up
 
-    def update(
-        self, probabilities: tuple[float, float, float], baseline: tuple[float, float, float], outcome: Direction
-    ) -> None:
+    def update(self, probabilities: Probabilities, baseline: Probabilities, outcome: Direction) -> None:
         """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up."""
         self.n += 1
         self.hits += most_likely(probabilities) == outcome

@@ -11,7 +11,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import PortfolioBank
 from quicksilver.portfolio.moments import Moments, shrunk_covariance
 from quicksilver.portfolio.picks import BPS, pareto, picks
-from quicksilver.records import Frontier
+from quicksilver.records import AnyRecord, Features, Frontier, Status
 
 MAX_SILENT_PERIODS = 3600  # a longer silence is a break: the next return would span it, so it is not taken
 LEAVE_PERIODS = 60  # an asset without a price for this long leaves the universe
@@ -67,6 +67,15 @@ class PortfolioStage:
         self._assets: list[str] = []
         self._moments = Moments(0, config.halflife)
         self._bank: PortfolioBank | None = None
+
+    def take(self, record: AnyRecord) -> list[Frontier]:
+        """Take in an instrument's record: the mid of its features, or a data state in which there is none."""
+        if isinstance(record, Features):
+            price = math.nan if record.mid is None else record.mid
+            return self.on_price(record.venue, record.symbol, price, record.ts_event_ns, record.ts_recv_ns)
+        if isinstance(record, Status) and record.state == "GAP":
+            self.forget(record.venue, record.symbol)
+        return []
 
     def on_price(self, venue: str, symbol: str, price: float, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
         """Take in an instrument's price; one that is not a positive number is no price."""

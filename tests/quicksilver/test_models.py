@@ -1,17 +1,20 @@
 """The online model and its score: prequential order, honesty, and state as plain data."""
 
 import math
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quicksilver.labels import LabelConfig, LabelQueue
+from quicksilver.models.judged import MAX_PENDING
 from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
-from quicksilver.models.stage import MAX_PENDING, PredictionStage
-from quicksilver.records import Features, Label, Prediction, Score
+from quicksilver.models.stage import PredictionStage
+from quicksilver.records import Features, Label, Model, ModelHead, Prediction, Score
 
 FIELDS = Features.__struct_fields__[5:]
 H = (1_000,)
@@ -33,8 +36,7 @@ def play(stage: PredictionStage, n: int, seed: int, signal: float, first: int = 
     for seq in range(first, first + n):
         direction = int(np.sign(draws[seq, 0])) if signal else int(np.sign(draws[seq, 1]))
         stage.on_features(features(seq, imbalance_1=float(draws[seq, 0]), spread_bps=1.0))
-        score = stage.on_label(label(seq, direction))
-        assert score is not None
+        (score,) = stage.on_label(label(seq, direction))
         scores.append(score)
     return scores
 
@@ -60,8 +62,7 @@ def test_a_prediction_is_scored_before_it_is_learned_from() -> None:
     stage = PredictionStage(H, EVERY)
     (prediction,) = stage.on_features(features(1, imbalance_1=1.0))
     assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx(EQUAL)
-    score = stage.on_label(label(1, 1))
-    assert score is not None
+    (score,) = stage.on_label(label(1, 1))
     assert score.log_loss == pytest.approx(math.log(3))
     assert score.baseline_log_loss == pytest.approx(math.log(3))
     assert (score.predicted, score.outcome, score.accuracy, score.baseline_accuracy) == (0, 1, 0.0, 0.0)
@@ -82,9 +83,9 @@ def test_neither_model_nor_baseline_knows_the_outcomes_that_came_after_its_predi
     stage = PredictionStage(H, EVERY)
     for seq in (1, 2):
         stage.on_features(features(seq, imbalance_1=1.0))
-    scores = [stage.on_label(label(seq, 1)) for seq in (1, 2)]
-    assert [one.baseline_log_loss for one in scores if one] == pytest.approx([math.log(3), math.log(3)])
-    assert [one.log_loss for one in scores if one] == pytest.approx([math.log(3), math.log(3)])
+    scores = [score for seq in (1, 2) for score in stage.on_label(label(seq, 1))]
+    assert [one.baseline_log_loss for one in scores] == pytest.approx([math.log(3), math.log(3)])
+    assert [one.log_loss for one in scores] == pytest.approx([math.log(3), math.log(3)])
 
 
 def test_without_a_word_from_the_features_the_model_is_the_baseline() -> None:
@@ -149,8 +150,7 @@ def walk(stage: PredictionStage, mids: list[float], queue: LabelQueue, first: in
     out: list[Prediction | Score] = []
     for seq, mid in enumerate(mids, first):
         for one in queue.on_price(seq * 100, seq * 100, mid):
-            score = stage.on_label(one)
-            assert score is not None
+            (score,) = stage.on_label(one)
             out.append(score)
         out += stage.on_features(features(seq, imbalance_1=math.sin(mid)))
         queue.on_features(seq, seq * 100, mid)
@@ -189,10 +189,54 @@ def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
 
 def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
     stage = PredictionStage(H, EVERY)
-    assert stage.on_label(label(1, 1)) is None
+    assert stage.on_label(label(1, 1)) == []
     for seq in range(MAX_PENDING + 2):
         stage.on_features(features(seq, imbalance_1=0.1))
-    assert stage.on_label(label(0, 1)) is None
-    assert stage.on_label(label(MAX_PENDING, 1)) is not None
+    assert stage.on_label(label(0, 1)) == []
+    assert len(stage.on_label(label(MAX_PENDING, 1))) == 1
     stage.gap()
-    assert stage.on_label(label(MAX_PENDING + 1, 1)) is None
+    assert stage.on_label(label(MAX_PENDING + 1, 1)) == []
+
+
+def trained(version: str = "1", **changes: Any) -> Model:
+    head = ModelHead(H[0], [1.0], [2.0], [[-1.0], [0.0], [1.0]], [0.0, 0.0, 0.0], 10, 5, 0.5, 1.0, 0.5, 1.0)
+    return Model("v", "A-B", "softmax", version, 0, 1, ["rsi_14"], [msgspec.structs.replace(head, **changes)])
+
+
+def test_a_trained_model_predicts_and_is_scored_beside_the_online_one_from_when_it_comes() -> None:
+    stage = PredictionStage(H, EVERY)
+    assert len(stage.on_features(features(1, rsi_14=3.0))) == 1
+    stage.adopt(trained())
+    online, mine = stage.on_features(features(2, rsi_14=3.0))
+    assert (online.model, mine.model, mine.version) == ("softmax-online", "softmax", "1")
+    odds = np.exp([-1.0, 0.0, 1.0])  # (3 - 1) / 2 = 1
+    assert (mine.p_down, mine.p_flat, mine.p_up) == pytest.approx(tuple(odds / odds.sum()))
+    assert [score.model for score in stage.on_label(label(1, 1))] == ["softmax-online"]
+    (_, score) = stage.on_label(label(2, 1))
+    assert (score.model, score.n, score.accuracy, score.predicted) == ("softmax", 1, 1.0, 1)
+    stage.adopt(trained())  # the same again, as after a restart: nothing changes
+    assert stage.on_features(features(3))[1].p_up == pytest.approx(1 / 3)  # an unknown input stands for its mean
+    copy = PredictionStage(H, EVERY)
+    copy.load(stage.dump())
+    assert copy.on_label(label(3, 0)) == stage.on_label(label(3, 0))
+    stage.adopt(trained("2"))
+    assert stage.on_features(features(4))[1].version == "2"
+    assert [score.n for score in stage.on_label(label(4, 0))] == [4, 1]
+
+
+def test_a_trained_model_of_another_horizon_says_nothing() -> None:
+    stage = PredictionStage(H, EVERY)
+    stage.adopt(trained(horizon_ns=H[0] + 1))
+    assert len(stage.on_features(features(1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"means": [1.0, 2.0]}, "is not of 1 features"), ({"scales": [0.0]}, "cannot be computed with"),
+     ({"weights": [[math.nan], [0.0], [0.0]]}, "cannot be computed with"), ({"intercepts": [0.0]}, "three classes")],
+)  # fmt: skip
+def test_a_model_at_odds_with_itself_is_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        PredictionStage(H, EVERY).adopt(trained(**changes))
+    with pytest.raises(ValueError, match="names a feature 'x' that is none"):
+        PredictionStage(H, EVERY).adopt(msgspec.structs.replace(trained(), features=["x"]))

@@ -10,9 +10,11 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Price, Trade
+from quicksilver.instrument import InstrumentStage
+from quicksilver.models.stage import PredictionStage
 from quicksilver.pipeline import Pipeline
-from quicksilver.portfolio.stage import PortfolioConfig
-from quicksilver.records import BookTop, Candle, Features, Frontier, Label, Prediction, Score, Status
+from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
+from quicksilver.records import AnyRecord, BookTop, Candle, Features, Frontier, Label, Prediction, Score, Status
 
 START = 1_700_000_000_000_000_000
 CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfolios=300))
@@ -114,3 +116,19 @@ def test_a_state_that_does_not_fit_is_refused_with_a_sentence() -> None:
     for junk in (b"", b"\x80", b"junk"):
         with pytest.raises(StateError, match="not a saved state"):
             Pipeline(CONFIG).load(junk)
+
+
+def test_stages_apart_that_see_only_records_give_what_the_pipeline_gives(events: list[AnyEvent]) -> None:
+    """What the cluster's jobs are: instruments, models and portfolio in processes of their own."""
+    instruments: dict[tuple[str, str], tuple[InstrumentStage, PredictionStage]] = {}
+    portfolio, apart = PortfolioStage(CONFIG.portfolio), list[AnyRecord]()
+    for event in events:
+        key = (event.venue, event.symbol)
+        stage, models = instruments.setdefault(
+            key, (InstrumentStage(*key, CONFIG), PredictionStage(CONFIG.labels.horizons_ns, CONFIG.decide_every_ns))
+        )
+        derived = stage.step(event)
+        for record in derived:
+            apart += [record, *models.take(record)]
+        apart += [frontier for record in derived for frontier in portfolio.take(record)]
+    assert [codec.encode(record) for record in apart] == run(Pipeline(CONFIG), events)
