@@ -10,26 +10,31 @@ DAY_S = 86_400
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """One topic: ``key`` is ``venue:symbol``, or the universe's name for ``frontiers``, or empty."""
+    """One topic; a message's key is its record's (``key_of``).
+
+    The messages of a key are numbered, without a gap, through all topics of one ``chain``: who reads them all can put
+    them in order and sees what is lost. Those of a topic without a chain are not numbered.
+    """
 
     name: str
     type: type[msgspec.Struct]
+    chain: str = ""
     partitions: int = 12
     retention_s: int = 7 * DAY_S
     compacted: bool = False  # keeps the last message of each key, for ever
 
 
-PRICE = Topic("price", events.Price)
-TRADES = Topic("trades", events.Trade)
-BOOKS = Topic("books", events.BookDelta)
-TOPS = Topic("tops", records.BookTop)
-CANDLES = Topic("candles", records.Candle)
-FEATURES = Topic("features", records.Features)
-LABELS = Topic("labels", records.Label)
-PREDICTIONS = Topic("predictions", records.Prediction)
-SCORES = Topic("scores", records.Score)
-FRONTIERS = Topic("frontiers", records.Frontier, partitions=1)
-STATUS = Topic("status", records.Status)
+PRICE = Topic("price", events.Price, "events")
+TRADES = Topic("trades", events.Trade, "events")
+BOOKS = Topic("books", events.BookDelta, "events")
+TOPS = Topic("tops", records.BookTop, "tops")
+CANDLES = Topic("candles", records.Candle, "candles")
+FEATURES = Topic("features", records.Features, "derived")
+LABELS = Topic("labels", records.Label, "derived")
+PREDICTIONS = Topic("predictions", records.Prediction, "predictions")
+SCORES = Topic("scores", records.Score, "predictions")
+FRONTIERS = Topic("frontiers", records.Frontier, "frontiers", partitions=1)
+STATUS = Topic("status", records.Status, "derived")
 LATENCY = Topic("latency", records.Latency, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
 MODELS = Topic("models", records.Model, compacted=True)
@@ -40,6 +45,9 @@ RECORD_TOPICS: tuple[Topic, ...] = (
     TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
 )  # fmt: skip
 TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
+EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
+    events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
+}  # fmt: skip
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
 
 

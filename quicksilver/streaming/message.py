@@ -1,0 +1,111 @@
+"""A message on the wire: what Kafka knows of it, and the headers that every message of ours carries.
+
+Headers are short ASCII texts, so that any Kafka console shows them; all of them may be missing.
+"""
+
+import msgspec
+
+from quicksilver import codec
+from quicksilver.errors import FrameError
+from quicksilver.events import AnyEvent
+from quicksilver.records import DeadLetter, Model, Published
+from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
+
+
+class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a message stands.
+
+    - ``v``: version of the contract that it was written by.
+    - ``s``: session, one run of one source; for recordings and files it is derived from the content, so that a
+      producer killed and started again repeats the same messages.
+    - ``n``: its number in the chain of its topic (see ``topics.py``), from 1 for each key and session; readers drop
+      what they have had.
+    - ``g``: the number of the event that caused it among all events of its session: the order in which one process saw
+      several instruments.
+    - ``i``: nanoseconds between the rows of a price series; none for market data.
+    - ``u``: the universe that the instrument's price belongs to.
+    """
+
+    v: str = str(CONTRACT_VERSION)
+    s: str = ""
+    n: str = ""
+    g: str = ""
+    i: str = ""
+    u: str = ""
+
+    def items(self) -> list[tuple[str, bytes]]:
+        """Return them as Kafka clients want them; the version always, the others where they are known."""
+        named = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, value.encode()) for name, value in named if value]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """A message that was read; ``ts_ms`` is when its cause was published, by its producer's clock."""
+
+    topic: str
+    partition: int
+    offset: int
+    ts_ms: int
+    key: str
+    headers: Headers
+    value: bytes
+
+    @property
+    def place(self) -> str:
+        """Return where it lies, for people: ``books[3]@1234``."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    @property
+    def number(self) -> int:
+        """Return its number in its chain; 0 where it has none."""
+        return int(self.headers.n) if self.headers.n.isdecimal() else 0
+
+    def require_version(self) -> None:
+        """Make sure that this program can read it.
+
+        Raises:
+            FrameError: it is of a newer version of the contract, or of none.
+        """
+        version = self.headers.v
+        if version != str(CONTRACT_VERSION) and not (version.isdecimal() and int(version) <= CONTRACT_VERSION):
+            raise FrameError(
+                f"a message of contract version {version[:20]}, this is {CONTRACT_VERSION}: update Quicksilver"
+            )
+
+    def refused(self, reason: str) -> DeadLetter:
+        """Return the dead letter of a message that cannot be read; the same message always gives the same letter."""
+        venue, _, symbol = self.key.partition(":")
+        return DeadLetter(self.ts_ms * 1_000_000, self.place, venue, symbol or None, reason, self.value)
+
+
+class Outgoing(msgspec.Struct, frozen=True, array_like=True):
+    """A message to be written."""
+
+    topic: str
+    key: str
+    ts_ms: int
+    headers: Headers
+    value: bytes
+
+
+def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
+    """Return the message of an event; its number is the event's."""
+    topic = EVENT_TOPIC_OF[type(event)].name
+    return Outgoing(
+        topic, key_of(event), ts_ms, msgspec.structs.replace(headers, n=str(event.seq)), codec.encode(event)
+    )
+
+
+def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoing:
+    """Return the message of a record."""
+    topic = "models" if isinstance(record, Model) else TOPIC_OF[type(record)].name
+    return Outgoing(topic, key_of(record), ts_ms, headers, codec.encode(record))
+
+
+_message_decoder = msgspec.msgpack.Decoder(Message)
+decode_message = _message_decoder.decode
+"""Decode what the Flink source hands over (``setup/flink/java``), msgpack of a ``Message``."""
+
+_outgoing_encoder = msgspec.msgpack.Encoder()
+encode_outgoing = _outgoing_encoder.encode
+"""Encode for the Flink sink, msgpack of an ``Outgoing``."""

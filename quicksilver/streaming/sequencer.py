@@ -1,0 +1,135 @@
+"""Messages of one key, read from several topics, back into the order of their chain."""
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from quicksilver.streaming.message import Message
+
+MAX_ENDED = 16  # ended sessions that are remembered, so that a straggler does not begin one anew
+MAX_AHEAD = 200_000  # messages kept behind a hole: beyond that it is taken for a loss
+
+
+class Loss(NamedTuple):
+    """The messages ``first`` to ``last`` of the chain never came; the one after them was published at ``ts_ms``."""
+
+    first: int
+    last: int
+    ts_ms: int
+
+
+class Begin(NamedTuple):
+    """Another session follows."""
+
+    session: str
+
+
+Ordered: TypeAlias = Message | Loss | Begin
+
+
+class _Saved(msgspec.Struct):
+    session: str | None
+    next: int
+    ahead: list[tuple[int, Message]]
+    later: list[tuple[str, list[tuple[int, Message]]]]
+    ended: list[str]
+    dropped: int
+
+
+class Sequencer:
+    """One key's messages in the order of their numbers, once each, session after session.
+
+    Topics are read apart, so a message may come before an earlier one: it waits. A number is lost once everything that
+    was published before its successor has been read (``pass_time``, a watermark over all topics). A session ends when
+    everything has been read that was published before the first message of the next one; what comes of it later is
+    dropped, as is every number that was there before, and counted in ``dropped``.
+    """
+
+    def __init__(self) -> None:
+        self.session: str | None = None
+        self.next = 1
+        self.dropped = 0
+        self._ahead: dict[int, Message] = {}
+        self._later: dict[str, dict[int, Message]] = {}
+        self._ended: list[str] = []
+
+    def push(self, message: Message, number: int) -> list[Ordered]:
+        """Return what can be told now that this message is there."""
+        session, out = message.headers.s, list[Ordered]()
+        if self.session is None:
+            self.session = session
+            out.append(Begin(session))
+        if session != self.session:
+            if session in self._ended:
+                self.dropped += 1
+            else:
+                self._later.setdefault(session, {}).setdefault(number, message)
+            return out
+        if number < self.next or number in self._ahead:
+            self.dropped += 1
+        elif number == self.next:
+            self.next += 1
+            out.append(message)
+            self._drain(out)
+        else:
+            self._ahead[number] = message
+            if len(self._ahead) > MAX_AHEAD:
+                self._give_up(out)
+        return out
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """Publish time that, once everything before it has been read, lets this go on; None if nothing waits."""
+        waits = [self._ahead[min(self._ahead)].ts_ms] if self._ahead else []
+        waits += [min(one.ts_ms for one in messages.values()) for messages in self._later.values()]
+        return min(waits, default=None)
+
+    def pass_time(self, ts_ms: int) -> list[Ordered]:
+        """Return what can be told now that all that was published before ``ts_ms`` has been read."""
+        out: list[Ordered] = []
+        while self._ahead and self._ahead[min(self._ahead)].ts_ms <= ts_ms:
+            self._give_up(out)
+        due = [name for name, messages in self._later.items() if min(one.ts_ms for one in messages.values()) <= ts_ms]
+        if due:
+            while self._ahead:
+                self._give_up(out)
+            self._begin(due[0], out)
+            out += self.pass_time(ts_ms)
+        return out
+
+    def _begin(self, session: str, out: list[Ordered]) -> None:
+        if self.session is not None:
+            self._ended = [*self._ended, self.session][-MAX_ENDED:]
+        self.session, self.next = session, 1
+        self._ahead = self._later.pop(session)
+        out.append(Begin(session))
+        self._drain(out)
+
+    def _drain(self, out: list[Ordered]) -> None:
+        while self._ahead:
+            message = self._ahead.pop(self.next, None)
+            if message is None:
+                return
+            out.append(message)
+            self.next += 1
+
+    def _give_up(self, out: list[Ordered]) -> None:
+        """Take the numbers before the first that is there for lost."""
+        first = min(self._ahead)
+        out.append(Loss(self.next, first - 1, self._ahead[first].ts_ms))
+        self.next = first
+        self._drain(out)
+
+    def dump(self) -> bytes:
+        """Return the state."""
+        later = [(name, list(messages.items())) for name, messages in self._later.items()]
+        return msgspec.msgpack.encode(
+            _Saved(self.session, self.next, list(self._ahead.items()), later, self._ended, self.dropped)
+        )
+
+    def load(self, data: bytes) -> None:
+        """Take over a dumped state."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self.session, self.next, self.dropped, self._ended = saved.session, saved.next, saved.dropped, saved.ended
+        self._ahead = dict(saved.ahead)
+        self._later = {name: dict(messages) for name, messages in saved.later}
