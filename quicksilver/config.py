@@ -27,12 +27,13 @@ class PipelineConfig(msgspec.Struct, frozen=True):
     def for_rows(cls, interval_ns: int) -> "PipelineConfig":
         """Return the configuration of price series whose rows are ``interval_ns`` apart.
 
-        Candles are of one row; horizons are spans of time, 1, 5 and 30 times that, whatever rows are missing.
+        Candles are of one row; horizons are spans of time, 1, 5 and 30 times that, whatever rows are missing. They are
+        a universe of their own: a portfolio has one clock.
         """
         return cls(
             candle_intervals_ns=(interval_ns,),
             candle_every_ns=interval_ns,
             decide_every_ns=interval_ns,
             labels=LabelConfig(horizons_ns=(interval_ns, 5 * interval_ns, 30 * interval_ns)),
-            portfolio=PortfolioConfig(period_ns=interval_ns),
+            portfolio=PortfolioConfig(universe=f"every-{interval_ns / SECOND_NS:g}s", period_ns=interval_ns),
         )
