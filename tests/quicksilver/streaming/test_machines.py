@@ -1,0 +1,182 @@
+"""Machines: whatever order topics are read in, saved and loaded anywhere, they give what one process gives."""
+
+from collections import defaultdict
+from itertools import groupby
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.exchanges.kraken import KrakenParser
+from producers.frames import Frame
+from producers.simulator.engine import frames
+from producers.simulator.orderflow import Market
+from quicksilver import codec
+from quicksilver.errors import StateError
+from quicksilver.events import AnyEvent, Price
+from quicksilver.pipeline import Pipeline
+from quicksilver.records import DeadLetter, Model, ModelHead, Status
+from quicksilver.streaming.instruments import FeatureMachine, config_of
+from quicksilver.streaming.message import Headers, Outgoing
+from quicksilver.streaming.portfolio import PortfolioMachine, SampleMachine
+from quicksilver.streaming.predictions import PredictionMachine
+from quicksilver.topics import TOPIC_OF, TOPICS, key_of
+from tests.quicksilver.streaming.messages import START_MS, apart, damaged, published, read, rows, run
+
+START = 1_700_000_000_000_000_000
+SYMBOLS = ["BTC/USD", "ETH/USD"]
+END_MS = START_MS + 10**9
+DERIVED = {"features", "labels", "status"}
+
+
+def market(seed: int, steps: int) -> list[AnyEvent]:
+    parser = KrakenParser("sim")
+    raw = frames(Market(seed, START, SYMBOLS), SYMBOLS, 100, steps)
+    return [event for ts, data in raw for event in parser.parse(Frame("sim", "s", "recv", ts, data))]
+
+
+@pytest.fixture(scope="module")
+def events() -> list[AnyEvent]:
+    return market(5, 4_000)
+
+
+@pytest.fixture(scope="module")
+def truth(events: list[AnyEvent]) -> dict[tuple[str, str], list[bytes]]:
+    return in_one_process(events)
+
+
+def in_one_process(events: list[AnyEvent], interval: str = "") -> dict[tuple[str, str], list[bytes]]:
+    found: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
+    pipeline = Pipeline(config_of(interval))
+    for event in events:
+        for record in pipeline.step(event):
+            found[TOPIC_OF[type(record)].name, key_of(record)].append(codec.encode(record))
+    return dict(found)
+
+
+def cluster(sent: list[Outgoing], seed: int, repeats: float = 0.0, save_every: int = 0) -> list[Outgoing]:
+    """All three jobs."""
+    messages = read(sent)
+    derived = run(FeatureMachine, apart(messages, seed, repeats), save_every, END_MS)
+    between = [one for one in derived if one.topic in DERIVED]
+    predicted = run(PredictionMachine, apart(read(between), seed + 1, repeats), save_every, END_MS)
+    samples = run(SampleMachine, apart(messages, seed + 2, repeats), save_every, END_MS)
+    frontiers = run(PortfolioMachine, apart(read(samples), seed + 3), save_every, END_MS)
+    return derived + predicted + frontiers
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**31), repeats=st.sampled_from([0.0, 0.3]))
+def test_the_jobs_give_what_one_process_gives(
+    events: list[AnyEvent], truth: dict[tuple[str, str], list[bytes]], seed: int, repeats: float
+) -> None:
+    assert rows(cluster(published(events), seed, repeats, save_every=997)) == truth
+    assert {topic for topic, _ in truth} >= {"features", "predictions", "scores", "labels", "tops", "frontiers"}
+
+
+def test_price_series_keep_the_clock_of_their_rows() -> None:
+    interval = 60_000_000_000
+    events: list[AnyEvent] = [
+        Price("csv", symbol, i, i * interval, i * interval, 100.0 + (i * k) % 7, 1.0)
+        for i in range(1, 200)
+        for k, symbol in ((3, "A-USD"), (5, "B-USD"))
+    ]
+    found = rows(cluster(published(events, interval=str(interval)), 3))
+    assert found == in_one_process(events, str(interval))
+    assert ("frontiers", "every-60s") in found
+
+
+def test_records_are_numbered_without_a_gap_in_each_chain(events: list[AnyEvent]) -> None:
+    sent = cluster(published(events), 1)
+    for _, group in groupby(sorted(sent, key=_chain), key=_chain):
+        numbers = sorted(int(one.headers.n) for one in group)
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _chain(one: Outgoing) -> tuple[str, str]:
+    return TOPICS[one.topic].chain, one.key
+
+
+def test_a_message_that_cannot_be_read_is_dead_lettered_and_opens_a_gap(events: list[AnyEvent]) -> None:
+    messages = read(published(events))
+    at = next(i for i, one in enumerate(messages) if i > 2_000 and one.topic == "books")
+    messages[at] = damaged(messages[at])
+    sent = run(FeatureMachine, messages)
+    (letter,) = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
+    assert (letter.source, letter.payload) == (messages[at].place, messages[at].value)
+    number = messages[at].headers.n
+    states = [codec.decode(Status, one.value) for one in sent if one.topic == "status"]
+    gaps = [one for one in states if one.state == "GAP"]
+    assert [(one.seq, one.reason) for one in gaps] == [
+        (int(number), f"events {number} to {number} were lost on the way here")
+    ]
+    other = {key: values for key, values in rows(sent).items() if key[1] not in {messages[at].key}}
+    assert {key for key in other} == {key for key in in_one_process(events) if key in other}
+
+
+def test_what_never_comes_is_a_loss_once_all_else_has_been_read(events: list[AnyEvent]) -> None:
+    messages = [one for one in read(published(events)) if one.key == "sim:BTC-USD"]
+    lost = messages.pop(500)
+    machine = FeatureMachine("sim:BTC-USD")
+    before = [one for message in messages[:700] for one in machine.take(message)]
+    assert machine.deadline_ms == messages[500].ts_ms
+    assert machine.pass_time(messages[500].ts_ms - 1) == []
+    after = machine.pass_time(messages[500].ts_ms)
+    assert machine.deadline_ms is None
+    assert not [one for one in before if one.topic == "status" and b"GAP" in one.value]
+    gaps = [codec.decode(Status, one.value) for one in after if one.topic == "status"]
+    assert [(one.state, one.seq) for one in gaps] == [("GAP", int(lost.headers.n))]
+
+
+def test_a_new_session_starts_cold_and_stragglers_of_the_old_one_are_dropped(events: list[AnyEvent]) -> None:
+    first, second = published(events[:3_000], "one"), published(events, "two", START_MS + 10**6)
+    for save_every in (0, 501):
+        derived = run(FeatureMachine, read(first) + read(second) + read(first)[-9:], save_every, END_MS)
+        by_session = {name: [one for one in derived if one.headers.s == name] for name in ("one", "two")}
+        assert rows(by_session["one"]) == rows(run(FeatureMachine, read(first)))
+        assert rows(by_session["two"]) == rows(run(FeatureMachine, read(second)))
+        assert len(by_session["one"]) + len(by_session["two"]) == len(derived)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"headers": Headers(v="9", n="1")}, "of contract version 9, this is 1: update Quicksilver"),
+        ({"headers": Headers(v="x", n="1")}, "of contract version x"),
+        ({"headers": Headers(), "value": b"[]"}, "not a event"),
+        ({"key": "sim:X-USD", "headers": Headers()}, "an event of sim:BTC-USD under the key sim:X-USD"),
+    ],
+)
+def test_foreign_messages_are_refused_with_a_sentence(
+    events: list[AnyEvent], changes: dict[str, object], why: str
+) -> None:
+    first = next(one for one in read(published(events)) if one.key == "sim:BTC-USD")
+    foreign = msgspec.structs.replace(first, **changes)
+    machine = FeatureMachine(foreign.key)
+    sent = [*machine.take(foreign), *machine.take(first)]
+    letters = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
+    assert [why in letters[0].reason, letters[0].source] == [True, foreign.place]
+
+
+def test_models_are_swapped_in_while_it_runs_and_bad_ones_refused(events: list[AnyEvent]) -> None:
+    derived = run(FeatureMachine, read(published(events)))
+    messages = [one for one in read(derived) if one.topic in DERIVED and one.key == "sim:BTC-USD"]
+    head = ModelHead(1_000_000_000, [50.0], [10.0], [[0.1], [0.0], [0.2]], [0.0, 0.0, 0.0], 10, 5, 0.5, 1.0, 0.5, 1.0)
+    model = Model("sim", "BTC-USD", "softmax", "v1", 0, 1, ["rsi_14"], [head])
+    swap = msgspec.structs.replace(messages[0], topic="models", headers=Headers(), value=codec.encode(model))
+    bad = msgspec.structs.replace(swap, value=codec.encode(msgspec.structs.replace(model, features=["nothing"])))
+    half = len(messages) // 2
+    sent = run(PredictionMachine, [*messages[:half], swap, bad, *messages[half:]], save_every=300)
+    own = [one for one in sent if b'"softmax"' in one.value]
+    assert {one.topic for one in own} == {"predictions", "scores"}
+    (letter,) = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
+    assert letter.reason == "model softmax v1 names a feature 'nothing' that is none"
+
+
+def test_state_of_another_machine_or_version_is_refused() -> None:
+    machine = FeatureMachine("a:B-C")
+    with pytest.raises(StateError, match="saved state of FeatureMachine 1 is not for PredictionMachine 1"):
+        PredictionMachine("a:B-C").load(machine.dump())
+    with pytest.raises(StateError, match="not a saved state of FeatureMachine"):
+        machine.load(b"junk")
