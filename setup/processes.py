@@ -62,6 +62,8 @@ class ServerProcess:
         try:
             number, ticks = self._note.read_text().split()
         except (OSError, ValueError):
+            if self._child is not None:
+                self._child.poll()  # another command may have stopped it
             return None
         if _start_ticks(int(number)) == ticks:
             return int(number)

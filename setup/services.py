@@ -5,10 +5,10 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
@@ -64,7 +64,7 @@ def get_json(url: str) -> dict[str, Any] | None:
         with urlopen(url, timeout=ANSWER_S) as response:
             found: dict[str, Any] = json.load(response)
             return found
-    except (URLError, OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return None
 
 

@@ -37,7 +37,7 @@ class Stack:
     def __init__(self, settings: ClusterSettings, services: Sequence[Service]) -> None:
         self.settings = settings
         self.folder = settings.folder.absolute()
-        self._services = services
+        self.services = services
         self._processes = {one.name: ServerProcess(one.name, self.folder / "log") for one in services}
 
     def process(self, name: str) -> ServerProcess:
@@ -62,9 +62,9 @@ class Stack:
             OSError: a file cannot be written.
         """
         with self._alone():
-            down = [one for one in self._services if self._processes[one.name].pid is None]
+            down = [one for one in self.services if self._processes[one.name].pid is None]
             launches = self._prepare(down) if down else {}
-            for service in self._services:
+            for service in self.services:
                 if service.name in launches:
                     launch = launches[service.name]
                     self._processes[service.name].start(launch.command, launch.environment, self.folder)
@@ -84,7 +84,7 @@ class Stack:
         return {one.name: one.prepare() for one in services}
 
     def _wait(self, new: set[str], say: Say) -> None:
-        began, waiting = time.monotonic(), list(self._services)
+        began, waiting = time.monotonic(), list(self.services)
         while waiting:
             for service in [one for one in waiting if self._ready(one)]:
                 waiting.remove(service)
@@ -105,7 +105,7 @@ class Stack:
     def status(self) -> list[State]:
         """Return what each server does."""
         states = []
-        for service in self._services:
+        for service in self.services:
             process = self._processes[service.name]
             state = "down" if process.pid is None else "up" if service.ready(process.started_ms) else "starting"
             ports = ", ".join(map(str, service.ports.values()))
@@ -119,7 +119,7 @@ class Stack:
             say("nothing was running")
             return
         with self._alone():
-            processes = [*self._unknown(), *(self._processes[one.name] for one in reversed(self._services))]
+            processes = [*self._unknown(), *(self._processes[one.name] for one in reversed(self.services))]
             if not self.running():
                 say("nothing was running")
             for process in processes:
