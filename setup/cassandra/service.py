@@ -11,23 +11,6 @@ from setup.tools import java
 OPTIONS = bytes([4, 0, 0, 0, 5, 0, 0, 0, 0])
 SUPPORTED = 6
 
-# What Cassandra 5 asks of Java 17 (its own conf/jvm17-server.options).
-OPENS = (
-    "java.base/java.io", "java.base/java.lang", "java.base/java.lang.ref", "java.base/java.lang.reflect",
-    "java.base/java.net", "java.base/java.nio", "java.base/java.util", "java.base/java.util.concurrent",
-    "java.base/java.util.concurrent.atomic", "java.base/java.util.concurrent.locks", "java.base/jdk.internal.loader",
-    "java.base/jdk.internal.math", "java.base/jdk.internal.module", "java.base/jdk.internal.ref",
-    "java.base/jdk.internal.reflect", "java.base/jdk.internal.util.jar", "java.base/sun.nio.ch",
-    "java.management.rmi/sun.rmi.transport.tcp", "java.rmi/sun.rmi.transport.tcp",
-    "jdk.management/com.sun.management.internal",
-)  # fmt: skip
-EXPORTS = (
-    "java.base/jdk.internal.misc", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
-    "java.management.rmi/com.sun.jmx.remote.internal.rmi", "java.rmi/sun.rmi.registry", "java.rmi/sun.rmi.server",
-    "java.rmi/sun.rmi.transport.tcp", "java.sql/java.sql", "jdk.compiler/com.sun.tools.javac.file",
-    "jdk.management/com.sun.management.internal", "jdk.naming.dns/com.sun.jndi.dns", "jdk.unsupported/sun.misc",
-)  # fmt: skip
-
 
 def cassandra(settings: ClusterSettings, jars: Path) -> Service:
     """Return the node; its files are kept."""
@@ -41,10 +24,7 @@ def cassandra(settings: ClusterSettings, jars: Path) -> Service:
         )  # fmt: skip
         return Launch([
             java(), f"-Xmx{settings.cassandra_mb}m", f"-Xms{settings.cassandra_mb // 2}m",
-            "-XX:+ExitOnOutOfMemoryError",
-            *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENS),
-            *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTS),
-            "-Djdk.attach.allowAttachSelf=true", f"-Dcassandra.config={config.as_uri()}",
+            f"@{HERE / 'cassandra' / 'jvm.options'}", f"-Dcassandra.config={config.as_uri()}",
             f"-Dcassandra.storagedir={data}", f"-Dcassandra.jmx.local.port={settings.cassandra_jmx_port}",
             # A single node has nobody to wait for.
             "-Dcassandra.ring_delay_ms=0", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
