@@ -4,9 +4,11 @@ https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/deployment/resour
 The distribution is that of the Python package ``apache-flink``.
 """
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_paths
 from typing import Any
 
 from quicksilver.errors import InputError
@@ -80,6 +82,8 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "FLINK_HOME": str(home()), "FLINK_CONF_DIR": str(folder / "conf"), "FLINK_LOG_DIR": str(folder / "log"),
         "FLINK_PID_DIR": str(folder / "pid"), "FLINK_LIB_DIR": str(folder / "lib"), "JAVA_HOME": java_home(java()),
+        # The Python inside a TaskManager is that of the library libpython, which knows of no virtual environment.
+        "PYTHONPATH": os.pathsep.join(filter(None, [get_paths()["purelib"], os.environ.get("PYTHONPATH")])),
     }  # fmt: skip
 
 
