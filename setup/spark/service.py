@@ -75,6 +75,7 @@ def _launch(settings: ClusterSettings, folder: Path, arguments: Sequence[object]
     environment = {
         "SPARK_HOME": str(home()), "SPARK_LOCAL_IP": settings.host, "PYSPARK_PYTHON": python(),
         "JAVA_HOME": java_home(java()),
+        "SPARK_SCALA_VERSION": "2.12",  # said by bin/load-spark-env.sh else; without it no executor starts
     }  # fmt: skip
     return Launch(command, environment)
 

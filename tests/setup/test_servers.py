@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +22,11 @@ from jobs.cli import app
 from quicksilver.errors import InputError
 from quicksilver.topics import CONTRACT, TOPICS, Topic
 from setup.cluster import known_stack, the_stack
+from setup.flink.service import home as flink_home
 from setup.flink.service import rest
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
-from setup.spark.service import page
+from setup.spark.service import home, page
 from setup.stack import Stack
 from setup.tools import GET_JAVA, GET_MAVEN, GET_PACKAGES, missing_packages
 
@@ -158,6 +161,46 @@ def test_a_new_taskmanager_and_worker_take_the_place_of_the_killed_ones(stack: S
     assert master is not None
     assert worker["memory"] == stack.settings.spark_worker_mb
     assert worker["id"] in {one["id"] for one in master["workers"]}
+
+
+def test_the_spark_worker_starts_executors(stack: Stack, tmp_path: Path) -> None:
+    job = tmp_path / "count.py"
+    job.write_text(
+        "from pyspark.sql import SparkSession; print(SparkSession.builder.getOrCreate().range(10**6).count())"
+    )
+    master = f"spark://127.0.0.1:{stack.settings.spark_port}"
+    done = subprocess.run(
+        [home() / "bin/spark-submit", "--master", master, "--executor-memory", "512m", "--conf", "spark.ui.enabled=false", job],
+        env={**os.environ, "SPARK_HOME": str(home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "1000000\n", done.stderr[-2000:]
+
+
+FLINK_JOB = """
+from pyflink.common import Types, WatermarkStrategy
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream.connectors.number_seq import NumberSequenceSource
+
+env = StreamExecutionEnvironment.get_execution_environment()
+numbers = env.from_source(NumberSequenceSource(1, 1000), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
+numbers.map(lambda n: n + 1, Types.LONG()).print()
+env.execute("numbers")
+"""
+
+
+def test_python_functions_run_inside_the_taskmanagers(stack: Stack, tmp_path: Path) -> None:
+    job, flink = tmp_path / "job.py", stack.folder.resolve() / "flink"
+    job.write_text(FLINK_JOB)
+    done = subprocess.run(
+        [flink_home() / "bin/flink", "run", "-pyexec", sys.executable, "-pyclientexec", sys.executable, "-py", job],
+        env={
+            **os.environ, "FLINK_HOME": str(flink_home()), "FLINK_CONF_DIR": str(flink / "conf"),
+            "FLINK_LIB_DIR": str(flink / "lib"), "FLINK_LOG_DIR": str(tmp_path),
+        },
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert "has finished" in done.stdout, (done.stdout + done.stderr)[-2000:]
 
 
 def taskmanagers(stack: Stack) -> list[dict[str, Any]]:
