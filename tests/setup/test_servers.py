@@ -170,7 +170,7 @@ def test_the_spark_worker_starts_executors(stack: Stack, tmp_path: Path) -> None
     )
     master = f"spark://127.0.0.1:{stack.settings.spark_port}"
     done = subprocess.run(
-        [home() / "bin/spark-submit", "--master", master, "--executor-memory", "512m", "--conf", "spark.ui.enabled=false", job],
+        [home() / "bin/spark-submit", "--master", master, "--executor-memory", "512m", job],
         env={**os.environ, "SPARK_HOME": str(home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
