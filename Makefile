@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 STAMP := .venv/.stamp
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST
 
-.PHONY: help setup run test check cluster bench doctor format lock clean browser
+.PHONY: help setup run test check cluster bench doctor format lock clean browser java
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ setup: $(STAMP)-base web/dist/index.html $(STAMP)-kernels  ## Make .venv with qu
 run: setup  ## Run the main job and serve the page (SOURCE=auto|live|sim|tape|csv TAPE=path SPEED= PORT=)
 	@exec .venv/bin/quicksilver run
 
-test: setup $(STAMP)-dev browser  ## Pass all checks and tests, in Python and in the browser
+test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python and in the browser
 	@$(MAKE) --no-print-directory check
 	cd web && npm test --loglevel=error
 	$(PY) -m pytest
@@ -27,9 +27,10 @@ check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/mypy
 	cd web && npm run --loglevel=error check
 
-cluster: setup $(STAMP)-cluster  ## Start Kafka, Cassandra, Flink and Spark on this machine (Java 17, Maven)
+cluster: setup $(STAMP)-cluster java  ## Start Kafka, Cassandra, Flink and Spark on this machine (Java 17, Maven)
 	.venv/bin/quicksilver cluster up
 	.venv/bin/quicksilver topics apply
+	.venv/bin/quicksilver cluster status
 
 bench: setup $(STAMP)-dev  ## Measure the hot paths beside their peers; writes build/bench.json
 	.venv/bin/quicksilver bench
@@ -44,6 +45,7 @@ lock: $(STAMP)-base  ## Pin the requirements anew
 	bash requirements/lock.sh
 
 clean:  ## Remove all that was built
+	@test ! -e build/cluster || ! test -x .venv/bin/quicksilver || .venv/bin/quicksilver cluster down
 	rm -rf .venv build web/dist web/node_modules *.egg-info
 
 # What the targets above stand on.
@@ -81,7 +83,17 @@ web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(w
 	@cd web && npm ci --loglevel=error && npm run --loglevel=error build -- --logLevel warn
 	@touch $@
 
-# Debian's Chromium drives the browser tests; without apt-get they are skipped, out loud.
+# Debian's Chromium drives the browser tests, and its Java and Maven run the cluster; without apt-get, or without being
+# root, tests that need them are skipped, out loud.
+CAN_INSTALL = command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]
+INSTALL = apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
 browser:
-	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
-	  && echo "installing chromium for the browser tests ..." && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
+	@command -v chromium >/dev/null || { $(CAN_INSTALL) \
+	  && echo "installing chromium for the browser tests ..." && $(INSTALL) chromium >/dev/null; } \
+	  || echo "no chromium: the browser tests will be skipped"
+
+java:
+	@{ command -v javac && command -v mvn; } >/dev/null || { $(CAN_INSTALL) \
+	  && echo "installing Java 17 and Maven for the cluster ..." && $(INSTALL) openjdk-17-jdk-headless maven >/dev/null; } \
+	  || echo "no Java 17 compiler or no Maven: the cluster's tests will be skipped"

@@ -2,16 +2,14 @@
 
 import importlib.util
 import os
-import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 from typing import NamedTuple
 
+from setup.tools import GET_JAVA, GET_MAVEN, GET_PACKAGES, JAVA, at_least, jdk, missing_packages, version_of
+
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_S = 20.0
-COLOUR = re.compile(r"\x1b\[[\d;]*m")  # Maven prints its version in bold, and the code for that holds a number
 
 
 class Check(NamedTuple):
@@ -24,29 +22,10 @@ class Check(NamedTuple):
     remedy: str
 
 
-def _version(command: str, *arguments: str) -> str:
-    """Return the first version number that a program prints, or nothing if it cannot be run."""
-    path = shutil.which(command)
-    if path is None:
-        return ""
-    try:
-        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    said = COLOUR.sub("", done.stdout + done.stderr)
-    match = re.search(r"\d+(\.\d+)*", said) if done.returncode == 0 else None
-    return match[0] if match else ""
-
-
-def _at_least(found: str, major: int) -> bool:
-    return bool(found) and int(found.split(".", maxsplit=1)[0]) >= major
-
-
 def checks() -> list[Check]:
     """Look at everything, what is needed first."""
     python = ".".join(map(str, sys.version_info[:3]))
-    node, java = _version("node", "--version"), _version("java", "-version")
-    maven, chromium = _version("mvn", "--version"), _version("chromium", "--version")
+    node, chromium = version_of(which("node"), "--version"), version_of(which("chromium"), "--version")
     tapes = Path(os.environ.get("QUICKSILVER_TAPES", ROOT.parent / "shared" / "data"))
     packages = [name for name in ("numba", "fastapi", "river", "msgspec") if importlib.util.find_spec(name) is None]
     page = ROOT / "web" / "dist" / "index.html"
@@ -54,7 +33,7 @@ def checks() -> list[Check]:
     return [
         Check("python", sys.version_info[:2] == (3, 11), True, python, "install Python 3.11 (apache-flink's newest)"),
         Check("packages", not packages, True, f"missing: {packages}" if packages else "installed", "run `make setup`"),
-        Check("node", _at_least(node, 20), True, node or "not found", "install Node.js 20 or newer, with npm"),
+        Check("node", at_least(node, 20), True, node or "not found", "install Node.js 20 or newer, with npm"),
         Check("page", page.is_file(), True, "built" if page.is_file() else "not built", "run `make setup`"),
         Check("chromium", bool(chromium), False, chromium or "not found", "browser tests: apt-get install chromium"),
         Check("recordings", tapes.is_dir(), False, str(tapes), "for tests on real data: set QUICKSILVER_TAPES"),
@@ -65,6 +44,18 @@ def checks() -> list[Check]:
             "installed" if hftbacktest else "not found",
             "for `make bench`: run `make test`",
         ),
-        Check("java", _at_least(java, 17), False, java or "not found", "for the cluster: install OpenJDK 17"),
-        Check("maven", bool(maven), False, maven or "not found", "for the cluster: apt-get install maven"),
+        *_cluster_checks(),
+    ]
+
+
+def _cluster_checks() -> list[Check]:
+    """Look at what only the cluster needs."""
+    java, javac = version_of(jdk("java"), "-version"), version_of(jdk("javac"), "-version")
+    maven, packages = version_of(which("mvn"), "--version"), missing_packages()
+    lacks = f"missing: {', '.join(packages)}"
+    return [
+        Check("java", at_least(java, JAVA), False, java or "not found", f"for the cluster: {GET_JAVA}"),
+        Check("javac", at_least(javac, JAVA), False, javac or "not found", f"for the cluster: {GET_JAVA}"),
+        Check("maven", bool(maven), False, maven or "not found", f"for the cluster: {GET_MAVEN}"),
+        Check("cluster", not packages, False, lacks if packages else "installed", f"for the cluster: {GET_PACKAGES}"),
     ]

@@ -10,70 +10,145 @@ from rich.table import Table
 from quicksilver.errors import InputError
 from setup.cassandra.service import cassandra
 from setup.flink.service import flink
-from setup.jars import fetch
+from setup.jars import PARTS, fetch, have
 from setup.kafka.service import kafka
 from setup.settings import ClusterSettings
 from setup.spark.service import spark
 from setup.stack import Stack
+from setup.tools import require_tools
 
 cluster = typer.Typer(help="Kafka, Cassandra, Flink and Spark on this machine.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka's topics, as the contract declares them.", no_args_is_help=True)
+INTERRUPTED = 130
 
 
 def the_stack(settings: ClusterSettings, say: Callable[[str], None]) -> Stack:
     """Return all servers, with their jars fetched.
 
     Raises:
-        InputError: Java or Maven is missing, or a jar cannot be fetched.
+        InputError: Java, Maven or a package is missing, or a jar cannot be fetched.
     """
-    jars = {name: fetch(name, settings.jars, say) for name in ("kafka", "cassandra", "flink", "spark")}
+    require_tools(all(have(part, settings.jars) for part in PARTS))
+    for part in PARTS:
+        fetch(part, settings.jars, say)
+    return known_stack(settings)
+
+
+def known_stack(settings: ClusterSettings) -> Stack:
+    """Return all servers, to be looked at and stopped: nothing is fetched, nothing need be installed."""
+    jars = settings.jars
     services = [
-        kafka(settings, jars["kafka"]), cassandra(settings, jars["cassandra"]), *flink(settings, jars["flink"]),
+        kafka(settings, jars / "kafka"), cassandra(settings, jars / "cassandra"), *flink(settings, jars / "flink"),
         *spark(settings),
     ]  # fmt: skip
     return Stack(settings, services)
 
 
-def _or_fail(work: Callable[[], None]) -> None:
+def _or_fail(work: Callable[[ClusterSettings], None]) -> None:
     try:
-        work()
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        work(ClusterSettings.from_environment())
+    except BrokenPipeError:
+        raise  # who reads has had enough
+    except (InputError, OSError) as error:
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        typer.echo(f"error: {why}", err=True)
         raise typer.Exit(2) from error
 
 
 @cluster.command()
 def up() -> None:
     """Start what does not run yet, and wait until all is ready."""
-    _or_fail(lambda: the_stack(ClusterSettings(), typer.echo).up(typer.echo))
+    try:
+        _or_fail(_up)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        _say_what_runs()
+        raise typer.Exit(INTERRUPTED) from None
+    except typer.Exit:
+        _say_what_runs()
+        raise
+
+
+def _up(settings: ClusterSettings) -> None:
+    the_stack(settings, typer.echo).up(typer.echo)
+    _print_addresses(settings)
+
+
+def _say_what_runs() -> None:
+    try:
+        running = known_stack(ClusterSettings.from_environment()).running()
+    except InputError:
+        return
+    if running:
+        typer.echo(
+            f"What runs goes on ({', '.join(running)}): `quicksilver cluster up` starts the rest,"
+            " `quicksilver cluster down` stops it.", err=True,
+        )  # fmt: skip
+
+
+def _print_addresses(settings: ClusterSettings) -> None:
+    host = settings.host
+    typer.echo(
+        f"\nKafka      {host}:{settings.kafka_port}"
+        f"\nCassandra  {host}:{settings.cassandra_port}"
+        f"\nFlink      http://{host}:{settings.flink_port}"
+        f"\nSpark      http://{host}:{settings.spark_page_port}"
+    )
 
 
 @cluster.command()
 def down() -> None:
     """Stop all servers; what they have stored stays."""
-    _or_fail(lambda: the_stack(ClusterSettings(), typer.echo).down(typer.echo))
+    _or_fail(lambda settings: known_stack(settings).down(typer.echo))
+
+
+@cluster.command()
+def clean() -> None:
+    """Delete all that the servers have stored; refused while one runs."""
+    _or_fail(lambda settings: known_stack(settings).clean(typer.echo))
 
 
 @cluster.command()
 def status() -> None:
-    """Say what each server does."""
-    _or_fail(lambda: _print_status(the_stack(ClusterSettings(), typer.echo)))
+    """Say what each server does; exit code 0 if all are up, else 1."""
+    _or_fail(_status)
 
 
-def _print_status(stack: Stack) -> None:
-    table = Table("server", "state", "pid", "memory", "ports", "log")
-    for one in stack.status():
-        table.add_row(one.name, one.state, str(one.pid or ""), f"{one.memory_mb} MB", one.ports, one.log)
-    Console().print(table)
+def _status(settings: ClusterSettings) -> None:
+    stack = known_stack(settings)
+    table = Table("server", "state", "pid", "memory", "cap", "ports", box=None, pad_edge=False)
+    states = stack.status()
+    for one in states:
+        memory = f"{one.memory_mb} MB" if one.pid else ""
+        table.add_row(one.name, one.state, str(one.pid or ""), memory, one.cap, one.ports)
+    Console(soft_wrap=True).print(table)
+    typer.echo("cap: Java's heap; for Flink the whole process; for the worker its heap + all its executors")
+    typer.echo(f"logs: {stack.folder / 'log'}")
+    if any(one.state == "up" for one in states):
+        _print_addresses(settings)
+    if any(one.state not in {"up", "unknown"} for one in states):
+        raise typer.Exit(1)
 
 
 @cluster.command()
 def logs(
     name: Annotated[str, typer.Argument(help="A server, as `status` names it.")],
     lines: Annotated[int, typer.Option(help="How many of its last lines.", min=1)] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")] = False,
 ) -> None:
     """Print the end of a server's log."""
-    _or_fail(lambda: typer.echo(the_stack(ClusterSettings(), typer.echo).process(name).tail(lines)))
+
+    def work(settings: ClusterSettings) -> None:
+        process = known_stack(settings).process(name)
+        if not process.log.is_file():
+            raise InputError(f"{name} has no log yet: it was never started in {settings.folder}")
+        for text in process.follow(lines) if follow else [f"{process.tail(lines)}\n"]:
+            typer.echo(text, nl=False)
+
+    try:
+        _or_fail(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @topics.command()
@@ -81,6 +156,8 @@ def apply() -> None:
     """Create the topics that are missing and change what differs; a change that would lose messages is refused."""
     from setup.kafka.topics import apply_topics
 
-    settings = ClusterSettings()
-    servers = f"{settings.host}:{settings.kafka_port}"
-    _or_fail(lambda: typer.echo(f"{apply_topics(servers, typer.echo)} changes"))
+    def work(settings: ClusterSettings) -> None:
+        servers = f"{settings.host}:{settings.kafka_port}"
+        typer.echo(f"{apply_topics(servers, typer.echo)} changes")
+
+    _or_fail(work)

@@ -2,25 +2,14 @@
 
 from pathlib import Path
 
-from setup.services import HERE, Service, classpath, java, listens, render
+from setup.services import HERE, Launch, Service, answers, classpath, render
 from setup.settings import ClusterSettings
+from setup.tools import java
 
-# What Cassandra 5 asks of Java 17 (its own conf/jvm17-server.options).
-OPENS = (
-    "java.base/java.io", "java.base/java.lang", "java.base/java.lang.ref", "java.base/java.lang.reflect",
-    "java.base/java.net", "java.base/java.nio", "java.base/java.util", "java.base/java.util.concurrent",
-    "java.base/java.util.concurrent.atomic", "java.base/java.util.concurrent.locks", "java.base/jdk.internal.loader",
-    "java.base/jdk.internal.math", "java.base/jdk.internal.module", "java.base/jdk.internal.ref",
-    "java.base/jdk.internal.reflect", "java.base/jdk.internal.util.jar", "java.base/sun.nio.ch",
-    "java.management.rmi/sun.rmi.transport.tcp", "java.rmi/sun.rmi.transport.tcp",
-    "jdk.management/com.sun.management.internal",
-)  # fmt: skip
-EXPORTS = (
-    "java.base/jdk.internal.misc", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
-    "java.management.rmi/com.sun.jmx.remote.internal.rmi", "java.rmi/sun.rmi.registry", "java.rmi/sun.rmi.server",
-    "java.rmi/sun.rmi.transport.tcp", "java.sql/java.sql", "jdk.compiler/com.sun.tools.javac.file",
-    "jdk.management/com.sun.management.internal", "jdk.naming.dns/com.sun.jndi.dns", "jdk.unsupported/sun.misc",
-)  # fmt: skip
+# Native protocol 4: OPTIONS, which is answered by SUPPORTED before any log-in.
+# https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec, sections 2, 4.1.3 and 4.2.4
+OPTIONS = bytes([4, 0, 0, 0, 5, 0, 0, 0, 0])
+SUPPORTED = 6
 
 
 def cassandra(settings: ClusterSettings, jars: Path) -> Service:
@@ -28,26 +17,31 @@ def cassandra(settings: ClusterSettings, jars: Path) -> Service:
     folder = (settings.folder / "cassandra").resolve()
     config, data = folder / "cassandra.yaml", folder / "data"
 
-    def prepare() -> None:
+    def prepare() -> Launch:
         render(
             HERE / "cassandra" / "cassandra.yaml", config, host=settings.host, port=settings.cassandra_port,
             storage_port=settings.cassandra_storage_port, data=data,
         )  # fmt: skip
+        return Launch([
+            java(), f"-Xmx{settings.cassandra_mb}m", f"-Xms{settings.cassandra_mb // 2}m",
+            f"@{HERE / 'cassandra' / 'jvm.options'}", f"-Dcassandra.config={config.as_uri()}",
+            f"-Dcassandra.storagedir={data}", f"-Dcassandra.jmx.local.port={settings.cassandra_jmx_port}",
+            # A single node has nobody to wait for.
+            "-Dcassandra.ring_delay_ms=0", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            f"-Dlogback.configurationFile={HERE / 'cassandra' / 'logback.xml'}",
+            "-cp", classpath(jars), "org.apache.cassandra.service.CassandraDaemon",
+        ])  # fmt: skip
 
-    command = [
-        java(), f"-Xmx{settings.cassandra_mb}m", f"-Xms{settings.cassandra_mb // 2}m", "-XX:+ExitOnOutOfMemoryError",
-        *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENS),
-        *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTS),
-        "-Djdk.attach.allowAttachSelf=true", f"-Dcassandra.config=file://{config}", f"-Dcassandra.storagedir={data}",
-        f"-Dcassandra.jmx.local.port={settings.cassandra_jmx_port}",
-        # A single node has nobody to wait for.
-        "-Dcassandra.ring_delay_ms=0", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-        f"-Dlogback.configurationFile={HERE / 'cassandra' / 'logback.xml'}",
-        "-cp", classpath(jars), "org.apache.cassandra.service.CassandraDaemon",
-    ]  # fmt: skip
     ports = {
         "cassandra_port": settings.cassandra_port,
         "cassandra_storage_port": settings.cassandra_storage_port,
         "cassandra_jmx_port": settings.cassandra_jmx_port,
     }
-    return Service("cassandra", command, ports, lambda: listens(settings.host, settings.cassandra_port), prepare)
+    cap = f"{settings.cassandra_mb} MB"
+    return Service("cassandra", ports, lambda _: _speaks_cql(settings), prepare, cap)
+
+
+def _speaks_cql(settings: ClusterSettings) -> bool:
+    return answers(
+        settings.host, settings.cassandra_port, OPTIONS, lambda reply: len(reply) > 4 and reply[4] == SUPPORTED
+    )

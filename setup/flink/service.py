@@ -4,17 +4,17 @@ https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/deployment/resour
 The distribution is that of the Python package ``apache-flink``.
 """
 
-import json
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_paths
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from quicksilver.errors import InputError
-from setup.services import HERE, Service, java, listens, python, render
+from setup.services import HERE, Launch, Service, answers, get_json, java_home, python, render
 from setup.settings import ClusterSettings
+from setup.tools import GET_PACKAGES, java
 
 
 def home() -> Path:
@@ -25,56 +25,66 @@ def home() -> Path:
     """
     spec = find_spec("pyflink")
     if spec is None or spec.origin is None:
-        raise InputError("apache-flink is not installed: `make cluster` installs what the cluster needs")
+        raise InputError(f"apache-flink is not installed: {GET_PACKAGES}")
     return Path(spec.origin).parent
 
 
 def flink(settings: ClusterSettings, connector: Path) -> list[Service]:
     """Return ZooKeeper, the JobManager and the TaskManagers; ``connector`` holds the Kafka connector's jar."""
     folder = (settings.folder / "flink").resolve()
-    environment = {
-        "FLINK_HOME": str(home()), "FLINK_CONF_DIR": str(folder / "conf"), "FLINK_LOG_DIR": str(folder / "log"),
-        "FLINK_PID_DIR": str(folder / "pid"), "FLINK_LIB_DIR": str(folder / "lib"),
-        "JAVA_HOME": str(Path(java()).resolve().parent.parent),
-    }  # fmt: skip
+    host = settings.host
 
-    def prepare() -> None:
-        _configure(settings, folder)
-        _link_jars(folder / "lib", connector)
+    def service(
+        name: str, script: str, arguments: list[str], ready: Callable[[float], bool], cap: str, **ports: int
+    ) -> Service:
+        def prepare() -> Launch:
+            _configure(settings, folder)
+            _link_jars(folder / "lib", connector)
+            heap = {"JVM_ARGS": f"-Xmx{settings.zookeeper_mb}m"} if name == "zookeeper" else {}
+            return Launch(["bash", str(home() / "bin" / script), *arguments], _environment(folder) | heap)
 
-    def service(name: str, script: str, arguments: list[str], ready: Callable[[], bool], **ports: int) -> Service:
-        return Service(name, ["bash", str(home() / "bin" / script), *arguments], ports, ready, prepare, environment)
+        return Service(name, ports, ready, prepare, cap)
 
-    def registered() -> bool:
-        found = rest(settings, "/overview")
-        return found is not None and found.get("taskmanagers", 0) >= settings.flink_taskmanagers
+    def taskmanager(name: str) -> Service:
+        # Under a name of its own a new process takes the dead one's place at once; else both count for 10 s.
+        arguments = ["start-foreground", "-D", f"taskmanager.resource-id={name}"]
+        cap = f"{settings.flink_taskmanager_mb} MB"
+        return service(name, "taskmanager.sh", arguments, lambda since: _registered(settings, name, since), cap)
 
-    host, foreground = settings.host, ["start-foreground"]
     return [
         service(
             # Not by zookeeper.sh, which would stand between us and the server: killed, it would leave that behind.
             "zookeeper", "flink-console.sh", ["zookeeper", "--zkConfigFile", f"{folder}/conf/zoo.cfg", "--peerId", "1"],
-            lambda: listens(host, settings.zookeeper_port), zookeeper_port=settings.zookeeper_port,
+            lambda _: answers(host, settings.zookeeper_port, b"ruok", lambda reply: reply == b"imok"),
+            f"{settings.zookeeper_mb} MB", zookeeper_port=settings.zookeeper_port,
         ),
         service(
-            "flink-jobmanager", "jobmanager.sh", foreground, lambda: rest(settings, "/overview") is not None,
+            "flink-jobmanager", "jobmanager.sh", ["start-foreground"],
+            lambda _: rest(settings, "/overview") is not None, f"{settings.flink_jobmanager_mb} MB",
             flink_port=settings.flink_port, flink_rpc_port=settings.flink_rpc_port,
         ),
-        *(
-            service(f"flink-taskmanager-{i}", "taskmanager.sh", foreground, registered)
-            for i in range(settings.flink_taskmanagers)
-        ),
+        *(taskmanager(f"flink-taskmanager-{i}") for i in range(settings.flink_taskmanagers)),
     ]  # fmt: skip
 
 
 def rest(settings: ClusterSettings, path: str) -> dict[str, Any] | None:
     """Ask Flink's REST interface; None while it cannot answer."""
-    try:
-        with urlopen(f"http://{settings.host}:{settings.flink_port}{path}", timeout=5) as response:
-            found: dict[str, Any] = json.load(response)
-            return found
-    except (URLError, TimeoutError, ValueError, ConnectionError):
-        return None
+    return get_json(f"http://{settings.host}:{settings.flink_port}{path}")
+
+
+def _registered(settings: ClusterSettings, name: str, since_ms: float) -> bool:
+    """Whether the JobManager has heard of a TaskManager since its process was started, not of the one before it."""
+    found = rest(settings, "/taskmanagers") or {}
+    return any(one["id"] == name and one["timeSinceLastHeartbeat"] > since_ms for one in found.get("taskmanagers", []))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "FLINK_HOME": str(home()), "FLINK_CONF_DIR": str(folder / "conf"), "FLINK_LOG_DIR": str(folder / "log"),
+        "FLINK_PID_DIR": str(folder / "pid"), "FLINK_LIB_DIR": str(folder / "lib"), "JAVA_HOME": java_home(java()),
+        # The Python inside a TaskManager is that of the library libpython, which knows of no virtual environment.
+        "PYTHONPATH": os.pathsep.join(filter(None, [get_paths()["purelib"], os.environ.get("PYTHONPATH")])),
+    }  # fmt: skip
 
 
 def _configure(settings: ClusterSettings, folder: Path) -> None:
@@ -91,13 +101,16 @@ def _configure(settings: ClusterSettings, folder: Path) -> None:
 
 
 def _link_jars(lib: Path, connector: Path) -> None:
-    """Put Flink's own jars, its Python support and the Kafka connector into one folder.
+    """Put Flink's own jars, its Python support and the Kafka connector into one folder, and no others.
 
     Thread mode needs the latter two on the class path of the servers themselves.
     """
     lib.mkdir(parents=True, exist_ok=True)
     own = [*(home() / "lib").glob("*.jar"), *(home() / "opt").glob("flink-python-*.jar")]
-    for jar in [*own, *connector.glob("*.jar")]:
-        link = lib / jar.name
-        if not link.is_symlink():
-            link.symlink_to(jar.resolve())
+    wanted = {jar.name: jar.resolve() for jar in [*own, *connector.glob("*.jar")]}
+    for link in lib.iterdir():
+        if link.resolve() != wanted.get(link.name):
+            link.unlink()
+    for name, jar in wanted.items():
+        if not (lib / name).is_symlink():
+            (lib / name).symlink_to(jar)

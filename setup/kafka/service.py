@@ -5,9 +5,12 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from quicksilver.errors import InputError
-from setup.services import HERE, Service, classpath, java, listens, render
+from setup.services import ANSWER_S, HERE, Launch, Service, classpath, listens, render
 from setup.settings import ClusterSettings
+from setup.tools import java
 
 
 def kafka(settings: ClusterSettings, jars: Path) -> Service:
@@ -15,21 +18,34 @@ def kafka(settings: ClusterSettings, jars: Path) -> Service:
     folder = (settings.folder / "kafka").resolve()
     config, data = folder / "server.properties", folder / "data"
 
-    def prepare() -> None:
+    def prepare() -> Launch:
         render(
             HERE / "kafka" / "server.properties", config, host=settings.host, port=settings.kafka_port,
             controller_port=settings.kafka_controller_port, data=data,
         )  # fmt: skip
         if not (data / "meta.properties").is_file():
             _format(jars, config)
+        return Launch([
+            java(), f"-Xmx{settings.kafka_mb}m", f"-Xms{settings.kafka_mb // 2}m", "-XX:+ExitOnOutOfMemoryError",
+            f"-Dlog4j2.configurationFile={HERE / 'kafka' / 'log4j2.yaml'}",
+            "-cp", classpath(jars), "kafka.Kafka", str(config),
+        ])  # fmt: skip
 
-    command = [
-        java(), f"-Xmx{settings.kafka_mb}m", f"-Xms{settings.kafka_mb // 2}m", "-XX:+ExitOnOutOfMemoryError",
-        f"-Dlog4j2.configurationFile={HERE / 'kafka' / 'log4j2.yaml'}",
-        "-cp", classpath(jars), "kafka.Kafka", str(config),
-    ]  # fmt: skip
     ports = {"kafka_port": settings.kafka_port, "kafka_controller_port": settings.kafka_controller_port}
-    return Service("kafka", command, ports, lambda: listens(settings.host, settings.kafka_port), prepare)
+    cap = f"{settings.kafka_mb} MB"
+    return Service("kafka", ports, lambda _: _has_broker(settings.host, settings.kafka_port), prepare, cap)
+
+
+def _has_broker(host: str, port: int) -> bool:
+    """Whether a request for metadata is answered, with a broker in it."""
+    from setup.kafka.topics import admin
+
+    if not listens(host, port):  # the client would try again and again
+        return False
+    try:
+        return bool(admin(f"{host}:{port}").list_topics(timeout=ANSWER_S).brokers)
+    except KafkaException:
+        return False
 
 
 def _format(jars: Path, config: Path) -> None:

@@ -3,15 +3,15 @@
 The distribution is that of the Python package ``pyspark``.
 """
 
-import json
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from typing import Any
 
 from quicksilver.errors import InputError
-from setup.services import HERE, Service, java, python
+from setup.services import HERE, Launch, Service, get_json, java_home, python
 from setup.settings import ClusterSettings
+from setup.tools import GET_PACKAGES, java
 
 # What Spark 3.5 asks of Java 17 (org.apache.spark.launcher.JavaModuleOptions).
 OPENS = (
@@ -30,53 +30,59 @@ def home() -> Path:
     """
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise InputError("pyspark is not installed: `make cluster` installs what the cluster needs")
+        raise InputError(f"pyspark is not installed: {GET_PACKAGES}")
     return Path(spec.origin).parent
 
 
 def spark(settings: ClusterSettings) -> list[Service]:
     """Return the master and the worker."""
-    folder = (settings.folder / "spark").resolve()
-    host = settings.host
-    environment = {
-        "SPARK_HOME": str(home()), "SPARK_LOCAL_IP": host, "PYSPARK_PYTHON": python(),
-        "JAVA_HOME": str(Path(java()).resolve().parent.parent),
-    }  # fmt: skip
-
-    def prepare() -> None:
-        (folder / "work").mkdir(parents=True, exist_ok=True)
-
-    def command(kind: str, *arguments: object) -> list[str]:
-        return [
-            java(), f"-Xmx{settings.spark_mb}m", *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENS),
-            f"-Dlog4j2.configurationFile={HERE / 'spark' / 'log4j2.properties'}", "-cp", f"{home() / 'jars'}/*",
-            f"org.apache.spark.deploy.{kind}", *map(str, arguments),
-        ]  # fmt: skip
-
-    master = command(
-        "master.Master", "--host", host, "--port", settings.spark_port, "--webui-port", settings.spark_page_port
-    )
-    worker = command(
-        "worker.Worker", "--host", host, "--cores", settings.spark_cores, "--memory", "6g",
-        "--work-dir", folder / "work",
-        "--webui-port", settings.spark_worker_page_port, f"spark://{host}:{settings.spark_port}",
-    )  # fmt: skip
+    folder, host = (settings.folder / "spark").resolve(), settings.host
+    master = [
+        "master.Master", "--host", host, "--port", settings.spark_port, "--webui-port", settings.spark_page_port,
+    ]  # fmt: skip
+    worker = [
+        "worker.Worker", "--host", host, "--cores", settings.spark_cores, "--memory", f"{settings.spark_worker_mb}m",
+        "--work-dir", folder / "work", "--webui-port", settings.spark_worker_page_port,
+        f"spark://{host}:{settings.spark_port}",
+    ]  # fmt: skip
     return [
         Service(
-            "spark-master", master, {"spark_port": settings.spark_port, "spark_page_port": settings.spark_page_port},
-            lambda: _workers(settings) is not None, prepare, environment,
+            "spark-master", {"spark_port": settings.spark_port, "spark_page_port": settings.spark_page_port},
+            lambda _: page(settings, settings.spark_page_port) is not None,
+            lambda: _launch(settings, folder, master), f"{settings.spark_mb} MB",
         ),
         Service(
-            "spark-worker", worker, {"spark_worker_page_port": settings.spark_worker_page_port},
-            lambda: bool(_workers(settings)), prepare, environment,
+            "spark-worker", {"spark_worker_page_port": settings.spark_worker_page_port},
+            lambda _: _registered(settings), lambda: _launch(settings, folder, worker),
+            f"{settings.spark_mb} + {settings.spark_worker_mb} MB",
         ),
     ]  # fmt: skip
 
 
-def _workers(settings: ClusterSettings) -> int | None:
-    """How many workers the master has; None while it cannot answer."""
-    try:
-        with urlopen(f"http://{settings.host}:{settings.spark_page_port}/json/", timeout=5) as response:
-            return int(json.load(response)["aliveworkers"])
-    except (URLError, TimeoutError, ValueError, KeyError, ConnectionError):
-        return None
+def page(settings: ClusterSettings, port: int) -> dict[str, Any] | None:
+    """Return the master's or the worker's page as JSON; None while it cannot answer."""
+    return get_json(f"http://{settings.host}:{port}/json/")
+
+
+def _launch(settings: ClusterSettings, folder: Path, arguments: Sequence[object]) -> Launch:
+    (folder / "work").mkdir(parents=True, exist_ok=True)
+    kind, *rest = map(str, arguments)
+    command = [
+        java(), f"-Xmx{settings.spark_mb}m", *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENS),
+        f"-Dlog4j2.configurationFile={HERE / 'spark' / 'log4j2.properties'}", "-cp", f"{home() / 'jars'}/*",
+        f"org.apache.spark.deploy.{kind}", *rest,
+    ]  # fmt: skip
+    environment = {
+        "SPARK_HOME": str(home()), "SPARK_LOCAL_IP": settings.host, "PYSPARK_PYTHON": python(),
+        "JAVA_HOME": java_home(java()),
+        "SPARK_SCALA_VERSION": "2.12",  # said by bin/load-spark-env.sh else; without it no executor starts
+    }  # fmt: skip
+    return Launch(command, environment)
+
+
+def _registered(settings: ClusterSettings) -> bool:
+    """Whether the master counts this very worker among the living: it goes on counting a dead one for a minute."""
+    worker, master = page(settings, settings.spark_worker_page_port), page(settings, settings.spark_page_port)
+    if worker is None or master is None:
+        return False
+    return any(one["id"] == worker["id"] and one["state"] == "ALIVE" for one in master["workers"])

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from jobs import doctor
 from jobs.cli import app
 from jobs.doctor import Check, checks
+from setup.tools import GET_JAVA, GET_PACKAGES, missing_packages
 
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 BROWSER = "Chromium 140.0.7339.80 built on Debian GNU/Linux 12"
@@ -23,6 +24,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("bin", "tapes", "web/dist"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("QUICKSILVER_TAPES", str(tmp_path / "no-tapes"))
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
     return tmp_path
@@ -38,6 +40,7 @@ def install_all(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(machine, "node", "v20.20.2")
     install(machine, "chromium", BROWSER)
     install(machine, "java", JAVA, stream="2")
+    install(machine, "javac", "javac 17.0.15")
     install(machine, "mvn", MAVEN)
     (machine / "web/dist/index.html").touch()
     monkeypatch.setenv("QUICKSILVER_TAPES", str(machine / "tapes"))
@@ -52,6 +55,7 @@ def test_a_machine_with_everything_is_well(machine: Path, monkeypatch: pytest.Mo
     result = CliRunner().invoke(app, ["doctor"])
     there = importlib.util.find_spec("hftbacktest") is not None
     missing = "-    bench        not found\n     -> for `make bench`: run `make test`"
+    lacking = f"-    cluster      missing: {', '.join(missing_packages())}\n     -> for the cluster: {GET_PACKAGES}"
     assert result.exit_code == 0
     assert result.stdout == (
         f"ok   python       {PYTHON}\n"
@@ -62,7 +66,9 @@ def test_a_machine_with_everything_is_well(machine: Path, monkeypatch: pytest.Mo
         f"ok   recordings   {machine}/tapes\n"
         f"{'ok   bench        installed' if there else missing}\n"
         "ok   java         17.0.15\n"
+        "ok   javac        17.0.15\n"
         "ok   maven        3.8.7\n"
+        f"{'ok   cluster      installed' if not missing_packages() else lacking}\n"
     )
 
 
@@ -70,7 +76,11 @@ def test_what_is_missing_is_said_with_its_remedy_and_needed_things_fail(machine:
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     lines = [
-        line for line in result.stdout.splitlines() if not line.startswith(("ok ", "-    bench", "     -> for `make"))
+        line
+        for line in result.stdout.splitlines()
+        if not line.startswith(
+            ("ok ", "-    bench", "     -> for `make", "-    cluster", f"     -> for the cluster: {GET_PACKAGES}")
+        )
     ]
     assert lines == [
         "MISS node         not found",
@@ -82,7 +92,9 @@ def test_what_is_missing_is_said_with_its_remedy_and_needed_things_fail(machine:
         f"-    recordings   {machine}/no-tapes",
         "     -> for tests on real data: set QUICKSILVER_TAPES",
         "-    java         not found",
-        "     -> for the cluster: install OpenJDK 17",
+        f"     -> for the cluster: {GET_JAVA}",
+        "-    javac        not found",
+        f"     -> for the cluster: {GET_JAVA}",
         "-    maven        not found",
         "     -> for the cluster: apt-get install maven",
     ]
@@ -112,7 +124,7 @@ def test_missing_packages_are_named(machine: Path, monkeypatch: pytest.MonkeyPat
 def test_a_program_that_cannot_be_run_fails_or_hangs_counts_as_missing(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr("setup.tools.TIMEOUT_S", 0.2)
     install(machine, "node", "v20.0.0", shell="/no/such/shell")
     install(machine, "java", "The operation couldn\u2019t be completed: error 17", code=1)
     install(machine, "mvn", "3.8.7")

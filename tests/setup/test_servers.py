@@ -1,31 +1,45 @@
-"""The real Kafka and Cassandra: up, killed, up again, and Kafka's topics by the contract."""
+"""The real servers: up, killed, up again, seen by the commands; and Kafka's topics by the contract."""
 
 import os
 import shutil
 import signal
+import socketserver
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner, Result
 
+from jobs.cli import app
 from quicksilver.errors import InputError
 from quicksilver.topics import CONTRACT, TOPICS, Topic
-from setup.cassandra.service import cassandra
-from setup.jars import fetch
-from setup.kafka.service import kafka
+from setup.cluster import known_stack, the_stack
+from setup.flink.service import home as flink_home
+from setup.flink.service import rest
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
+from setup.spark.service import home, page
 from setup.stack import Stack
+from setup.tools import GET_JAVA, GET_MAVEN, GET_PACKAGES, missing_packages
+
+NAMES = [
+    "kafka", "cassandra", "zookeeper", "flink-jobmanager", "flink-taskmanager-0", "flink-taskmanager-1", "spark-master",
+    "spark-worker",
+]  # fmt: skip
 
 pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.skipif(
-        shutil.which("java") is None or shutil.which("mvn") is None,
-        reason="the servers need Java 17 and Maven: apt-get install openjdk-17-jre-headless maven",
+        shutil.which("javac") is None or shutil.which("mvn") is None or bool(missing_packages()),
+        reason=f"the servers need Java 17, Maven and their Python packages: {GET_JAVA}, {GET_MAVEN}, {GET_PACKAGES}",
     ),
 ]
 
@@ -36,17 +50,24 @@ def quiet(_: str) -> None:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
-    parts = [
-        kafka(settings, fetch("kafka", settings.jars, print)),
-        cassandra(settings, fetch("cassandra", settings.jars, print)),
-    ]
-    made = Stack(settings, parts)
+    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster")).model_copy(
+        update={"flink_taskmanagers": 2, "flink_taskmanager_mb": 1024, "cassandra_mb": 768, "kafka_mb": 512}
+    )
+    made = the_stack(settings, print)
     try:
         made.up(print)
         yield made
     finally:
         made.down(print)
+
+
+@pytest.fixture
+def command(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The ``quicksilver`` command in a shell whose settings are those of the stack."""
+    for name, value in stack.settings.model_dump().items():
+        monkeypatch.setenv(f"CLUSTER_{name.upper()}", str(value))
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
 @pytest.fixture
@@ -86,20 +107,124 @@ def test_topics_of_a_newer_version_are_refused(servers: str) -> None:
                 apply_topics(servers, quiet)
 
 
-def test_killed_servers_come_back_with_what_they_had(stack: Stack, servers: str) -> None:
+def test_the_commands_see_what_runs(stack: Stack, command: Callable[..., Result]) -> None:
+    status = command("cluster", "status")
+    assert status.exit_code == 0
+    rows = {line.split()[0]: line.split()[1:] for line in status.stdout.splitlines()[1:9]}
+    assert list(rows) == NAMES
+    assert {row[0] for row in rows.values()} == {"up"}
+    assert rows["kafka"][1] == str(stack.process("kafka").pid)
+    assert "512 + 6144 MB" in status.stdout
+    assert f"Flink      http://127.0.0.1:{stack.settings.flink_port}" in status.stdout
+    assert command("cluster", "up").stdout.splitlines()[:8] == [f"{name}: runs already" for name in NAMES]
+    assert "Kafka Server started" in command("cluster", "logs", "kafka", "--lines", "2000").stdout
+    wrong = command("cluster", "logs", "kafak")
+    assert (wrong.exit_code, wrong.stderr) == (2, f"error: no server 'kafak'; there are {', '.join(NAMES)}\n")
+    refused = command("cluster", "clean")
+    assert (refused.exit_code, "still run" in refused.stderr) == (2, True)
+
+
+def test_killed_servers_come_back_with_what_they_had(
+    stack: Stack, servers: str, command: Callable[..., Result]
+) -> None:
     apply_topics(servers, quiet, changed(retention_s=TOPICS["tops"].retention_s * 2))
-    for name in ("kafka", "cassandra"):
-        pid = stack.process(name).pid
+    killed = {name: stack.process(name).pid for name in NAMES}
+    for pid in killed.values():
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
     while any(one.state != "down" for one in stack.status()):
         time.sleep(0.05)
+    assert command("cluster", "status").exit_code == 1
     stack.up(quiet)
-    assert [one.state for one in stack.status()] == ["up", "up"]
+    assert {one.state for one in stack.status()} == {"up"}
+    assert not {stack.process(name).pid for name in NAMES} & set(killed.values())
     assert set(AdminClient({"bootstrap.servers": servers}).list_topics(timeout=30).topics) >= {*TOPICS, CONTRACT.name}
 
 
-def test_without_a_broker_the_remedy_is_said(tmp_path: Path) -> None:
+def test_a_new_taskmanager_and_worker_take_the_place_of_the_killed_ones(stack: Stack) -> None:
+    before = {one["id"]: one["path"] for one in taskmanagers(stack)}
+    assert set(before) == {"flink-taskmanager-0", "flink-taskmanager-1"}
+    for name in ("flink-taskmanager-0", "spark-worker"):
+        pid = stack.process(name).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        while stack.process(name).pid is not None:
+            time.sleep(0.02)
+    stack.up(quiet)
+    after = {one["id"]: one["path"] for one in taskmanagers(stack)}
+    assert set(after) == set(before)  # the dead one is not counted beside the new one
+    assert after["flink-taskmanager-0"] != before["flink-taskmanager-0"]
+    assert after["flink-taskmanager-1"] == before["flink-taskmanager-1"]
+    worker = page(stack.settings, stack.settings.spark_worker_page_port)
+    master = page(stack.settings, stack.settings.spark_page_port)
+    assert worker is not None
+    assert master is not None
+    assert worker["memory"] == stack.settings.spark_worker_mb
+    assert worker["id"] in {one["id"] for one in master["workers"]}
+
+
+def test_the_spark_worker_starts_executors(stack: Stack, tmp_path: Path) -> None:
+    job = tmp_path / "count.py"
+    job.write_text(
+        "from pyspark.sql import SparkSession; print(SparkSession.builder.getOrCreate().range(10**6).count())"
+    )
+    master = f"spark://127.0.0.1:{stack.settings.spark_port}"
+    done = subprocess.run(
+        [home() / "bin/spark-submit", "--master", master, "--executor-memory", "512m", job],
+        env={**os.environ, "SPARK_HOME": str(home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "1000000\n", done.stderr[-2000:]
+
+
+FLINK_JOB = """
+from pyflink.common import Types, WatermarkStrategy
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream.connectors.number_seq import NumberSequenceSource
+
+env = StreamExecutionEnvironment.get_execution_environment()
+numbers = env.from_source(NumberSequenceSource(1, 1000), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
+numbers.map(lambda n: n + 1, Types.LONG()).print()
+env.execute("numbers")
+"""
+
+
+def test_python_functions_run_inside_the_taskmanagers(stack: Stack, tmp_path: Path) -> None:
+    job, flink = tmp_path / "job.py", stack.folder.resolve() / "flink"
+    job.write_text(FLINK_JOB)
+    done = subprocess.run(
+        [flink_home() / "bin/flink", "run", "-pyexec", sys.executable, "-pyclientexec", sys.executable, "-py", job],
+        env={
+            **os.environ, "FLINK_HOME": str(flink_home()), "FLINK_CONF_DIR": str(flink / "conf"),
+            "FLINK_LIB_DIR": str(flink / "lib"), "FLINK_LOG_DIR": str(tmp_path),
+        },
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert "has finished" in done.stdout, (done.stdout + done.stderr)[-2000:]
+
+
+def taskmanagers(stack: Stack) -> list[dict[str, Any]]:
+    found = rest(stack.settings, "/taskmanagers")
+    assert found is not None
+    return list(found["taskmanagers"])
+
+
+def test_something_else_that_listens_is_not_taken_for_a_server(tmp_path: Path) -> None:
+    class Rude(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(64)
+            self.request.sendall(b"what?")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Rude) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ports = {name: server.server_address[1] for name in ClusterSettings.model_fields if name.endswith("_port")}
+        found = known_stack(ClusterSettings(folder=tmp_path).model_copy(update=ports))
+        assert [one.name for one in found.services if one.ready(0.0)] == []
+        server.shutdown()
+
+
+def test_without_a_broker_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("setup.kafka.topics.TIMEOUT_S", 2.0)
     settings = ClusterSettings.on_free_ports(tmp_path)
     with pytest.raises(InputError, match="`quicksilver cluster up` starts one"):
         apply_topics(f"127.0.0.1:{settings.kafka_port}", quiet)
