@@ -1,4 +1,4 @@
-"""``quicksilver cluster`` and ``quicksilver topics``: the whole stack on this machine, and its contracts."""
+"""``quicksilver cluster``, ``topics`` and ``schema``: the whole stack on this machine, and its contracts."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -18,6 +18,7 @@ from setup.stack import Stack
 
 cluster = typer.Typer(help="Kafka, Cassandra, Flink and Spark on this machine.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka's topics, as the contract declares them.", no_args_is_help=True)
+schema = typer.Typer(help="Cassandra's tables, as the contract declares them.", no_args_is_help=True)
 
 
 def the_stack(settings: ClusterSettings, say: Callable[[str], None]) -> Stack:
@@ -84,3 +85,16 @@ def apply() -> None:
     settings = ClusterSettings()
     servers = f"{settings.host}:{settings.kafka_port}"
     _or_fail(lambda: typer.echo(f"{apply_topics(servers, typer.echo)} changes"))
+
+
+@schema.command("apply")
+def apply_tables() -> None:
+    """Create the tables that are missing and change what differs; a change that would lose data is refused."""
+    _or_fail(lambda: typer.echo(f"{_apply_schema()} changes"))
+
+
+def _apply_schema() -> int:
+    from setup.cassandra.client import CassandraSettings
+    from setup.cassandra.schema import apply_schema
+
+    return apply_schema(CassandraSettings.from_environment(), typer.echo)
