@@ -178,16 +178,7 @@ class Table(msgspec.Struct, frozen=True, dict=True):
         for index in self._nested:
             if values[index] is not None:
                 values[index] = msgspec.Raw(values[index])
-        return codec.encode(dict(self._tag) | dict(zip(self._names, values[1:], strict=True)))
-
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns[1:])
-
-    @cached_property
-    def _tag(self) -> tuple[tuple[str, Any], ...]:
-        config = self.topic.type.__struct_config__
-        return () if config.tag_field is None else ((config.tag_field, config.tag),)
+        return codec.encode(self.topic.type(*values[1:]))
 
     def _known(self, row: Sequence[Cell]) -> list[Any]:
         values: list[Any] = list(row)
