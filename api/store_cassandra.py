@@ -155,7 +155,7 @@ class CassandraStore:
         row written again is the same row, but for candles, in which nothing may be unknown.
 
         Raises:
-            InputError: a number is beyond 64 bits; nothing was written.
+            InputError: a number is beyond 64 bits (then nothing was written), or a row is larger than Cassandra takes.
             StoreError: Cassandra is away.
         """
         connection = self._connected()
@@ -175,6 +175,8 @@ class CassandraStore:
         try:
             for some in (keys, rows):  # keys first: a row without its key would not be found
                 execute_concurrent(connection.session, [(one, None) for one in some.values()], CONCURRENCY)
+        except InvalidRequest as error:
+            raise InputError(f"Cassandra refuses a row: {why(error)}") from error  # as it would each time
         except FAILURES as error:
             raise self._failed(error) from error
 

@@ -16,7 +16,7 @@ try:
     with warnings.catch_warnings():
         # Where the driver was built without libev it takes asyncore, which Python 3.11 has, and calls outdated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        from cassandra import ConsistencyLevel, DriverException, InvalidRequest
+        from cassandra import ConsistencyLevel, DriverException, InvalidRequest, OperationTimedOut
         from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
         from cassandra.concurrent import execute_concurrent
         from cassandra.connection import ConnectionException
@@ -70,6 +70,8 @@ class CassandraSettings(BaseSettings):
 
 def why(error: BaseException) -> str:
     """Return a driver's error in few words: what the last node said, where no node would answer."""
+    if isinstance(error, OperationTimedOut):
+        return "it takes too long"
     nodes = getattr(error, "errors", None)
     if isinstance(nodes, dict) and nodes:
         return why(list(nodes.values())[-1])
@@ -77,7 +79,7 @@ def why(error: BaseException) -> str:
         return "no node answers"
     if isinstance(error, OSError):
         return str(error.strerror or error).rpartition("Last error: ")[2]
-    return getattr(error, "message", None) or str(error) or type(error).__name__
+    return str(error).partition('message="')[2].rstrip('"') or str(error) or type(error).__name__
 
 
 def connect(settings: CassandraSettings, keyspace: str | None = None) -> Any:

@@ -24,7 +24,7 @@ from api.server import serving
 from api.store_cassandra import CassandraStore
 from quicksilver import codec
 from quicksilver.errors import InputError, StoreError
-from quicksilver.records import Features
+from quicksilver.records import DeadLetter, Features
 from quicksilver.tables import SCHEMA_VERSION, TABLES
 from quicksilver.topics import key_of
 from setup.cassandra.client import CassandraSettings, connect
@@ -146,6 +146,29 @@ def test_what_cannot_be_written_is_refused_before_anything_is(store: CassandraSt
         store.write([status(1, 100), status(2**63, 101)])
     assert store.count("status") == 0
     assert store.keys("status") == []
+
+
+def test_a_row_too_large_is_refused_and_the_next_is_taken(store: CassandraStore) -> None:
+    letter = DeadLetter(7, "a:1", "kraken", None, "why", b"x" * (14 << 20))
+    with pytest.raises(InputError, match=r"^Cassandra refuses a row: CQL Message of size .* exceeds"):
+        store.write([letter])
+    eventually(lambda: store.count("dead-letters") == 0)
+    store.write([msgspec.structs.replace(letter, payload=b"x" * (1 << 20))])
+    assert store.count("dead-letters") == 1
+
+
+@pytest.mark.timeout(200)
+def test_a_node_that_hangs_is_said_and_used_again(node: Stack, store: CassandraStore) -> None:
+    store.write([status(1, 100)])
+    pid = node.process("cassandra").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreError, match=r"does not answer \(it takes too long\)"):
+            store.read("status", "kraken:BTC-USD")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: store.read("status", "kraken:BTC-USD") == [status(1, 100)])
 
 
 def test_tables_that_are_missing_or_of_another_version_are_waited_for(node: Stack) -> None:
