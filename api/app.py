@@ -15,6 +15,7 @@ from api.guard import Guard
 from api.hub import Hub
 from api.ports import JsonStore
 from quicksilver import __version__
+from quicksilver.errors import StoreError
 from quicksilver.features import FEATURES
 from quicksilver.tables import TABLES
 
@@ -41,6 +42,11 @@ def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[st
         """Say in a sentence which parameter is wrong."""
         wrong = error.errors()[0]
         return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
+
+    @app.exception_handler(StoreError)
+    async def away(_: Request, error: StoreError) -> Response:
+        """Say that history must wait; what is live goes on."""
+        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "2"})
 
     @app.get("/api/health")
     async def health() -> Response:

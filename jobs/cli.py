@@ -16,7 +16,7 @@ try:
     from producers.csv_producer import produce
     from quicksilver import __version__
     from quicksilver.errors import InputError, QuicksilverError
-    from setup.cluster import cluster, topics
+    from setup.cluster import cluster, schema, topics
 except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no reason for a traceback
     raise SystemExit(130) from None
 
@@ -27,6 +27,7 @@ app = typer.Typer(help="Streaming crypto market data: features, predictions, por
 app.command("csv")(produce)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
+app.add_typer(schema, name="schema")
 UNUSABLE = 2  # exit code: nothing could be read, or an option cannot be used
 
 

@@ -1,4 +1,4 @@
-"""``quicksilver cluster`` and ``quicksilver topics``: the whole stack on this machine, and its contracts."""
+"""``quicksilver cluster``, ``topics`` and ``schema``: the whole stack on this machine, and its contracts."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -20,6 +20,7 @@ from setup.tools import require_tools
 cluster = typer.Typer(help="Kafka, Cassandra, Flink and Spark on this machine.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka's topics, as the contract declares them.", no_args_is_help=True)
 INTERRUPTED = 130
+schema = typer.Typer(help="Cassandra's tables, as the contract declares them.", no_args_is_help=True)
 
 
 def the_stack(settings: ClusterSettings, say: Callable[[str], None]) -> Stack:
@@ -159,5 +160,21 @@ def apply() -> None:
     def work(settings: ClusterSettings) -> None:
         servers = f"{settings.host}:{settings.kafka_port}"
         typer.echo(f"{apply_topics(servers, typer.echo)} changes")
+
+    _or_fail(work)
+
+
+@schema.command("apply")
+def apply_tables() -> None:
+    """Create the tables that are missing and change what differs; a change that would lose data is refused."""
+
+    def work(settings: ClusterSettings) -> None:
+        from setup.cassandra.client import CassandraSettings
+        from setup.cassandra.schema import apply_schema
+
+        where = CassandraSettings.from_environment()
+        if "port" not in where.model_fields_set:
+            where = where.model_copy(update={"port": settings.cassandra_port})
+        typer.echo(f"{apply_schema(where, typer.echo)} changes")
 
     _or_fail(work)

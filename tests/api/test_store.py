@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,75 +13,20 @@ import pytest
 
 from api.store_sqlite import QUEUE_BATCHES, SqliteStore
 from quicksilver.errors import InputError
-from quicksilver.events import Trade
 from quicksilver.memory import MemoryBus, MemoryStore
 from quicksilver.ports import Store
-from quicksilver.records import Candle, DeadLetter, Latency, Status
-
-Open = Callable[[], Store]
-
-
-def status(seq: int, ts: int, symbol: str = "BTC-USD", state: str = "LIVE") -> Status:
-    return Status("kraken", symbol, seq, ts, ts, state, "")  # type: ignore[arg-type]
+from quicksilver.records import Latency
+from tests.api.store_contract import StoreContract, status
 
 
-def candle(ts_open: int, close: float) -> Candle:
-    return Candle("k", "s", 1, 5, 5, ts_open, 60, 1.0, 1.0, 1.0, close, 1.0, 0.0, 1, "trade", False)
+class TestEmbedded(StoreContract):
+    """The file, and its twin in memory."""
 
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "x.sqlite")
-    yield made
-    made.close()
-
-
-def settle(store: Store) -> None:
-    if isinstance(store, SqliteStore):
-        store.flush()
-
-
-def test_reads_the_newest_rows_of_a_span_oldest_first(store: Store) -> None:
-    store.write([status(i, 100 + i) for i in range(10)])
-    store.write([status(1, 100, "ETH-USD")])
-    settle(store)
-    assert store.read("status", "kraken:BTC-USD", limit=3) == [status(i, 100 + i) for i in (7, 8, 9)]
-    span = store.read("status", "kraken:BTC-USD", start_ns=103, end_ns=105)
-    assert span == [status(3, 103), status(4, 104)]
-    assert store.keys("status") == ["kraken:BTC-USD", "kraken:ETH-USD"]
-    assert store.count("status") == 11
-    assert store.read("status", "kraken:XRP-USD") == []
-
-
-def test_writing_a_row_again_leaves_one(store: Store) -> None:
-    for _ in range(3):
-        store.write([status(1, 100), candle(60, 2.0)])
-    store.write([candle(60, 3.0), candle(120, 4.0)])
-    settle(store)
-    assert store.count("status") == 1
-    assert store.read("candles", "k:s") == [candle(60, 3.0), candle(120, 4.0)]
-
-
-def test_numbers_that_start_again_with_a_session_do_not_overwrite_history(store: Store) -> None:
-    store.write([status(1, 100)])
-    store.write([status(1, 900)])
-    settle(store)
-    assert store.read("status", "kraken:BTC-USD") == [status(1, 100), status(1, 900)]
-
-
-def test_rows_of_one_moment_keep_their_order(store: Store) -> None:
-    rows = [Trade("kraken", "BTC-USD", seq, 100, 100, 1.0, 1.0, "buy", str(seq)) for seq in (8, 9, 10, 11)]
-    store.write(rows)
-    settle(store)
-    assert store.read("trades", "kraken:BTC-USD", limit=3) == rows[1:]
-
-
-def test_records_without_an_instrument(store: Store) -> None:
-    letter = DeadLetter(7, "a:1", "kraken", None, "why", b"\xff")
-    store.write([Latency("hop", 5, 1, 1.0, 2.0, 3.0), letter])
-    settle(store)
-    assert store.read("latency", "hop") == [Latency("hop", 5, 1, 1.0, 2.0, 3.0)]
-    assert store.read("dead-letters", store.keys("dead-letters")[0]) == [letter]
+    @pytest.fixture(params=["memory", "sqlite"])
+    def store(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+        made: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "x.sqlite")
+        yield made
+        made.close()
 
 
 def test_rows_survive_a_restart(tmp_path: Path) -> None:
