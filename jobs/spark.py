@@ -1,6 +1,7 @@
 """How every Spark job gets its session: on this machine or a cluster, with our code on the workers."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class SparkSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SPARK_", env_ignore_empty=True)
 
-    master: str = Field("local[*]", description="local[N]: N cores of this machine; or spark://host:7077")
+    master: str = Field(default="local[*]", description="local[N]: N cores of this machine; or spark://host:7077")
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def session(
         raise InputError(f"Spark cannot be started at {master}: {_reason(error)}") from error
     with TemporaryDirectory() as folder:
         try:
-            if not _is_local(master):
+            if not is_here(master):
                 spark.sparkContext.addPyFile(str(code_zip(Path(folder))))
             yield spark
         finally:
@@ -74,7 +75,7 @@ def _common(master: str) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         # A worker is one core's: threads of its own would only take other workers' cores.
         **{f"spark.executorEnv.{variable}": value for variable, value in ONE_THREAD.items()},
-        **(_at_home() if _is_local(master) else {}),
+        **(_at_home() if is_here(master) else {}),
     }
 
 
@@ -87,8 +88,13 @@ def _at_home() -> dict[str, str]:
     }
 
 
-def _is_local(master: str) -> bool:
-    return master == "local" or master.startswith("local[")
+def is_here(master: str) -> bool:
+    """Whether the workers run on this machine, and so can read this checkout.
+
+    >>> [is_here(one) for one in ("local[2]", "spark://127.0.0.1:7077", "spark://cluster:7077", "yarn")]
+    [True, True, False, False]
+    """
+    return re.match(r"local($|\[)|spark://(127\.0\.0\.1|localhost):\d+$", master) is not None
 
 
 def code_zip(folder: Path) -> Path:

@@ -3,8 +3,6 @@
 ``python -m jobs.spark_frontier PRICES.csv --portfolios 1e8``
 """
 
-import hashlib
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +11,7 @@ import msgspec
 import typer
 
 from jobs.history import from_files
+from jobs.publishing import kafka_servers, publish
 from producers.csv_layout import ColumnChoice
 from producers.csv_producer import Letters
 from quicksilver import codec
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SLICES_PER_CORE = 8  # a core that is slower than the others takes fewer
-DELIVERY_S = 30.0
 SECOND_NS = 1_000_000_000
 
 
@@ -61,37 +59,6 @@ def run(history: History, config: LargeConfig, master: str | None, partitions: i
     }  # fmt: skip
 
 
-def publish(record: Frontier, servers: str) -> None:
-    """Send the record to topic ``frontiers``, and wait until the brokers have it.
-
-    Its session is a digest of its content: the same run published again is the same message.
-
-    Raises:
-        InputError: they do not take it in time.
-    """
-    from confluent_kafka import KafkaException, Producer
-
-    from quicksilver.topics import CONTRACT_VERSION, FRONTIERS, key_of
-
-    value, refused = codec.encode(record), list[str]()
-    settings = {
-        "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-        "message.max.bytes": 16 << 20, "delivery.timeout.ms": int(DELIVERY_S * 1000), "log_level": 0,
-    }  # fmt: skip
-    headers = {"v": str(CONTRACT_VERSION), "s": hashlib.sha256(value).hexdigest()[:16], "n": str(record.seq)}
-    producer = Producer(settings)
-    try:
-        producer.produce(
-            FRONTIERS.name, value, key_of(record), headers=[(name, text.encode()) for name, text in headers.items()],
-            on_delivery=lambda error, _: refused.append(error.str()) if error else None,
-        )  # fmt: skip
-    except KafkaException as error:
-        raise InputError(f"Kafka at {servers} cannot take the frontier: {error.args[0].str()}") from error
-    left = producer.flush(DELIVERY_S + 5)
-    if refused or left:
-        raise InputError(f"Kafka at {servers} has not taken the frontier: {(refused or ['no answer'])[0]}")
-
-
 def frontier(
     prices: Annotated[list[Path], typer.Argument(help="CSV files of prices or candles, compressed or not.")],
     portfolios: Annotated[float, typer.Option(help="How many to draw, such as 1e8.")] = 1e8,
@@ -120,13 +87,15 @@ def frontier(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(codec.encode(record) + b"\n")
         if publish_it:
-            publish(record, os.environ.get("KAFKA_SERVERS") or "127.0.0.1:9092")
+            publish(record, kafka_servers())
     except QuicksilverError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     except OSError as error:
         typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
         raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     drawn = {name: _numbers(pick) for name, pick in result.pop("drawn").items()}
     summary = {
         "portfolios": record.n_portfolios, **result, "seed": seed, "universe": universe, "assets": record.assets,

@@ -17,7 +17,7 @@ LIVE = PortfolioConfig()  # what the live frontier asks and shows, this one does
 
 
 class History(NamedTuple):
-    """Prices of all assets at the same moments: ``times_ns`` ``(n_times,)`` rises, ``prices`` ``(n_times, n_assets)``."""
+    """Prices of all assets at the same moments: ``times_ns`` rises, ``prices`` is ``(n_times, n_assets)``."""
 
     assets: list[str]
     times_ns: Int64
@@ -106,8 +106,9 @@ def _check(history: History, config: LargeConfig) -> None:
         raise InputError(f"a frontier needs two assets or more; there is {', '.join(history.assets) or 'none'}")
     if len(history.times_ns) <= LIVE.min_observations:
         raise InputError(
-            f"{len(history.times_ns)} moments at which all of {', '.join(history.assets)} have a price; a frontier needs"
-            f" {LIVE.min_observations + 1}. Leave out assets with a short history, or give a period to sample all by"
+            f"{len(history.times_ns)} moments at which all of {', '.join(history.assets)} have a price;"
+            f" {LIVE.min_observations + 1} are needed. Leave out assets with a short history, or give a period to"
+            " sample all by"
         )
     for name in ("n_portfolios", "n_frontier", "n_cloud"):
         if getattr(config, name) < 1:

@@ -70,7 +70,10 @@ def merge(one: Best, other: Best) -> Best:
     tied = other.first == one.first
     closer = (other.second > one.second) | ((other.second == one.second) & (other.number < one.number))
     wins = (other.first > one.first) | (tied & closer)
-    return Best(*(np.where(wins, b, a) for a, b in zip(one, other, strict=True)))
+    return Best(
+        np.where(wins, other.first, one.first), np.where(wins, other.second, one.second),
+        np.where(wins, other.number, one.number),
+    )  # fmt: skip
 
 
 def reduce_chunks(sweep: Sweep, chunks: Iterable[int]) -> Best:
@@ -101,7 +104,8 @@ def weights_of(sweep: Sweep, numbers: Iterable[int]) -> FloatArray:
 
 def _streams(seed: int, chunk: int) -> UInt32:
     """The state of ``BLOCK`` generators, which no other chunk and no other seed shares: ``(4, BLOCK)``."""
-    return np.random.SeedSequence(seed, spawn_key=(chunk,)).generate_state(4 * BLOCK, np.uint32).reshape(4, BLOCK)
+    words: UInt32 = np.random.SeedSequence(seed, spawn_key=(chunk,)).generate_state(4 * BLOCK).astype(np.uint32)
+    return words.reshape(4, BLOCK)
 
 
 @jit
