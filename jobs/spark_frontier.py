@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from jobs.history import from_files
-from jobs.publishing import kafka_servers, publish
+from jobs.publishing import kafka_servers, publish, require_topic
 from producers.csv_layout import ColumnChoice
 from producers.csv_producer import Letters
 from quicksilver import codec
@@ -19,11 +19,13 @@ from quicksilver.errors import InputError, QuicksilverError
 from quicksilver.portfolio.history import History, LargeConfig, Study
 from quicksilver.portfolio.large import Best, Sweep, merge, nobody, reduce_chunks
 from quicksilver.records import Frontier
+from quicksilver.topics import FRONTIERS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SLICES_PER_CORE = 8  # a core that is slower than the others takes fewer
+MOST = 1e15  # portfolios; a hundred cores draw them in three days
 SECOND_NS = 1_000_000_000
 
 
@@ -75,17 +77,14 @@ def frontier(
     """Draw very many portfolios of a price history on Spark; the last line printed is the summary, one JSON object."""
     letters = Letters(lambda text: typer.echo(text, err=True))
     try:
-        if not (portfolios >= 1 and portfolios == portfolios // 1):
-            raise InputError(f"--portfolios {portfolios:g} is no whole number of portfolios")
-        if period is not None and not 1e-9 <= period < 1e9:
-            raise InputError(f"--period {period:g} is no number of seconds to sample by")
-        period_ns = None if period is None else int(period * SECOND_NS)
+        config = LargeConfig(universe, _whole(portfolios), seed)
+        period_ns = None if period is None else _nanoseconds(period)
+        if publish_it:
+            require_topic(kafka_servers(), FRONTIERS)
         history = from_files(prices, letters, ColumnChoice(time_column, price_column), period_ns)
-        result = run(history, LargeConfig(universe, int(portfolios), seed), master, partitions)
+        result = run(history, config, master, partitions)
         record: Frontier = result.pop("frontier")
-        if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_bytes(codec.encode(record) + b"\n")
+        _write(record, out)
         if publish_it:
             publish(record, kafka_servers())
     except QuicksilverError as error:
@@ -102,9 +101,27 @@ def frontier(
         "observations": record.n_observations, "rejected_rows": letters.count, "published": publish_it,
         "picks": {name: _numbers(pick) for name, pick in record.picks.items()}, "best_drawn": drawn,
     }  # fmt: skip
+    typer.echo(msgspec.json.encode(summary).decode())
+
+
+def _whole(portfolios: float) -> int:
+    if not 1 <= portfolios <= MOST or portfolios % 1:
+        raise InputError(f"--portfolios {portfolios:g} is no whole number from 1 to {MOST:g}")
+    return int(portfolios)
+
+
+def _nanoseconds(period: float) -> int:
+    if not 1e-9 <= period < 1e9:
+        raise InputError(f"--period {period:g} is no number of seconds to sample by")
+    return int(period * SECOND_NS)
+
+
+def _write(record: Frontier, out: Path | None) -> None:
     if out is None:
         typer.echo(codec.encode(record).decode())
-    typer.echo(msgspec.json.encode(summary).decode())
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(codec.encode(record) + b"\n")
 
 
 def _numbers(pick: Any) -> dict[str, float]:

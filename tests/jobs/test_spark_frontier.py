@@ -137,6 +137,8 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(
     single.write_text("\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n")
     assert "31 are needed" in refused(short)
     assert "two assets or more" in refused(single)
+    monkeypatch.setenv("KAFKA_SERVERS", "127.0.0.1:1")
+    assert "Kafka at 127.0.0.1:1 does not answer" in refused(prices, "--publish")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "Java 17 is needed" in refused(prices, "--master", "local[1]")
 
