@@ -146,7 +146,7 @@ class PortfolioStage:
         ]
         # The exact picks lie on the true frontier, a little beyond the best that was drawn.
         line += [(one.risk_bps, one.mean_bps, np.array(one.weights)) for one in chosen.values()]
-        front = _rising(line)
+        front = rising(line)
         shown = np.arange(0, config.n_portfolios, max(1, config.n_portfolios // config.n_cloud))
         self._seq += 1
         return Frontier(
@@ -196,7 +196,7 @@ def _log_return(before: tuple[str, float], now: tuple[str, float]) -> float:
     return math.log(now[1]) - math.log(before[1]) if now[0] == before[0] else 0.0
 
 
-def _rising(points: list[tuple[float, float, FloatArray]]) -> list[tuple[float, float, FloatArray]]:
+def rising(points: list[tuple[float, float, FloatArray]]) -> list[tuple[float, float, FloatArray]]:
     """Keep the points (risk, mean, weights) that no calmer one equals in mean, by rising risk."""
     kept: list[tuple[float, float, FloatArray]] = []
     for point in sorted(points, key=lambda one: (one[0], -one[1])):

@@ -1,0 +1,220 @@
+"""The large frontier on a real Spark, from files, into a real Kafka; what cannot be used is refused in a sentence."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import typer
+from confluent_kafka import Consumer
+from typer.testing import CliRunner
+
+from jobs.history import aligned, from_files
+from jobs.spark import code_zip
+from jobs.spark_frontier import frontier
+from producers.exchanges.base import ignore
+from quicksilver import codec
+from quicksilver.errors import InputError
+from quicksilver.records import Frontier
+from setup.jars import fetch
+from setup.kafka.service import kafka
+from setup.kafka.topics import apply_topics
+from setup.settings import ClusterSettings
+from setup.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY_NS = 86_400_000_000_000
+app = typer.Typer()
+app.command()(frontier)
+
+needs_java = pytest.mark.skipif(
+    shutil.which("java") is None, reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless"
+)
+needs_maven = pytest.mark.skipif(shutil.which("mvn") is None, reason="Kafka's jars need Maven: apt-get install maven")
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(5)
+    table = 100 * np.exp(rng.normal(0.001, 0.02, (120, 4)).cumsum(axis=0))
+    days = (np.datetime64("2021-01-01") + np.arange(120)).astype(str)
+    lines = ["date,BTC,ETH,SOL,XRP"]
+    lines += [",".join([day, *map(repr, row)]) for day, row in zip(days, table.tolist(), strict=True)]
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def job(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, whose Java ends with it."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.spark_frontier", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
+        check=False, timeout=200,
+    )  # fmt: skip
+
+
+@needs_java
+@pytest.mark.timeout(400)
+def test_the_bytes_are_the_same_on_any_number_of_partitions_and_cores(prices: Path, tmp_path: Path) -> None:
+    found = []
+    for cores, partitions in ((1, 1), (2, 3), (2, 7)):
+        out = tmp_path / f"{partitions}.json"
+        done = job(
+            prices, "--portfolios", 2e6 - 1, "--master", f"local[{cores}]", "--partitions", partitions, "--out", out
+        )
+        assert done.returncode == 0, done.stderr
+        summary = msgspec.json.decode(done.stdout.splitlines()[-1])
+        assert (summary["portfolios"], summary["cores"], summary["seed"]) == (1_999_999, cores, 7)
+        found.append(out.read_bytes())
+    assert found[0] == found[1] == found[2]
+    record = codec.decode(Frontier, found[0])
+    assert record.assets == ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"]
+    assert (record.n_portfolios, record.n_observations) == (1_999_999, 119)
+    assert summary["picks"]["min_variance"]["risk_bps"] == round(record.picks["min_variance"].risk_bps, 6)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[str]:
+    settings = ClusterSettings.on_free_ports(tmp_path / "cluster")
+    stack = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
+    try:
+        stack.up(print)
+        address = f"127.0.0.1:{settings.kafka_port}"
+        apply_topics(address, print)
+        yield address
+    finally:
+        stack.down(print)
+
+
+@needs_java
+@needs_maven
+@pytest.mark.timeout(400)
+def test_published_twice_it_is_the_same_message_with_its_headers(
+    prices: Path, servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_SERVERS", servers)
+    for _ in range(2):
+        done = job(prices, "--portfolios", 1e5, "--master", "local[1]", "--universe", "four", "--publish")
+        assert done.returncode == 0, done.stderr
+    reader = Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest"})
+    reader.subscribe(["frontiers"])
+    first, second = reader.consume(2, timeout=60)
+    reader.close()
+    assert (first.key(), first.value(), first.headers()) == (second.key(), second.value(), second.headers())
+    assert first.key() == b"four"
+    value = first.value()
+    assert value is not None
+    session = hashlib.sha256(value).hexdigest()[:16].encode()
+    assert first.headers() == [("v", b"1"), ("s", session), ("n", b"1")]
+    assert value.decode() == done.stdout.splitlines()[0]
+    assert codec.decode(Frontier, value).universe == "four"
+
+
+def refused(*arguments: object) -> str:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_what_cannot_be_used_is_refused_in_a_sentence(
+    prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "nowhere.csv" in refused("nowhere.csv")
+    assert "--portfolios 0.5 is no whole number" in refused(prices, "--portfolios", "0.5")
+    assert "--portfolios nan is no whole number" in refused(prices, "--portfolios", "nan")
+    assert "--portfolios inf is no whole number" in refused(prices, "--portfolios", "inf")
+    assert "--period 0 is no number of seconds" in refused(prices, "--period", "0")
+    assert "the seed must be 0 or more, not -1" in refused(prices, "--seed", "-1")
+    lines = prices.read_text().splitlines()
+    short, single = tmp_path / "short.csv", tmp_path / "single.csv"
+    short.write_text("\n".join(lines[:20]) + "\n")
+    single.write_text("\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n")
+    assert "31 are needed" in refused(short)
+    assert "two assets or more" in refused(single)
+    monkeypatch.setenv("KAFKA_SERVERS", "127.0.0.1:1")
+    assert "Kafka at 127.0.0.1:1 does not answer" in refused(prices, "--publish")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "Java 17 is needed" in refused(prices, "--master", "local[1]")
+
+
+@needs_java
+def test_a_master_that_is_none_is_refused_in_a_sentence(prices: Path) -> None:
+    done = job(prices, "--master", "nonsense")
+    assert done.returncode == 2
+    assert "error: Spark cannot be started at nonsense: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_core_runs_out_of_the_zip_that_workers_get(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np, quicksilver\n"
+        "from quicksilver.portfolio.large import Sweep, reduce_chunks\n"
+        "assert '.zip' in quicksilver.__file__\n"
+        "mean, root = np.zeros(2, np.float32), np.eye(2, dtype=np.float32)\n"
+        "print(reduce_chunks(Sweep(1000, 7, mean, root, 0.5, 1.0, 4), [0]).number[-2])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(code_zip(tmp_path)), "HOME": str(tmp_path), "PATH": ""},
+    )  # fmt: skip
+    assert int(done.stdout) in range(1000)
+
+
+def write(path: Path, symbol: str, rows: dict[str, float]) -> Path:
+    path.write_text("time,symbol,close\n" + "".join(f"{day},{symbol},{price}\n" for day, price in rows.items()))
+    return path
+
+
+def days(count: int, hour: str = "00:00:00", start: str = "2021-01-01") -> dict[str, float]:
+    moments = (np.datetime64(start) + np.arange(count)).astype(str)
+    return {f"{day} {hour}": 100.0 + i for i, day in enumerate(moments)}
+
+
+def test_only_moments_with_a_price_of_every_asset_count(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / "a.csv", "BTC", days(50)),
+        write(tmp_path / "b.csv", "ETH", days(50, start="2021-01-11")),
+    ]
+    history = from_files(files, ignore)
+    assert history.assets == ["BTC-USD", "ETH-USD"]
+    assert history.prices.tolist() == [[110.0 + i, 100.0 + i] for i in range(40)]
+    assert (np.diff(history.times_ns) == DAY_NS).all()
+
+
+def test_a_period_brings_series_together_whose_times_never_agree(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / "a.csv", "BTC", days(40)),
+        write(tmp_path / "b.csv", "ETH", days(40, "23:59:59")),
+    ]
+    assert len(from_files(files, ignore).times_ns) == 0
+    sampled = from_files(files, ignore, period_ns=DAY_NS)
+    assert sampled.prices.tolist() == [[100.0 + i, 100.0 + i] for i in range(40)]
+    assert sampled.times_ns[0] == int(np.datetime64("2021-01-02").astype("datetime64[ns]").astype(np.int64))
+
+
+def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.csv", "BTC", days(40))
+    rest = write(tmp_path / "b.csv", "BTC", {"2021-02-09 00:00:00": 139.0, "2021-02-10 00:00:00": 140.0})
+    assert len(from_files([first, rest], ignore).times_ns) == 41
+    other = write(tmp_path / "c.csv", "BTC", {"2021-02-09 00:00:00": 7.0, "2021-02-10 00:00:00": 140.0})
+    with pytest.raises(InputError, match=r"c.csv: BTC-USD has another price at the same time"):
+        from_files([first, other], ignore)
+
+
+def test_no_series_is_no_history() -> None:
+    assert aligned({}).assets == []
+
+
+def test_real_files_of_one_coin_each_and_of_many_stocks(tapes: Path) -> None:
+    coins = from_files(sorted((tapes / "candles-cmc-daily").glob("coin_[BEL]*.csv")), ignore)
+    assert len(coins.assets) > 2
+    assert len(coins.times_ns) > 300
+    stocks = from_files([tapes / "stocks" / "pyportfolioopt_stock_prices.csv"], ignore)
+    assert len(stocks.assets) == 20
+    assert np.isfinite(stocks.prices).all()
