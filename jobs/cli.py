@@ -12,6 +12,7 @@ try:
     from pydantic import ValidationError
 
     from jobs.doctor import checks
+    from jobs.flink_cli import jobs as flink_jobs
     from jobs.settings import RunSettings
     from producers.csv_producer import produce
     from quicksilver import __version__
@@ -28,6 +29,7 @@ app.command("csv")(produce)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
+app.add_typer(flink_jobs, name="jobs")
 UNUSABLE = 2  # exit code: nothing could be read, or an option cannot be used
 
 

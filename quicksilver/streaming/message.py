@@ -102,10 +102,15 @@ def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoin
     return Outgoing(topic, key_of(record), ts_ms, headers, codec.encode(record))
 
 
-_message_decoder = msgspec.msgpack.Decoder(Message)
-decode_message = _message_decoder.decode
-"""Decode what the Flink source hands over (``setup/flink/java``), msgpack of a ``Message``."""
+_messages = msgspec.msgpack.Decoder(Message)
+_outgoing = msgspec.msgpack.Encoder()
 
-_outgoing_encoder = msgspec.msgpack.Encoder()
-encode_outgoing = _outgoing_encoder.encode
-"""Encode for the Flink sink, msgpack of an ``Outgoing``."""
+
+def decode_message(data: bytes) -> Message:
+    """Decode what the Flink source hands over (``setup/flink/java``), msgpack of a ``Message``."""
+    return _messages.decode(data)
+
+
+def encode_outgoing(message: Outgoing) -> bytes:
+    """Encode for the Flink sink, msgpack of an ``Outgoing``."""
+    return _outgoing.encode(message)

@@ -12,6 +12,7 @@ from sysconfig import get_paths
 from typing import Any
 
 from quicksilver.errors import InputError
+from setup.flink.messages_jar import build
 from setup.services import HERE, Launch, Service, answers, get_json, java_home, python, render
 from setup.settings import ClusterSettings
 from setup.tools import GET_PACKAGES, java
@@ -41,7 +42,7 @@ def flink(settings: ClusterSettings, connector: Path) -> list[Service]:
             _configure(settings, folder)
             _link_jars(folder / "lib", connector)
             heap = {"JVM_ARGS": f"-Xmx{settings.zookeeper_mb}m"} if name == "zookeeper" else {}
-            return Launch(["bash", str(home() / "bin" / script), *arguments], _environment(folder) | heap)
+            return Launch(["bash", str(home() / "bin" / script), *arguments], environment(settings) | heap)
 
         return Service(name, ports, ready, prepare, cap)
 
@@ -78,12 +79,14 @@ def _registered(settings: ClusterSettings, name: str, since_ms: float) -> bool:
     return any(one["id"] == name and one["timeSinceLastHeartbeat"] > since_ms for one in found.get("taskmanagers", []))
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(settings: ClusterSettings) -> dict[str, str]:
+    """Return the variables that Flink's scripts, servers and clients need."""
+    folder = (settings.folder / "flink").resolve()
     return {
         "FLINK_HOME": str(home()), "FLINK_CONF_DIR": str(folder / "conf"), "FLINK_LOG_DIR": str(folder / "log"),
         "FLINK_PID_DIR": str(folder / "pid"), "FLINK_LIB_DIR": str(folder / "lib"), "JAVA_HOME": java_home(java()),
         # The Python inside a TaskManager is that of the library libpython, which knows of no virtual environment.
-        "PYTHONPATH": os.pathsep.join(filter(None, [get_paths()["purelib"], os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), get_paths()["purelib"], os.environ.get("PYTHONPATH")])),
     }  # fmt: skip
 
 
@@ -107,7 +110,9 @@ def _link_jars(lib: Path, connector: Path) -> None:
     """
     lib.mkdir(parents=True, exist_ok=True)
     own = [*(home() / "lib").glob("*.jar"), *(home() / "opt").glob("flink-python-*.jar")]
-    wanted = {jar.name: jar.resolve() for jar in [*own, *connector.glob("*.jar")]}
+    needed = [*own, *connector.glob("*.jar")]
+    needed.append(build(lib.parent / "messages", needed))
+    wanted = {jar.name: jar.resolve() for jar in needed}
     for link in lib.iterdir():
         if link.resolve() != wanted.get(link.name):
             link.unlink()

@@ -1,0 +1,91 @@
+"""Kafka to Kafka through Flink: what the jobs share.
+
+https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/connectors/datastream/kafka/
+
+Source and sink are Flink's own, with two classes of ours (``setup/flink/java``): PyFlink's schemas know values alone,
+and messages have keys, headers and places.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+from pyflink.common import Duration, Types, WatermarkStrategy
+from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+
+from jobs.keyed import Keyed
+from quicksilver.streaming.machine import Machine
+from quicksilver.streaming.message import Message, decode_message
+from quicksilver.topics import Topic
+
+BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
+IDLE_MS = 1_000  # a partition that is silent for this long is not waited for
+FOR_EVER_MS = str(2**31 - 1)
+MOST_SLOTS = 128  # to which a job can grow with its state
+MAX_MESSAGE = str(16 << 20)
+
+
+class FlinkSettings(BaseSettings):
+    """What a job is told; each is the environment variable of its name in capitals."""
+
+    kafka_servers: str = Field("127.0.0.1:9092", description="Kafka's addresses, with commas")
+    kafka_group: str = Field("quicksilver", description="prefix of the jobs' consumer groups")
+    parallelism: int = Field(1, ge=1, description="slots of each job; one a TaskManager")
+
+
+def read(env: StreamExecutionEnvironment, settings: FlinkSettings, name: str, topics: Sequence[Topic]) -> KeyedStream:
+    """Return the topics' messages by key, from the earliest that Kafka has; the watermark is their time of publication.
+
+    Stages drop what they have had, so that what is read again does no harm.
+    """
+    jvm = get_gateway().jvm
+    kafka = jvm.org.apache.flink.connector.kafka.source
+    builder = kafka.KafkaSource.builder().setBootstrapServers(settings.kafka_servers)
+    builder = builder.setTopics([topic.name for topic in topics]).setGroupId(f"{settings.kafka_group}-{name}")
+    builder = builder.setStartingOffsets(kafka.enumerator.initializer.OffsetsInitializer.earliest())
+    for key, value in {"max.partition.fetch.bytes": MAX_MESSAGE, "fetch.max.wait.ms": "50"}.items():
+        builder = builder.setProperty(key, value)
+    source = builder.setDeserializer(jvm.quicksilver.MessageReader()).build()
+    times = WatermarkStrategy.for_monotonous_timestamps().with_idleness(Duration.of_millis(IDLE_MS))
+    stream = env._j_stream_execution_environment.fromSource(source, times._j_watermark_strategy, f"kafka {name}")
+    # What PyFlink's ``key_by`` does, but for the call of Python that would find the key: it is there already.
+    keyed = stream.uid(f"{name}-source").keyBy(jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info())
+    return KeyedStream(keyed, BYTES, DataStream(stream))
+
+
+def run_machine(
+    stream: KeyedStream,
+    name: str,
+    machine: Callable[[str], Machine],
+    decode: Callable[[bytes], Message] = decode_message,
+) -> DataStream:
+    """Return what a machine for each key makes of the messages."""
+    return stream.process(Keyed(machine, decode), BYTES).name(name).uid(name)
+
+
+def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:
+    """Send each message to its topic: at least once, at once, waiting as long as it takes for a broker that is away."""
+    jvm = get_gateway().jvm
+    kafka: Any = jvm.org.apache.flink.connector
+    builder = kafka.kafka.sink.KafkaSink.builder().setBootstrapServers(settings.kafka_servers)
+    builder = builder.setRecordSerializer(jvm.quicksilver.MessageWriter())
+    builder = builder.setDeliveryGuarantee(kafka.base.DeliveryGuarantee.AT_LEAST_ONCE)
+    properties = {
+        "acks": "all", "enable.idempotence": "true", "compression.type": "lz4", "linger.ms": "0",
+        "delivery.timeout.ms": FOR_EVER_MS, "max.block.ms": FOR_EVER_MS, "max.request.size": MAX_MESSAGE,
+    }  # fmt: skip
+    for key, value in properties.items():
+        builder = builder.setProperty(key, value)
+    stream._j_data_stream.sinkTo(builder.build()).name(f"{name} to kafka").uid(f"{name}-sink")
+
+
+def run(name: str, build: Callable[[StreamExecutionEnvironment, FlinkSettings], None]) -> None:
+    """Submit the job that ``build`` describes, as the environment's settings say."""
+    settings = FlinkSettings()
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_parallelism(settings.parallelism)
+    env.set_max_parallelism(MOST_SLOTS)
+    build(env, settings)
+    env.execute(name)

@@ -1,0 +1,54 @@
+package quicksilver;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.Collector;
+import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Header;
+
+/**
+ * A record with all that Kafka knows of it, as {@code quicksilver.streaming.message.Message} decodes it, beside its key.
+ *
+ * <p>PyFlink's own schemas give the value alone: no key, no headers, no offset. The row is what PyFlink's {@code
+ * key_by} would make of it by one more call of Python for each record.
+ */
+public final class MessageReader implements KafkaRecordDeserializationSchema<Row> {
+    private static final long serialVersionUID = 1L;
+    private static final byte[] NOTHING = new byte[0];
+
+    @Override
+    public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Row> out) throws IOException {
+        byte[] key = record.key() == null ? NOTHING : record.key();
+        byte[] value = record.value() == null ? NOTHING : record.value();
+        String name = new String(key, StandardCharsets.UTF_8);
+        Pack.Writer pack = new Pack.Writer(value.length + 160);
+        pack.array(7);
+        pack.text(record.topic());
+        pack.integer(record.partition());
+        pack.integer(record.offset());
+        pack.integer(record.timestamp());
+        pack.text(name);
+        int headers = 0;
+        for (Header ignored : record.headers()) {
+            headers++;
+        }
+        pack.map(headers);
+        for (Header header : record.headers()) {
+            pack.text(header.key());
+            // Through a String, so that bytes that are no text do not make the whole message unreadable.
+            pack.text(header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8));
+        }
+        pack.binary(value);
+        out.collect(Row.of(name, pack.done()));
+    }
+
+    @Override
+    public TypeInformation<Row> getProducedType() {
+        return Types.ROW(Types.STRING, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
+    }
+}
