@@ -30,9 +30,9 @@ MAX_MESSAGE = str(16 << 20)
 class FlinkSettings(BaseSettings):
     """What a job is told; each is the environment variable of its name in capitals."""
 
-    kafka_servers: str = Field("127.0.0.1:9092", description="Kafka's addresses, with commas")
-    kafka_group: str = Field("quicksilver", description="prefix of the jobs' consumer groups")
-    parallelism: int = Field(1, ge=1, description="slots of each job; one a TaskManager")
+    kafka_servers: str = Field(default="127.0.0.1:9092", description="Kafka's addresses, with commas")
+    kafka_group: str = Field(default="quicksilver", description="prefix of the jobs' consumer groups")
+    parallelism: int = Field(default=1, ge=1, description="slots of each job; one a TaskManager")
 
 
 def read(env: StreamExecutionEnvironment, settings: FlinkSettings, name: str, topics: Sequence[Topic]) -> KeyedStream:

@@ -1,0 +1,61 @@
+"""One real cluster for all tests of this folder: every server, the topics, and Flink's jobs."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from setup.cluster import the_stack
+from setup.flink.jobs import JOBS, Jobs
+from setup.kafka.topics import apply_topics
+from setup.settings import ClusterSettings
+from setup.stack import Stack
+
+NEEDS = pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in ("java", "javac", "mvn")),
+    reason="the servers need Java 17 and Maven: apt-get install openjdk-17-jdk-headless maven",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/stack" in str(item.path):
+            item.add_marker(NEEDS)
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
+    settings = settings.model_copy(
+        update={"flink_taskmanagers": len(JOBS), "kafka_mb": 512, "cassandra_mb": 768, "flink_taskmanager_mb": 1500}
+    )
+    made = the_stack(settings, print)
+    try:
+        made.up(print)
+        apply_topics(servers_of(made), print)
+        yield made
+    finally:
+        made.down(print)
+
+
+def servers_of(stack: Stack) -> str:
+    return f"{stack.settings.host}:{stack.settings.kafka_port}"
+
+
+@pytest.fixture(scope="session")
+def servers(stack: Stack) -> str:
+    return servers_of(stack)
+
+
+@pytest.fixture(scope="session")
+def jobs(stack: Stack, servers: str) -> Jobs:
+    """All of Flink's jobs, running."""
+    os.environ["KAFKA_SERVERS"] = servers
+    flink = Jobs(stack.settings)
+    for name in JOBS:
+        flink.submit(name, print)
+    for name in JOBS:
+        flink.wait(name)
+    return flink

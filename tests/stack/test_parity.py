@@ -1,0 +1,91 @@
+"""One tape through Flink and through one process: equal rows to the bit."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from producers.exchanges.kraken import KrakenParser
+from producers.frames import Frame
+from producers.simulator.engine import frames
+from producers.simulator.orderflow import Market
+from quicksilver import codec
+from quicksilver.config import PipelineConfig
+from quicksilver.events import AnyEvent, Price
+from quicksilver.pipeline import Pipeline
+from quicksilver.streaming.message import Message
+from quicksilver.topics import TOPIC_OF, key_of
+from tests.stack.kafka import distinct, messages_of, publish, read_until
+
+START = 1_700_000_000_000_000_000
+COMPUTED = ["features", "labels", "status", "tops", "candles", "predictions", "scores", "frontiers"]
+
+Rows = dict[tuple[str, str], list[bytes]]
+
+
+def market(venue: str, seed: int, seconds: int) -> list[AnyEvent]:
+    """Simulated events of a venue of its own, so that tests share a cluster and no rows."""
+    parser, symbols = KrakenParser(venue), ["BTC/USD", "ETH/USD", "SOL/USD"]
+    raw = frames(Market(seed, START, symbols), symbols, 10, seconds * 100)
+    return [event for ts, data in raw for event in parser.parse(Frame(venue, "s", "recv", ts, data))]
+
+
+def in_one_process(events: Iterable[AnyEvent], config: PipelineConfig) -> Rows:
+    pipeline, found = Pipeline(config), defaultdict[tuple[str, str], list[bytes]](list)
+    for event in events:
+        for record in pipeline.step(event):
+            found[TOPIC_OF[type(record)].name, key_of(record)].append(codec.encode(record))
+    return dict(found)
+
+
+def computed(servers: str, truth: Rows) -> Rows:
+    """What the cluster has computed of the same keys, once there is as much of it."""
+    expected = sum(map(len, truth.values()))
+
+    def mine(found: Iterable[Message]) -> list[Message]:
+        return [one for one in found if (one.topic, one.key) in truth]
+
+    def enough(found: list[Message]) -> bool:
+        return len({(one.topic, one.key, one.headers.s, one.headers.n) for one in mine(found)}) >= expected
+
+    return distinct(mine(read_until(servers, COMPUTED, enough)))
+
+
+def differences(found: Rows, truth: Rows) -> list[str]:
+    """Where the first differences lie: the rows themselves are far too many to print."""
+    out = []
+    for (topic, key), rows in truth.items():
+        mine = found.get((topic, key), [])
+        if mine != rows:
+            first = next((i for i, pair in enumerate(zip(mine, rows, strict=False)) if pair[0] != pair[1]), None)
+            out.append(f"{topic} {key}: {len(mine)} of {len(rows)} rows, the first different is {first}")
+    return out
+
+
+def universe_of(config: PipelineConfig, name: str) -> PipelineConfig:
+    assert config.portfolio is not None
+    return replace(config, portfolio=replace(config.portfolio, universe=name))
+
+
+@pytest.mark.usefixtures("jobs")
+def test_flink_gives_what_one_process_gives(servers: str) -> None:
+    events = market("parity", 11, 60)
+    truth = in_one_process(events, universe_of(PipelineConfig(), "parity"))
+    publish(servers, messages_of(events, "s", "parity"))
+    assert differences(computed(servers, truth), truth) == []
+    assert {topic for topic, _ in truth} == set(COMPUTED)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_flink_keeps_the_clock_of_price_series(servers: str) -> None:
+    interval = 60_000_000_000
+    events: list[AnyEvent] = [
+        Price("parity", symbol, i, i * interval, i * interval, 100.0 + (i * k) % 7, 1.0)
+        for i in range(1, 300)
+        for k, symbol in ((3, "A-USD"), (5, "B-USD"))
+    ]
+    truth = in_one_process(events, universe_of(PipelineConfig.for_rows(interval), "parity-rows"))
+    publish(servers, messages_of(events, "s", "parity-rows", str(interval)))
+    assert differences(computed(servers, truth), truth) == []
+    assert ("frontiers", "parity-rows") in truth
