@@ -18,9 +18,10 @@ from pyspark.sql import SparkSession
 import quicksilver
 from quicksilver.errors import InputError
 from setup.jars import fetch
-from setup.services import HERE, java, python
+from setup.services import HERE, python
 from setup.settings import ClusterSettings
 from setup.spark.service import home
+from setup.tools import java
 
 CODE = Path(quicksilver.__file__).resolve().parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")

@@ -86,7 +86,7 @@ def environment(settings: ClusterSettings) -> dict[str, str]:
         "FLINK_HOME": str(home()), "FLINK_CONF_DIR": str(folder / "conf"), "FLINK_LOG_DIR": str(folder / "log"),
         "FLINK_PID_DIR": str(folder / "pid"), "FLINK_LIB_DIR": str(folder / "lib"), "JAVA_HOME": java_home(java()),
         # The Python inside a TaskManager is that of the library libpython, which knows of no virtual environment.
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), get_paths()["purelib"], os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), get_paths()["purelib"], os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
 
 
