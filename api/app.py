@@ -15,6 +15,7 @@ from api.guard import Guard
 from api.hub import Hub
 from api.ports import JsonStore
 from quicksilver import __version__
+from quicksilver.errors import StoreError
 from quicksilver.features import FEATURES
 from quicksilver.tables import TABLES
 
@@ -27,9 +28,16 @@ def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    hub: Hub,
+    store: JsonStore,
+    page: Path | None,
+    hosts: Sequence[str] = (),
+    parts: Callable[[], dict[str, object]] = dict,
+) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
+    ``parts`` gives what ``/api/health`` says of the servers that this process leans on, its ``status`` included.
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     """
@@ -42,6 +50,11 @@ def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[st
         wrong = error.errors()[0]
         return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
 
+    @app.exception_handler(StoreError)
+    async def away(_: Request, error: StoreError) -> Response:
+        """Say that history must wait; what is live goes on."""
+        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "2"})
+
     @app.get("/api/health")
     async def health() -> Response:
         """Return what this process is and what it has published so far."""
@@ -49,6 +62,7 @@ def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[st
             {
                 "status": "ok", "version": __version__, "source": hub.source.kind, "detail": hub.source.detail,
                 "uptime_s": round(monotonic() - started, 3), "counts": hub.counts, "slow_clients": hub.n_slow,
+                **parts(),
             }
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 QuicksilverError
 ├── InputError          stop         the user named something that cannot be used: exit 2
+├── StoreError          retry        the database is away or not ready: 503, or asked again later
 ├── StateError          stop         saved state that does not fit this version or configuration: exit 2
 └── FrameError          dead-letter  one frame or row is unreadable: a gap, and the feed goes on
     ├── ForeignFrameError            a message of another protocol: a gap only for what it names of ours
@@ -18,6 +19,10 @@ class QuicksilverError(Exception):
 
 class InputError(QuicksilverError):
     """A file, option or address of the user's cannot be used; the text says what to do."""
+
+
+class StoreError(QuicksilverError):
+    """The database does not answer, or its tables are not those of this version; nothing is lost by asking again."""
 
 
 class StateError(QuicksilverError):
