@@ -184,7 +184,7 @@ class KafkaBus:
         rejected = self.rows.rejected
         row = self.rows.row(raw, raw.offset() >= self._ends.get((raw.topic(), raw.partition()), 0))
         if self.rows.rejected != rejected:
-            self._complain(f"{self.rows.rejected} messages refused; the last: {self.rows.refusal}")
+            self._complain(f"messages refused: {self.rows.rejected}; the last: {self.rows.refusal}")
         return row
 
     def _complain(self, what: str) -> None:

@@ -61,6 +61,8 @@ def run(
     seed: Annotated[int | None, _setting("seed")] = None,
     data: Annotated[Path | None, _setting("data")] = None,
     keep_hours: Annotated[float | None, _setting("keep_hours")] = None,
+    bus: Annotated[str | None, _setting("bus")] = None,
+    store: Annotated[str | None, _setting("store")] = None,
 ) -> None:
     """Run everything in this process and serve the page, until Ctrl-C."""
     given = {name: value for name, value in locals().items() if value is not None}
@@ -74,6 +76,7 @@ def run(
 def serve(
     port: Annotated[int | None, _setting("port", of=ServeSettings)] = None,
     quicksilver_host: Annotated[str | None, _setting("quicksilver_host", "--host", of=ServeSettings)] = None,
+    bus: Annotated[str | None, _setting("bus", of=ServeSettings)] = None,
     store: Annotated[str | None, _setting("store", of=ServeSettings)] = None,
     kafka_servers: Annotated[str | None, _setting("kafka_servers", of=ServeSettings)] = None,
     data: Annotated[Path | None, _setting("data", of=ServeSettings)] = None,

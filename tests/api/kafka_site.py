@@ -76,7 +76,8 @@ class Publisher:
     def raw(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], ts_ms: int = 1
     ) -> None:
-        self._producer.produce(topic, value, key, headers=headers, timestamp=ts_ms, on_delivery=self._noted)
+        named: list[tuple[str, str | bytes | None]] = [*headers]
+        self._producer.produce(topic, value, key, headers=named, timestamp=ts_ms, on_delivery=self._noted)
         self._producer.poll(0)
 
     def _noted(self, error: Any, _: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,17 @@ from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Headers, event_message
 from setup.stack import Stack
 from tests.api.kafka_site import (
-    Publisher, needs_kafka, quiet, rows_until, running_api, running_kafka, servers_of, status, subscribe,
-)  # fmt: skip
+    Api,
+    Publisher,
+    needs_kafka,
+    quiet,
+    rows_until,
+    running_api,
+    running_kafka,
+    servers_of,
+    status,
+    subscribe,
+)
 
 pytestmark = needs_kafka
 
@@ -115,6 +125,10 @@ POISON: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]], str]] = 
 ]
 
 
+def _refused(api: Api, number: int) -> bool:
+    return api.bus.rows.rejected == number
+
+
 async def test_poison_is_counted_and_said_and_never_forwarded(
     servers: str, publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,7 +139,7 @@ async def test_poison_is_counted_and_said_and_never_forwarded(
         for number, (key, value, headers, why) in enumerate(POISON, 1):
             assert (await http.get(url)).json()["status"] == "ok"
             publisher.raw("status", key, value, headers)
-            await api.until(lambda number=number: api.bus.rows.rejected == number)
+            await api.until(partial(_refused, api, number))
             health = (await http.get(url)).json()
             assert health["rejected"] == number
             assert why in health["refusal"]
