@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from api.kafka_rows import READ, Row, RowReader
+from quicksilver.errors import QuicksilverError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ class KafkaBus:
                     self._read_on(consumer)
             finally:
                 consumer.close()
+        except QuicksilverError as error:  # of ``keep``; it says all that a user can do about it
+            self._loop.call_soon_threadsafe(self._fail, error)
         except Exception as error:
             log.exception("the reader of Kafka at %s failed", self._servers)
             self._loop.call_soon_threadsafe(self._fail, error)

@@ -12,6 +12,7 @@ PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
 SourceName = Literal["auto", "live", "sim", "tape", "csv"]
 BusName = Literal["memory", "kafka"]
 StoreName = Literal["sqlite", "cassandra"]
+_BROKER = r"(\[[0-9a-fA-F:]+\]|[^\s,:/]+):\d{1,5}"  # Kafka's client takes anything, and waits for it for ever
 
 
 class RunSettings(BaseSettings):
@@ -56,7 +57,11 @@ class ServeSettings(BaseSettings):
 
     bus: BusName = Field("kafka", description="how records travel; memory is for `quicksilver run`")
     store: StoreName = Field("cassandra", description="where records rest; sqlite: this process writes them itself")
-    kafka_servers: str = Field("127.0.0.1:9092", description="Kafka's brokers, with commas between")
+    kafka_servers: str = Field(
+        "127.0.0.1:9092",
+        pattern=rf"^{_BROKER}(,{_BROKER})*$",
+        description="Kafka's brokers, host:port with commas between",
+    )
     port: int = Field(8000, ge=0, le=65535, description="port of the page and the API; 0: any free one")
     quicksilver_host: str = Field("127.0.0.1", description="address to serve on, 0.0.0.0: all")
     data: Path = Field(Path("data"), description="folder of the SQLite file, for STORE=sqlite")

@@ -53,12 +53,13 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "why"),
     [
         (["serve", "--bus", "memory"], "BUS=memory: `quicksilver serve` shows what others publish, and reads it from"),
+        (["serve", "--port", "0", "--store", "sqlite", "--kafka-servers", "a:1,b"], "KAFKA_SERVERS=a:1,b: "),
         (["serve", "--store", "paper"], "STORE=paper: Input should be 'sqlite' or 'cassandra'"),
         (["run", "--bus", "kafka"], "BUS=kafka: `quicksilver run` is one process with BUS=memory; `quicksilver serve`"),
         (["run", "--store", "cassandra"], "STORE=cassandra: `quicksilver run` is one process with STORE=sqlite;"),
     ],
 )
-def test_a_bus_or_store_that_does_not_fit_is_refused_in_a_sentence(arguments: list[str], why: str) -> None:
+def test_a_setting_that_does_not_fit_is_refused_in_a_sentence(arguments: list[str], why: str) -> None:
     done = CliRunner().invoke(app, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {why}")
