@@ -28,9 +28,16 @@ def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    hub: Hub,
+    store: JsonStore,
+    page: Path | None,
+    hosts: Sequence[str] = (),
+    parts: Callable[[], dict[str, object]] = dict,
+) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
+    ``parts`` gives what ``/api/health`` says of the servers that this process leans on, its ``status`` included.
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     """
@@ -55,6 +62,7 @@ def create_app(hub: Hub, store: JsonStore, page: Path | None, hosts: Sequence[st
             {
                 "status": "ok", "version": __version__, "source": hub.source.kind, "detail": hub.source.detail,
                 "uptime_s": round(monotonic() - started, 3), "counts": hub.counts, "slow_clients": hub.n_slow,
+                **parts(),
             }
         )  # fmt: skip
 

@@ -18,7 +18,8 @@ from quicksilver.topics import TOPIC_OF
 
 CHANNELS = tuple(topic.name for topic in TOPIC_OF.values())
 MAX_PAYLOAD = 2048  # bytes of a dead letter's payload that clients get: enough to see what was refused
-FLUSH_S = 0.004  # rows of one moment go out together; well below a frame of a 60 Hz screen
+FLUSH_S = 0.004  # under load rows go out together so often; well below a frame of a 60 Hz screen
+BURST = 8  # messages to a client that go out at once, after a pause: the rows of one event come from several topics
 TRY_AGAIN_LATER = 1013
 CLOSE_S = 1.0
 MAX_REQUEST = 64 << 10
@@ -35,7 +36,10 @@ class Request(msgspec.Struct):
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
-    """Where the data comes from: ``LIVE``, ``SIMULATED``, ``TAPE`` or ``CSV``, and a sentence for people."""
+    """Where the data comes from, and a sentence for people.
+
+    ``LIVE``, ``SIMULATED``, ``TAPE``, ``CSV``, or ``CLUSTER``: whatever is published there.
+    """
 
     kind: str
     detail: str
@@ -62,10 +66,16 @@ class Hub:
 
     def on_record(self, topic: str, key: str, record: Published) -> None:
         """Number a record, keep it for new subscribers and hand it to the present ones."""
+        self.on_row(topic, key, record, codec.encode(record))
+
+    def on_row(self, topic: str, key: str, record: Published, row: bytes) -> None:
+        """Do the same with a record whose JSON ``row`` is there already."""
         stream = self._streams.get((topic, key))
         if stream is None:
             stream = self._streams[topic, key] = Stream(topic, key)
-        row = codec.encode(_for_clients(record))
+        shown = _for_clients(record)
+        if shown is not record:
+            row = codec.encode(shown)
         stream.append(row)
         self.counts[topic] += 1
         if isinstance(record, Status):
@@ -148,10 +158,13 @@ class Hub:
                 client.owe_snapshot(stream, min(history, RING))
 
     async def _send(self, client: Client, socket: WebSocket) -> None:
+        now = asyncio.get_running_loop().time
+        due = 0.0  # time of the next sending, were all spaced by FLUSH_S; it may be BURST of them early
         while True:
             await client.wake.wait()
             if not client.owes_snapshots:
-                await asyncio.sleep(FLUSH_S)
+                due = max(due, now() - BURST * FLUSH_S) + FLUSH_S
+                await asyncio.sleep(max(0.0, due - now()))
             client.wake.clear()
             for message in client.due():
                 await socket.send_text(message.decode())

@@ -3,13 +3,14 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.hub import SourceInfo
 from quicksilver.errors import InputError
 
 ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # containers often have a name of IPv6, and no IPv6
@@ -97,3 +98,10 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         await asyncio.sleep(0)  # in which the transports close
         for listener in listeners:
             listener.close()
+
+
+def greet(source: SourceInfo, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Say what is served, and where."""
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    say(f"Quicksilver [{source.kind}] {source.detail}")
+    say(f"page  {url}/    API  {url}/api/docs    Ctrl-C stops")

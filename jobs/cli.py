@@ -4,6 +4,8 @@ try:
     import asyncio
     import os
     import signal
+    from collections.abc import Iterator
+    from contextlib import contextmanager
     from pathlib import Path
     from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ try:
 
     from jobs.doctor import checks
     from jobs.flink_cli import jobs as flink_jobs
-    from jobs.settings import RunSettings
+    from jobs.settings import RunSettings, ServeSettings
     from producers.csv_producer import produce
     from quicksilver import __version__
     from quicksilver.errors import InputError, QuicksilverError
@@ -44,9 +46,9 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def _setting(name: str, *options: str) -> typer.models.OptionInfo:
-    """Return the option of a setting; all that its help says is said in ``RunSettings`` alone."""
-    field = RunSettings.model_fields[name]
+def _setting(name: str, *options: str, of: type[RunSettings | ServeSettings] = RunSettings) -> typer.models.OptionInfo:
+    """Return the option of a setting; all that its help says is said in the settings alone."""
+    field = of.model_fields[name]
     return typer.Option(*options, help=f"{field.description} [{name.upper()}={field.default or ''}]")
 
 
@@ -62,11 +64,40 @@ def run(
     seed: Annotated[int | None, _setting("seed")] = None,
     data: Annotated[Path | None, _setting("data")] = None,
     keep_hours: Annotated[float | None, _setting("keep_hours")] = None,
+    bus: Annotated[str | None, _setting("bus")] = None,
+    store: Annotated[str | None, _setting("store")] = None,
 ) -> None:
     """Run everything in this process and serve the page, until Ctrl-C."""
     given = {name: value for name, value in locals().items() if value is not None}
+    with _failing():
+        settings = RunSettings(**given)
+        settings.require_embedded()
+        asyncio.run(_run(settings))
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, _setting("port", of=ServeSettings)] = None,
+    quicksilver_host: Annotated[str | None, _setting("quicksilver_host", "--host", of=ServeSettings)] = None,
+    bus: Annotated[str | None, _setting("bus", of=ServeSettings)] = None,
+    store: Annotated[str | None, _setting("store", of=ServeSettings)] = None,
+    kafka_servers: Annotated[str | None, _setting("kafka_servers", of=ServeSettings)] = None,
+    data: Annotated[Path | None, _setting("data", of=ServeSettings)] = None,
+    keep_hours: Annotated[float | None, _setting("keep_hours", of=ServeSettings)] = None,
+) -> None:
+    """Serve the page and the API over what the cluster computes: live from Kafka, history from Cassandra."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    with _failing():
+        settings = ServeSettings(**given)
+        settings.require_kafka()
+        asyncio.run(_serve(settings))
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Say what a user can do about an error, and end with the exit code for it."""
     try:
-        asyncio.run(_run(RunSettings(**given)))
+        yield
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
@@ -75,10 +106,23 @@ def run(
         raise _fail(error) from error
 
 
-async def _run(settings: RunSettings) -> None:
+def _stop_on_signals() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _serve(settings: ServeSettings) -> None:
+    stop = _stop_on_signals()
+    from jobs.serve import run_serve
+
+    await run_serve(settings, typer.echo, stop)
+    typer.echo("stopped")
+
+
+async def _run(settings: RunSettings) -> None:
+    stop = _stop_on_signals()
     preparing, stopping = asyncio.create_task(asyncio.to_thread(_prepare, settings)), asyncio.create_task(stop.wait())
     await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not preparing.done():

@@ -4,15 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing, closing
-from pathlib import Path
 
 from api.app import create_app
 from api.hub import Hub
-from api.server import serving
+from api.server import greet, serving
 from jobs.databases import open_store
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
-from jobs.settings import RunSettings
+from jobs.settings import PAGE, RunSettings
 from jobs.sources import Source
 from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
@@ -20,7 +19,6 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter
 from quicksilver.topics import key_of
 
-PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
 FLUSH_S = 0.25
 WATCH_S = 1.0
 
@@ -122,9 +120,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         runner = EmbeddedRunner(source, bus)
         try:
             async with serving(create_app(hub, store, PAGE, [host]), host, settings.port) as port:
-                url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-                say(f"Quicksilver [{source.info.kind}] {source.info.detail}")
-                say(f"page  {url}/    API  {url}/api/docs    Ctrl-C stops")
+                greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
         finally:
             writer.flush()

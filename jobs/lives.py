@@ -52,10 +52,18 @@ class Lives:
         lost = isinstance(event, Gap)
         for record in records:
             if isinstance(record, Status):
-                now = time.monotonic()
-                self._lives[key] = _Life(record, now, now)
+                self.note(key, record)
                 lost = lost or record.state == "GAP"
         return lost
+
+    def note(self, key: str, status: Status) -> None:
+        """Take note of an instrument's status."""
+        now = time.monotonic()
+        self._lives[key] = _Life(status, now, now)
+
+    def forget(self, key: str) -> None:
+        """Say nothing more of an instrument: its data is recorded, and silence means nothing."""
+        self._lives.pop(key, None)
 
     def silent(self) -> list[Status]:
         """Return what to say of the instruments that have fallen silent, once for each."""

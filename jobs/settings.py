@@ -6,7 +6,13 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quicksilver.errors import InputError
+
+PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
 SourceName = Literal["auto", "live", "sim", "tape", "csv"]
+BusName = Literal["memory", "kafka"]
+StoreName = Literal["sqlite", "cassandra"]
+_BROKER = r"(\[[0-9a-fA-F:]+\]|[^\s,:/]+):\d{1,5}"  # Kafka's client takes anything, and waits for it for ever
 
 
 class RunSettings(BaseSettings):
@@ -27,3 +33,48 @@ class RunSettings(BaseSettings):
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")
     keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")
+    bus: BusName = Field("memory", description="how records travel; kafka is for `quicksilver serve`")
+    store: StoreName = Field("sqlite", description="where records rest; cassandra is for `quicksilver serve`")
+
+    def require_embedded(self) -> None:
+        """Make sure that one process is what is asked for.
+
+        Raises:
+            InputError: it is the cluster that is asked for.
+        """
+        for name, value, ours in (("BUS", self.bus, "memory"), ("STORE", self.store, "sqlite")):
+            if value != ours:
+                raise InputError(
+                    f"{name}={value}: `quicksilver run` is one process with {name}={ours};"
+                    " `quicksilver serve` shows what the cluster computes"
+                )
+
+
+class ServeSettings(BaseSettings):
+    """The settings of ``quicksilver serve``; Cassandra's own are in ``setup/cassandra/client.py``."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    bus: BusName = Field("kafka", description="how records travel; memory is for `quicksilver run`")
+    store: StoreName = Field("cassandra", description="where records rest; sqlite: this process writes them itself")
+    kafka_servers: str = Field(
+        "127.0.0.1:9092",
+        pattern=rf"^{_BROKER}(,{_BROKER})*$",
+        description="Kafka's brokers, host:port with commas between",
+    )
+    port: int = Field(8000, ge=0, le=65535, description="port of the page and the API; 0: any free one")
+    quicksilver_host: str = Field("127.0.0.1", description="address to serve on, 0.0.0.0: all")
+    data: Path = Field(Path("data"), description="folder of the SQLite file, for STORE=sqlite")
+    keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")
+
+    def require_kafka(self) -> None:
+        """Make sure that there is something to serve.
+
+        Raises:
+            InputError: the bus is in another process's memory.
+        """
+        if self.bus != "kafka":
+            raise InputError(
+                f"BUS={self.bus}: `quicksilver serve` shows what others publish, and reads it from Kafka;"
+                " for all in one process there is `quicksilver run`"
+            )

@@ -105,6 +105,7 @@ def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest
     given: dict[str, object] = {
         "source": "sim", "tape": Path("t"), "speed": "2", "port": 1, "quicksilver_host": "::1", "symbols": "A-B",
         "venues": "v", "seed": 3, "data": Path("d"), "keep_hours": 0.5,
+        "bus": "memory", "store": "sqlite",
     }  # fmt: skip
     assert given.keys() == RunSettings.model_fields.keys()
     options = [one for name, value in given.items() for one in (_option(name), value)]

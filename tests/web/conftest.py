@@ -18,7 +18,7 @@ from api.app import create_app
 from api.hub import Hub, SourceInfo
 from api.server import serving
 from api.store_sqlite import SqliteStore
-from jobs.embedded import PAGE
+from jobs.settings import PAGE
 from quicksilver.memory import MemoryBus
 from tests.conftest import ROOT
 

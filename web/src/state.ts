@@ -15,6 +15,8 @@ const KEPT_TRADES = 40;
 const KEPT_SCORES = 600;
 export const STALE_MS = 10_000; // what the server calls stale, STALE_S of jobs/lives.py
 
+const SIMULATED = "sim"; // the venue of simulated data, SIMULATED of jobs/live.py
+
 export interface Call {
   prediction: Prediction;
   score: Score | null;
@@ -101,6 +103,14 @@ export class State {
 
   get nLetters(): number {
     return [...this.refused.values()].reduce((sum, n) => sum + n, 0);
+  }
+
+  /** What to call the source: a cluster carries whatever is published, and simulated data must never pass for real. */
+  get sourceShown(): string {
+    if (this.source !== "CLUSTER") return this.source;
+    const simulated = [...this.instruments.values()].filter((one) => one.venue === SIMULATED).length;
+    if (simulated === 0) return this.source;
+    return simulated === this.instruments.size ? "SIMULATED" : "PARTLY SIMULATED";
   }
 
   get current(): Instrument | undefined {

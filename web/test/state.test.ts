@@ -34,6 +34,20 @@ describe("State", () => {
     expect(one.shown(1001 + STALE_MS, false)).toBe("LIVE");
   });
 
+  it("says of a cluster that it is simulated, wholly or in part, as long as anything there is", () => {
+    const state = new State();
+    state.welcome({ type: "welcome", version: "", source: "CLUSTER", detail: "", instruments: [], channels: [] } as never);
+    const of = (venue: string): void =>
+      state.take({ ...rows("status", { ...base, venue, state: "LIVE", reason: "" }), key: `${venue}:BTC-USD` }, 0);
+    expect(state.sourceShown).toBe("CLUSTER");
+    of("sim");
+    expect(state.sourceShown).toBe("SIMULATED");
+    of("kraken");
+    expect(state.sourceShown).toBe("PARTLY SIMULATED");
+    state.source = "TAPE";
+    expect(state.sourceShown).toBe("TAPE");
+  });
+
   it("takes a snapshot for what it repeats: after a reconnection nothing stands twice", () => {
     const state = new State();
     const again = (channel: string, ...list: object[]): Rows => ({ ...rows(channel, ...list), type: "snapshot" });

@@ -18,8 +18,9 @@ export function renderLink(state: LinkState): void {
 
 export function renderHeader(state: State, nowMs: number): void {
   const realtime = state.source === "LIVE" || state.source === "SIMULATED";
-  setText(source, state.source || "…");
-  source.dataset["kind"] = state.source;
+  const shownSource = state.sourceShown;
+  setText(source, shownSource || "…");
+  source.dataset["kind"] = shownSource.endsWith("SIMULATED") ? "SIMULATED" : shownSource;
   setText(detail, state.detail);
   detail.title = state.detail;
   for (const [key, one] of state.instruments) {
