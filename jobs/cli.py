@@ -12,6 +12,7 @@ try:
     from pydantic import ValidationError
 
     from jobs.doctor import checks
+    from jobs.publish_command import publish
     from jobs.settings import RunSettings
     from producers.csv_producer import produce
     from quicksilver import __version__
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
+app.command("publish")(publish)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 UNUSABLE = 2  # exit code: nothing could be read, or an option cannot be used
