@@ -84,7 +84,8 @@ class KafkaPublisher:
         self._letters: deque[Outgoing] = deque()
         self._last_ms = 0
         self._failure = ""
-        self._up, self._away = True, False
+        self._away = False
+        self._unseen = 0  # statistics in a row that knew of no connection
         self._moved = (time.monotonic(), 0)
         settings = client_settings(servers) | {
             "error_cb": self._on_error, "stats_cb": self._on_statistics, "on_delivery": self._on_failure,
@@ -118,7 +119,8 @@ class KafkaPublisher:
             raise InputError(_no_topic(self.servers, ", ".join(missing)))
         if self._away:
             self._say(f"Kafka at {self.servers} is there")
-        self._away, self._up = False, True
+        self._serve()  # statistics of the time before
+        self._away, self._unseen = False, 0
 
     @property
     def waiting(self) -> int:
@@ -187,7 +189,7 @@ class KafkaPublisher:
         now, delivered = time.monotonic(), self.delivered
         if delivered != self._moved[1] or not self.waiting:
             self._moved = (now, delivered)
-        away = not self._up or now - self._moved[0] > STALLED_S
+        away = self._unseen > 1 or now - self._moved[0] > STALLED_S
         if away == self._away:
             return
         self._away = away
@@ -251,7 +253,8 @@ class KafkaPublisher:
             self._failure = self._failure or f"Kafka at {self.servers}: {error.str()}"
 
     def _on_statistics(self, text: str) -> None:
-        self._up = any(one.state == "UP" for one in _statistics.decode(text).brokers.values())
+        up = any(one.state == "UP" for one in _statistics.decode(text).brokers.values())
+        self._unseen = 0 if up else self._unseen + 1
 
 
 def _no_topic(servers: str, names: str) -> str:
