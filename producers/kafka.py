@@ -120,7 +120,7 @@ class KafkaPublisher:
         if self._away:
             self._say(f"Kafka at {self.servers} is there")
         self._serve()  # statistics of the time before
-        self._away, self._unseen = False, 0
+        self._away, self._unseen, self._moved = False, 0, (time.monotonic(), 0)
 
     @property
     def waiting(self) -> int:

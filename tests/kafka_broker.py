@@ -87,7 +87,12 @@ def broker(folder: Path, topics: bool = True) -> Iterator[Broker]:
 
 
 def _reader(servers: str) -> Consumer:
-    return Consumer({"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False, "log_level": 0})
+    return Consumer(
+        {
+            "bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False, "log_level": 0,
+            "fetch.wait.max.ms": 10,  # each partition is read to its end: there is nothing to wait for
+        }
+    )  # fmt: skip
 
 
 def _read(servers: str, topics: tuple[str, ...], session: str | None) -> Iterator[Message]:

@@ -14,7 +14,7 @@ from producers.kafka import KafkaPublisher, client_settings
 from producers.publishing import publish_all
 from quicksilver import codec
 from quicksilver.errors import InputError
-from quicksilver.events import BookSnapshot, Gap, Levels, Price, Trade
+from quicksilver.events import AnyEvent, BookSnapshot, Gap, Levels, Price, Trade
 from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Headers, event_message
 from quicksilver.topics import EVENT_TOPIC_OF
@@ -68,7 +68,7 @@ def assert_all_in_order(node: Broker, session: str, n: int) -> None:
 
 
 async def test_messages_carry_what_the_contract_says(node: Broker) -> None:
-    events = [trade(1), Price("csv", "A-B", 1, 5, 5, 2.0), Gap("test", "A1-USD", 2, 6, 6, "lost")]
+    events: list[AnyEvent] = [trade(1), Price("csv", "A-B", 1, 5, 5, 2.0), Gap("test", "A1-USD", 2, 6, 6, "lost")]
     async with publisher(node.servers, "headers") as (made, _):
         for event in events:
             assert await made.event(event) is event
@@ -87,7 +87,7 @@ async def test_messages_carry_what_the_contract_says(node: Broker) -> None:
 async def test_times_never_fall(node: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([5_000_000_000, 4_000_000_000, 6_000_000_000])
     async with publisher(node.servers, "times") as (made, _):
-        monkeypatch.setattr(kafka.time, "time_ns", lambda: next(clock))
+        monkeypatch.setattr("producers.kafka.time.time_ns", lambda: next(clock))
         for i in (1, 6, 11):  # of one instrument
             await made.event(trade(i))
         monkeypatch.undo()
@@ -210,7 +210,7 @@ async def test_what_is_too_large_becomes_a_gap_and_a_dead_letter(node: Broker) -
 
 
 async def test_a_whole_book_of_15_mb_goes_through(node: Broker) -> None:
-    levels = Levels.of([(100_000 + i / 7, 0.123456789 * i) for i in range(190_000)])
+    levels = Levels.of([(100_000 + i / 7, 0.123456789 * i) for i in range(205_000)])
     book = BookSnapshot("test", "BIG-USD", 1, 5, 6, levels, levels)
     async with publisher(node.servers, "book", max=kafka.MAX_BYTES) as (made, _):
         assert await made.event(book) is book
@@ -225,8 +225,6 @@ async def test_a_missing_topic_is_named_with_its_remedy(node: Broker) -> None:
     remedy = "`quicksilver topics apply` creates what is missing"
     with pytest.raises(InputError, match=f"has no topic nowhere: {remedy}"):
         await made.connect(["trades", "nowhere"])
-    with pytest.raises(InputError, match="KAFKA_SERVERS=a:b:c: "):
-        KafkaPublisher("a:b:c", "x", print)
 
 
 async def test_what_can_never_be_delivered_ends_the_run(node: Broker) -> None:
