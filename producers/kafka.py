@@ -148,8 +148,8 @@ class KafkaPublisher:
             self.letter(DeadLetter(event.ts_recv_ns, message.topic, event.venue, event.symbol, reason, message.value))
             event = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, reason)
             message = event_message(event, message.ts_ms, headers)
-        self.events += 1
         await self._send(message)
+        self.events += 1  # not before: who is told to stop while he waits for room has not published it
         return event
 
     def letter(self, letter: DeadLetter) -> None:

@@ -186,7 +186,7 @@ async def test_too_many_dead_letters_hold_up_their_source(node: Broker, monkeypa
     async with publisher(node.servers, "letters") as (made, _):
         for i in range(2_000):
             made.letter(DeadLetter(i, f"x:{i}", "csv", None, "no", b""))
-            assert made.waiting <= 202  # both queues and the client's own report
+            assert made.waiting < 250  # both queues, and the client's own reports
         await made.flush()
     found = node.read("dead-letters", session="letters")
     assert [codec.decode(DeadLetter, one.value).ts_recv_ns for one in found] == list(range(2_000))
