@@ -13,10 +13,12 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 from msgspec.structs import replace
 
+from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Price
 from quicksilver.records import DeadLetter
-from quicksilver.streaming.message import Headers, Outgoing, event_message, outgoing
+from quicksilver.streaming.message import Headers, Outgoing, outgoing
+from quicksilver.topics import EVENT_TOPIC_OF, key_of
 
 MAX_BYTES = 16_000_000  # of a message; a full book is 5 MB, and the broker takes 16 MiB with what lies around it
 LETTER_BYTES = MAX_BYTES // 2  # of a dead letter's payload, which JSON makes a third longer
@@ -79,8 +81,9 @@ class KafkaPublisher:
         self.events = 0
         self.counts: Counter[str] = Counter()
         self._say, self._max_bytes = say, max_bytes
-        self._headers = Headers(s=session, u=universe)
-        self._price_headers = replace(self._headers, i="" if interval_ns is None else str(interval_ns))
+        headers = Headers(s=session, u=universe)
+        self._headers = headers.items()
+        self._price_headers = replace(headers, i="" if interval_ns is None else str(interval_ns)).items()
         self._letters: deque[Outgoing] = deque()
         self._last_ms = 0
         self._failure = ""
@@ -141,14 +144,18 @@ class KafkaPublisher:
         Raises:
             InputError: a message before could not be delivered.
         """
-        headers = replace(self._price_headers if isinstance(event, Price) else self._headers, g=str(self.events + 1))
-        message = event_message(event, self._now_ms(), headers)
-        if len(message.value) > self._max_bytes:
-            reason = f"an event of {len(message.value):,} bytes: Kafka takes {self._max_bytes:,}"
-            self.letter(DeadLetter(event.ts_recv_ns, message.topic, event.venue, event.symbol, reason, message.value))
+        topic, value = EVENT_TOPIC_OF[type(event)].name, codec.encode(event)
+        if len(value) > self._max_bytes:
+            reason = f"an event of {len(value):,} bytes: Kafka takes {self._max_bytes:,}"
+            self.letter(DeadLetter(event.ts_recv_ns, topic, event.venue, event.symbol, reason, value))
             event = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, reason)
-            message = event_message(event, message.ts_ms, headers)
-        await self._send(message)
+            topic, value = EVENT_TOPIC_OF[Gap].name, codec.encode(event)
+        # What `event_message` makes of it (a test compares them), without a struct and its encoding for each.
+        headers = [
+            *(self._price_headers if isinstance(event, Price) else self._headers),
+            ("n", b"%d" % event.seq), ("g", b"%d" % (self.events + 1)),
+        ]  # fmt: skip
+        await self._send(topic, key_of(event), value, headers, self._now_ms())
         self.events += 1  # not before: who is told to stop while he waits for room has not published it
         return event
 
@@ -203,30 +210,26 @@ class KafkaPublisher:
         self._producer.purge()
         return left
 
-    async def _send(self, message: Outgoing) -> None:
+    async def _send(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]], ts_ms: int) -> None:
         if self.events % BREATHE == 0:
             self._serve()
             await asyncio.sleep(0)
-        while not (self._post_letters() and self._post(message)):
+        while not (self._post_letters() and self._post(topic, key, value, headers, ts_ms)):
             self.look()
             await asyncio.sleep(FULL_S)
 
     def _post_letters(self) -> bool:
-        while self._letters and self._post(self._letters[0]):
+        while self._letters:
+            one = self._letters[0]
+            if not self._post(one.topic, one.key, one.value, one.headers.items(), one.ts_ms):
+                return False
             self._letters.popleft()
-        return not self._letters
+        return True
 
-    def _post(self, message: Outgoing) -> bool:
+    def _post(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]], ts_ms: int) -> bool:
         """Hand a message over; False if the queue is full."""
-        topic = message.topic
         try:
-            self._producer.produce(
-                topic,
-                message.value,
-                message.key.encode(),
-                headers=cast(Any, message.headers.items()),
-                timestamp=message.ts_ms,
-            )
+            self._producer.produce(topic, value, key.encode(), headers=cast(Any, headers), timestamp=ts_ms)
         except BufferError:
             return False
         except KafkaException as error:
