@@ -15,6 +15,7 @@ try:
 
     from jobs.doctor import checks
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.publish_command import publish
     from jobs.settings import RunSettings, ServeSettings
     from producers.csv_producer import produce
     from quicksilver import __version__
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
+app.command("publish")(publish)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")

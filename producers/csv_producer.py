@@ -1,7 +1,7 @@
 """Publish a CSV file of prices: ``python producers/csv_producer.py FILE``.
 
-Each price goes out as one line of JSON (``quicksilver.codec``) on standard output, at the file's own pace times
-``--speed``; the counts follow on standard error.
+Each price goes to topic ``price`` of Kafka, or with ``--out -`` as one line of JSON (``quicksilver.codec``) to standard
+output, at the file's own pace times ``--speed``; the counts follow on standard error.
 """
 
 import asyncio
@@ -16,31 +16,40 @@ import typer
 
 from producers.csv_layout import ColumnChoice
 from producers.csv_prices import CsvFile
-from producers.exchanges.base import ignore
+from producers.exchanges.base import Reject, ignore
 from producers.pacing import Pacer, parse_speed
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import Price
 from quicksilver.records import DeadLetter
 
+SERVERS = "127.0.0.1:9092"
 SHOWN_LETTERS = 10
+UNDELIVERED, INTERRUPTED = 1, 130  # exit codes
 
 
 class Letters:
-    """Says the first dead letters and counts them all."""
+    """Says the first dead letters, counts them all and hands them on."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.count = 0
-        self._say = say
+        self.send: Reject = ignore
+        self.say = say
 
     def __call__(self, letter: DeadLetter) -> None:
         """Take in one dead letter."""
         self.count += 1
         if self.count <= SHOWN_LETTERS:
-            self._say(f"{letter.source}: {letter.reason}")
+            self.say(f"{letter.source}: {letter.reason}")
+        self.send(letter)
+
+    def end(self) -> None:
+        """Say how many were not said."""
+        if self.count > SHOWN_LETTERS:
+            self.say(f"... and {self.count - SHOWN_LETTERS} more")
 
 
-async def play(file: CsvFile, pacer: Pacer, reject: Letters, times: int | None, step: bool) -> AsyncIterator[Price]:
+async def play(file: CsvFile, pacer: Pacer, reject: Reject, times: int | None, step: bool) -> AsyncIterator[Price]:
     """Yield the file's prices at their pace, ``times`` over (None: for ever); with ``step`` each waits for Enter.
 
     Each further pass starts where the one before it ended, so that time and numbers only rise.
@@ -66,15 +75,41 @@ async def play(file: CsvFile, pacer: Pacer, reject: Letters, times: int | None, 
             shift_ns += last.ts_event_ns - first_ns + file.interval_ns
 
 
-async def _publish_all(file: CsvFile, pacer: Pacer, letters: Letters, times: int | None, step: bool) -> int:
+async def _print_all(prices: AsyncIterator[Price], flush: bool) -> int:
     published = 0
-    async for price in play(file, pacer, letters, times, step):
+    async for price in prices:
         sys.stdout.buffer.write(codec.encode(price) + b"\n")
         published += 1
-        if pacer.speed is not None or step:
+        if flush:
             sys.stdout.buffer.flush()
     sys.stdout.buffer.flush()
     return published
+
+
+async def _publish_all(
+    file: CsvFile, prices: AsyncIterator[Price], letters: Letters, servers: str, session: str
+) -> int:
+    """Publish to Kafka and say the counts; returns the exit code."""
+    from producers.kafka import KafkaPublisher
+    from producers.publishing import publish_all, stop_on_signals, summary
+    from quicksilver.config import PipelineConfig
+    from quicksilver.topics import DEAD_LETTERS, PRICE
+
+    config, say = PipelineConfig.for_rows(file.interval_ns), letters.say
+    universe = config.portfolio.universe if config.portfolio else ""
+    publisher = KafkaPublisher(servers, session, say, universe=universe, interval_ns=file.interval_ns)
+    letters.send = publisher.letter
+    stop = stop_on_signals()
+
+    async def work() -> None:
+        await publisher.connect([PRICE.name, DEAD_LETTERS.name])
+        async for price in prices:
+            await publisher.event(price)
+
+    left = await publish_all(publisher, work(), stop, say)
+    letters.end()
+    say(summary(publisher, left, duplicates=file.counts.duplicates, rejected=file.counts.rejected))
+    return UNDELIVERED if left else INTERRUPTED if stop.is_set() else 0
 
 
 def produce(
@@ -88,13 +123,30 @@ def produce(
     price_column: Annotated[str | None, typer.Option(help="Name or position of the price.")] = None,
     volume_column: Annotated[str | None, typer.Option(help="Name or position of the volume.")] = None,
     columns: Annotated[str | None, typer.Option(help="Names of all columns of a file without a header.")] = None,
+    out: Annotated[str | None, typer.Option(help="-: print events on standard output, without Kafka.")] = None,
+    servers: Annotated[str, typer.Option(envvar="KAFKA_SERVERS", help="Kafka's addresses, with commas.")] = SERVERS,
+    session: Annotated[str, typer.Option(help="Name of this run, to play a file anew; else told from the file.")] = "",
 ) -> None:
-    """Publish the prices of a CSV file at their own pace, or a multiple of it."""
+    """Publish the prices of a CSV file to Kafka's topic price, at their own pace or a multiple of it."""
     letters = Letters(lambda text: typer.echo(text, err=True))
     names = tuple(name.strip() for name in columns.split(",")) if columns else None
+    code = 0
     try:
+        if out not in {None, "-"}:
+            raise InputError(f"--out {out}: only - is known, standard output")
         file = CsvFile(path, ColumnChoice(time_column, price_column, volume_column, names), venue=venue, symbol=symbol)
-        published = asyncio.run(_publish_all(file, Pacer(parse_speed(speed)), letters, loop or None, step))
+        pacer = Pacer(parse_speed(speed))
+        prices = play(file, pacer, letters, loop or None, step)
+        if out is None:
+            from producers.sessions import checked, csv_session
+
+            name = checked(session) if session else csv_session(file, loop or None)
+            code = asyncio.run(_publish_all(file, prices, letters, servers, name))
+        else:
+            published = asyncio.run(_print_all(prices, pacer.speed is not None or step))
+            letters.end()
+            counts = {"published": published, "duplicates": file.counts.duplicates, "rejected": file.counts.rejected}
+            typer.echo(msgspec.json.encode(counts).decode(), err=True)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -102,11 +154,9 @@ def produce(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing left to tell
         raise typer.Exit(0) from None
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    if letters.count > SHOWN_LETTERS:
-        typer.echo(f"... and {letters.count - SHOWN_LETTERS} more", err=True)
-    counts = {"published": published, "duplicates": file.counts.duplicates, "rejected": file.counts.rejected}
-    typer.echo(msgspec.json.encode(counts).decode(), err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    if code:
+        raise typer.Exit(code)
 
 
 if __name__ == "__main__":

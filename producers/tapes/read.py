@@ -80,7 +80,7 @@ def read_frames(path: Path, *, venue: str | None = None, reject: Reject = ignore
         )
         return
     layout = layout_of(path)
-    name = venue or _venue_of(path)
+    name = venue or venue_of(path)
     if layout == "cbcap":
         yield from _read_cbcap(path, reject)
         return
@@ -90,7 +90,7 @@ def read_frames(path: Path, *, venue: str | None = None, reject: Reject = ignore
     yield from _read_lines(path, read, name, reject)
 
 
-def _venue_of(path: Path) -> str:
+def venue_of(path: Path) -> str:
     """The venue that a file's path names, or nothing; the file's own name counts before its folders'."""
     parts = [path.name.lower(), *(part.lower() for part in reversed(path.parent.parts[-2:]))]
     found = (venue for part in parts for venue in _VENUES if venue in part)

@@ -57,7 +57,7 @@ def test_help_lists_the_commands() -> None:
     result = quicksilver("--help")
     assert result.exit_code == 0
     commands = re.findall(r"^│ ([a-z]+) +[A-Z]", result.stdout, re.MULTILINE)
-    assert {"bench", "cluster", "csv", "doctor", "replay", "run", "topics", "version"} <= set(commands)
+    assert {"bench", "cluster", "csv", "doctor", "publish", "replay", "run", "topics", "version"} <= set(commands)
     for command in commands:
         assert quicksilver(command, "--help").exit_code == 0
 

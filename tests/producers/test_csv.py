@@ -2,10 +2,6 @@
 
 import csv
 import gzip
-import json
-import signal
-import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -235,58 +231,3 @@ def test_any_layout_gives_the_same_prices(
     path = tmp_path_factory.mktemp("c") / "x.csv"
     path.write_text(text)
     assert [(price.ts_event_ns, price.price) for price in read(path)[0]] == expected
-
-
-# The command
-
-
-def produce(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "producers/csv_producer.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False, **options)  # type: ignore[call-overload]
-
-
-def test_the_script_prints_events_and_counts(tmp_path: Path) -> None:
-    path = write(tmp_path / "btcusd.csv", f"time,price\n{NOON},5\nx,y\n{NOON + 60},6\n{NOON + 60},6\n")
-    done = produce(str(path), "--loop", "2")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(event["seq"], event["price"]) for event in events] == [(1, 5.0), (2, 6.0), (3, 5.0), (4, 6.0)]
-    assert [event["ts_event_ns"] // 10**9 - NOON for event in events] == [0, 60, 120, 180]
-    assert b":3: " in done.stderr
-    assert json.loads(done.stderr.splitlines()[-1])["published"] == 4
-    assert done.returncode == 0
-
-
-def test_the_script_paces_steps_and_ends_quietly(tmp_path: Path) -> None:
-    path = write(tmp_path / "btcusd.csv", "time,price\n" + "".join(f"{NOON + i},{5 + i}\n" for i in range(3000)))
-    stepped = produce(str(path), "--step", "--loop", "1", input=b"\n" * 3000)
-    assert len(stepped.stdout.splitlines()) == 3000
-    endless = subprocess.Popen(
-        [sys.executable, "producers/csv_producer.py", str(path), "--speed", "1", "--loop", "0"], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert endless.stdout is not None
-        assert b'"price":5.0' in endless.stdout.readline()
-        assert b'"price":6.0' in endless.stdout.readline()
-        endless.send_signal(signal.SIGINT)
-        assert endless.wait(10) == 130
-        assert endless.stderr is not None
-        assert b"Traceback" not in endless.stderr.read()
-    finally:
-        endless.kill()
-        endless.communicate()
-
-
-def test_the_script_survives_a_reader_that_leaves(tmp_path: Path) -> None:
-    path = write(tmp_path / "btcusd.csv", "time,price\n" + "".join(f"{NOON + i},{5 + i}\n" for i in range(50_000)))
-    command = f"{sys.executable} producers/csv_producer.py {path} | head -1"
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, timeout=60, check=True)
-    assert b"Traceback" not in done.stderr
-    assert len(done.stdout.splitlines()) == 1
-
-
-@pytest.mark.parametrize("arguments", [["/nowhere.csv"], ["README.md"], ["pyproject.toml", "--speed", "fast"]])
-def test_the_script_exits_2_with_a_sentence(arguments: list[str]) -> None:
-    done = produce(*arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith(b"error: ")

@@ -1,0 +1,105 @@
+"""``quicksilver publish``: any source to Kafka, where the cluster takes over."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+from jobs.books import BookWatch
+from jobs.lives import Lives
+from jobs.publish_command import PublishSettings
+from jobs.sources import Source, choose
+from producers.csv_prices import CsvFile
+from producers.kafka import KafkaPublisher
+from producers.publishing import publish_all, summary
+from producers.sessions import checked, csv_session, live_session, tape_session
+from quicksilver.events import AnyEvent, Gap
+from quicksilver.topics import DEAD_LETTERS, EVENT_TOPIC_OF, key_of
+
+WATCH_S = 1.0
+NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), DEAD_LETTERS)})
+
+
+class PublishRun:
+    """Moves one source's events to Kafka, and asks venues again for the books that were lost or found crossed."""
+
+    def __init__(self, source: Source, publisher: KafkaPublisher) -> None:
+        self._source = source
+        self._publisher = publisher
+        self._books = BookWatch()
+        self._lives = Lives(source.instruments)
+
+    async def run(self) -> None:
+        """Take in the source's events until it ends.
+
+        Raises:
+            InputError: nothing of the source could be read, or a message could not be delivered.
+        """
+        taking, watching = asyncio.create_task(self._take_all()), asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({taking, watching}, return_when=asyncio.FIRST_COMPLETED)
+            (taking if taking.done() else watching).result()  # raises what went wrong
+        finally:
+            for task in (taking, watching):
+                task.cancel()
+            await asyncio.gather(taking, watching, return_exceptions=True)
+
+    async def _take_all(self) -> None:
+        async with aclosing(self._source.batches(self._publisher.letter)) as batches:  # type: ignore[type-var]
+            async for _, events in batches:
+                for event in events:
+                    await self._take(event)
+
+    async def _take(self, event: AnyEvent) -> None:
+        published = await self._publisher.event(event)
+        statuses = self._books.step(published)
+        if self._lives.after(key_of(event), event, statuses):
+            if not isinstance(event, Gap):
+                self._source.doubt(event.venue, event.symbol)
+            await self._source.resync(event.venue, event.symbol)
+
+    async def _watch(self) -> None:
+        """Ask again for books that did not come."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for status in self._lives.unanswered() if self._source.realtime else []:
+                await self._source.resync(status.venue, status.symbol)
+
+
+def prepare(settings: PublishSettings, say: Callable[[str], None]) -> tuple[Source, str]:
+    """Return the source and its session: what takes seconds and cannot be interrupted.
+
+    Raises:
+        InputError: the source or the session cannot be used.
+    """
+    source = choose(settings, say)
+    if settings.session:
+        return source, checked(settings.session)
+    if source.realtime or settings.tape is None:
+        return source, live_session()
+    return source, csv_session(CsvFile(settings.tape)) if settings.source == "csv" else tape_session(settings.tape)
+
+
+async def publish_source(
+    source: Source, session: str, servers: str, say: Callable[[str], None], stop: asyncio.Event
+) -> int:
+    """Publish a source until it ends or ``stop``, and say the counts; returns how many messages were not delivered.
+
+    Raises:
+        InputError: the source or Kafka cannot be used, or a message could not be delivered.
+    """
+    portfolio = source.config.portfolio
+    publisher = KafkaPublisher(
+        servers, session, say, universe=portfolio.universe if portfolio else "",
+        interval_ns=source.config.candle_intervals_ns[0],
+    )  # fmt: skip
+    say(f"publishing [{source.info.kind}] {source.info.detail} to Kafka at {servers}, session {session}")
+    started = time.monotonic()
+
+    async def work() -> None:
+        await publisher.connect(NEEDED)
+        await PublishRun(source, publisher).run()
+
+    left = await publish_all(publisher, work(), stop, say)
+    say(summary(publisher, left, seconds=round(time.monotonic() - started, 3)))
+    return left

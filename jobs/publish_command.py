@@ -1,0 +1,94 @@
+"""The command ``quicksilver publish``."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import Field, ValidationError
+
+from jobs.settings import RunSettings
+from producers.csv_producer import SERVERS, UNDELIVERED
+from quicksilver.errors import InputError, QuicksilverError
+
+if TYPE_CHECKING:
+    from jobs.sources import Source
+
+
+class PublishSettings(RunSettings):
+    """The settings of ``quicksilver publish``; each is the environment variable of its name in capitals."""
+
+    kafka_servers: str = Field(SERVERS, description="Kafka's addresses, with commas")
+    session: str = Field("", description="name of this run; else that of the content, for live data of the time")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _setting(name: str, *options: str) -> typer.models.OptionInfo:
+    field = PublishSettings.model_fields[name]
+    return typer.Option(*options, help=f"{field.description} [{name.upper()}={field.default or ''}]")
+
+
+def publish(
+    source: Annotated[str | None, _setting("source")] = None,
+    tape: Annotated[Path | None, _setting("tape")] = None,
+    speed: Annotated[str | None, _setting("speed")] = None,
+    symbols: Annotated[str | None, _setting("symbols")] = None,
+    venues: Annotated[str | None, _setting("venues")] = None,
+    seed: Annotated[int | None, _setting("seed")] = None,
+    kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
+    session: Annotated[str | None, _setting("session")] = None,
+) -> None:
+    """Publish live feeds, the simulator, a tape or a CSV file to Kafka; the last line is the counts, as JSON."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    try:
+        left = asyncio.run(_publish(PublishSettings(**given)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        _say(f"error: {str(first['loc'][0]).upper()}={first['input']}: {first['msg']}")
+        raise typer.Exit(2) from error
+    except QuicksilverError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(2) from error
+    except OSError as error:
+        _say(f"error: {InputError(f'{error.filename}: {error.strerror}')}")
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if left:
+        raise typer.Exit(UNDELIVERED)
+
+
+async def _publish(settings: PublishSettings) -> int:
+    from producers.publishing import stop_on_signals
+
+    stop = stop_on_signals()
+    preparing = asyncio.create_task(asyncio.to_thread(_prepare, settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not preparing.done():
+        _say("stopped")
+        sys.stderr.flush()
+        os._exit(0)  # a thread that reads a large file cannot be stopped, and an orderly end would wait for it
+    from jobs.publish import publish_source
+
+    source, session = preparing.result()
+    left = await publish_source(source, session, settings.kafka_servers, _say, stop)
+    if stop.is_set():
+        _say("stopped")
+    return left
+
+
+def _prepare(settings: PublishSettings) -> "tuple[Source, str]":
+    """Do what takes seconds and cannot be interrupted: import, probe, read the whole file, compile."""
+    from jobs.publish import prepare
+    from jobs.warm_up import warm_up
+
+    prepared = prepare(settings, _say)
+    warm_up()
+    return prepared
