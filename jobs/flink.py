@@ -11,17 +11,15 @@ from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
-from pyflink.common import Duration, Types, WatermarkStrategy
+from pyflink.common import Types, WatermarkStrategy
 from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 
 from jobs.keyed import Keyed
 from quicksilver.streaming.machine import Machine
-from quicksilver.streaming.message import Message, decode_message
 from quicksilver.topics import Topic
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
-IDLE_MS = 1_000  # a partition that is silent for this long is not waited for
 FOR_EVER_MS = str(2**31 - 1)
 MOST_SLOTS = 128  # to which a job can grow with its state
 MAX_MESSAGE = str(16 << 20)
@@ -35,10 +33,13 @@ class FlinkSettings(BaseSettings):
     parallelism: int = Field(default=1, ge=1, description="slots of each job; one a TaskManager")
 
 
-def read(env: StreamExecutionEnvironment, settings: FlinkSettings, name: str, topics: Sequence[Topic]) -> KeyedStream:
-    """Return the topics' messages by key, from the earliest that Kafka has; the watermark is their time of publication.
+def read(
+    env: StreamExecutionEnvironment, settings: FlinkSettings, name: str, topics: Sequence[Topic], by: str = ""
+) -> KeyedStream:
+    """Return the topics' messages, from the earliest that Kafka has, by their key or by the header ``by``.
 
-    Stages drop what they have had, so that what is read again does no harm.
+    Machines drop what they have had, so that what is read again does no harm. There is no watermark: event time is in
+    the events, and the order is in their numbers.
     """
     jvm = get_gateway().jvm
     kafka = jvm.org.apache.flink.connector.kafka.source
@@ -47,22 +48,17 @@ def read(env: StreamExecutionEnvironment, settings: FlinkSettings, name: str, to
     builder = builder.setStartingOffsets(kafka.enumerator.initializer.OffsetsInitializer.earliest())
     for key, value in {"max.partition.fetch.bytes": MAX_MESSAGE, "fetch.max.wait.ms": "50"}.items():
         builder = builder.setProperty(key, value)
-    source = builder.setDeserializer(jvm.quicksilver.MessageReader()).build()
-    times = WatermarkStrategy.for_monotonous_timestamps().with_idleness(Duration.of_millis(IDLE_MS))
-    stream = env._j_stream_execution_environment.fromSource(source, times._j_watermark_strategy, f"kafka {name}")
+    source = builder.setDeserializer(jvm.quicksilver.MessageReader(by)).build()
+    times = WatermarkStrategy.no_watermarks()._j_watermark_strategy
+    stream = env._j_stream_execution_environment.fromSource(source, times, f"kafka {name}").uid(f"{name}-source")
     # What PyFlink's ``key_by`` does, but for the call of Python that would find the key: it is there already.
-    keyed = stream.uid(f"{name}-source").keyBy(jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info())
+    keyed = stream.keyBy(jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info())
     return KeyedStream(keyed, BYTES, DataStream(stream))
 
 
-def run_machine(
-    stream: KeyedStream,
-    name: str,
-    machine: Callable[[str], Machine],
-    decode: Callable[[bytes], Message] = decode_message,
-) -> DataStream:
+def run_machine(stream: KeyedStream, name: str, machine: Callable[[str], Machine]) -> DataStream:
     """Return what a machine for each key makes of the messages."""
-    return stream.process(Keyed(machine, decode), BYTES).name(name).uid(name)
+    return stream.process(Keyed(machine), BYTES).name(name).uid(name)
 
 
 def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:

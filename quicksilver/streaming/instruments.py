@@ -1,6 +1,6 @@
 """Events of one instrument in, as messages; its records out. The order is that of the events' numbers."""
 
-from abc import abstractmethod
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from quicksilver.events import AnyEvent, Gap
 from quicksilver.instrument import InstrumentStage
 from quicksilver.records import AnyRecord
 from quicksilver.streaming.machine import Numbers, Savable
-from quicksilver.streaming.message import Message, Outgoing
+from quicksilver.streaming.message import DIGITS, Message, Outgoing
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import key_of
 
@@ -23,13 +23,14 @@ DEAD = Numbers()  # dead letters have no chain, and so no numbers
 @lru_cache
 def config_of(interval: str) -> PipelineConfig:
     """Return the configuration of a session by its header ``i``: price series have a clock of their own."""
-    return PipelineConfig.for_rows(int(interval)) if interval.isdecimal() and int(interval) else PipelineConfig()
+    known = interval.isdecimal() and len(interval) < DIGITS and int(interval)
+    return PipelineConfig.for_rows(int(interval)) if known else PipelineConfig()
 
 
-class EventMachine(Savable):
-    """Puts one instrument's events in order and steps its ``InstrumentStage``; what is lost becomes a ``Gap``.
+class FeatureMachine(Savable):
+    """What ``jobs/flink_features.py`` runs for each instrument: events in order to all records but predictions.
 
-    Each session starts cold: what lies between two is not known.
+    What is lost becomes a ``Gap``. Each session starts cold: what lies between two is not known.
     """
 
     def __init__(self, key: str) -> None:
@@ -39,11 +40,12 @@ class EventMachine(Savable):
         self._stage: InstrumentStage | None = None
         self._loss: Loss | None = None
         self._interval = ""
+        self._numbers = Numbers()
 
     @property
-    def deadline_ms(self) -> int | None:
-        """Publish time after which missing events are given up; None if none is missing."""
-        return self._sequencer.deadline_ms
+    def waits_for(self) -> Hashable:
+        """What messages that are there wait for; None if none waits."""
+        return self._sequencer.waits_for
 
     def take(self, message: Message) -> list[Outgoing]:
         """Return what one message of ``books``, ``trades`` or ``price`` causes."""
@@ -54,17 +56,17 @@ class EventMachine(Savable):
             return [DEAD.wrap(message.refused(str(error)), message)]
         return self._all(self._sequencer.push(message, number))
 
-    def pass_time(self, ts_ms: int) -> list[Outgoing]:
-        """Go on without what has not come of all that was published until ``ts_ms``."""
-        return self._all(self._sequencer.pass_time(ts_ms))
+    def give_up(self) -> list[Outgoing]:
+        """Go on without what is waited for."""
+        return self._all(self._sequencer.give_up())
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
         return [one for item in ordered for one in self._take(item)]
 
     def _take(self, item: Ordered) -> list[Outgoing]:
         if isinstance(item, Begin):
-            self._stage, self._loss = None, None
-            return self.begin()
+            self._stage, self._loss, self._numbers = None, None, Numbers()
+            return []
         if isinstance(item, Loss):
             self._loss = item
             return []
@@ -77,20 +79,20 @@ class EventMachine(Savable):
         try:
             event = self._read(message)
         except FrameError as error:
-            self._loss = self._loss or Loss(message.number, message.number, message.ts_ms)
+            self._loss = self._loss or Loss(message.number, message.number)
             return [DEAD.wrap(message.refused(str(error)), message)]
         out: list[Outgoing] = []
         if self._loss is not None:
-            first, last, _ = self._loss
+            first, last = self._loss
             self._loss = None
             reason = f"events {first} to {last} were lost on the way here"
             gap = Gap(event.venue, event.symbol, first, event.ts_event_ns, event.ts_recv_ns, reason)
-            out += self.emit(stage, stage.step(gap), message)
+            out += self._wrap(stage.step(gap), message)
         try:
-            return out + self.emit(stage, stage.step(event), message)
+            return out + self._wrap(stage.step(event), message)
         except StateError as error:
             gap = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, str(error))
-            return [*out, DEAD.wrap(message.refused(str(error)), message), *self.emit(stage, stage.step(gap), message)]
+            return [*out, DEAD.wrap(message.refused(str(error)), message), *self._wrap(stage.step(gap), message)]
 
     def _read(self, message: Message) -> AnyEvent:
         event = codec.decode_event(message.value)
@@ -98,13 +100,8 @@ class EventMachine(Savable):
             raise FrameError(f"an event of {key_of(event)} under the key {self._key}")
         return event
 
-    @abstractmethod
-    def begin(self) -> list[Outgoing]:
-        """Return what it causes that another session begins."""
-
-    @abstractmethod
-    def emit(self, stage: InstrumentStage, records: list[AnyRecord], cause: Message) -> list[Outgoing]:
-        """Return the messages of the records that an event caused."""
+    def _wrap(self, records: list[AnyRecord], cause: Message) -> list[Outgoing]:
+        return [self._numbers.wrap(record, cause) for record in records]
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -112,37 +109,15 @@ class EventMachine(Savable):
             "stage": self._stage.dump() if self._stage is not None else None,
             "interval": self._interval,
             "loss": self._loss,
+            "numbers": self._numbers.last,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._sequencer.load(state["sequencer"])
         self._interval = state["interval"]
         self._loss = msgspec.convert(state["loss"], Loss | None)
+        self._numbers.last = state["numbers"]
         self._stage = None
         if state["stage"] is not None:
             self._stage = InstrumentStage(self.venue, self.symbol, config_of(self._interval))
             self._stage.load(state["stage"])
-
-
-class FeatureMachine(EventMachine):
-    """All records of one instrument's events: what ``jobs/flink_features.py`` runs for each key."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self._numbers = Numbers()
-
-    def begin(self) -> list[Outgoing]:
-        """Number from 1 again."""
-        self._numbers = Numbers()
-        return []
-
-    def emit(self, stage: InstrumentStage, records: list[AnyRecord], cause: Message) -> list[Outgoing]:  # noqa: ARG002
-        """Return a message a record."""
-        return [self._numbers.wrap(record, cause) for record in records]
-
-    def _state(self) -> dict[str, Any]:
-        return super()._state() | {"numbers": self._numbers.last}
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
-        self._numbers.last = state["numbers"]

@@ -1,6 +1,6 @@
 """What a stream processor runs for each key: a machine that takes messages and gives messages, and can be saved."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -15,14 +15,14 @@ class Machine(Protocol):
     """One key's work: same messages in the same order, same output to the bit."""
 
     @property
-    def deadline_ms(self) -> int | None:
-        """Publish time to be told of by ``pass_time``; None if nothing waits for it."""
+    def waits_for(self) -> Hashable:
+        """What messages that are there wait for; None if none waits."""
 
     def take(self, message: Message) -> Sequence[Outgoing]:
         """Return what a message causes."""
 
-    def pass_time(self, ts_ms: int) -> Sequence[Outgoing]:
-        """Return what it causes that all messages published until ``ts_ms`` have been read."""
+    def give_up(self) -> Sequence[Outgoing]:
+        """Go on without what is waited for; returns what that causes."""
 
     def dump(self) -> bytes:
         """Return the whole state."""

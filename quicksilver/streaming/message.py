@@ -11,6 +11,8 @@ from quicksilver.events import AnyEvent
 from quicksilver.records import DeadLetter, Model, Published
 from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
 
+DIGITS = 19  # of a number that fits into 64 bits; int() itself fails on texts of thousands
+
 
 class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a message stands.
@@ -39,6 +41,10 @@ class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
         return [(name, value.encode()) for name, value in named if value]
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < DIGITS else 0
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """A message that was read; ``ts_ms`` is when its cause was published, by its producer's clock."""
 
@@ -58,7 +64,12 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     @property
     def number(self) -> int:
         """Return its number in its chain; 0 where it has none."""
-        return int(self.headers.n) if self.headers.n.isdecimal() else 0
+        return _number(self.headers.n)
+
+    @property
+    def ordinal(self) -> int:
+        """Return the place of its cause in the session; 0 where that is not known."""
+        return _number(self.headers.g)
 
     def require_version(self) -> None:
         """Make sure that this program can read it.

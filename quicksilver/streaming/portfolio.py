@@ -1,129 +1,147 @@
-"""Events of every instrument in, its price out; prices of a universe in, frontiers out.
+"""Events of all of a universe's instruments in, frontiers out.
 
-Instruments are worked on apart, so their prices come in no certain order; a frontier needs the order in which the
-producer saw them. So prices wait until everything that was published before them is there (a watermark), and are then
-taken in the order of their publication: by time, session, and number within the session.
+A frontier depends on the order of prices across instruments. Kafka keeps none, so the producer numbers all events of a
+session (header ``g``), and they are put back into that order: a universe is one key, and one process's work.
 """
 
-import math
-from heapq import heappop, heappush
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
 
-from quicksilver.instrument import InstrumentStage
+from quicksilver import codec
+from quicksilver.book import Book
+from quicksilver.errors import FrameError, StateError
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
+from quicksilver.features import FeatureEngine
 from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
-from quicksilver.records import AnyRecord, Features, Frontier, Status
-from quicksilver.streaming.instruments import EventMachine, config_of
+from quicksilver.records import Frontier
+from quicksilver.streaming.instruments import DEAD, config_of
 from quicksilver.streaming.machine import Numbers, Savable
 from quicksilver.streaming.message import Headers, Message, Outgoing
+from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 
 BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
-SAMPLES = "samples"  # the stream between the two machines; no topic
+MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that began first is forgotten
 
 
-class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """A price, or that there is none (``price`` None): it is in doubt (``lost``), or a side of the book is empty."""
+class Mid:
+    """One instrument's mid, as its features have it, without the features."""
 
-    venue: str
-    symbol: str
-    ts_event_ns: int
-    ts_recv_ns: int
-    price: float | None
-    lost: bool
+    def __init__(self) -> None:
+        self._engine = FeatureEngine()
 
+    def step(self, event: AnyEvent) -> float | None:
+        """Return the mid after an event (NaN if a side is empty); None if the event says nothing of it.
 
-class SampleMachine(EventMachine):
-    """One instrument's price, whenever it changes, and once in each period: all that a frontier can depend on."""
+        Raises:
+            FrameError: the price is in doubt from here on.
+        """
+        try:
+            return self._step(event)
+        except StateError as error:
+            self._engine.gap()
+            raise FrameError(str(error)) from error
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self._last: float | None = None
-        self._tick = -1
+    def _step(self, event: AnyEvent) -> float | None:
+        if isinstance(event, Trade) or (isinstance(event, BookDelta) and not self._engine.book.ready):
+            return None
+        if isinstance(event, Gap):
+            self._engine.gap()
+            raise FrameError(event.reason)
+        if isinstance(event, Price):
+            self._engine.price(event)
+        elif not (self._engine.snapshot(event) if isinstance(event, BookSnapshot) else self._engine.delta(event)):
+            raise FrameError("the book is crossed")
+        return float(self._engine.vector[0])
 
-    def begin(self) -> list[Outgoing]:
-        """Say the first price of the session whatever it is."""
-        self._last, self._tick = None, -1
-        return []
+    def dump(self) -> bytes:
+        """Return the state: the book alone, for the mid has no memory."""
+        return self._engine.book.block.tobytes()
 
-    def emit(self, stage: InstrumentStage, records: list[AnyRecord], cause: Message) -> list[Outgoing]:
-        """Return the samples of an event's records."""
-        config, out = stage.config.portfolio or PortfolioConfig(), list[Outgoing]()
-        for record in records:
-            if isinstance(record, Status) and record.state == "GAP":
-                self._last, self._tick = None, -1
-                out.append(self._sample(record, None, cause, lost=True))
-            elif isinstance(record, Features):
-                tick = record.ts_event_ns // config.period_ns
-                if record.mid != self._last or tick > self._tick:
-                    self._last, self._tick = record.mid, max(tick, self._tick)
-                    out.append(self._sample(record, record.mid, cause, lost=False))
-        return out
-
-    def _sample(self, record: Status | Features, price: float | None, cause: Message, lost: bool) -> Outgoing:
-        sample = Sample(record.venue, record.symbol, record.ts_event_ns, record.ts_recv_ns, price, lost)
-        universe = cause.headers.u or (config_of(cause.headers.i).portfolio or PortfolioConfig()).universe
-        return Outgoing(SAMPLES, universe, cause.ts_ms, cause.headers, msgspec.msgpack.encode(sample))
-
-    def _state(self) -> dict[str, Any]:
-        return super()._state() | {"last": self._last, "tick": self._tick}
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
-        self._last, self._tick = state["last"], state["tick"]
+    def load(self, data: bytes) -> None:
+        """Take over a dumped state."""
+        self._engine.book = Book.load(data)
 
 
 class PortfolioMachine(Savable):
-    """What ``jobs/flink_portfolio.py`` runs for each universe; its messages are samples."""
+    """What ``jobs/flink_portfolio.py`` runs for each universe.
+
+    Producers are independent of each other: each session has its own order, and no certain one to others.
+    """
 
     def __init__(self, key: str) -> None:
         self._universe = key
         self._stage: PortfolioStage | None = None
         self._config: PortfolioConfig | None = None
         self._now_ns = 0
-        self._number = 0
-        self._waiting: list[tuple[int, str, int, int, Message]] = []
-        self._arrived = 0
+        self._numbers = Numbers()
+        self._mids: dict[str, Mid] = {}
+        self._sessions: dict[str, Sequencer] = {}
 
     @property
-    def deadline_ms(self) -> int | None:
-        """Publish time of the first sample that waits."""
-        return self._waiting[0][0] if self._waiting else None
+    def waits_for(self) -> Hashable:
+        """What events that are there wait for; None if none waits."""
+        waits = tuple(one.waits_for for one in self._sessions.values() if one.waits_for is not None)
+        return waits or None
 
     def take(self, message: Message) -> list[Outgoing]:
-        """Let a sample wait for its turn."""
-        ordinal = int(message.headers.g) if message.headers.g.isdecimal() else 0
-        self._arrived += 1
-        heappush(self._waiting, (message.ts_ms, message.headers.s, ordinal, self._arrived, message))
-        return []
+        """Return the frontiers that an event's message causes."""
+        try:
+            message.require_version()
+            if not message.ordinal:
+                raise FrameError("without its place in the session (header g): no frontier reads it")
+        except FrameError as error:
+            return [DEAD.wrap(message.refused(str(error)), message)]
+        session = self._sessions.get(message.headers.s)
+        if session is None:
+            session = self._sessions[message.headers.s] = Sequencer()
+            if len(self._sessions) > MOST_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+        return self._all(session.push(message, message.ordinal))
 
-    def pass_time(self, ts_ms: int) -> list[Outgoing]:
-        """Take all samples in that were published until ``ts_ms``; whatever came of that time is there."""
-        out: list[Outgoing] = []
-        while self._waiting and self._waiting[0][0] <= ts_ms:
-            out += self._sampled(heappop(self._waiting)[-1])
-        return out
+    def give_up(self) -> list[Outgoing]:
+        """Go on without what is waited for."""
+        return [out for one in self._sessions.values() for out in self._all(one.give_up())]
 
-    def _sampled(self, message: Message) -> list[Outgoing]:
-        sample = msgspec.msgpack.decode(message.value, type=Sample)
-        config = config_of(message.headers.i).portfolio or PortfolioConfig()
-        config = msgspec.structs.replace(config, universe=self._universe)
-        if self._stage is None or self._config != config or sample.ts_event_ns < self._now_ns - BACK_NS:
-            self._stage, self._config, self._now_ns = PortfolioStage(config), config, 0
-        self._now_ns = max(self._now_ns, sample.ts_event_ns)
-        if sample.lost:
-            self._stage.forget(sample.venue, sample.symbol)
+    def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
+        return [out for item in ordered if not isinstance(item, Begin) for out in self._ordered(item)]
+
+    def _ordered(self, item: Message | Loss) -> list[Outgoing]:
+        if isinstance(item, Loss):
+            for key in [*self._mids]:  # whose event it was is not known
+                self._doubt(key)
             return []
-        price = math.nan if sample.price is None else sample.price
-        found = self._stage.on_price(sample.venue, sample.symbol, price, sample.ts_event_ns, sample.ts_recv_ns)
-        return [self._wrap(frontier, message) for frontier in found]
+        try:
+            event = codec.decode_event(item.value)
+            mid = self._mids.setdefault(item.key, Mid()).step(event)
+        except FrameError:  # dead-lettered by the features job
+            self._doubt(item.key)
+            return []
+        if mid is None:
+            return []
+        stage = self._stage_of(item, event)
+        found = stage.on_price(event.venue, event.symbol, mid, event.ts_event_ns, event.ts_recv_ns)
+        return [self._wrap(frontier, item) for frontier in found]
+
+    def _doubt(self, key: str) -> None:
+        self._mids.pop(key, None)
+        if self._stage is not None:
+            venue, _, symbol = key.partition(":")
+            self._stage.forget(venue, symbol)
+
+    def _stage_of(self, message: Message, event: AnyEvent) -> PortfolioStage:
+        """Return the stage; another recording, or rows of another interval, begin with a new one."""
+        given = config_of(message.headers.i).portfolio or PortfolioConfig()
+        config = msgspec.structs.replace(given, universe=self._universe)
+        if self._stage is None or self._config != config or event.ts_event_ns < self._now_ns - BACK_NS:
+            self._stage, self._config, self._now_ns = PortfolioStage(config), config, 0
+        self._now_ns = max(self._now_ns, event.ts_event_ns)
+        return self._stage
 
     def _wrap(self, frontier: Frontier, cause: Message) -> Outgoing:
         """Number a frontier through all sessions: a universe may hold instruments of several."""
-        self._number += 1
-        numbers = Numbers()
-        numbers.last["frontiers"] = self._number - 1
-        out = numbers.wrap(frontier, cause)
+        out = self._numbers.wrap(frontier, cause)
         return msgspec.structs.replace(out, headers=Headers(n=out.headers.n, i=out.headers.i, u=self._universe))
 
     def _state(self) -> dict[str, Any]:
@@ -131,16 +149,21 @@ class PortfolioMachine(Savable):
             "stage": self._stage.dump() if self._stage is not None else None,
             "config": self._config,
             "now_ns": self._now_ns,
-            "number": self._number,
-            "waiting": self._waiting,
-            "arrived": self._arrived,
+            "numbers": self._numbers.last,
+            "mids": {key: mid.dump() for key, mid in self._mids.items()},
+            "sessions": {name: one.dump() for name, one in self._sessions.items()},
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._config = msgspec.convert(state["config"], PortfolioConfig | None)
-        self._now_ns, self._number, self._arrived = state["now_ns"], state["number"], state["arrived"]
-        self._waiting = msgspec.convert(state["waiting"], list[tuple[int, str, int, int, Message]])
+        self._now_ns, self._numbers.last = state["now_ns"], state["numbers"]
         self._stage = None
         if self._config is not None:
             self._stage = PortfolioStage(self._config)
             self._stage.load(state["stage"])
+        for key, block in state["mids"].items():
+            self._mids[key] = Mid()
+            self._mids[key].load(block)
+        for name, saved in state["sessions"].items():
+            self._sessions[name] = Sequencer()
+            self._sessions[name].load(saved)

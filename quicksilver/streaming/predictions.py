@@ -1,5 +1,6 @@
 """Features, labels and data states of one instrument in, and trained models; predictions and scores out."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -32,9 +33,9 @@ class PredictionMachine(Savable):
         self._model: Model | None = None
 
     @property
-    def deadline_ms(self) -> int | None:
-        """Publish time after which missing records are given up; None if none is missing."""
-        return self._sequencer.deadline_ms
+    def waits_for(self) -> Hashable:
+        """What messages that are there wait for; None if none waits."""
+        return self._sequencer.waits_for
 
     def take(self, message: Message) -> list[Outgoing]:
         """Return what one message of ``features``, ``labels``, ``status`` or ``models`` causes."""
@@ -49,9 +50,9 @@ class PredictionMachine(Savable):
             return [DEAD.wrap(message.refused(str(error)), message)]
         return self._all(self._sequencer.push(message, message.number))
 
-    def pass_time(self, ts_ms: int) -> list[Outgoing]:
-        """Go on without what has not come of all that was published until ``ts_ms``."""
-        return self._all(self._sequencer.pass_time(ts_ms))
+    def give_up(self) -> list[Outgoing]:
+        """Go on without what is waited for."""
+        return self._all(self._sequencer.give_up())
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
         return [one for item in ordered for one in self._take(item)]

@@ -11,11 +11,10 @@ MAX_AHEAD = 200_000  # messages kept behind a hole: beyond that it is taken for 
 
 
 class Loss(NamedTuple):
-    """The messages ``first`` to ``last`` of the chain never came; the one after them was published at ``ts_ms``."""
+    """The messages ``first`` to ``last`` of the chain never came."""
 
     first: int
     last: int
-    ts_ms: int
 
 
 class Begin(NamedTuple):
@@ -39,10 +38,10 @@ class _Saved(msgspec.Struct):
 class Sequencer:
     """One key's messages in the order of their numbers, once each, session after session.
 
-    Topics are read apart, so a message may come before an earlier one: it waits. A number is lost once everything that
-    was published before its successor has been read (``pass_time``, a watermark over all topics). A session ends when
-    everything has been read that was published before the first message of the next one; what comes of it later is
-    dropped, as is every number that was there before, and counted in ``dropped``.
+    Topics are read apart, so a message may come before an earlier one: it waits. Nothing tells that a message will
+    never come; who runs this gives it up (``give_up``) when ``waits_for`` has stayed the same for too long. A session
+    ends when another begins and nothing more of it comes for as long; what comes later is dropped, as is every number
+    that was there before, and counted in ``dropped``.
     """
 
     def __init__(self) -> None:
@@ -74,27 +73,21 @@ class Sequencer:
         else:
             self._ahead[number] = message
             if len(self._ahead) > MAX_AHEAD:
-                self._give_up(out)
+                self._skip(out)
         return out
 
     @property
-    def deadline_ms(self) -> int | None:
-        """Publish time that, once everything before it has been read, lets this go on; None if nothing waits."""
-        waits = [self._ahead[min(self._ahead)].ts_ms] if self._ahead else []
-        waits += [min(one.ts_ms for one in messages.values()) for messages in self._later.values()]
-        return min(waits, default=None)
+    def waits_for(self) -> tuple[str | None, int] | None:
+        """The session and number that others wait for; None if none waits."""
+        return (self.session, self.next) if self._ahead or self._later else None
 
-    def pass_time(self, ts_ms: int) -> list[Ordered]:
-        """Return what can be told now that all that was published before ``ts_ms`` has been read."""
+    def give_up(self) -> list[Ordered]:
+        """Go on without the number that others wait for, and if none does, with the next session."""
         out: list[Ordered] = []
-        while self._ahead and self._ahead[min(self._ahead)].ts_ms <= ts_ms:
-            self._give_up(out)
-        due = [name for name, messages in self._later.items() if min(one.ts_ms for one in messages.values()) <= ts_ms]
-        if due:
-            while self._ahead:
-                self._give_up(out)
-            self._begin(due[0], out)
-            out += self.pass_time(ts_ms)
+        if self._ahead:
+            self._skip(out)
+        elif self._later:
+            self._begin(next(iter(self._later)), out)
         return out
 
     def _begin(self, session: str, out: list[Ordered]) -> None:
@@ -113,10 +106,10 @@ class Sequencer:
             out.append(message)
             self.next += 1
 
-    def _give_up(self, out: list[Ordered]) -> None:
+    def _skip(self, out: list[Ordered]) -> None:
         """Take the numbers before the first that is there for lost."""
         first = min(self._ahead)
-        out.append(Loss(self.next, first - 1, self._ahead[first].ts_ms))
+        out.append(Loss(self.next, first - 1))
         self.next = first
         self._drain(out)
 

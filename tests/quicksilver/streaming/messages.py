@@ -13,10 +13,12 @@ from quicksilver.streaming.message import Headers, Message, Outgoing, event_mess
 START_MS = 1_800_000_000_000
 
 
-def published(events: Iterable[AnyEvent], session: str = "s", ms: int = START_MS, interval: str = "") -> list[Outgoing]:
+def published(
+    events: Iterable[AnyEvent], session: str = "s", ms: int = START_MS, interval: str = "", universe: str = "auto"
+) -> list[Outgoing]:
     """What a producer sends of a session's events, three of them a millisecond."""
     return [
-        event_message(event, ms + i // 3, Headers(s=session, g=str(i + 1), i=interval))
+        event_message(event, ms + i // 3, Headers(s=session, g=str(i + 1), i=interval, u=universe))
         for i, event in enumerate(events)
     ]
 
@@ -45,21 +47,25 @@ def apart(messages: Sequence[Message], seed: int, repeats: float = 0.0) -> list[
 
 
 def run(
-    make: Callable[[str], Machine], messages: Iterable[Message], save_every: int = 0, until_ms: int | None = None
+    make: Callable[[str], Machine],
+    messages: Iterable[Message],
+    save_every: int = 0,
+    by: Callable[[Message], str] = lambda message: message.key,
 ) -> list[Outgoing]:
-    """A job: a machine a key, saved and loaded now and then."""
+    """A job: a machine a key, saved and loaded now and then; what still waits at the end is given up."""
     machines: dict[str, Machine] = {}
     out: list[Outgoing] = []
     for i, message in enumerate(messages):
-        machine = machines.get(message.key) or machines.setdefault(message.key, make(message.key))
+        key = by(message)
+        machine = machines.get(key) or machines.setdefault(key, make(key))
         out += machine.take(message)
         if save_every and i % save_every == 0:
-            again = machines[message.key] = make(message.key)
+            again = machines[key] = make(key)
             again.load(machine.dump())
             assert again.dump() == machine.dump()
-    if until_ms is not None:
-        for machine in machines.values():
-            out += machine.pass_time(until_ms)
+    for machine in machines.values():
+        while machine.waits_for is not None:
+            out += machine.give_up()
     return out
 
 

@@ -19,14 +19,13 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Model, ModelHead, Status
 from quicksilver.streaming.instruments import FeatureMachine, config_of
 from quicksilver.streaming.message import Headers, Outgoing
-from quicksilver.streaming.portfolio import PortfolioMachine, SampleMachine
+from quicksilver.streaming.portfolio import PortfolioMachine
 from quicksilver.streaming.predictions import PredictionMachine
 from quicksilver.topics import TOPIC_OF, TOPICS, key_of
 from tests.quicksilver.streaming.messages import START_MS, apart, damaged, published, read, rows, run
 
 START = 1_700_000_000_000_000_000
 SYMBOLS = ["BTC/USD", "ETH/USD"]
-END_MS = START_MS + 10**9
 DERIVED = {"features", "labels", "status"}
 
 
@@ -58,11 +57,10 @@ def in_one_process(events: list[AnyEvent], interval: str = "") -> dict[tuple[str
 def cluster(sent: list[Outgoing], seed: int, repeats: float = 0.0, save_every: int = 0) -> list[Outgoing]:
     """All three jobs."""
     messages = read(sent)
-    derived = run(FeatureMachine, apart(messages, seed, repeats), save_every, END_MS)
+    derived = run(FeatureMachine, apart(messages, seed, repeats), save_every)
     between = [one for one in derived if one.topic in DERIVED]
-    predicted = run(PredictionMachine, apart(read(between), seed + 1, repeats), save_every, END_MS)
-    samples = run(SampleMachine, apart(messages, seed + 2, repeats), save_every, END_MS)
-    frontiers = run(PortfolioMachine, apart(read(samples), seed + 3), save_every, END_MS)
+    predicted = run(PredictionMachine, apart(read(between), seed + 1, repeats), save_every)
+    frontiers = run(PortfolioMachine, apart(messages, seed + 2, repeats), save_every, lambda one: one.headers.u)
     return derived + predicted + frontiers
 
 
@@ -82,7 +80,7 @@ def test_price_series_keep_the_clock_of_their_rows() -> None:
         for i in range(1, 200)
         for k, symbol in ((3, "A-USD"), (5, "B-USD"))
     ]
-    found = rows(cluster(published(events, interval=str(interval)), 3))
+    found = rows(cluster(published(events, interval=str(interval), universe="every-60s"), 3))
     assert found == in_one_process(events, str(interval))
     assert ("frontiers", "every-60s") in found
 
@@ -116,15 +114,14 @@ def test_a_message_that_cannot_be_read_is_dead_lettered_and_opens_a_gap(events: 
     assert others == {place: values for place, values in whole.items() if place[1] == "sim:ETH-USD"}
 
 
-def test_what_never_comes_is_a_loss_once_all_else_has_been_read(events: list[AnyEvent]) -> None:
+def test_what_never_comes_is_a_loss_once_it_is_given_up(events: list[AnyEvent]) -> None:
     messages = [one for one in read(published(events)) if one.key == "sim:BTC-USD"]
     lost = messages.pop(500)
     machine = FeatureMachine("sim:BTC-USD")
     before = [one for message in messages[:700] for one in machine.take(message)]
-    assert machine.deadline_ms == messages[500].ts_ms
-    assert machine.pass_time(messages[500].ts_ms - 1) == []
-    after = machine.pass_time(messages[500].ts_ms)
-    assert machine.deadline_ms is None
+    assert machine.waits_for == ("s", int(lost.headers.n))
+    after = machine.give_up()
+    assert machine.waits_for is None
     assert not [one for one in before if one.topic == "status" and b"GAP" in one.value]
     gaps = [codec.decode(Status, one.value) for one in after if one.topic == "status"]
     assert [(one.state, one.seq) for one in gaps] == [("GAP", int(lost.headers.n))]
@@ -133,7 +130,7 @@ def test_what_never_comes_is_a_loss_once_all_else_has_been_read(events: list[Any
 def test_a_new_session_starts_cold_and_stragglers_of_the_old_one_are_dropped(events: list[AnyEvent]) -> None:
     first, second = published(events[:3_000], "one"), published(events, "two", START_MS + 10**6)
     for save_every in (0, 501):
-        derived = run(FeatureMachine, read(first) + read(second) + read(first)[-9:], save_every, END_MS)
+        derived = run(FeatureMachine, read(first) + read(second) + read(first)[-9:], save_every)
         by_session = {name: [one for one in derived if one.headers.s == name] for name in ("one", "two")}
         assert rows(by_session["one"]) == rows(run(FeatureMachine, read(first)))
         assert rows(by_session["two"]) == rows(run(FeatureMachine, read(second)))

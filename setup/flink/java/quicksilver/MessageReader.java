@@ -12,7 +12,7 @@ import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerR
 import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Header;
 
 /**
- * A record with all that Kafka knows of it, as {@code quicksilver.streaming.message.Message} decodes it, beside its key.
+ * A record with all that Kafka knows of it, as {@code quicksilver.streaming.message.Message} decodes it, beside its key or a header.
  *
  * <p>PyFlink's own schemas give the value alone: no key, no headers, no offset. The row is what PyFlink's {@code
  * key_by} would make of it by one more call of Python for each record.
@@ -20,6 +20,12 @@ import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Header;
 public final class MessageReader implements KafkaRecordDeserializationSchema<Row> {
     private static final long serialVersionUID = 1L;
     private static final byte[] NOTHING = new byte[0];
+    private final String by;
+
+    /** Put the header {@code by} beside each message, or its key if that is empty. */
+    public MessageReader(String by) {
+        this.by = by;
+    }
 
     @Override
     public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Row> out) throws IOException {
@@ -44,7 +50,12 @@ public final class MessageReader implements KafkaRecordDeserializationSchema<Row
             pack.text(header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8));
         }
         pack.binary(value);
-        out.collect(Row.of(name, pack.done()));
+        out.collect(Row.of(by.isEmpty() ? name : header(record), pack.done()));
+    }
+
+    private String header(ConsumerRecord<byte[], byte[]> record) {
+        Header found = record.headers().lastHeader(by);
+        return found == null || found.value() == null ? "" : new String(found.value(), StandardCharsets.UTF_8);
     }
 
     @Override
