@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from importlib import import_module
 from typing import Any
 
 from api.app import create_app
@@ -98,9 +97,11 @@ def opened(settings: ServeSettings, say: Callable[[str], None]) -> JsonStore:
     """
     if settings.store == "sqlite":
         return open_store(settings.data / DATABASE, lasting=True, keep_hours=settings.keep_hours)
-    client, store = import_module("setup.cassandra.client"), import_module("api.store_cassandra")
-    made: JsonStore = store.CassandraStore(client.CassandraSettings.from_environment(), say)
-    return made
+    # Here, not above: the driver is installed for the cluster only.
+    from api.store_cassandra import CassandraStore
+    from setup.cassandra.client import CassandraSettings
+
+    return CassandraStore(CassandraSettings.from_environment(), say)
 
 
 @asynccontextmanager

@@ -25,9 +25,10 @@ from quicksilver.events import AnyEvent, BookDelta
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.services import classpath, java
+from setup.services import classpath
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from setup.tools import java
 
 N = 200_000
 ROUNDS = 3

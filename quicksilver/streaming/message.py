@@ -35,7 +35,7 @@ class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
     i: str = ""
     u: str = ""
 
-    def items(self) -> list[tuple[str, str | bytes | None]]:
+    def items(self) -> list[tuple[str, bytes]]:
         """Return them as Kafka clients want them; the version always, the others where they are known."""
         named = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return [(name, value.encode()) for name, value in named if value]

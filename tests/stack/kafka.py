@@ -23,7 +23,7 @@ def producer(servers: str) -> Producer:
 def publish(servers: str, sent: Iterable[Outgoing]) -> None:
     to = producer(servers)
     for one in sent:
-        to.produce(one.topic, key=one.key, value=one.value, headers=one.headers.items(), timestamp=one.ts_ms)
+        to.produce(one.topic, key=one.key, value=one.value, headers=[*one.headers.items()], timestamp=one.ts_ms)
         to.poll(0)
     assert to.flush(60) == 0
 
