@@ -17,6 +17,7 @@ from pyflink.java_gateway import get_gateway
 
 from jobs.keyed import Keyed
 from quicksilver.streaming.machine import Machine
+from quicksilver.streaming.message import Message
 from quicksilver.topics import Topic
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
@@ -46,8 +47,7 @@ def read(
     builder = kafka.KafkaSource.builder().setBootstrapServers(settings.kafka_servers)
     builder = builder.setTopics([topic.name for topic in topics]).setGroupId(f"{settings.kafka_group}-{name}")
     builder = builder.setStartingOffsets(kafka.enumerator.initializer.OffsetsInitializer.earliest())
-    for key, value in {"max.partition.fetch.bytes": MAX_MESSAGE, "fetch.max.wait.ms": "50"}.items():
-        builder = builder.setProperty(key, value)
+    builder = builder.setProperty("fetch.max.wait.ms", "50")
     source = builder.setDeserializer(jvm.quicksilver.MessageReader(by)).build()
     times = WatermarkStrategy.no_watermarks()._j_watermark_strategy
     stream = env._j_stream_execution_environment.fromSource(source, times, f"kafka {name}").uid(f"{name}-source")
@@ -56,9 +56,21 @@ def read(
     return KeyedStream(keyed, BYTES, DataStream(stream))
 
 
-def run_machine(stream: KeyedStream, name: str, machine: Callable[[str], Machine]) -> DataStream:
-    """Return what a machine for each key makes of the messages."""
-    return stream.process(Keyed(machine), BYTES).name(name).uid(name)
+def by_key(message: Message) -> str:
+    """Return the key of a message."""
+    return message.key
+
+
+def by_universe(message: Message) -> str:
+    """Return the universe of an event's message: what ``read(by="u")`` keys by."""
+    return message.headers.u
+
+
+def run_machine(
+    stream: KeyedStream, name: str, machine: Callable[[str], Machine], key_of: Callable[[Message], str] = by_key
+) -> DataStream:
+    """Return what a machine for each key makes of the messages: of each, all that it causes."""
+    return stream.process(Keyed(machine, key_of), BYTES).name(name).uid(name)
 
 
 def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:
@@ -74,7 +86,8 @@ def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:
     }  # fmt: skip
     for key, value in properties.items():
         builder = builder.setProperty(key, value)
-    stream._j_data_stream.sinkTo(builder.build()).name(f"{name} to kafka").uid(f"{name}-sink")
+    each = stream._j_data_stream.flatMap(jvm.quicksilver.MessageSplitter())
+    each.sinkTo(builder.build()).name(f"{name} to kafka").uid(f"{name}-sink")
 
 
 def run(name: str, build: Callable[[StreamExecutionEnvironment, FlinkSettings], None]) -> None:

@@ -15,7 +15,7 @@ NAME = "portfolio"
 def build(env: StreamExecutionEnvironment, settings: flink.FlinkSettings) -> None:
     """Describe the job."""
     events = flink.read(env, settings, NAME, [BOOKS, TRADES, PRICE], by="u")
-    flink.write(flink.run_machine(events, NAME, PortfolioMachine), settings, NAME)
+    flink.write(flink.run_machine(events, NAME, PortfolioMachine, flink.by_universe), settings, NAME)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ to add a message costs little, where a snapshot for each would cost more than th
 journal is played again; what comes out of it went out before.
 """
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from pyflink.common import Types
@@ -12,10 +13,11 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext, TimerServic
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from quicksilver.streaming.machine import Machine
-from quicksilver.streaming.message import Outgoing, decode_message, encode_outgoing
+from quicksilver.streaming.message import Message, Outgoing, decode_message, encode_outgoing
 
 JOURNAL_BYTES = 256 << 10  # a journal is folded into a snapshot when it is longer than this, and than the snapshot
-PATIENCE_MS = 5_000  # what has not moved for this long is not waited for: topics are read apart, but not that far
+PATIENCE_MS = 10_000  # what has not moved for this long is not waited for: topics are read apart, but not that far
+BEHIND_MS = 60_000  # ... unless some partition had older messages than that in the last minute: it is catching up
 GIVEN_UP = b""  # in the journal: what was waited for then was given up
 
 
@@ -30,40 +32,60 @@ class Host:
         self.waits_for: Hashable = None
 
 
-class Keyed(KeyedProcessFunction):
-    """Runs a machine for each key."""
+class Lags:
+    """How old the last message of each partition was when it came: whether a job has caught up with its topics."""
 
-    def __init__(self, machine: Callable[[str], Machine]) -> None:
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def note(self, message: Message, now_ms: int) -> None:
+        """Take note of a message."""
+        self._seen[message.topic, message.partition] = (now_ms, now_ms - message.ts_ms)
+
+    def catching_up(self, now_ms: int) -> bool:
+        """Whether a message that is missing may lie in what is still to be read."""
+        return any(lag_ms > PATIENCE_MS and now_ms - seen_ms < BEHIND_MS for seen_ms, lag_ms in self._seen.values())
+
+
+class Keyed(KeyedProcessFunction):
+    """Runs a machine for each key; ``key_of`` is that of a message."""
+
+    def __init__(self, machine: Callable[[str], Machine], key_of: Callable[[Message], str]) -> None:
         self._make = machine
+        self._key_of = key_of
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Prepare the state; machines are made when their keys are seen."""
         self._hosts: dict[str, Host] = {}
+        self._lags = Lags()
         self._snapshot = runtime_context.get_state(ValueStateDescriptor("snapshot", Types.PICKLED_BYTE_ARRAY()))
         self._journal = runtime_context.get_list_state(ListStateDescriptor("journal", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
         """Hand a message to its machine."""
-        key = ctx.get_current_key()
+        message = decode_message(value)
+        key = self._key_of(message)  # Flink knows it too, but to ask it costs as much as the features
         host = self._hosts.get(key) or self._restore(key)
-        out = host.machine.take(decode_message(value))
+        self._lags.note(message, time.time_ns() // 1_000_000)
+        out = host.machine.take(message)
         self._remember(host, value)
-        if host.waits_for is None:
+        if host.waits_for is None and host.machine.waits_for is not None:
             self._wait(host, ctx.timer_service())
-        for one in out:
-            yield encode_outgoing(one)
+        if out:
+            yield encode_outgoing(out)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:  # noqa: ARG002
         """Give up what the machine still waits for, if it is the same as when the timer was set."""
         key = ctx.get_current_key()
         host = self._hosts.get(key) or self._restore(key)
         out: Sequence[Outgoing] = ()
-        if host.waits_for is not None and host.machine.waits_for == host.waits_for:
+        stuck = host.waits_for is not None and host.machine.waits_for == host.waits_for
+        if stuck and not self._lags.catching_up(time.time_ns() // 1_000_000):
             out = host.machine.give_up()
             self._remember(host, GIVEN_UP)
         self._wait(host, ctx.timer_service())
-        for one in out:
-            yield encode_outgoing(one)
+        if out:
+            yield encode_outgoing(out)
 
     def _wait(self, host: Host, timers: TimerService) -> None:
         host.waits_for = host.machine.waits_for

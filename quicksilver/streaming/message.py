@@ -3,6 +3,8 @@
 Headers are short ASCII texts, so that any Kafka console shows them; all of them may be missing.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from quicksilver import codec
@@ -122,6 +124,6 @@ def decode_message(data: bytes) -> Message:
     return _messages.decode(data)
 
 
-def encode_outgoing(message: Outgoing) -> bytes:
-    """Encode for the Flink sink, msgpack of an ``Outgoing``."""
-    return _outgoing.encode(message)
+def encode_outgoing(messages: Iterable[Outgoing]) -> bytes:
+    """Encode for the Flink sink: a msgpack array with the msgpack of each ``Outgoing``."""
+    return _outgoing.encode([_outgoing.encode(one) for one in messages])

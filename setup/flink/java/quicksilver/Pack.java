@@ -78,6 +78,9 @@ final class Pack {
             if (code == large) {
                 return in.getShort() & 0xffff;
             }
+            if (code == large + 1) {
+                return in.getInt();
+            }
             throw new IllegalArgumentException("not a message: code " + code);
         }
 
