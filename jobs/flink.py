@@ -52,8 +52,11 @@ def read(
     times = WatermarkStrategy.no_watermarks()._j_watermark_strategy
     stream = env._j_stream_execution_environment.fromSource(source, times, f"kafka {name}").uid(f"{name}-source")
     # What PyFlink's ``key_by`` does, but for the call of Python that would find the key: it is there already.
-    keyed = stream.keyBy(jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info())
-    return KeyedStream(keyed, BYTES, DataStream(stream))
+    selector, key = jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info()
+    gatherer = jvm.quicksilver.MessageGatherer()
+    gathered = stream.keyBy(selector, key).transform("gather", stream.getType(), gatherer).uid(f"{name}-gather")
+    utilities = jvm.org.apache.flink.streaming.api.datastream.DataStreamUtils
+    return KeyedStream(utilities.reinterpretAsKeyedStream(gathered, selector, key), BYTES, DataStream(gathered))
 
 
 def by_key(message: Message) -> str:

@@ -13,7 +13,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext, TimerServic
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from quicksilver.streaming.machine import Machine
-from quicksilver.streaming.message import Message, Outgoing, decode_message, encode_outgoing
+from quicksilver.streaming.message import Message, Outgoing, decode_messages, encode_outgoing
 
 JOURNAL_BYTES = 256 << 10  # a journal is folded into a snapshot when it is longer than this, and than the snapshot
 PATIENCE_MS = 10_000  # what has not moved for this long is not waited for: topics are read apart, but not that far
@@ -62,12 +62,14 @@ class Keyed(KeyedProcessFunction):
         self._journal = runtime_context.get_list_state(ListStateDescriptor("journal", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
-        """Hand a message to its machine."""
-        message = decode_message(value)
-        key = self._key_of(message)  # Flink knows it too, but to ask it costs as much as the features
+        """Hand messages of one key to its machine."""
+        messages = decode_messages(value)
+        key = self._key_of(messages[0])  # Flink knows it too, but to ask it costs as much as the features
         host = self._hosts.get(key) or self._restore(key)
-        self._lags.note(message, time.time_ns() // 1_000_000)
-        out = host.machine.take(message)
+        now_ms, out = time.time_ns() // 1_000_000, list[Outgoing]()
+        for message in messages:
+            self._lags.note(message, now_ms)
+            out += host.machine.take(message)
         self._remember(host, value)
         if host.waits_for is None and host.machine.waits_for is not None:
             self._wait(host, ctx.timer_service())
@@ -113,5 +115,6 @@ class Keyed(KeyedProcessFunction):
             if entry == GIVEN_UP:
                 host.machine.give_up()
             else:
-                host.machine.take(decode_message(entry))
+                for message in decode_messages(entry):
+                    host.machine.take(message)
         return host

@@ -115,12 +115,12 @@ def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoin
     return Outgoing(topic, key_of(record), ts_ms, headers, codec.encode(record))
 
 
-_messages = msgspec.msgpack.Decoder(Message)
+_messages = msgspec.msgpack.Decoder(list[Message])
 _outgoing = msgspec.msgpack.Encoder()
 
 
-def decode_message(data: bytes) -> Message:
-    """Decode what the Flink source hands over (``setup/flink/java``), msgpack of a ``Message``."""
+def decode_messages(data: bytes) -> list[Message]:
+    """Decode what the Flink source hands over (``setup/flink/java``): a msgpack array of ``Message``."""
     return _messages.decode(data)
 
 

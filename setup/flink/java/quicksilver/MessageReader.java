@@ -12,7 +12,8 @@ import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerR
 import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Header;
 
 /**
- * A record with all that Kafka knows of it, as {@code quicksilver.streaming.message.Message} decodes it, beside its key or a header.
+ * A record with all that Kafka knows of it, as {@code quicksilver.streaming.message.Message} decodes it, beside its key
+ * or a header.
  *
  * <p>PyFlink's own schemas give the value alone: no key, no headers, no offset. The row is what PyFlink's {@code
  * key_by} would make of it by one more call of Python for each record.

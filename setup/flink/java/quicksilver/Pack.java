@@ -5,10 +5,25 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /** The little of MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md) that messages need. */
 final class Pack {
     private Pack() {}
+
+    /** Return the array of elements that are packed already. */
+    static byte[] together(List<byte[]> elements) {
+        int size = 5;
+        for (byte[] one : elements) {
+            size += one.length;
+        }
+        ByteBuffer out = ByteBuffer.allocate(size);
+        out.put((byte) 0xdd).putInt(elements.size());
+        for (byte[] one : elements) {
+            out.put(one);
+        }
+        return out.array();
+    }
 
     static final class Writer {
         private final ByteArrayOutputStream bytes;
