@@ -6,10 +6,10 @@ PYTHON ?= python3.11
 STAMP := .venv/.stamp
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST
 
-.PHONY: help setup run test check cluster bench doctor format lock clean browser java
+.PHONY: help setup run test check cluster bench bench-cluster doctor format lock clean browser java
 
 help:  ## Print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(STAMP)-base web/dist/index.html $(STAMP)-kernels  ## Make .venv with quicksilver in it, and the page
 
@@ -27,13 +27,18 @@ check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/mypy
 	cd web && npm run --loglevel=error check
 
-cluster: setup $(STAMP)-cluster java  ## Start Kafka, Cassandra, Flink and Spark on this machine (Java 17, Maven)
+cluster: setup $(STAMP)-cluster java  ## Start Kafka, Cassandra, Flink and Spark here, and Flink's jobs (Java 17, Maven)
 	.venv/bin/quicksilver cluster up
 	.venv/bin/quicksilver topics apply
+	.venv/bin/quicksilver schema apply
+	.venv/bin/quicksilver jobs submit
 	.venv/bin/quicksilver cluster status
 
 bench: setup $(STAMP)-dev  ## Measure the hot paths beside their peers; writes build/bench.json
 	.venv/bin/quicksilver bench
+
+bench-cluster: setup $(STAMP)-dev java  ## Measure the cluster, on free ports; adds to build/bench.json
+	.venv/bin/quicksilver bench --cluster
 
 doctor: setup  ## Say what is missing on this machine, and how to get it
 	.venv/bin/quicksilver doctor

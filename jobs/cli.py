@@ -176,14 +176,15 @@ def replay(
 @app.command()
 def bench(
     out: Annotated[Path, typer.Option(help="Where the rows are written as JSON.")] = Path("build/bench.json"),
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="The whole cluster, on free ports, not the kernels.")
+    ] = False,
 ) -> None:
     """Measure the hot paths beside their peers, print a table and write it as JSON."""
     from jobs.bench import run_all
 
-    try:
-        run_all(out)
-    except QuicksilverError as error:
-        raise _fail(error) from error
+    with _failing():
+        run_all(out, cluster)
 
 
 @app.command()

@@ -39,6 +39,9 @@ def submit(
     flink = Jobs(ClusterSettings())
 
     def start(name: str) -> None:
+        if name in flink.running():
+            typer.echo(f"{name}: runs already")
+            return
         flink.submit(name, typer.echo, parallelism, fresh)
         flink.wait(name)
         typer.echo(f"{name}: runs")

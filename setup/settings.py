@@ -43,9 +43,11 @@ class ClusterSettings(BaseSettings):
     flink_port: Port = Field(default=8081, description="Flink's REST interface and web page")
     flink_rpc_port: Port = 6123
     flink_jobmanager_mb: Megabytes = 1024
-    flink_taskmanager_mb: Megabytes = 2048
+    flink_taskmanager_mb: Megabytes = 1536
     flink_taskmanagers: int = Field(
-        default=1, ge=1, description="each has one slot: slots of one process share a Python lock"
+        default=3,
+        ge=1,
+        description="one for each job at least; each has one slot: slots of one process share a Python lock",
     )
     spark_port: Port = 7077
     spark_page_port: Port = 8080
