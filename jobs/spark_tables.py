@@ -4,10 +4,10 @@ https://github.com/apache/cassandra-spark-connector/blob/trunk/doc/14_data_frame
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from jobs.choices import Span
 from quicksilver import codec
-from quicksilver.errors import InputError
 from quicksilver.tables import DAY_NS, KEYS_LIFE_S, TABLES, Kind, Table
 from setup.cassandra.client import CassandraSettings
 
@@ -20,13 +20,6 @@ ANSWER_S = 15.0
 TYPES: dict[Kind, str] = {
     "int": "int", "bigint": "bigint", "double": "double", "text": "string", "boolean": "boolean", "blob": "binary",
 }  # fmt: skip
-
-
-class Span(NamedTuple):
-    """Event time ``[since_ns, until_ns)``."""
-
-    since_ns: int = -(2**63)
-    until_ns: int = 2**63 - 1
 
 
 def connector_conf(settings: CassandraSettings) -> dict[str, str]:
@@ -56,24 +49,6 @@ def keys_of(settings: CassandraSettings, topic: str) -> list[str]:
         return store.keys(topic)
     finally:
         store.close()
-
-
-def chosen(known: Sequence[str], wanted: Sequence[str], what: str) -> list[str]:
-    """Return the topic keys among ``known`` that ``wanted`` names: ``venue:symbol``, a symbol or a venue; all for none.
-
-    >>> chosen(["kraken:BTC-USD", "kraken:ETH-USD"], ["ETH-USD"], "candles")
-    ['kraken:ETH-USD']
-
-    Raises:
-        InputError: one names nothing.
-    """
-    found = dict.fromkeys(known if not wanted else ())
-    for name in wanted:
-        some = [key for key in known if name in {key, *key.split(":", 1)}]
-        if not some:
-            raise InputError(f"Cassandra has no {what} of {name}; of {', '.join(known) or 'nothing'} it has")
-        found.update(dict.fromkeys(some))
-    return sorted(found)
 
 
 def _table(spark: "SparkSession", settings: CassandraSettings, name: str) -> "DataFrame":

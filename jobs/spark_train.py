@@ -6,13 +6,13 @@ of a fit that is spread over workers would depend on how its rows are, and the s
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
+from jobs.choices import Span, chosen, names_of, seconds_ns
 from jobs.publishing import kafka_servers, publish, require_topic
 from quicksilver import codec
 from quicksilver.errors import InputError, QuicksilverError
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
-    from jobs.spark_tables import Span
-
-SECOND_NS = 1_000_000_000
-RESULT = "venue string, symbol string, horizon_ns bigint, head binary, digest string, first bigint, last bigint, why string"
+RESULT = (
+    "venue string, symbol string, horizon_ns bigint, head binary, digest string, first bigint, last bigint, why string"
+)
 JOIN = ["venue", "symbol", "seq", "ts_event_ns"]
 
 
@@ -81,7 +80,7 @@ def _fit(group: "pd.DataFrame", config: TrainConfig) -> "pd.DataFrame":
 
 
 def run(
-    names: Sequence[str], horizons_ns: Sequence[int], span: "Span", config: TrainConfig, master: str | None
+    names: Sequence[str], horizons_ns: Sequence[int], span: Span, config: TrainConfig, master: str | None
 ) -> tuple[list[Model], list[str]]:
     """Return what ``trained_on`` says of the tables.
 
@@ -90,7 +89,7 @@ def run(
         StoreError: Cassandra does not answer.
     """
     from jobs.spark import session
-    from jobs.spark_tables import chosen, connector_conf, keys_of, read
+    from jobs.spark_tables import connector_conf, keys_of, read
     from setup.cassandra.client import CassandraSettings
 
     settings = CassandraSettings.from_environment()
@@ -110,7 +109,7 @@ def train_models(
     since: Annotated[str | None, typer.Option(help="From this time on, such as 2026-08-09T05:00 (UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
     folds: Annotated[int, typer.Option(help="How many later stretches are predicted.", min=1, max=100)] = 5,
-    penalty: Annotated[float, typer.Option(help="Of large weights; more makes bolder features count less.")] = 0.01,
+    penalty: Annotated[float, typer.Option(help="Of squared weights, beside the mean log-loss.", min=1e-9)] = 0.01,
     publish_it: Annotated[bool, typer.Option("--publish", help="Send them to topic models [KAFKA_SERVERS].")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the models, a line of JSON each.")] = None,
     master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
@@ -118,14 +117,12 @@ def train_models(
     """Train a model of each instrument on Cassandra's rows; the last line printed is the summary, one JSON object."""
     started = time.perf_counter()
     try:
-        from jobs.spark_tables import Span
-
         if publish_it:
             require_topic(kafka_servers(), MODELS)
-        span = Span(*(_time_ns(text, edge) for text, edge in zip((since, until), Span(), strict=True)))
-        config = TrainConfig(folds=folds, penalty=_penalty(penalty))
-        names = _names(venue or [], symbol or [])
-        models, too_few = run(names, [_horizon_ns(one) for one in horizon or []], span, config, master)
+        span = Span.of(since, until)
+        horizons_ns = [seconds_ns("--horizon", one) for one in horizon or []]
+        config = TrainConfig(folds=folds, penalty=penalty)
+        models, too_few = run(names_of(venue or [], symbol or []), horizons_ns, span, config, master)
         for sentence in too_few:
             typer.echo(f"not trained: {sentence}", err=True)
         if not models:
@@ -144,3 +141,29 @@ def train_models(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     _print(models, publish_it, time.perf_counter() - started)
+
+
+SCORES = ("n_train", "n_scored", "accuracy", "baseline_accuracy", "log_loss", "baseline_log_loss")
+
+
+def _print(models: Sequence[Model], published: bool, seconds: float) -> None:
+    """A table for people, and the summary for programs."""
+    typer.echo(f"{'instrument':<24}{'horizon':>10}" + "".join(f"{name:>19}" for name in SCORES))
+    for model in models:
+        for head in model.heads:
+            scores = [getattr(head, name) for name in SCORES]
+            cells = [f"{one:>19,}" if isinstance(one, int) else f"{one:>19.4f}" for one in scores]
+            typer.echo(f"{f'{model.venue}:{model.symbol}':<24}{head.horizon_ns / 1e9:>8g} s" + "".join(cells))
+    told = [
+        {
+            "venue": model.venue, "symbol": model.symbol, "model": model.model, "version": model.version,
+            "heads": [{"horizon_ns": head.horizon_ns, **{one: getattr(head, one) for one in SCORES}} for head in model.heads],
+        }
+        for model in models
+    ]  # fmt: skip
+    summary: dict[str, Any] = {"models": told, "published": published, "seconds": round(seconds, 2)}
+    typer.echo(msgspec.json.encode(summary).decode())
+
+
+if __name__ == "__main__":
+    typer.run(train_models)
