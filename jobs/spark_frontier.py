@@ -67,7 +67,7 @@ def run(source: "History | Stored", config: LargeConfig, master: str | None, par
 
     started, conf = time.perf_counter(), {} if isinstance(source, History) else source.conf
     with session("quicksilver frontier", master, connectors=bool(conf), conf=conf) as spark:
-        study = study or Study(source.read(spark), config)
+        study = study or Study(source if isinstance(source, History) else source.read(spark), config)
         ready = time.perf_counter()
         best = sweep_on(spark, study.sweep, partitions)
         seconds = time.perf_counter() - ready

@@ -156,11 +156,11 @@ def _print(models: Sequence[Model], published: bool, seconds: float) -> None:
             typer.echo(f"{f'{model.venue}:{model.symbol}':<24}{head.horizon_ns / 1e9:>8g} s" + "".join(cells))
     told = [
         {
-            "venue": model.venue, "symbol": model.symbol, "model": model.model, "version": model.version,
-            "heads": [{"horizon_ns": head.horizon_ns, **{one: getattr(head, one) for one in SCORES}} for head in model.heads],
+            **{name: getattr(model, name) for name in ("venue", "symbol", "model", "version", "start_ns", "end_ns")},
+            "heads": [{name: getattr(head, name) for name in ("horizon_ns", *SCORES)} for head in model.heads],
         }
         for model in models
-    ]  # fmt: skip
+    ]
     summary: dict[str, Any] = {"models": told, "published": published, "seconds": round(seconds, 2)}
     typer.echo(msgspec.json.encode(summary).decode())
 
