@@ -29,6 +29,7 @@ def connector_conf(settings: CassandraSettings) -> dict[str, str]:
         "spark.cassandra.connection.port": str(settings.port),
         # Joins with partitions that are known by name read those alone, not the whole table.
         "spark.sql.extensions": "com.datastax.spark.connector.CassandraSparkExtensions",
+        "spark.sql.debug.maxToStringFields": "100",  # no warning of tables that are wide
         "spark.cassandra.output.ignoreNulls": "true",  # a null would be a tombstone, which slows each read
         "spark.cassandra.output.consistency.level": "LOCAL_QUORUM",
         "spark.cassandra.input.consistency.level": "LOCAL_QUORUM",

@@ -31,14 +31,14 @@ def bitstamp(symbol: str, crossed_at: int | None, seconds: int = 40) -> list[Fra
 
 
 def kraken(seed: int, seconds: int = 40) -> list[Frame]:
-    raw = simulated(Market(seed, START, SYMBOLS), SYMBOLS, 10, seconds * 50)
+    raw = simulated(Market(seed, START, SYMBOLS), SYMBOLS, 10, seconds * 100)
     return [Frame("kraken", "k", "recv", ts_ns, payload) for ts_ns, payload in raw]
 
 
 def tape(path: Path, seed: int = 4, seconds: int = 40) -> Path:
     """Write five instruments of two venues; two books cross, a frame is torn, and one is of no venue."""
     mine = kraken(seed, seconds)
-    mine[200] = Frame("kraken", "k", "recv", mine[200].ts_recv_ns, mine[200].payload[:30])
+    mine[-100] = Frame("kraken", "k", "recv", mine[-100].ts_recv_ns, mine[-100].payload[:30])
     frames = [mine, bitstamp("btcusd", 15, seconds), bitstamp("ethusd", 22, seconds)]
     with TapeWriter(path) as writer:
         writer.write(Frame("nowhere", "n", "recv", START, b"{}"))

@@ -15,7 +15,7 @@ from jobs.spark_train import trained_on
 from quicksilver.models.online import MODEL_FEATURES
 from quicksilver.models.trained import Z_LIMIT, TrainedModel
 from quicksilver.models.training import TrainConfig
-from quicksilver.records import Features, Label, Model
+from quicksilver.records import Direction, Features, Label, Model
 from quicksilver.tables import TABLES
 
 SECOND = 1_000_000_000
@@ -38,7 +38,7 @@ def rows() -> tuple[list[Features], list[Label]]:
             features.append(Features("v", symbol, i + 1, ts, ts, *vector))
             if i % 2 == 0:
                 move = row[0] + rng.normal()
-                direction = 1 if move > 0.8 else -1 if move < -0.8 else 0
+                direction: Direction = 1 if move > 0.8 else -1 if move < -0.8 else 0
                 labels.append(Label("v", symbol, i + 1, ts, ts, SECOND, ts + SECOND + 1, 1.0, 1.0, move, direction))
     return features, labels
 
