@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jobs.choices import Span, chosen
 from producers.csv_layout import ColumnChoice
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
 from quicksilver.portfolio.history import History
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from setup.cassandra.client import CassandraSettings
 
 
 def from_files(
@@ -39,6 +46,74 @@ def _series(file: CsvFile, reject: Reject) -> dict[str, dict[int, float]]:
     for price in file.prices(reject):
         series.setdefault(price.symbol, {})[price.ts_event_ns] = price.price
     return series
+
+
+class Stored:
+    """Prices of our tables; made before Spark starts, to say in time what is missing.
+
+    Raises:
+        InputError: none of ``symbols`` (as ``chosen`` reads them, with commas between) is there.
+        StoreError: Cassandra does not answer.
+    """
+
+    def __init__(self, table: str, symbols: str, every_ns: int, span: Span) -> None:
+        from jobs.spark_tables import connector_conf, keys_of
+        from setup.cassandra.client import CassandraSettings
+
+        self._settings = CassandraSettings.from_environment()
+        self._table, self._every_ns, self._span = table, every_ns, span
+        wanted = [one.strip() for one in symbols.split(",") if one.strip()]
+        self._keys = chosen(keys_of(self._settings, table), wanted, table)
+        self.conf = connector_conf(self._settings)
+
+    def read(self, spark: "SparkSession") -> History:
+        """Return the history; see ``from_cassandra``."""
+        return from_cassandra(spark, self._settings, self._keys, self._every_ns, self._table, self._span)
+
+
+def from_cassandra(
+    spark: "SparkSession", settings: "CassandraSettings", keys: Sequence[str], every_ns: int,
+    source: str = "candles", span: Span = Span(),  # noqa: B008 (immutable)
+) -> History:  # fmt: skip
+    """Return the moments at which every instrument of ``keys`` (``venue:symbol``) has a price, and the prices.
+
+    Prices are the closes of the table ``candles``, of candles of ``every_ns`` that are closed, or the last mid within
+    each ``every_ns`` of the table ``features``; a moment is the end of its candle or period. Assets go by symbol, or
+    by key where two venues list one.
+
+    Raises:
+        InputError: there is no candle of that length.
+    """
+    from jobs.spark_tables import read
+
+    rows = read(spark, settings, source, keys, span)
+    prices = (_closes if source == "candles" else _mids)(rows, every_ns)
+    symbols = [key.split(":", 1)[1] for key in keys]
+    named = symbols if len(set(symbols)) == len(symbols) else keys
+    series: dict[str, dict[int, float]] = {}
+    for row in prices.collect():
+        key = f"{row['venue']}:{row['symbol']}"
+        series.setdefault(named[keys.index(key)], {})[row["period"] * every_ns + every_ns] = row["price"]
+    missing = [name for name in named if name not in series]
+    if missing:
+        raise InputError(f"Cassandra has no {source} every {every_ns / 1e9:g} s of {missing[0]} in that time")
+    return aligned(series)
+
+
+def _closes(candles: "DataFrame", every_ns: int) -> "DataFrame":
+    found = candles.where((candles["interval_ns"] == every_ns) & candles["closed"])
+    return found.selectExpr("venue", "symbol", f"ts_open_ns div {every_ns} AS period", "close AS price")
+
+
+def _mids(features: "DataFrame", every_ns: int) -> "DataFrame":
+    """The last mid of each period, by time and then by number."""
+    from pyspark.sql import functions as f
+
+    known = features.where(features["mid"].isNotNull())
+    found = known.selectExpr("venue", "symbol", "mid", "ts_event_ns", "seq", f"ts_event_ns div {every_ns} AS period")
+    return found.groupBy("venue", "symbol", "period").agg(
+        f.expr("max_by(mid, struct(ts_event_ns, seq))").alias("price")
+    )
 
 
 def aligned(series: dict[str, dict[int, float]], period_ns: int | None = None) -> History:

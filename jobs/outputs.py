@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -54,12 +54,19 @@ class Latencies:
         return records
 
 
+class RecordSink(Protocol):
+    """Where a run's records go."""
+
+    def write(self, record: AnyRecord) -> None:
+        """Take one record."""
+
+
 class RecordFiles:
     """Writes records to one file a topic; files appear with their first record."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._files: dict[type, BinaryIO] = {}
+        self._files: dict[str, BinaryIO] = {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for topic in TOPIC_OF.values():  # what an earlier replay left would pass for this one's
@@ -67,14 +74,17 @@ class RecordFiles:
 
     def write(self, record: AnyRecord) -> None:
         """Append one record as a line of JSON."""
+        if self._folder is not None:
+            self.append(TOPIC_OF[type(record)].name, codec.encode(record), b"\n")
+
+    def append(self, topic: str, *parts: bytes) -> None:
+        """Append bytes to a topic's file."""
         if self._folder is None:
             return
-        file = self._files.get(type(record))
+        file = self._files.get(topic)
         if file is None:
-            path = self._folder / f"{TOPIC_OF[type(record)].name}.jsonl"
-            file = self._files[type(record)] = path.open("wb", buffering=1 << 20)
-        file.write(codec.encode(record))
-        file.write(b"\n")
+            file = self._files[topic] = (self._folder / f"{topic}.jsonl").open("wb", buffering=1 << 20)
+        file.writelines(parts)
 
     def close(self) -> None:
         """Close all files."""

@@ -7,8 +7,8 @@ from confluent_kafka import KafkaException, Producer
 
 from quicksilver import codec
 from quicksilver.errors import InputError
-from quicksilver.records import Frontier
-from quicksilver.topics import CONTRACT_VERSION, TOPIC_OF, Topic, key_of
+from quicksilver.records import Frontier, Model
+from quicksilver.topics import CONTRACT_VERSION, MODELS, TOPIC_OF, Topic, key_of
 from setup.kafka.topics import admin
 
 ANSWER_S = 10.0
@@ -34,7 +34,7 @@ def require_topic(servers: str, topic: Topic) -> None:
         raise InputError(f"Kafka at {servers} has no topic {topic.name}: `quicksilver topics apply` makes it")
 
 
-def publish(record: Frontier, servers: str) -> None:
+def publish(record: Frontier | Model, servers: str) -> None:
     """Send the record to its topic, and wait until the brokers have it.
 
     Its session is a digest of its content: the same run published again is the same message.
@@ -47,11 +47,13 @@ def publish(record: Frontier, servers: str) -> None:
         "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
         "message.max.bytes": 16 << 20, "delivery.timeout.ms": int(DELIVERY_S * 1000), "log_level": 0,
     }  # fmt: skip
-    headers = {"v": str(CONTRACT_VERSION), "s": hashlib.sha256(value).hexdigest()[:16], "n": str(record.seq)}
+    headers = {"v": str(CONTRACT_VERSION), "s": hashlib.sha256(value).hexdigest()[:16]}
+    if isinstance(record, Frontier):
+        headers["n"] = str(record.seq)  # models are not numbered: each stands for itself
     producer = Producer(settings)
     try:
         producer.produce(
-            TOPIC_OF[type(record)].name, value, key_of(record),
+            (MODELS if isinstance(record, Model) else TOPIC_OF[type(record)]).name, value, key_of(record),
             headers=[(name, text.encode()) for name, text in headers.items()],
             on_delivery=lambda error, _: refused.append(error.str()) if error else None,
         )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.cut import Cut, id_of
-from jobs.outputs import RecordFiles
+from jobs.outputs import RecordFiles, RecordSink
 from jobs.parsers import Parsers
 from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
@@ -24,7 +24,7 @@ class Replay:
     too, and lets the events go by that the saved state has taken.
     """
 
-    def __init__(self, pipeline: Pipeline, out: RecordFiles, after: Cut = Cut()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, pipeline: Pipeline, out: RecordSink, after: Cut = Cut()) -> None:  # noqa: B008 (immutable)
         self.pipeline = pipeline
         if after.events:
             pipeline.load(after.pipeline)
@@ -60,6 +60,15 @@ class Replay:
             self._step(event)
             if self.events == until_event:
                 break
+        return self.finish()
+
+    def finish(self) -> dict[str, Any]:
+        """Return the summary of all frames taken in.
+
+        Raises:
+            InputError: not one frame could be read.
+            StateError: the saved state is of another tape.
+        """
         if self.events < self._skip:
             raise StateError(f"the saved state is of another tape: this one has {self.events:,} events only")
         if not sum(self.parsers.frames.values()) or (self._letters and not self.events):

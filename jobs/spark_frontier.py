@@ -1,16 +1,18 @@
 """``quicksilver frontier``: price history -> a large Monte Carlo on Spark -> one ``Frontier``.
 
-``python -m jobs.spark_frontier PRICES.csv --portfolios 1e8``
+``python -m jobs.spark_frontier PRICES.csv --portfolios 1e8``, or ``--from cassandra --symbols BTC-USD,ETH-USD``
 """
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from jobs.history import from_files
+from jobs.choices import Span, seconds_ns
+from jobs.history import Stored, from_files
 from jobs.publishing import kafka_servers, publish, require_topic
 from producers.csv_layout import ColumnChoice
 from producers.csv_producer import Letters
@@ -26,7 +28,21 @@ if TYPE_CHECKING:
 
 SLICES_PER_CORE = 8  # a core that is slower than the others takes fewer
 MOST = 1e15  # portfolios; a hundred cores draw them in three days
-SECOND_NS = 1_000_000_000
+MINUTE_S = 60.0
+
+
+class Source(StrEnum):
+    """Where prices come from."""
+
+    FILES = "files"
+    CASSANDRA = "cassandra"
+
+
+class PriceTable(StrEnum):
+    """Which of Cassandra's tables they come from."""
+
+    CANDLES = "candles"
+    FEATURES = "features"
 
 
 def sweep_on(spark: "SparkSession", sweep: Sweep, partitions: int | None = None) -> Best:
@@ -40,17 +56,18 @@ def sweep_on(spark: "SparkSession", sweep: Sweep, partitions: int | None = None)
     return best
 
 
-def run(history: History, config: LargeConfig, master: str | None, partitions: int | None) -> dict[str, Any]:
+def run(source: "History | Stored", config: LargeConfig, master: str | None, partitions: int | None) -> dict[str, Any]:
     """Return the record and what the run took.
 
     Raises:
         InputError: the history is too little, or Spark cannot be started.
     """
-    study = Study(history, config)  # before Spark starts, which takes seconds
+    study = Study(source, config) if isinstance(source, History) else None  # before Spark starts, which takes seconds
     from jobs.spark import session
 
-    started = time.perf_counter()
-    with session("quicksilver frontier", master) as spark:
+    started, conf = time.perf_counter(), {} if isinstance(source, History) else source.conf
+    with session("quicksilver frontier", master, connectors=bool(conf), conf=conf) as spark:
+        study = study or Study(source if isinstance(source, History) else source.read(spark), config)
         ready = time.perf_counter()
         best = sweep_on(spark, study.sweep, partitions)
         seconds = time.perf_counter() - ready
@@ -62,12 +79,19 @@ def run(history: History, config: LargeConfig, master: str | None, partitions: i
 
 
 def frontier(
-    prices: Annotated[list[Path], typer.Argument(help="CSV files of prices or candles, compressed or not.")],
+    prices: Annotated[
+        list[Path] | None, typer.Argument(help="CSV files of prices or candles, compressed or not.")
+    ] = None,
     portfolios: Annotated[float, typer.Option(help="How many to draw, such as 1e8.")] = 1e8,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes on any number of cores.")] = 7,
     master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
     partitions: Annotated[int | None, typer.Option(help="Into how many tasks the work is cut.", min=1)] = None,
     period: Annotated[float | None, typer.Option(help="Seconds to sample all prices by, if times differ.")] = None,
+    source: Annotated[Source, typer.Option("--from", help="files, or cassandra [CASSANDRA_HOSTS].")] = Source.FILES,
+    table: Annotated[PriceTable, typer.Option(help="Cassandra's closes of candles, or mids.")] = PriceTable.CANDLES,
+    symbols: Annotated[str, typer.Option(help="Which of Cassandra's: BTC-USD,kraken:ETH-USD ...; all for none.")] = "",
+    since: Annotated[str | None, typer.Option(help="Cassandra's from this time on, such as 2026-08-09T05:00.")] = None,
+    until: Annotated[str | None, typer.Option(help="Cassandra's before this time.")] = None,
     universe: Annotated[str, typer.Option(help="Name and topic key of the result.")] = "history",
     publish_it: Annotated[bool, typer.Option("--publish", help="Send it to Kafka [KAFKA_SERVERS].")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the record, as JSON.")] = None,
@@ -78,10 +102,16 @@ def frontier(
     letters = Letters(lambda text: typer.echo(text, err=True))
     try:
         config = LargeConfig(universe, _whole(portfolios), seed)
-        period_ns = None if period is None else _nanoseconds(period)
+        period_ns = None if period is None else seconds_ns("--period", period)
         if publish_it:
             require_topic(kafka_servers(), FRONTIERS)
-        history = from_files(prices, letters, ColumnChoice(time_column, price_column), period_ns)
+        if source is Source.CASSANDRA:
+            if prices:
+                raise InputError(f"prices are either in files, such as {prices[0]}, or --from cassandra")
+            chosen_ns = period_ns or seconds_ns("--period", MINUTE_S)
+            history: History | Stored = Stored(table.value, symbols, chosen_ns, Span.of(since, until))
+        else:
+            history = from_files(_some(prices), letters, ColumnChoice(time_column, price_column), period_ns)
         result = run(history, config, master, partitions)
         record: Frontier = result.pop("frontier")
         _write(record, out)
@@ -110,10 +140,10 @@ def _whole(portfolios: float) -> int:
     return int(portfolios)
 
 
-def _nanoseconds(period: float) -> int:
-    if not 1e-9 <= period < 1e9:
-        raise InputError(f"--period {period:g} is no number of seconds to sample by")
-    return int(period * SECOND_NS)
+def _some(prices: list[Path] | None) -> list[Path]:
+    if not prices:
+        raise InputError("name files of prices, or --from cassandra")
+    return prices
 
 
 def _write(record: Frontier, out: Path | None) -> None:

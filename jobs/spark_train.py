@@ -1,0 +1,169 @@
+"""``quicksilver train``: features and labels of Cassandra -> a trained model of each instrument -> topic ``models``.
+
+Each instrument and horizon is one task (``quicksilver/models/training.py``), whatever the number of cores: the sums
+of a fit that is spread over workers would depend on how its rows are, and the same data would give other models.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from jobs.choices import Span, chosen, names_of, seconds_ns
+from jobs.publishing import kafka_servers, publish, require_topic
+from quicksilver import codec
+from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.models.training import Examples, TrainConfig, Trained, digest, model_of, train
+from quicksilver.records import Model, ModelHead
+from quicksilver.topics import MODELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+RESULT = (
+    "venue string, symbol string, horizon_ns bigint, head binary, digest string, first bigint, last bigint, why string"
+)
+JOIN = ["venue", "symbol", "seq", "ts_event_ns"]
+
+
+def trained_on(
+    features: "DataFrame", labels: "DataFrame", config: TrainConfig, horizons_ns: Sequence[int] = ()
+) -> tuple[list[Model], list[str]]:
+    """Return a model of each instrument that has enough examples, and a sentence for each horizon that has not.
+
+    The frames have the columns of their tables.
+    """
+    if horizons_ns:
+        labels = labels.where(labels["horizon_ns"].isin(list(horizons_ns)))
+    outcomes = labels.select(*JOIN, "horizon_ns", "ts_known_ns", "direction")
+    examples = outcomes.join(features.select(*JOIN, *config.features), JOIN)
+
+    def fit(group: "pd.DataFrame") -> "pd.DataFrame":
+        return _fit(group, config)
+
+    rows = examples.groupBy("venue", "symbol", "horizon_ns").applyInPandas(fit, RESULT).collect()
+    rows.sort(key=lambda row: (row["venue"], row["symbol"], row["horizon_ns"]))
+    found: dict[tuple[str, str], list[Trained]] = {}
+    for row in rows:
+        if not row["why"]:
+            head = codec.decode(ModelHead, bytes(row["head"]))
+            one = Trained(head, row["digest"], row["first"], row["last"])
+            found.setdefault((row["venue"], row["symbol"]), []).append(one)
+    too_few = [f"{row['venue']}:{row['symbol']}: {row['why']}" for row in rows if row["why"]]
+    return [model_of(*key, trained, config) for key, trained in found.items()], too_few
+
+
+def _fit(group: "pd.DataFrame", config: TrainConfig) -> "pd.DataFrame":
+    """One instrument's and horizon's examples to one row of ``RESULT``."""
+    import pandas as pd
+
+    first = group.iloc[0]
+    horizon_ns = int(first["horizon_ns"])
+    examples = Examples(
+        group[list(config.features)].to_numpy("float64"), group["ts_event_ns"].to_numpy("int64"),
+        group["ts_known_ns"].to_numpy("int64"), group["direction"].to_numpy("int64"),
+    ).in_order(group["seq"].to_numpy("int64"))  # fmt: skip
+    head, why = b"", ""
+    try:
+        head = codec.encode(train(examples, horizon_ns, config))
+    except InputError as error:
+        why = str(error)
+    row = (
+        first["venue"], first["symbol"], horizon_ns, head, digest(examples, horizon_ns, config),
+        int(examples.ts_ns[0]), int(examples.ts_ns[-1]), why,
+    )  # fmt: skip
+    return pd.DataFrame([row], columns=[column.split()[0] for column in RESULT.split(", ")])
+
+
+def run(
+    names: Sequence[str], horizons_ns: Sequence[int], span: Span, config: TrainConfig, master: str | None
+) -> tuple[list[Model], list[str]]:
+    """Return what ``trained_on`` says of the tables.
+
+    Raises:
+        InputError: no example is there, or Spark cannot be started.
+        StoreError: Cassandra does not answer.
+    """
+    from jobs.spark import session
+    from jobs.spark_tables import connector_conf, keys_of, read
+    from setup.cassandra.client import CassandraSettings
+
+    settings = CassandraSettings.from_environment()
+    keys = chosen(keys_of(settings, "labels"), names, "labels")
+    with session("quicksilver train", master, connectors=True, conf=connector_conf(settings)) as spark:
+        features, labels = (read(spark, settings, topic, keys, span) for topic in ("features", "labels"))
+        models, too_few = trained_on(features, labels, config, horizons_ns)
+    if not models and not too_few:
+        raise InputError("Cassandra has no labelled features of that time and those horizons: nothing to train on")
+    return models, too_few
+
+
+def train_models(
+    venue: Annotated[list[str] | None, typer.Option(help="Only this venue's; may be repeated.")] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="Only BTC-USD, or kraken:BTC-USD; may be repeated.")] = None,
+    horizon: Annotated[list[float] | None, typer.Option(help="Only this horizon, seconds; may be repeated.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on, such as 2026-08-09T05:00 (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    folds: Annotated[int, typer.Option(help="How many later stretches are predicted.", min=1, max=100)] = 5,
+    penalty: Annotated[float, typer.Option(help="Of squared weights, beside the mean log-loss.", min=1e-9)] = 0.01,
+    publish_it: Annotated[bool, typer.Option("--publish", help="Send them to topic models [KAFKA_SERVERS].")] = False,
+    out: Annotated[Path | None, typer.Option(help="File for the models, a line of JSON each.")] = None,
+    master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
+) -> None:
+    """Train a model of each instrument on Cassandra's rows; the last line printed is the summary, one JSON object."""
+    started = time.perf_counter()
+    try:
+        if publish_it:
+            require_topic(kafka_servers(), MODELS)
+        span = Span.of(since, until)
+        horizons_ns = [seconds_ns("--horizon", one) for one in horizon or []]
+        config = TrainConfig(folds=folds, penalty=penalty)
+        models, too_few = run(names_of(venue or [], symbol or []), horizons_ns, span, config, master)
+        for sentence in too_few:
+            typer.echo(f"not trained: {sentence}", err=True)
+        if not models:
+            raise InputError("no model could be trained")
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(b"".join(codec.encode(model) + b"\n" for model in models))
+        for model in models if publish_it else []:
+            publish(model, kafka_servers())
+    except QuicksilverError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    _print(models, publish_it, time.perf_counter() - started)
+
+
+SCORES = ("n_train", "n_scored", "accuracy", "baseline_accuracy", "log_loss", "baseline_log_loss")
+
+
+def _print(models: Sequence[Model], published: bool, seconds: float) -> None:
+    """A table for people, and the summary for programs."""
+    typer.echo(f"{'instrument':<24}{'horizon':>10}" + "".join(f"{name:>19}" for name in SCORES))
+    for model in models:
+        for head in model.heads:
+            scores = [getattr(head, name) for name in SCORES]
+            cells = [f"{one:>19,}" if isinstance(one, int) else f"{one:>19.4f}" for one in scores]
+            typer.echo(f"{f'{model.venue}:{model.symbol}':<24}{head.horizon_ns / 1e9:>8g} s" + "".join(cells))
+    told = [
+        {
+            **{name: getattr(model, name) for name in ("venue", "symbol", "model", "version", "start_ns", "end_ns")},
+            "heads": [{name: getattr(head, name) for name in ("horizon_ns", *SCORES)} for head in model.heads],
+        }
+        for model in models
+    ]
+    summary: dict[str, Any] = {"models": told, "published": published, "seconds": round(seconds, 2)}
+    typer.echo(msgspec.json.encode(summary).decode())
+
+
+if __name__ == "__main__":
+    typer.run(train_models)
