@@ -17,6 +17,9 @@ try:
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.publish_command import publish
     from jobs.settings import RunSettings, ServeSettings
+    from jobs.spark_backfill import backfill
+    from jobs.spark_frontier import frontier
+    from jobs.spark_train import train_models
     from producers.csv_producer import produce
     from quicksilver import __version__
     from quicksilver.errors import InputError, QuicksilverError
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
 app.command("publish")(publish)
+app.command("backfill")(backfill)
+app.command("train")(train_models)
+app.command("frontier")(frontier)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
