@@ -16,7 +16,7 @@ from jobs.choices import Span, chosen, names_of, seconds_ns
 from jobs.publishing import kafka_servers, publish, require_topic
 from quicksilver import codec
 from quicksilver.errors import InputError, QuicksilverError
-from quicksilver.models.training import Examples, TrainConfig, Trained, digest, model_of, train
+from quicksilver.models.training import Examples, TrainConfig, Trained, better_than_baseline, digest, model_of, train
 from quicksilver.records import Model, ModelHead
 from quicksilver.topics import MODELS
 
@@ -130,8 +130,7 @@ def train_models(
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(b"".join(codec.encode(model) + b"\n" for model in models))
-        for model in models if publish_it else []:
-            publish(model, kafka_servers())
+        published = _publish(models) if publish_it else 0
     except QuicksilverError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -140,13 +139,26 @@ def train_models(
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    _print(models, publish_it, time.perf_counter() - started)
+    _print(models, published, time.perf_counter() - started)
+
+
+def _publish(models: Sequence[Model]) -> int:
+    """Publish what beats the baseline on data that it had not seen; the rest would mislead who reads it."""
+    published = 0
+    for model in models:
+        good = better_than_baseline(model)
+        if good is None:
+            typer.echo(f"not published: {model.venue}:{model.symbol} beats the baseline at no horizon", err=True)
+        else:
+            publish(good, kafka_servers())
+            published += 1
+    return published
 
 
 SCORES = ("n_train", "n_scored", "accuracy", "baseline_accuracy", "log_loss", "baseline_log_loss")
 
 
-def _print(models: Sequence[Model], published: bool, seconds: float) -> None:
+def _print(models: Sequence[Model], published: int, seconds: float) -> None:
     """A table for people, and the summary for programs."""
     typer.echo(f"{'instrument':<24}{'horizon':>10}" + "".join(f"{name:>19}" for name in SCORES))
     for model in models:

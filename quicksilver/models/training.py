@@ -19,6 +19,7 @@ from quicksilver.records import Model, ModelHead
 
 NAME = "softmax-trained"
 N_CLASSES = len(CLASSES)
+FULL_WEIGHT = 1_000  # outcomes of a horizon overlap: hundreds of rows can hold the news of a few
 SMALLEST_SCALE = 1e-9  # of a mean: what varies less is rounding of a constant
 SECOND_NS = 1_000_000_000
 
@@ -28,8 +29,9 @@ Int64 = NDArray[np.int64]
 class TrainConfig(msgspec.Struct, frozen=True):
     """What is trained, and how it is scored.
 
-    ``penalty`` is that of the squared weights beside the mean log-loss in nats (half of it counts); ``folds`` is how
-    many later stretches of data are predicted.
+    ``penalty`` is that of the squared weights beside the mean log-loss in nats (half of it counts) with ``FULL_WEIGHT``
+    outcomes or more that do not overlap; with fewer it weighs more, in proportion. ``folds`` is how many later
+    stretches of data are predicted.
     """
 
     features: tuple[str, ...] = MODEL_FEATURES
@@ -90,6 +92,12 @@ def train(examples: Examples, horizon_ns: int, config: TrainConfig | None = None
     )  # fmt: skip
 
 
+def better_than_baseline(model: Model) -> Model | None:
+    """Return the model with those horizons alone whose held-back log-loss beats the baseline's; None if none does."""
+    heads = [head for head in model.heads if head.log_loss < head.baseline_log_loss]
+    return msgspec.structs.replace(model, heads=heads) if heads else None
+
+
 def walk_forward(examples: Examples, horizon_ns: int, config: TrainConfig) -> Iterator[tuple[Examples, Examples]]:
     """Yield pairs of past and later examples: each stretch of data but the first is predicted once.
 
@@ -127,7 +135,8 @@ def fit(examples: Examples, horizon_ns: int, config: TrainConfig) -> ModelHead:
     means, scales = standardisation(examples.inputs)
     z = np.vstack([_scaled(examples.inputs, means, scales), np.zeros((N_CLASSES, examples.inputs.shape[1]))])
     classes = np.concatenate([examples.directions + 1, np.arange(N_CLASSES)])
-    weights, intercepts = softmax_regression(z, classes, config.penalty)
+    independent = max(1.0, float(examples.ts_ns[-1] - examples.ts_ns[0]) / horizon_ns)
+    weights, intercepts = softmax_regression(z, classes, config.penalty * max(1.0, FULL_WEIGHT / independent))
     return ModelHead(
         horizon_ns, means.tolist(), scales.tolist(), weights.tolist(), intercepts.tolist(),
         len(examples.ts_ns), 0, 0.0, 0.0, 0.0, 0.0,

@@ -17,6 +17,7 @@ from quicksilver.models.training import (
     Examples,
     TrainConfig,
     Trained,
+    better_than_baseline,
     digest,
     fit,
     model_of,
@@ -24,7 +25,7 @@ from quicksilver.models.training import (
     train,
     walk_forward,
 )
-from quicksilver.records import Features
+from quicksilver.records import Features, Model, ModelHead
 
 SECOND = 1_000_000_000
 HORIZON = 5 * SECOND
@@ -178,3 +179,11 @@ def test_too_little_is_refused_in_a_sentence() -> None:
         train(examples(499), HORIZON)
     with pytest.raises(InputError, match="too short to predict any of a horizon of 3600 s"):
         train(examples(600), 3_600 * SECOND)
+
+
+def test_only_what_beats_the_baseline_on_later_data_is_worth_publishing() -> None:
+    head = ModelHead(1, [0.0], [1.0], [[0.0], [0.0], [0.0]], [0.0, 0.0, 0.0], 9, 9, 0.5, 1.0, 0.5, 1.1)
+    bad = msgspec.structs.replace(head, log_loss=1.1)
+    model = Model("v", "A-B", "softmax-trained", "1", 0, 1, ["rsi_14"], [head, bad])
+    assert better_than_baseline(model) == msgspec.structs.replace(model, heads=[head])
+    assert better_than_baseline(msgspec.structs.replace(model, heads=[bad])) is None
