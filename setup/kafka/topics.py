@@ -96,7 +96,7 @@ def _differs(client: AdminClient, topic: Topic, partitions: int) -> bool:
 
 
 def _create(client: AdminClient, topics: list[Topic], say: Callable[[str], None]) -> None:
-    new = [NewTopic(one.name, one.partitions, 1, config=settings_of(one)) for one in topics]
+    new = [NewTopic(one.name, one.partitions, -1, config=settings_of(one)) for one in topics]
     for name, done in (client.create_topics(new, request_timeout=TIMEOUT_S) if new else {}).items():
         done.result()
         say(f"topic {name}: created")
