@@ -83,7 +83,7 @@ def _publish(servers: str, given: list[Published]) -> None:
         one = outgoing(record, START_NS // 1_000_000, Headers(s="bench"))
         while True:
             try:
-                producer.produce(one.topic, one.value, one.key, headers=one.headers.items())
+                producer.produce(one.topic, one.value, one.key, headers=[*one.headers.items()])
                 break
             except BufferError:
                 producer.poll(0.1)
