@@ -187,6 +187,22 @@ def bench(
 
 
 @app.command()
+def persist() -> None:
+    """Write every topic of records into its table in Cassandra, by Spark, until Ctrl-C [SPARK_MASTER=local[1]]."""
+    from jobs.spark_persist import persist as work
+
+    work()
+
+
+@app.command()
+def counts() -> None:
+    """Compare each topic's messages with the rows of its table; exit code 0 if they agree, else 1."""
+    from jobs.counts import show
+
+    show()
+
+
+@app.command()
 def doctor() -> None:
     """Say what is missing on this machine, and how to get it."""
     results = checks()
