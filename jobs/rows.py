@@ -44,7 +44,8 @@ _UNSTORABLE = (OverflowError, ValueError, TypeError)  # of a number beyond 64 bi
 class Summary(NamedTuple):
     """What one task has read: messages and rows by topic, the rows' (topic, key, day), and what was refused.
 
-    ``unreadable`` are dead letters that could not be read: a letter about them would have none to read it either.
+    ``unreadable`` are dead letters that could not be read: a letter about them would have none to read it either. It
+    travels as a list: if msgspec knew this class, it would leave in it what cannot be sent to a worker.
     """
 
     messages: dict[str, int]
@@ -142,7 +143,7 @@ class Reading:
             yield from self._flush(name for name, table in TABLES.items() if "seq" in table.cluster)
         yield from self._flush(TABLES)
         summary = Summary(self._messages, self._rows, sorted(self._keys), self.refused, self.unreadable)
-        yield self._batch("summary", pa.array([msgspec.msgpack.encode(summary)], pa.binary()))
+        yield self._batch("summary", pa.array([msgspec.msgpack.encode(list(summary))], pa.binary()))
 
     def take(self, message: Message) -> None:
         """Take a message: its row is to be drained, or it is refused."""

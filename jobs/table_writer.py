@@ -86,11 +86,11 @@ class TableWriter:
 
     def _write(self, parsed: "DataFrame", number: int) -> None:
         found = self._until_done("reading Kafka", lambda: parsed.select("summary").dropna().collect())
-        summaries = [msgspec.msgpack.decode(one.summary, type=rows.Summary) for one in found]
+        summaries = [rows.Summary(*msgspec.msgpack.decode(one.summary)) for one in found]
         written = Counter[str]()
         for one in summaries:
             written.update(one.rows)
-        self._write_keys({key for one in summaries for key in one.keys})
+        self._write_keys({(topic, key, day) for one in summaries for topic, key, day in one.keys})
         for topic in written:
             name = TABLES[topic].name
             some = parsed.select(f"{name}.*").where(f"{name} IS NOT NULL")
