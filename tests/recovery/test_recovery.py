@@ -6,7 +6,7 @@ The topics, the tables and what a websocket reader got are then those of an unin
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ STORED = {"persist", "cassandra"}  # whose recovery shows in the tables
 RUNS = 3
 SEED = 20_260_401
 SPEED = 4.0
-LONG_S = 11.0  # how long a tape is published at that speed
+LONG_S = 10.0  # how long a tape is published at that speed
 WAIT_S = 150.0
 FLOWING = ("features", "tops", "predictions")  # have rows all the time
 KEYS = [symbol.replace("/", "-") for symbol in SYMBOLS]
@@ -63,9 +63,9 @@ def publishing(site: Site, folder: Path, venue: str, seed: int) -> Iterator[Prog
         made.process.stop()
 
 
-def until(enough: object, what: str, timeout_s: float = WAIT_S) -> None:
+def until(enough: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
     end = time.monotonic() + timeout_s
-    while not enough():  # type: ignore[operator]
+    while not enough():
         assert time.monotonic() < end, f"{what}: not within {timeout_s} s"
         time.sleep(0.05)
 
@@ -87,8 +87,10 @@ def complete(rows: Rows, truth: Truth) -> bool:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Path, report: list[str]) -> None:
     seed = SEED + 10 * FAULTS.index(fault) + run
-    venue, moment_s = f"{fault}-{run}", random.Random(seed).uniform(0.1, 0.7) * LONG_S
+    venue, moment_s = f"{fault}-{run}", random.Random(seed).uniform(0.05, 0.6) * LONG_S
     truth, began_s = truth_of(venue, seed), time.monotonic()
+    for one in (site.serve, site.persist):
+        assert one.process.pid is not None, f"{one.process.name} has ended by itself:\n{one.process.tail()}"
     store = CassandraStore(site.cassandra, print)
     assert store.wait(WAIT_S)
     topics = TopicReader(site.servers, truth.messages)
@@ -100,7 +102,8 @@ def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Pa
             Watch(store, ("features", keys[1])) as watch,
             publishing(site, tmp_path, venue, seed) as producer,
         ):
-            until(lambda: watch.came and all(reader.came[name] for name in FLOWING), "the first rows")
+            flowing = [watch.came] if fault in STORED else [reader.came[name] for name in FLOWING]
+            until(lambda: all(flowing), "the first rows")
             killed_s = strike(victim_of(site, fault, run, producer), moment_s)
             tables = read_tables(store, truth.rows, WAIT_S)
             found = topics.read(sum(map(len, truth.messages.values())), WAIT_S)
@@ -109,7 +112,7 @@ def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Pa
         store.close()
     assert reader.failure is None
     mended = reader.mend(site.url)
-    took_s = recovery_s(killed_s, [watch.came] if fault in STORED else [reader.came[name] for name in FLOWING])
+    took_s = recovery_s(killed_s, flowing)
     report.append(
         f"{fault:<12} run {run}  seed {seed}  after {moment_s:4.1f} s  recovered in {took_s:5.1f} s  repeats: "
         f"{topics.repeats:5} in topics, {reader.repeats:5} at the websocket ({mended} rows by REST);"
