@@ -6,8 +6,7 @@ The topics, the tables and what a websocket reader got are then those of an unin
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from api.store_cassandra import CassandraStore
 from tests.recovery.conftest import Site
 from tests.recovery.parts import Program, Server
 from tests.recovery.tables import Watch, read_tables
-from tests.recovery.tape import SYMBOLS, Rows, Truth, differences, truth_of, write_tape
+from tests.recovery.tape import SYMBOLS, Rows, Truth, differences, truth_of
 from tests.recovery.topics import TopicReader
 from tests.recovery.websocket import Reader
 
@@ -50,19 +49,6 @@ def recovery_s(killed_s: float, came: Sequence[Sequence[float]]) -> float:
     return found
 
 
-@contextmanager
-def publishing(site: Site, folder: Path, venue: str, seed: int) -> Iterator[Program]:
-    tape = folder / f"{venue}.tape"
-    write_tape(tape, venue, seed)
-    command = ["-m", "tests.recovery.producer", str(tape), str(SPEED), venue]
-    made = Program(venue, site.folder, command, site.environment)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.process.stop()
-
-
 def until(enough: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
     end = time.monotonic() + timeout_s
     while not enough():
@@ -70,9 +56,11 @@ def until(enough: Callable[[], object], what: str, timeout_s: float = WAIT_S) ->
         time.sleep(0.05)
 
 
-def strike(victim: Program | Server, moment_s: float) -> float:
-    """Kill the victim after a while and start it again; returns when it was killed."""
+def strike(victim: Program | Server, producer: Program, moment_s: float) -> float:
+    """Kill the victim in the midst of publishing and start it again; returns when it was killed."""
+    producer.wait_for("publishing", WAIT_S)
     time.sleep(moment_s)
+    assert producer.process.pid is not None, f"publishing is over already:\n{producer.process.tail()}"
     killed_s = time.monotonic()
     victim.kill()
     victim.start()
@@ -87,7 +75,7 @@ def complete(rows: Rows, truth: Truth) -> bool:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Path, report: list[str]) -> None:
     seed = SEED + 10 * FAULTS.index(fault) + run
-    venue, moment_s = f"{fault}-{run}", random.Random(seed).uniform(0.05, 0.6) * LONG_S
+    venue, moment_s = f"{fault}-{run}", random.Random(seed).uniform(0.1, 0.8) * LONG_S
     truth, began_s = truth_of(venue, seed), time.monotonic()
     for one in (site.serve, site.persist):
         assert one.process.pid is not None, f"{one.process.name} has ended by itself:\n{one.process.tail()}"
@@ -100,11 +88,9 @@ def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Pa
         with (
             Reader(site.url, channels, keys) as reader,
             Watch(store, ("features", keys[1])) as watch,
-            publishing(site, tmp_path, venue, seed) as producer,
+            site.publishing(tmp_path, venue, seed, SPEED) as producer,
         ):
-            flowing = [watch.came] if fault in STORED else [reader.came[name] for name in FLOWING]
-            until(lambda: all(flowing), "the first rows")
-            killed_s = strike(victim_of(site, fault, run, producer), moment_s)
+            killed_s = strike(victim_of(site, fault, run, producer), producer, moment_s)
             tables = read_tables(store, truth.rows, WAIT_S)
             found = topics.read(sum(map(len, truth.messages.values())), WAIT_S)
             until(lambda: reader.failure or complete(reader.rows, truth), "the reader's rows", 5.0)
@@ -112,7 +98,7 @@ def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Pa
         store.close()
     assert reader.failure is None
     mended = reader.mend(site.url)
-    took_s = recovery_s(killed_s, flowing)
+    took_s = recovery_s(killed_s, [watch.came] if fault in STORED else [reader.came[name] for name in FLOWING])
     report.append(
         f"{fault:<12} run {run}  seed {seed}  after {moment_s:4.1f} s  recovered in {took_s:5.1f} s  repeats: "
         f"{topics.repeats:5} in topics, {reader.repeats:5} at the websocket ({mended} rows by REST);"
