@@ -68,6 +68,7 @@ class PersistSettings(BaseSettings):
             "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # a frontier has 100 KB
             "spark.kafka.consumer.cache.capacity": "512",  # at 64 most of the partitions' consumers would be made anew
             "spark.sql.streaming.stopTimeout": "10s",
+            "spark.sql.streaming.numRecentProgressUpdates": "10",  # they are read each second
             # Of what was done only the last is kept: this job runs for months.
             "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20", "spark.ui.retainedTasks": "200",
             "spark.sql.ui.retainedExecutions": "5",
@@ -108,13 +109,13 @@ def run(settings: PersistSettings, say: Say, stopping: threading.Event) -> None:
         InputError: Spark cannot be started, a setting cannot be used, or the stream fails again and again.
     """
     from jobs.spark import session
-    from jobs.stream_watch import StreamWatch
+    from jobs.stream_watch import StreamWatch, alone
     from jobs.table_writer import TableWriter, cassandra_conf
     from setup.cassandra.client import CassandraSettings
 
     cassandra, servers = CassandraSettings.from_environment(), kafka_servers()
     conf = {**settings.conf(), **cassandra_conf(cassandra)}
-    with session("quicksilver persist", master(), connectors=True, conf=conf) as spark:
+    with alone(settings.checkpoint), session("quicksilver persist", master(), connectors=True, conf=conf) as spark:
         spark.sparkContext.setLogLevel("OFF")  # traces of what is done again: what fails is said in a line
         for number in (signal.SIGINT, signal.SIGTERM):  # Spark has set its own
             signal.signal(number, lambda *_: stopping.set())

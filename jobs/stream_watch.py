@@ -1,9 +1,11 @@
 """Keeps ``spark_persist``'s stream going: waits for the servers, starts it again, says what it does."""
 
+import fcntl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
@@ -128,3 +130,19 @@ class StreamWatch:
 def _offsets(by_topic: Any) -> dict[tuple[str, str], int]:
     """Flatten Spark's ``{topic: {partition: offset}}``."""
     return {(topic, part): offset for topic, parts in (by_topic or {}).items() for part, offset in parts.items()}
+
+
+@contextmanager
+def alone(checkpoint: Path) -> Iterator[None]:
+    """Let no second job have the same checkpoint: they would end each other's streams again and again.
+
+    Raises:
+        InputError: another has it.
+    """
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with checkpoint.with_name(f"{checkpoint.name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another `quicksilver persist` has the checkpoint {checkpoint}") from None
+        yield
