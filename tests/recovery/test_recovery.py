@@ -3,6 +3,7 @@
 The topics, the tables and what a websocket reader got are then those of an uninterrupted run, to the bit.
 """
 
+import math
 import random
 import sys
 import time
@@ -43,7 +44,9 @@ def recovery_s(killed_s: float, came: Sequence[Sequence[float]]) -> float:
     """Return how long after the kill the longest silence ended, of the stream that had the longest."""
     found = 0.0
     for times in came:
-        later = [killed_s, *(one for one in times if one >= killed_s)]
+        later = [killed_s, *(one for one in times if one > killed_s)]
+        if len(later) == 1:
+            return math.inf
         silences = [(after - before, after) for before, after in zip(later, later[1:], strict=False)]
         found = max(found, max(silences, default=(0.0, killed_s))[1] - killed_s)
     return found
