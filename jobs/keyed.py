@@ -6,7 +6,7 @@ journal is played again; what comes out of it went out before.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pyflink.common import Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, TimerService
@@ -14,22 +14,24 @@ from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from quicksilver.streaming.machine import Machine
 from quicksilver.streaming.message import Message, Outgoing, decode_messages, encode_outgoing
+from quicksilver.streaming.patience import Patience
 
 JOURNAL_BYTES = 256 << 10  # a journal is folded into a snapshot when it is longer than this, and than the snapshot
-PATIENCE_MS = 10_000  # what has not moved for this long is not waited for: topics are read apart, but not that far
-BEHIND_MS = 60_000  # ... unless some partition had older messages than that in the last minute: it is catching up
+SPAN_MS = 1_000  # so often it is looked at what a machine waits for
+LAG_MS = 10_000  # messages this old when they come say that the job is catching up: what is missing may come yet
+BEHIND_MS = 60_000  # ... for so long
 GIVEN_UP = b""  # in the journal: what was waited for then was given up
 
 
 class Host:
-    """One key's machine, how much it has taken since its last snapshot, and what it was seen to wait for."""
+    """One key's machine, how much it has taken since its last snapshot, and when it is looked at next (0: not)."""
 
-    __slots__ = ("journal_bytes", "machine", "snapshot_bytes", "waits_for")
+    __slots__ = ("journal_bytes", "look_at_ms", "machine", "patience", "snapshot_bytes")
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.journal_bytes = self.snapshot_bytes = 0
-        self.waits_for: Hashable = None
+        self.patience = Patience()
+        self.journal_bytes = self.snapshot_bytes = self.look_at_ms = 0
 
 
 class Lags:
@@ -44,7 +46,7 @@ class Lags:
 
     def catching_up(self, now_ms: int) -> bool:
         """Whether a message that is missing may lie in what is still to be read."""
-        return any(lag_ms > PATIENCE_MS and now_ms - seen_ms < BEHIND_MS for seen_ms, lag_ms in self._seen.values())
+        return any(lag_ms > LAG_MS and now_ms - seen_ms < BEHIND_MS for seen_ms, lag_ms in self._seen.values())
 
 
 class Keyed(KeyedProcessFunction):
@@ -71,18 +73,19 @@ class Keyed(KeyedProcessFunction):
             self._lags.note(message, now_ms)
             out += host.machine.take(message)
         self._remember(host, value)
-        if host.waits_for is None and host.machine.waits_for is not None:
+        if not host.look_at_ms and host.machine.waits_for is not None:
             self._wait(host, ctx.timer_service())
         if out:
             yield encode_outgoing(out)
 
-    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:  # noqa: ARG002
-        """Give up what the machine still waits for, if it is the same as when the timer was set."""
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[bytes]:
+        """Look at what the machine waits for, and give it up when that has gone on for too long."""
         key = ctx.get_current_key()
         host = self._hosts.get(key) or self._restore(key)
+        if timestamp < host.look_at_ms:
+            return  # set before the job was last started
         out: Sequence[Outgoing] = ()
-        stuck = host.waits_for is not None and host.machine.waits_for == host.waits_for
-        if stuck and not self._lags.catching_up(time.time_ns() // 1_000_000):
+        if host.patience.look(host.machine.waits_for) and not self._lags.catching_up(time.time_ns() // 1_000_000):
             out = host.machine.give_up()
             self._remember(host, GIVEN_UP)
         self._wait(host, ctx.timer_service())
@@ -90,9 +93,10 @@ class Keyed(KeyedProcessFunction):
             yield encode_outgoing(out)
 
     def _wait(self, host: Host, timers: TimerService) -> None:
-        host.waits_for = host.machine.waits_for
-        if host.waits_for is not None:
-            timers.register_processing_time_timer(timers.current_processing_time() + PATIENCE_MS)
+        host.look_at_ms = 0
+        if host.machine.waits_for is not None:
+            host.look_at_ms = timers.current_processing_time() + SPAN_MS
+            timers.register_processing_time_timer(host.look_at_ms)
 
     def _remember(self, host: Host, entry: bytes) -> None:
         host.journal_bytes += len(entry)

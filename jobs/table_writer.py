@@ -13,6 +13,7 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkException
 
 from jobs import rows
+from jobs.table_saver import HungError, TableSaver
 from quicksilver.tables import KEYS, KEYS_LIFE_S, TABLES
 from setup.cassandra.client import CassandraSettings
 
@@ -37,7 +38,6 @@ def cassandra_conf(settings: CassandraSettings) -> dict[str, str]:
         "spark.cassandra.connection.host": settings.hosts,
         "spark.cassandra.connection.port": str(settings.port),
         "spark.cassandra.connection.timeoutMS": "5000",
-        "spark.cassandra.connection.keepAliveMS": "60000",  # a new connection takes longer than a batch
         "spark.cassandra.connection.reconnectionDelayMS.min": "500",
         "spark.cassandra.connection.reconnectionDelayMS.max": "1000",
         "spark.cassandra.read.timeoutMS": "20000",  # of writes too
@@ -61,7 +61,8 @@ class TableWriter:
         self, spark: "SparkSession", keyspace: str, producer: dict[str, Any], say: Callable[[str], None],
         stopping: threading.Event,
     ) -> None:  # fmt: skip
-        self._spark, self._keyspace, self._say, self._stopping = spark, keyspace, say, stopping
+        self._spark, self._say, self._stopping = spark, say, stopping
+        self._saver = TableSaver(spark, keyspace)
         self._read = rows.reader(producer)
         self._tasks = max(1, spark.sparkContext.defaultParallelism)
         self._known: dict[tuple[str, str, int], float] = {}
@@ -94,7 +95,7 @@ class TableWriter:
         for topic in written:
             name = TABLES[topic].name
             some = parsed.select(f"{name}.*").where(f"{name} IS NOT NULL")
-            self._until_done(f"writing {name}", lambda name=name, some=some: self._save(some, name))  # type: ignore[misc]
+            self._until_done(f"writing {name}", lambda name=name, some=some: self._saver.save(some, name))  # type: ignore[misc]
         self._count(summaries, written, number)
 
     def _count(self, summaries: list[rows.Summary], written: Counter[str], number: int) -> None:
@@ -116,14 +117,8 @@ class TableWriter:
         columns = ", ".join(f"`{one.name}` {'int' if one.kind == 'int' else 'string'}" for one in KEYS)
         for life_s, some in by_life.items():
             frame = self._spark.createDataFrame(some, columns).coalesce(1)
-            self._until_done("writing keys", lambda frame=frame, life_s=life_s: self._save(frame, "keys", life_s))  # type: ignore[misc]
+            self._until_done("writing keys", lambda frame=frame, life_s=life_s: self._saver.save(frame, "keys", life_s))  # type: ignore[misc]
         self._known = {key: at for key, at in self._known.items() if now - at <= KEYS_LIFE_S} | dict.fromkeys(due, now)
-
-    def _save(self, frame: "DataFrame", table: str, life_s: int | None = None) -> None:
-        to = frame.write.format("org.apache.spark.sql.cassandra").option("keyspace", self._keyspace)
-        if life_s is not None:
-            to = to.option("spark.cassandra.output.ttl", str(life_s))
-        to.option("table", table).mode("append").save()
 
     def _until_done(self, what: str, work: Callable[[], T]) -> T:
         """Do it again until it is done, however long that takes: each part may be done twice."""
@@ -131,7 +126,8 @@ class TableWriter:
         while not self._stopping.is_set():
             try:
                 result = work()
-            except (PySparkException, Py4JError) as error:
+            except (PySparkException, Py4JError, HungError) as error:
+                self._saver.renew()
                 if not said:
                     self._say(f"{what} does not work ({why(error)}); waiting")
                 said = True

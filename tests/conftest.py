@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.cluster"]
 ROOT = Path(__file__).resolve().parent.parent
 
 

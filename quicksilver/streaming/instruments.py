@@ -1,6 +1,5 @@
 """Events of one instrument in, as messages; its records out. The order is that of the events' numbers."""
 
-from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from quicksilver.instrument import InstrumentStage
 from quicksilver.records import AnyRecord
 from quicksilver.streaming.machine import Numbers, Savable
 from quicksilver.streaming.message import DIGITS, Message, Outgoing
+from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import key_of
 
@@ -43,7 +43,7 @@ class FeatureMachine(Savable):
         self._numbers = Numbers()
 
     @property
-    def waits_for(self) -> Hashable:
+    def waits_for(self) -> Wait | None:
         """What messages that are there wait for; None if none waits."""
         return self._sequencer.waits_for
 

@@ -1,6 +1,6 @@
 """What a stream processor runs for each key: a machine that takes messages and gives messages, and can be saved."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from quicksilver.errors import StateError
 from quicksilver.records import Published
 from quicksilver.streaming.message import Headers, Message, Outgoing, outgoing
+from quicksilver.streaming.patience import Wait
 from quicksilver.topics import TOPIC_OF
 
 
@@ -15,7 +16,7 @@ class Machine(Protocol):
     """One key's work: same messages in the same order, same output to the bit."""
 
     @property
-    def waits_for(self) -> Hashable:
+    def waits_for(self) -> Wait | None:
         """What messages that are there wait for; None if none waits."""
 
     def take(self, message: Message) -> Sequence[Outgoing]:

@@ -4,7 +4,6 @@ A frontier depends on the order of prices across instruments. Kafka keeps none, 
 session (header ``g``), and they are put back into that order: a universe is one key, and one process's work.
 """
 
-from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from quicksilver.records import Frontier
 from quicksilver.streaming.instruments import DEAD, config_of
 from quicksilver.streaming.machine import Numbers, Savable
 from quicksilver.streaming.message import Headers, Message, Outgoing
+from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 
 BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
@@ -80,10 +80,14 @@ class PortfolioMachine(Savable):
         self._sessions: dict[str, Sequencer] = {}
 
     @property
-    def waits_for(self) -> Hashable:
+    def waits_for(self) -> Wait | None:
         """What events that are there wait for; None if none waits."""
-        waits = tuple(one.waits_for for one in self._sessions.values() if one.waits_for is not None)
-        return waits or None
+        waits = [wait for one in self._sessions.values() if (wait := one.waits_for) is not None]
+        if not waits:
+            return None
+        return Wait(
+            tuple(one.missing for one in waits), sum(one.repeats for one in waits), sum(one.held for one in waits)
+        )
 
     def take(self, message: Message) -> list[Outgoing]:
         """Return the frontiers that an event's message causes."""

@@ -1,6 +1,5 @@
 """Features, labels and data states of one instrument in, and trained models; predictions and scores out."""
 
-from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from quicksilver.records import AnyRecord, Model
 from quicksilver.streaming.instruments import DEAD, config_of
 from quicksilver.streaming.machine import Numbers, Savable
 from quicksilver.streaming.message import Message, Outgoing
+from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import MODELS, TOPICS
 
@@ -33,7 +33,7 @@ class PredictionMachine(Savable):
         self._model: Model | None = None
 
     @property
-    def waits_for(self) -> Hashable:
+    def waits_for(self) -> Wait | None:
         """What messages that are there wait for; None if none waits."""
         return self._sequencer.waits_for
 

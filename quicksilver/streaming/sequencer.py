@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from quicksilver.streaming.message import Message
+from quicksilver.streaming.patience import Wait
 
 MAX_ENDED = 16  # ended sessions that are remembered, so that a straggler does not begin one anew
 MAX_AHEAD = 200_000  # messages kept behind a hole: beyond that it is taken for a loss
@@ -39,7 +40,7 @@ class Sequencer:
     """One key's messages in the order of their numbers, once each, session after session.
 
     Topics are read apart, so a message may come before an earlier one: it waits. Nothing tells that a message will
-    never come; who runs this gives it up (``give_up``) when ``waits_for`` has stayed the same for too long. A session
+    never come; who runs this gives it up (``give_up``) when patience has an end (see ``patience.py``). A session
     ends when another begins and nothing more of it comes for as long; what comes later is dropped, as is every number
     that was there before, and counted in ``dropped``.
     """
@@ -77,9 +78,12 @@ class Sequencer:
         return out
 
     @property
-    def waits_for(self) -> tuple[str | None, int] | None:
+    def waits_for(self) -> Wait | None:
         """The session and number that others wait for; None if none waits."""
-        return (self.session, self.next) if self._ahead or self._later else None
+        if not (self._ahead or self._later):
+            return None
+        held = len(self._ahead) + sum(map(len, self._later.values()))
+        return Wait((self.session, self.next), self.dropped, held, over=bool(self._later))
 
     def give_up(self) -> list[Ordered]:
         """Go on without the number that others wait for, and if none does, with the next session."""

@@ -119,7 +119,8 @@ def test_what_never_comes_is_a_loss_once_it_is_given_up(events: list[AnyEvent]) 
     lost = messages.pop(500)
     machine = FeatureMachine("sim:BTC-USD")
     before = [one for message in messages[:700] for one in machine.take(message)]
-    assert machine.waits_for == ("s", int(lost.headers.n))
+    assert machine.waits_for is not None
+    assert machine.waits_for.missing == ("s", int(lost.headers.n))
     after = machine.give_up()
     assert machine.waits_for is None
     assert not [one for one in before if one.topic == "status" and b"GAP" in one.value]

@@ -1,4 +1,4 @@
-"""One real cluster for all tests of this folder: every server, the topics, and Flink's jobs."""
+"""One real cluster for all tests that want one: every server, topics and tables, and Flink's jobs; a pytest plugin."""
 
 import os
 import shutil
@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from setup.cluster import the_stack
-from setup.flink.jobs import JOBS, Jobs
-from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
 
+FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
 NEEDS = pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("java", "javac", "mvn")),
     reason="the servers need Java 17 and Maven: apt-get install openjdk-17-jdk-headless maven",
@@ -20,13 +18,18 @@ NEEDS = pytest.mark.skipif(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/stack" in str(item.path):
+        if any(folder in item.path.as_posix() for folder in FOLDERS):
             item.add_marker(NEEDS)
             item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # Here, not above: this file is read before any test, and what it brings along takes seconds.
+    from setup.cluster import the_stack
+    from setup.flink.jobs import JOBS
+    from setup.kafka.topics import apply_topics
+
     settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
     settings = settings.model_copy(
         update={"flink_taskmanagers": len(JOBS), "kafka_mb": 512, "cassandra_mb": 768, "flink_taskmanager_mb": 1500}
@@ -50,8 +53,10 @@ def servers(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def jobs(stack: Stack, servers: str) -> Jobs:
-    """All of Flink's jobs, running."""
+def jobs(stack: Stack, servers: str) -> object:
+    """All of Flink's jobs, running: ``setup.flink.jobs.Jobs``."""
+    from setup.flink.jobs import JOBS, Jobs
+
     os.environ["KAFKA_SERVERS"] = servers
     flink = Jobs(stack.settings)
     for name in JOBS:
@@ -59,3 +64,14 @@ def jobs(stack: Stack, servers: str) -> Jobs:
     for name in JOBS:
         flink.wait(name)
     return flink
+
+
+@pytest.fixture(scope="session")
+def tables(stack: Stack) -> object:
+    """Cassandra with its tables: ``setup.cassandra.client.CassandraSettings``."""
+    from setup.cassandra.client import CassandraSettings
+    from setup.cassandra.schema import apply_schema
+
+    settings = CassandraSettings(hosts=stack.settings.host, port=stack.settings.cassandra_port)
+    apply_schema(settings, print)
+    return settings
