@@ -1,7 +1,10 @@
 """One tape through Flink and through one process: equal rows to the bit."""
 
+import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable
+from threading import Thread
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +17,7 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent, Price
 from quicksilver.pipeline import Pipeline
+from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Message
 from quicksilver.topics import TOPIC_OF, key_of
 from tests.stack.kafka import distinct, messages_of, publish, read_until
@@ -89,3 +93,37 @@ def test_flink_keeps_the_clock_of_price_series(servers: str) -> None:
     publish(servers, messages_of(events, "s", "parity-rows", str(interval)))
     assert differences(computed(servers, truth), truth) == []
     assert ("frontiers", "parity-rows") in truth
+
+
+@pytest.mark.usefixtures("jobs")
+def test_what_cannot_be_read_is_dead_lettered_with_its_place_and_what_is_lost_becomes_a_gap(servers: str) -> None:
+    sent = messages_of(market("hurt", 12, 40), "s", "hurt")
+    mine = [one for one in sent if one.key == "hurt:BTC-USD" and one.topic == "books"]
+    poison, lost, later = mine[100], mine[200], mine[210:]
+    kept = [one for one in sent if one not in (lost, *later)]
+    kept[kept.index(poison)] = replace(poison, value=b"{" + poison.value[:9])
+    publish(servers, kept)
+
+    def enough(found: list[Message]) -> bool:
+        return {one.topic for one in found if one.key == "hurt:BTC-USD" and told(one)} == {"dead-letters", "status"}
+
+    def told(one: Message) -> bool:
+        reason = f"events {lost.headers.n} to {lost.headers.n} were lost on the way here".encode()
+        return one.topic == "dead-letters" or reason in one.value
+
+    def trickle() -> None:
+        for one in later[:60]:
+            publish(servers, [one])
+            time.sleep(0.3)
+
+    writer = Thread(target=trickle)
+    writer.start()
+    found = read_until(servers, ["dead-letters", "status"], enough)
+    writer.join()
+    (letter,) = [
+        codec.decode(DeadLetter, one.value)
+        for one in found
+        if one.key == "hurt:BTC-USD" and one.topic == "dead-letters"
+    ]
+    assert re.fullmatch(r"books\[\d+\]@\d+", letter.source)
+    assert letter.payload == b"{" + poison.value[:9]
