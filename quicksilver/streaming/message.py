@@ -44,7 +44,9 @@ class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < DIGITS else 0
+    if text and not (text.isdecimal() and len(text) < DIGITS):
+        raise FrameError(f"a header that is no number: {text[:DIGITS]!r}")
+    return int(text or 0)
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -65,12 +67,20 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def number(self) -> int:
-        """Return its number in its chain; 0 where it has none."""
+        """Return its number in its chain; 0 where it has none.
+
+        Raises:
+            FrameError: the header is no number.
+        """
         return _number(self.headers.n)
 
     @property
     def ordinal(self) -> int:
-        """Return the place of its cause in the session; 0 where that is not known."""
+        """Return the place of its cause in the session; 0 where that is not known.
+
+        Raises:
+            FrameError: the header is no number.
+        """
         return _number(self.headers.g)
 
     def require_version(self) -> None:

@@ -143,6 +143,7 @@ def test_a_new_session_starts_cold_and_stragglers_of_the_old_one_are_dropped(eve
     [
         ({"headers": Headers(v="9", n="1")}, "of contract version 9, this is 1: update Quicksilver"),
         ({"headers": Headers(v="x", n="1")}, "of contract version x"),
+        ({"headers": Headers(n="9" * 5000)}, "a header that is no number: '9999"),
         ({"headers": Headers(), "value": b"[]"}, "not a event"),
         ({"key": "sim:X-USD", "headers": Headers()}, "an event of sim:BTC-USD under the key sim:X-USD"),
     ],
