@@ -53,17 +53,20 @@ def servers(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def jobs(stack: Stack, servers: str) -> object:
+def jobs(stack: Stack, servers: str) -> Iterator[object]:
     """All of Flink's jobs, running: ``setup.flink.jobs.Jobs``."""
     from setup.flink.jobs import JOBS, Jobs
 
     os.environ["KAFKA_SERVERS"] = servers
     flink = Jobs(stack.settings)
-    for name in JOBS:
-        flink.submit(name, print)
-    for name in JOBS:
-        flink.wait(name)
-    return flink
+    try:
+        for name in JOBS:
+            flink.submit(name, print)
+        for name in JOBS:
+            flink.wait(name)
+        yield flink
+    finally:
+        flink.close()
 
 
 @pytest.fixture(scope="session")

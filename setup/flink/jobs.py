@@ -139,6 +139,10 @@ class Jobs:
         while name in self.running() and time.monotonic() < until:
             time.sleep(POLL_S)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._rest.close()
+
     def _get(self, path: str, **params: str) -> Any:
         try:
             answer = self._rest.get(path, params=params)
