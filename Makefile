@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 STAMP := .venv/.stamp
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST
 
-.PHONY: help setup run test check cluster bench bench-cluster doctor format lock clean browser java
+.PHONY: help setup run test recovery check cluster bench bench-cluster doctor format lock clean browser java
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -20,6 +20,9 @@ test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python a
 	@$(MAKE) --no-print-directory check
 	cd web && npm test --loglevel=error
 	$(PY) -m pytest
+
+recovery: setup $(STAMP)-dev java  ## Kill each part of a real cluster, three times; compare with an uninterrupted run
+	$(PY) -m pytest -m recovery -s tests/recovery
 
 check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/ruff check .
