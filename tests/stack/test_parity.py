@@ -113,7 +113,7 @@ def test_what_cannot_be_read_is_dead_lettered_with_its_place_and_what_is_lost_be
 
     def trickle() -> None:
         for one in later[:60]:
-            publish(servers, [one])
+            publish(servers, [replace(one, ts_ms=int(time.time() * 1000))])
             time.sleep(0.3)
 
     writer = Thread(target=trickle)
