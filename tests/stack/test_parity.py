@@ -18,7 +18,7 @@ from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent, Price
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter
-from quicksilver.streaming.message import Message
+from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.topics import TOPIC_OF, key_of
 from tests.stack.kafka import distinct, messages_of, publish, read_until
 
@@ -98,32 +98,31 @@ def test_flink_keeps_the_clock_of_price_series(servers: str) -> None:
 @pytest.mark.usefixtures("jobs")
 def test_what_cannot_be_read_is_dead_lettered_with_its_place_and_what_is_lost_becomes_a_gap(servers: str) -> None:
     sent = messages_of(market("hurt", 12, 40), "s", "hurt")
-    mine = [one for one in sent if one.key == "hurt:BTC-USD" and one.topic == "books"]
-    poison, lost, later = mine[100], mine[200], mine[210:]
-    kept = [one for one in sent if one not in (lost, *later)]
-    kept[kept.index(poison)] = replace(poison, value=b"{" + poison.value[:9])
-    publish(servers, kept)
 
-    def enough(found: list[Message]) -> bool:
-        return {one.topic for one in found if one.key == "hurt:BTC-USD" and told(one)} == {"dead-letters", "status"}
+    def books(symbol: str) -> list[Outgoing]:
+        return [one for one in sent if one.key == f"hurt:{symbol}" and one.topic == "books"]
 
-    def told(one: Message) -> bool:
-        reason = f"events {lost.headers.n} to {lost.headers.n} were lost on the way here".encode()
-        return one.topic == "dead-letters" or reason in one.value
+    poison, (lost, *later) = books("BTC-USD")[100], books("ETH-USD")[200:]
+    spoilt, held_back = replace(poison, value=b"{" + poison.value[:9]), {id(one) for one in (lost, *later)}
+    publish(servers, [spoilt if one is poison else one for one in sent if id(one) not in held_back])
+    reason = f"events {lost.headers.n} to {lost.headers.n} were lost on the way here".encode()
+
+    def letters(found: Iterable[Message]) -> list[Message]:
+        return [one for one in found if one.key == poison.key and one.topic == "dead-letters"]
+
+    def gaps(found: Iterable[Message]) -> list[Message]:
+        return [one for one in found if one.key == lost.key and one.topic == "status" and reason in one.value]
 
     def trickle() -> None:
         for one in later[:60]:
-            publish(servers, [replace(one, ts_ms=int(time.time() * 1000))])
+            publish(servers, [one])
             time.sleep(0.3)
 
     writer = Thread(target=trickle)
     writer.start()
-    found = read_until(servers, ["dead-letters", "status"], enough)
+    found = read_until(servers, ["dead-letters", "status"], lambda found: bool(letters(found) and gaps(found)))
     writer.join()
-    (letter,) = [
-        codec.decode(DeadLetter, one.value)
-        for one in found
-        if one.key == "hurt:BTC-USD" and one.topic == "dead-letters"
-    ]
+    letter = codec.decode(DeadLetter, letters(found)[0].value)
     assert re.fullmatch(r"books\[\d+\]@\d+", letter.source)
-    assert letter.payload == b"{" + poison.value[:9]
+    assert letter.payload == spoilt.value
+    assert len(letters(found)) == 1
