@@ -48,6 +48,8 @@ def read(
     builder = builder.setTopics([topic.name for topic in topics]).setGroupId(f"{settings.kafka_group}-{name}")
     builder = builder.setStartingOffsets(kafka.enumerator.initializer.OffsetsInitializer.earliest())
     builder = builder.setProperty("fetch.max.wait.ms", "50")
+    # Topics are read in turns, and what is read of one waits for the others: short turns keep that little.
+    builder = builder.setProperty("max.partition.fetch.bytes", str(128 << 10))
     source = builder.setDeserializer(jvm.quicksilver.MessageReader(by)).build()
     times = WatermarkStrategy.no_watermarks()._j_watermark_strategy
     stream = env._j_stream_execution_environment.fromSource(source, times, f"kafka {name}").uid(f"{name}-source")
@@ -85,6 +87,8 @@ def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:
     builder = builder.setDeliveryGuarantee(kafka.base.DeliveryGuarantee.AT_LEAST_ONCE)
     properties = {
         "acks": "all", "enable.idempotence": "true", "compression.type": "lz4", "linger.ms": "0",
+        # What comes while a request is on its way goes together in the next: batches without a wait.
+        "max.in.flight.requests.per.connection": "1", "batch.size": str(256 << 10),
         "delivery.timeout.ms": FOR_EVER_MS, "max.block.ms": FOR_EVER_MS, "max.request.size": MAX_MESSAGE,
     }  # fmt: skip
     for key, value in properties.items():

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from quicksilver.errors import FrameError
-from quicksilver.events import AnyEvent, Levels
+from quicksilver.events import NO_LEVELS, AnyEvent, Levels
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding hostile JSON may raise."""
@@ -22,7 +22,7 @@ def _encode_custom(value: Any) -> Any:
 
 def _decode_custom(kind: type, value: Any) -> Any:
     if kind is Levels:
-        return Levels.of(value)
+        return Levels.of(value) if value else NO_LEVELS
     raise NotImplementedError(f"cannot decode {kind}")
 
 

@@ -61,7 +61,10 @@ class FeatureMachine(Savable):
         return self._all(self._sequencer.give_up())
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
-        return [one for item in ordered for one in self._take(item)]
+        out: list[Outgoing] = []
+        for item in ordered:
+            out += self._take(item)
+        return out
 
     def _take(self, item: Ordered) -> list[Outgoing]:
         if isinstance(item, Begin):
@@ -96,7 +99,7 @@ class FeatureMachine(Savable):
 
     def _read(self, message: Message) -> AnyEvent:
         event = codec.decode_event(message.value)
-        if key_of(event) != self._key:
+        if event.symbol != self.symbol or event.venue != self.venue:
             raise FrameError(f"an event of {key_of(event)} under the key {self._key}")
         return event
 

@@ -7,7 +7,7 @@ import msgspec
 
 from quicksilver.errors import StateError
 from quicksilver.records import Published
-from quicksilver.streaming.message import Headers, Message, Outgoing, outgoing
+from quicksilver.streaming.message import VERSION, Headers, Message, Outgoing, outgoing
 from quicksilver.streaming.patience import Wait
 from quicksilver.topics import TOPIC_OF
 
@@ -50,7 +50,7 @@ class Numbers:
             last = self.last[chain] = self.last.get(chain, 0) + 1
             number = str(last)
         given = cause.headers
-        return outgoing(record, cause.ts_ms, Headers(s=given.s, n=number, g=given.g, i=given.i, u=given.u))
+        return outgoing(record, cause.ts_ms, Headers(VERSION, given.s, number, given.g, given.i, given.u))
 
 
 class Saved(msgspec.Struct):

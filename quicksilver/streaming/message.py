@@ -13,10 +13,11 @@ from quicksilver.events import AnyEvent
 from quicksilver.records import DeadLetter, Model, Published
 from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
 
+VERSION = str(CONTRACT_VERSION)
 DIGITS = 19  # of a number that fits into 64 bits; int() itself fails on texts of thousands
 
 
-class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
+class Headers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a message stands.
 
     - ``v``: version of the contract that it was written by.
@@ -30,7 +31,7 @@ class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``u``: the universe that the instrument's price belongs to.
     """
 
-    v: str = str(CONTRACT_VERSION)
+    v: str = VERSION
     s: str = ""
     n: str = ""
     g: str = ""
@@ -49,7 +50,7 @@ def _number(text: str) -> int:
     return int(text or 0)
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True):
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message that was read; ``ts_ms`` is when its cause was published, by its producer's clock."""
 
     topic: str
@@ -90,7 +91,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
             FrameError: it is of a newer version of the contract, or of none.
         """
         version = self.headers.v
-        if version != str(CONTRACT_VERSION) and not (version.isdecimal() and int(version) <= CONTRACT_VERSION):
+        if version != VERSION and not (version.isdecimal() and int(version) <= CONTRACT_VERSION):
             raise FrameError(
                 f"a message of contract version {version[:20]}, this is {CONTRACT_VERSION}: update Quicksilver"
             )
@@ -101,7 +102,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
         return DeadLetter(self.ts_ms * 1_000_000, self.place, venue, symbol or None, reason, self.value)
 
 
-class Outgoing(msgspec.Struct, frozen=True, array_like=True):
+class Outgoing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message to be written."""
 
     topic: str
