@@ -4,6 +4,7 @@ The checkpoint says which messages are stored. A job that was killed does its la
 same rows onto themselves. https://spark.apache.org/docs/3.5.7/structured-streaming-kafka-integration.html
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jobs.table_writer import TableWriter
 
 Say = Callable[[str], None]
+BEHIND = 10  # as `nice` counts: what is live goes first where they share a machine
 
 
 class PersistSettings(BaseSettings):
@@ -37,7 +39,7 @@ class PersistSettings(BaseSettings):
         default=BUILD / "cluster" / "spark" / "checkpoints" / "persist", description="what is stored"
     )
     trigger_s: float = Field(
-        default=1.0, ge=0, description="a micro-batch begins this long after the last at the earliest"
+        default=3.0, ge=0, description="a micro-batch begins this long after the last at the earliest"
     )
     most_messages: int = Field(default=20_000, ge=1, description="of a micro-batch")
     driver_mb: int = Field(default=1024, ge=512, description="Java's heap of the driver, which is all with local[N]")
@@ -134,6 +136,7 @@ def master() -> str:
 
 def persist() -> None:
     """Write every record's topic into its table, until Ctrl-C [SPARK_MASTER=local[1], PERSIST_CHECKPOINT, ...]."""
+    os.nice(BEHIND)
     try:
         run(PersistSettings.from_environment(), lambda text: typer.echo(f"persist: {text}"), threading.Event())
     except QuicksilverError as error:

@@ -29,6 +29,8 @@ BREATHE = 500  # messages after which the event loop and the delivery reports ha
 FULL_S = 0.005
 STALLED_S = 5.0  # a broker that takes nothing for this long is away, whatever its connection says
 ASK_S = 1.0
+LINGER_MS = 1  # messages that follow each other wait so long for company: a request costs more than ten messages
+ALONE_S = 0.005  # after such a pause a message is alone, and does not wait
 Say = Callable[[str], None]
 
 
@@ -44,7 +46,7 @@ _statistics = msgspec.json.Decoder(_Statistics)
 
 
 def client_settings(servers: str) -> dict[str, Any]:
-    """Return the client's settings: never a loss, never two of the same, no wait for company.
+    """Return the client's settings: never a loss, never two of the same.
 
     Nothing times out, so that a broker that is away means waiting; what can never succeed fails all the same.
     """
@@ -53,7 +55,7 @@ def client_settings(servers: str) -> dict[str, Any]:
         "enable.idempotence": True,  # brings acks=all, endless retries and at most 5 requests in flight
         "acks": "all",
         "message.timeout.ms": 0,
-        "linger.ms": 0,  # messages that come while a request is under way go together all the same
+        "linger.ms": LINGER_MS,
         "compression.type": "lz4",
         "partitioner": "murmur2_random",  # as Java's: any other client finds a key where ours has put it
         "message.max.bytes": MAX_BYTES + 65_536,  # keys and headers count too
@@ -86,6 +88,7 @@ class KafkaPublisher:
         self._price_headers = replace(headers, i="" if interval_ns is None else str(interval_ns)).items()
         self._letters: deque[Outgoing] = deque()
         self._last_ms = 0
+        self._sent_s = 0.0
         self._failure = ""
         self._away = False
         self._unseen = 0  # statistics in a row that knew of no connection
@@ -217,6 +220,9 @@ class KafkaPublisher:
         while not (self._post_letters() and self._post(topic, key, value, headers, ts_ms)):
             self.look()
             await asyncio.sleep(FULL_S)
+        alone, self._sent_s = time.monotonic() - self._sent_s > ALONE_S, time.monotonic()
+        if alone:
+            self._producer.flush(LINGER_MS / 1000)  # which sends at once, and waits no longer than others linger
 
     def _post_letters(self) -> bool:
         while self._letters:

@@ -75,12 +75,13 @@ def rows() -> Iterator[Row]:
     """
     with cluster() as settings:
         servers, flink = f"{settings.host}:{settings.kafka_port}", Jobs(settings)
-        yield from flink_rate.rows(servers, flink)
         flink.submit("features", _quiet)
         flink.wait("features")
         with command(settings, "persist"), command(settings, "serve", "--port", "0") as said:
             found = ADDRESS.search(said)
             yield from hops.rows(servers, f"ws://{found.group(1) if found else ''}/ws")
+        flink.stop("features")
+        yield from flink_rate.rows(servers, flink)
     yield from kafka_producer.rows()
     yield from persist.rows()
     yield from spark.rows()

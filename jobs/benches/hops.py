@@ -14,13 +14,15 @@ from websockets.asyncio.client import connect
 from jobs.benches.events import busy_market
 from jobs.benches.flink_rate import messages
 from jobs.benches.measure import Row
+from producers.kafka import KafkaPublisher, client_settings
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from quicksilver.streaming.message import Outgoing
 from quicksilver.topics import FEATURES
 
 BARE = "bench-bare"
-ALONE, ALONE_S = 600, 0.02  # messages one at a time, and the pause after each
+ALONE, ALONE_S = 1_500, 0.005  # messages one at a time, and the pause between an answer and the next
 RATE, SECONDS = 5_000, 12
+WARM_S = 40  # of that rate before anything is measured: Java compiles what it runs, on the same cores
 SETTLE = 100  # of the first messages, not counted: connections open, caches fill
 TIMEOUT_S = 60.0
 
@@ -45,6 +47,8 @@ class TopicReader(threading.Thread):
     def __init__(self, servers: str, topic: str, venue: str) -> None:
         super().__init__(daemon=True)
         self.seen: Times = {}
+        self.answer = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._venue = venue
         self._stop_now = threading.Event()
         self._reader = Consumer(
@@ -58,11 +62,14 @@ class TopicReader(threading.Thread):
         """Read until ``stop``."""
         decoder = msgspec.json.Decoder(_Row)
         while not self._stop_now.is_set():
-            for message in self._reader.consume(500, 0.02):
-                now_ns = time.perf_counter_ns()
-                row = decoder.decode(message.value() or b"{}")
-                if row.venue == self._venue:
-                    self.seen[row.symbol, row.seq] = now_ns
+            message = self._reader.poll(0.05)  # not ``consume``, which waits for more
+            now_ns = time.perf_counter_ns()
+            if message is None or message.error() is not None:
+                continue
+            row = decoder.decode(message.value() or b"{}")
+            if row.venue == self._venue:
+                self.seen[row.symbol, row.seq] = now_ns
+                self._loop.call_soon_threadsafe(self.answer.set)
         self._reader.close()
 
     def stop(self) -> None:
@@ -71,34 +78,40 @@ class TopicReader(threading.Thread):
         self.join()
 
 
-async def _listen(url: str, venue: str, seen: Times, ready: asyncio.Event) -> None:
-    decoder = msgspec.json.Decoder(_Rows)
-    async with connect(url, max_size=None, compression=None) as socket:
-        await socket.recv()
-        await socket.send(b'{"op":"subscribe","channels":["features"],"history":0}'.decode())
-        await socket.send('{"op":"ping","id":1}')
-        async for text in socket:
-            now_ns = time.perf_counter_ns()
-            message = decoder.decode(text)
-            if message.type == "pong":
-                ready.set()
-            for row in message.rows:
-                if row.venue == venue:
-                    seen[row.symbol, row.seq] = now_ns
+class SocketReader:
+    """Notes when each row of a venue comes out of a websocket; ``answer`` is set with each."""
 
+    def __init__(self, url: str, venue: str) -> None:
+        self.seen: Times = {}
+        self.answer = asyncio.Event()
+        self._url, self._venue = url, venue
+        self._ready = asyncio.Event()
 
-def _producer(servers: str) -> Producer:
-    return Producer(
-        {"bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-         "linger.ms": 0, "partitioner": "murmur2_random"}
-    )  # fmt: skip
+    async def start(self) -> None:
+        """Return once the subscription holds."""
+        self._task = asyncio.create_task(self._run())
+        await self._ready.wait()
 
+    async def stop(self) -> None:
+        """Close it."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
-def _send(producer: Producer, one: Outgoing, topic: str) -> int:
-    now_ns = time.perf_counter_ns()
-    producer.produce(topic, one.value, one.key, headers=[*one.headers.items()], timestamp=time.time_ns() // 1_000_000)
-    producer.poll(0)
-    return now_ns
+    async def _run(self) -> None:
+        decoder = msgspec.json.Decoder(_Rows)
+        async with connect(self._url, max_size=None, compression=None) as socket:
+            await socket.recv()
+            await socket.send('{"op":"subscribe","channels":["features"],"history":0}')
+            await socket.send('{"op":"ping","id":1}')
+            async for text in socket:
+                now_ns = time.perf_counter_ns()
+                message = decoder.decode(text)
+                if message.type == "pong":
+                    self._ready.set()
+                for row in message.rows:
+                    if row.venue == self._venue:
+                        self.seen[row.symbol, row.seq] = now_ns
+                        self.answer.set()
 
 
 def bare_ms(servers: str, sent: Sequence[Outgoing]) -> list[float]:
@@ -106,46 +119,73 @@ def bare_ms(servers: str, sent: Sequence[Outgoing]) -> list[float]:
     admin = AdminClient({"bootstrap.servers": servers})
     for done in admin.create_topics([NewTopic(BARE, 1, 1)]).values():
         done.exception()  # it may be there already
-    producer, taken = _producer(servers), list[float]()
+    producer, taken = Producer(client_settings(servers) | {"linger.ms": 0}), list[float]()
     reader = Consumer({"bootstrap.servers": servers, "group.id": "bench", "fetch.wait.max.ms": 5, "log_level": 0})
-    reader.assign([TopicPartition(BARE, 0, 0)])
+    reader.assign([TopicPartition(BARE, 0, reader.get_watermark_offsets(TopicPartition(BARE, 0), 30)[1])])
     for one in sent:
-        began = _send(producer, one, BARE)
+        began = time.perf_counter_ns()
+        producer.produce(BARE, one.value, one.key, headers=[*one.headers.items()])
         while True:
             message = reader.poll(TIMEOUT_S)
             if message is not None and message.error() is None:
                 break
         taken.append((time.perf_counter_ns() - began) / 1e6)
-        time.sleep(ALONE_S / 4)
+        time.sleep(ALONE_S)
     reader.close()
+    producer.flush()
     return taken[SETTLE:]
 
 
-async def through(
-    servers: str, url: str, events: Sequence[AnyEvent], venue: str, pause_s: float
-) -> tuple[list[float], list[float]]:
-    """Return milliseconds from publishing to the topic of features, and to a websocket, of each message of a book."""
-    at_topic, at_socket, ready = TopicReader(servers, FEATURES.name, venue), Times(), asyncio.Event()
-    at_topic.start()
-    listening = asyncio.create_task(_listen(url, venue, at_socket, ready))
-    await ready.wait()
-    producer, published = _producer(servers), Times()
+async def _publish(servers: str, events: Sequence[AnyEvent], rate: int, answer: asyncio.Event) -> Times:
+    """Publish at a rate a second (0: each once the one before is answered); returns when each event of a book was."""
+    venue, published = events[0].venue, Times()
+    publisher = KafkaPublisher(servers, venue, _quiet, universe=venue)
     began = time.perf_counter()
-    for i, (event, one) in enumerate(zip(events, messages(events, venue), strict=True)):
-        wait_s = began + i * pause_s - time.perf_counter()
+    for i, event in enumerate(events):
+        wait_s = began + i / rate - time.perf_counter() if rate else ALONE_S
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        sent_ns = _send(producer, one, one.topic)
+        answer.clear()
+        now_ns = time.perf_counter_ns()
+        await publisher.event(event)
         if isinstance(event, BookSnapshot | BookDelta):
-            published[event.symbol, event.seq] = sent_ns
+            published[event.symbol, event.seq] = now_ns
+            if not rate:
+                await asyncio.wait_for(answer.wait(), TIMEOUT_S)
+    await publisher.flush()
+    return published
+
+
+async def _ms(published: Times, seen: Times) -> list[float]:
+    """Return the milliseconds of each, when all are there."""
     async with asyncio.timeout(TIMEOUT_S):
-        while len(at_socket) < len(published):
+        while len(seen) < len(published):
             await asyncio.sleep(0.1)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
-    await asyncio.to_thread(at_topic.stop)
-    keys = list(published)[SETTLE:]
-    return tuple([(times[key] - published[key]) / 1e6 for key in keys] for times in (at_topic.seen, at_socket))  # type: ignore[return-value]
+    return [(seen[key] - published[key]) / 1e6 for key in [*published][SETTLE:]]
+
+
+async def to_topic(servers: str, events: Sequence[AnyEvent], rate: int) -> list[float]:
+    """Return the milliseconds from publishing to the topic of features."""
+    reader = TopicReader(servers, FEATURES.name, events[0].venue)
+    reader.start()
+    try:
+        return await _ms(await _publish(servers, events, rate, reader.answer), reader.seen)
+    finally:
+        await asyncio.to_thread(reader.stop)
+
+
+async def to_socket(servers: str, events: Sequence[AnyEvent], rate: int, url: str) -> list[float]:
+    """Return the milliseconds from publishing to a websocket of the API."""
+    reader = SocketReader(url, events[0].venue)
+    await reader.start()
+    try:
+        return await _ms(await _publish(servers, events, rate, reader.answer), reader.seen)
+    finally:
+        await reader.stop()
+
+
+def _quiet(_: str) -> None:
+    """Say nothing."""
 
 
 def _rows(name: str, taken: Sequence[float], bare: Sequence[float]) -> list[Row]:
@@ -162,15 +202,18 @@ def _rows(name: str, taken: Sequence[float], bare: Sequence[float]) -> list[Row]
 
 def rows(servers: str, url: str) -> list[Row]:
     """Return the rows; the features job and the API must run."""
-    alone = busy_market("alone", ALONE)
-    bare = bare_ms(servers, messages(alone, "bare"))
-    topic, socket = asyncio.run(through(servers, url, alone, "alone", ALONE_S))
-    loaded_topic, loaded_socket = asyncio.run(
-        through(servers, url, busy_market("loaded", RATE * SECONDS), "loaded", 1 / RATE)
-    )
+
+    def topic(venue: str, n: int, rate: int = 0) -> list[float]:
+        return asyncio.run(to_topic(servers, busy_market(venue, n), rate))
+
+    def socket(venue: str, n: int, rate: int = 0) -> list[float]:
+        return asyncio.run(to_socket(servers, busy_market(venue, n), rate, url))
+
+    socket("warm", RATE * WARM_S, RATE)
+    bare = bare_ms(servers, messages(busy_market("bare", ALONE), "bare"))
     return [
-        *_rows("message -> features topic, one at a time", topic, bare),
-        *_rows("message -> websocket, one at a time", socket, bare),
-        *_rows(f"message -> features topic, {RATE:,}/s", loaded_topic, bare),
-        *_rows(f"message -> websocket, {RATE:,}/s", loaded_socket, bare),
+        *_rows("message -> features topic, one at a time", topic("alone-1", ALONE), bare),
+        *_rows("message -> websocket, one at a time", socket("alone-2", ALONE), bare),
+        *_rows(f"message -> features topic, {RATE:,}/s", topic("loaded-1", RATE * SECONDS, RATE), bare),
+        *_rows(f"message -> websocket, {RATE:,}/s", socket("loaded-2", RATE * SECONDS, RATE), bare),
     ]

@@ -22,8 +22,8 @@ public final class MessageGatherer extends AbstractStreamOperator<Row>
     private static final long serialVersionUID = 1L;
     private static final int MOST_MESSAGES = 512;
     private static final int MOST_BYTES = 1 << 20;
-    private static final long ALONE_NS = 300_000;
-    private static final long WAIT_MS = 1;
+    private static final long ALONE_NS = 1_000_000;
+    private static final long WAIT_MS = 3;
 
     private transient Map<String, List<byte[]>> waiting;
     private transient int messages;
