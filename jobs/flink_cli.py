@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import Annotated
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,20 +12,30 @@ from rich.table import Table
 from quicksilver.errors import InputError
 from setup.settings import ClusterSettings
 
+if TYPE_CHECKING:
+    from setup.flink.jobs import Jobs
+
 jobs = typer.Typer(help="Flink's jobs: features, predict, portfolio.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="All, if none is named.")]
 UNUSABLE = 2
 
 
-def _each(names: list[str] | None, work: Callable[[str], None]) -> None:
-    from setup.flink.jobs import JOBS
+def _each(names: list[str] | None, work: Callable[["Jobs", str], None]) -> None:
+    from setup.flink.jobs import JOBS, Jobs
 
     try:
-        for name in names or JOBS:
-            work(name)
+        with closing(Jobs(ClusterSettings.from_environment())) as flink:
+            for name in names or JOBS:
+                work(flink, name)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from error
+
+
+def _start(flink: "Jobs", name: str, slots: int, fresh: bool = False) -> None:
+    flink.submit(name, typer.echo, slots, fresh)
+    flink.wait(name)
+    typer.echo(f"{name}: runs")
 
 
 @jobs.command()
@@ -34,17 +45,12 @@ def submit(
     fresh: Annotated[bool, typer.Option("--fresh", help="Not from the last savepoint: with no state.")] = False,
 ) -> None:
     """Start jobs, from their last savepoints, and wait until they run."""
-    from setup.flink.jobs import Jobs
 
-    flink = Jobs(ClusterSettings())
-
-    def start(name: str) -> None:
+    def start(flink: "Jobs", name: str) -> None:
         if name in flink.running():
             typer.echo(f"{name}: runs already")
-            return
-        flink.submit(name, typer.echo, parallelism, fresh)
-        flink.wait(name)
-        typer.echo(f"{name}: runs")
+        else:
+            _start(flink, name, parallelism, fresh)
 
     _each(names, start)
 
@@ -52,11 +58,9 @@ def submit(
 @jobs.command("list")
 def show() -> None:
     """Say which jobs run, since when, and why they were last restarted."""
-    from setup.flink.jobs import Jobs
+    table = Table("job", "state", "for", "restarts", "last trouble")
 
-    flink, table = Jobs(ClusterSettings()), Table("job", "state", "for", "restarts", "last trouble")
-
-    def row(name: str) -> None:
+    def row(flink: "Jobs", name: str) -> None:
         job = flink.running().get(name)
         seconds = int(time.time() - job.since_ms / 1000) if job else 0
         cells = (job.state, f"{seconds} s", str(job.restarts)) if job else ("does not run", "", "")
@@ -69,25 +73,28 @@ def show() -> None:
 @jobs.command()
 def stop(names: Names = None) -> None:
     """Stop jobs, each with a savepoint; ``submit`` goes on from there."""
-    from setup.flink.jobs import Jobs
-
-    _each(names, lambda name: typer.echo(f"{name}: stopped, state in {Jobs(ClusterSettings()).stop(name)}"))
+    _each(names, lambda flink, name: typer.echo(f"{name}: stopped, state in {flink.stop(name)}"))
 
 
 @jobs.command()
 def restart(names: Names = None) -> None:
-    """Stop jobs with a savepoint and start them again from it: what a new version of the code needs."""
-    stop(names)
-    submit(names)
+    """Stop jobs with a savepoint and start them again from it, one by one: what a new version of the code needs."""
+
+    def again(flink: "Jobs", name: str) -> None:
+        slots = flink.slots(name)
+        if name in flink.running():
+            typer.echo(f"{name}: stopped, state in {flink.stop(name)}")
+        _start(flink, name, slots)
+
+    _each(names, again)
 
 
 @jobs.command()
 def cancel(names: Names = None) -> None:
     """End jobs at once, without a savepoint."""
-    from setup.flink.jobs import Jobs
 
-    def end(name: str) -> None:
-        Jobs(ClusterSettings()).cancel(name)
+    def end(flink: "Jobs", name: str) -> None:
+        flink.cancel(name)
         typer.echo(f"{name}: cancelled")
 
     _each(names, end)

@@ -14,7 +14,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext, TimerServic
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from quicksilver.streaming.machine import Machine
-from quicksilver.streaming.message import Message, Outgoing, decode_messages, encode_outgoing
+from quicksilver.streaming.message import Headers, Message, Outgoing, decode_messages, encode_outgoing, outgoing
 from quicksilver.streaming.patience import Patience
 
 JOURNAL_BYTES = 256 << 10  # a journal is folded into a snapshot when it is longer than this, and than the snapshot
@@ -33,6 +33,14 @@ class Host:
         self.machine = machine
         self.patience = Patience()
         self.journal_bytes = self.snapshot_bytes = self.look_at_ms = 0
+
+    def take(self, message: Message) -> Sequence[Outgoing]:
+        """Hand over a message; one that the machine fails on is a dead letter: the job would fail on it for ever."""
+        try:
+            return self.machine.take(message)
+        except Exception as error:
+            letter = message.refused(f"{type(error).__name__}: {error}")
+            return [outgoing(letter, message.ts_ms, Headers(s=message.headers.s))]
 
 
 class Lags:
@@ -73,7 +81,7 @@ class Keyed(KeyedProcessFunction):
         now_ms, out = time.time_ns() // 1_000_000, list[Outgoing]()
         self._lags.note(messages[-1], now_ms)
         for message in messages:
-            out += host.machine.take(message)
+            out += host.take(message)
         self._remember(host, value)
         if not host.look_at_ms and host.machine.waits_for is not None:
             self._wait(host, ctx.timer_service())
@@ -122,5 +130,5 @@ class Keyed(KeyedProcessFunction):
                 host.machine.give_up()
             else:
                 for message in decode_messages(entry):
-                    host.machine.take(message)
+                    host.take(message)
         return host

@@ -29,7 +29,6 @@ KEY_BYTES = 65_535  # of a partition key, or of one column of the order
 # Cassandra's mutations and frames have 16 MiB at most by default (commitlog_segment_size / 2, max_frame_size).
 ROW_BYTES = 15 << 20
 SMALL_BYTES = KEY_BYTES // 4  # the JSON of numbers written anew is less than four times as long
-PAYLOAD_BYTES = 8 << 20  # of a dead letter: in base64 it is a third longer, and Kafka takes 16 MiB
 
 _ARROW: dict[Kind, Any] = {
     "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "text": pa.string(), "boolean": pa.bool_(),
@@ -110,11 +109,7 @@ def _size(cell: object) -> int:
 
 
 def letter_of(message: Message, reason: str) -> Outgoing:
-    """Return the dead letter of a message, which is the same each time; of a very long one it has the beginning."""
-    size = len(message.value)
-    if size > PAYLOAD_BYTES:
-        message = msgspec.structs.replace(message, value=message.value[:PAYLOAD_BYTES])
-        reason = f"{reason} (the payload is the first {PAYLOAD_BYTES} of {size} bytes)"
+    """Return the dead letter of a message, which is the same each time."""
     return outgoing(message.refused(reason), message.ts_ms, Headers())
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from jobs.table_writer import TableWriter
 
 Say = Callable[[str], None]
-BEHIND = 10  # as `nice` counts: what is live goes first where they share a machine
+NICE = 10
 
 
 class PersistSettings(BaseSettings):
@@ -134,9 +135,17 @@ def master() -> str:
     return given.master if "master" in given.model_fields_set else "local[1]"
 
 
+def _step_behind() -> None:
+    """Let what is live go first where they share a machine (see ``setup.services.BEHIND``)."""
+    os.nice(NICE)
+    if os.getsid(0) == os.getpid():  # else the session is a terminal's, and not ours alone
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICE))
+
+
 def persist() -> None:
     """Write every record's topic into its table, until Ctrl-C [SPARK_MASTER=local[1], PERSIST_CHECKPOINT, ...]."""
-    os.nice(BEHIND)
+    _step_behind()
     try:
         run(PersistSettings.from_environment(), lambda text: typer.echo(f"persist: {text}"), threading.Event())
     except QuicksilverError as error:

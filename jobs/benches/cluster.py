@@ -49,10 +49,11 @@ def command(settings: ClusterSettings, *arguments: str) -> Iterator[str]:
     environment = {
         "KAFKA_SERVERS": f"{settings.host}:{settings.kafka_port}", "CASSANDRA_HOSTS": settings.host,
         "CASSANDRA_PORT": str(settings.cassandra_port), "BUS": "kafka", "STORE": "cassandra",
+        "PERSIST_CHECKPOINT": str(settings.folder / "persist"),
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "jobs.cli", *arguments], env={**os.environ, **environment}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     try:

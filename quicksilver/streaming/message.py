@@ -14,6 +14,7 @@ from quicksilver.records import DeadLetter, Model, Published
 from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
 
 VERSION = str(CONTRACT_VERSION)
+PAYLOAD_BYTES = 8 << 20  # of a dead letter: in base64 it is a third longer, and Kafka takes 16 MiB
 DIGITS = 19  # of a number that fits into 64 bits; int() itself fails on texts of thousands
 
 
@@ -91,15 +92,22 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
             FrameError: it is of a newer version of the contract, or of none.
         """
         version = self.headers.v
-        if version != VERSION and not (version.isdecimal() and int(version) <= CONTRACT_VERSION):
+        readable = version.isdecimal() and len(version) < DIGITS and int(version) <= CONTRACT_VERSION
+        if version != VERSION and not readable:
             raise FrameError(
                 f"a message of contract version {version[:20]}, this is {CONTRACT_VERSION}: update Quicksilver"
             )
 
     def refused(self, reason: str) -> DeadLetter:
-        """Return the dead letter of a message that cannot be read; the same message always gives the same letter."""
+        """Return the dead letter of a message that cannot be read; the same message always gives the same letter.
+
+        Of a very long one it has the beginning.
+        """
         venue, _, symbol = self.key.partition(":")
-        return DeadLetter(self.ts_ms * 1_000_000, self.place, venue, symbol or None, reason, self.value)
+        size, payload = len(self.value), self.value[:PAYLOAD_BYTES]
+        if size > PAYLOAD_BYTES:
+            reason = f"{reason} (the payload is the first {PAYLOAD_BYTES} of {size} bytes)"
+        return DeadLetter(max(self.ts_ms, 0) * 1_000_000, self.place, venue, symbol or None, reason, payload)
 
 
 class Outgoing(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -121,9 +129,9 @@ def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
 
 
 def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoing:
-    """Return the message of a record."""
+    """Return the message of a record; its cause may have had no time, which Kafka writes as -1 and does not take."""
     topic = "models" if isinstance(record, Model) else TOPIC_OF[type(record)].name
-    return Outgoing(topic, key_of(record), ts_ms, headers, codec.encode(record))
+    return Outgoing(topic, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
 
 
 _messages = msgspec.msgpack.Decoder(list[Message])

@@ -8,7 +8,7 @@ from quicksilver.streaming.message import Message
 from quicksilver.streaming.patience import Wait
 
 MAX_ENDED = 16  # ended sessions that are remembered, so that a straggler does not begin one anew
-MAX_AHEAD = 200_000  # messages kept behind a hole: beyond that it is taken for a loss
+MAX_AHEAD = 200_000  # messages that are kept waiting: beyond that what they wait for is taken for lost
 
 
 class Loss(NamedTuple):
@@ -64,6 +64,7 @@ class Sequencer:
                 self.dropped += 1
             else:
                 self._later.setdefault(session, {}).setdefault(number, message)
+                self._relieve(out)
             return out
         if number < self.next or number in self._ahead:
             self.dropped += 1
@@ -73,8 +74,7 @@ class Sequencer:
             self._drain(out)
         else:
             self._ahead[number] = message
-            if len(self._ahead) > MAX_AHEAD:
-                self._skip(out)
+            self._relieve(out)
         return out
 
     @property
@@ -82,8 +82,16 @@ class Sequencer:
         """The session and number that others wait for; None if none waits."""
         if not (self._ahead or self._later):
             return None
-        held = len(self._ahead) + sum(map(len, self._later.values()))
-        return Wait((self.session, self.next), self.dropped, held, over=bool(self._later))
+        return Wait((self.session, self.next), self.dropped, self._held, over=bool(self._later))
+
+    @property
+    def _held(self) -> int:
+        return len(self._ahead) + sum(map(len, self._later.values()))
+
+    def _relieve(self, out: list[Ordered]) -> None:
+        """Keep no more than can be kept, however long the wait."""
+        while self._held > MAX_AHEAD:
+            out += self.give_up()
 
     def give_up(self) -> list[Ordered]:
         """Go on without the number that others wait for, and if none does, with the next session."""

@@ -51,7 +51,10 @@ class Jobs:
         return {one["name"]: self._job(one) for one in found}
 
     def _job(self, found: dict[str, Any]) -> Job:
-        metrics = self._get(f"/jobs/{found['jid']}/metrics", get="numRestarts")
+        try:
+            metrics = self._get(f"/jobs/{found['jid']}/metrics", get="numRestarts")
+        except InputError:  # it has ended since
+            metrics = []
         restarts = int(metrics[0]["value"]) if metrics else 0
         return Job(found["name"], found["jid"], found["state"], found["start-time"], restarts)
 
@@ -94,6 +97,11 @@ class Jobs:
         why = self.trouble(name) or "has Flink too few TaskManagers?"
         raise InputError(f"{name} does not run after {timeout_s:.0f} s: {why}")
 
+    def slots(self, name: str) -> int:
+        """Return how many slots a job has; 1 if it does not run."""
+        job = self.running().get(name)
+        return max((one["parallelism"] for one in self._get(f"/jobs/{job.id}")["vertices"]), default=1) if job else 1
+
     def trouble(self, name: str) -> str:
         """Return why a job was last restarted, or nothing."""
         job = self.running().get(name)
@@ -109,17 +117,17 @@ class Jobs:
         job = self.running().get(name)
         if job is None:
             raise InputError(f"{name} does not run")
-        asked = self._rest.post(f"/jobs/{job.id}/stop", json={"drain": False})
-        trigger = asked.raise_for_status().json()["request-id"]
+        trigger = self._ask("POST", f"/jobs/{job.id}/stop", json={"drain": False})["request-id"]
         until = time.monotonic() + TIMEOUT_S
         while time.monotonic() < until:
             state = self._get(f"/jobs/{job.id}/savepoints/{trigger}")
             if state["status"]["id"] == "COMPLETED":
                 break
             time.sleep(POLL_S)
-        place = state.get("operation", {}).get("location")
+        done = state.get("operation") or {}  # null while it goes on
+        place = done.get("location")
         if place is None:
-            why = state.get("operation", {}).get("failure-cause", {}).get("stack-trace", "no answer")
+            why = done.get("failure-cause", {}).get("stack-trace", f"it takes longer than {TIMEOUT_S:.0f} s")
             raise InputError(f"{name} could not be stopped with a savepoint: {why.splitlines()[0]}")
         self._notes.mkdir(parents=True, exist_ok=True)
         (self._notes / name).write_text(place)
@@ -134,7 +142,7 @@ class Jobs:
         job = self.running().get(name)
         if job is None:
             raise InputError(f"{name} does not run")
-        self._rest.patch(f"/jobs/{job.id}", params={"mode": "cancel"}).raise_for_status()
+        self._ask("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
         until = time.monotonic() + TIMEOUT_S
         while name in self.running() and time.monotonic() < until:
             time.sleep(POLL_S)
@@ -144,14 +152,19 @@ class Jobs:
         self._rest.close()
 
     def _get(self, path: str, **params: str) -> Any:
+        return self._ask("GET", path, params=params)
+
+    def _ask(self, method: str, path: str, **given: Any) -> Any:
+        where = self._rest.base_url
         try:
-            answer = self._rest.get(path, params=params)
+            answer = self._rest.request(method, path, **given)
         except httpx.TransportError as error:
-            where = self._rest.base_url
             raise InputError(f"no Flink at {where} ({error}): `quicksilver cluster up` starts one") from error
         if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise InputError(f"Flink at {self._rest.base_url} has no leader at the moment; try again")
-        return answer.raise_for_status().json()
+            raise InputError(f"Flink at {where} has no leader at the moment; try again")
+        if answer.is_error:  # of a job that has just ended, for one
+            raise InputError(f"Flink at {where} refuses {method} {path}: {answer.status_code} {answer.reason_phrase}")
+        return answer.json() if answer.content else None
 
 
 def _reason(output: str) -> str:

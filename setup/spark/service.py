@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from quicksilver.errors import InputError
-from setup.services import HERE, Launch, Service, get_json, java_home, python
+from setup.services import BEHIND, HERE, Launch, Service, get_json, java_home, python
 from setup.settings import ClusterSettings
 from setup.tools import GET_PACKAGES, java
 
@@ -77,7 +77,7 @@ def _launch(settings: ClusterSettings, folder: Path, arguments: Sequence[object]
         "JAVA_HOME": java_home(java()),
         "SPARK_SCALA_VERSION": "2.12",  # said by bin/load-spark-env.sh else; without it no executor starts
     }  # fmt: skip
-    return Launch(command, environment)
+    return Launch([*BEHIND, *command], environment)
 
 
 def _registered(settings: ClusterSettings) -> bool:

@@ -17,13 +17,12 @@ import pytest
 
 from api.store_cassandra import CassandraStore
 from jobs.counts import counts
-from jobs.rows import PAYLOAD_BYTES
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Trade
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Latency, Published
-from quicksilver.streaming.message import Headers, Outgoing, outgoing
+from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Outgoing, outgoing
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 from setup.cassandra.client import CassandraSettings
