@@ -95,9 +95,9 @@ def _keys(reader: Consumer, topic: str, partitions: Any) -> tuple[int, int, int]
 
 
 def _message(one: Any) -> Message:
-    headers = dict(one.headers() or [])
+    version = dict(one.headers() or []).get("v")
     text = (one.key() or b"").decode(errors="replace")
-    known = Headers(v=(headers["v"] or b"").decode(errors="replace")) if "v" in headers else Headers()
+    known = Headers() if version is None else Headers(v=version.decode(errors="replace"))
     return Message(one.topic(), one.partition(), one.offset(), one.timestamp()[1], text, known, one.value() or b"")
 
 

@@ -2,7 +2,7 @@
 
 https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/connectors/datastream/kafka/
 
-Source and sink are Flink's own, with two classes of ours (``setup/flink/java``): PyFlink's schemas know values alone,
+Source and sink are Flink's own, with a few classes of ours (``setup/flink/java``): PyFlink's schemas know values alone,
 and messages have keys, headers and places.
 """
 

@@ -64,12 +64,15 @@ class StreamWatch:
 
     def _follow(self, query: "StreamingQuery") -> None:
         while not self._stopping.is_set():
-            query.awaitTermination(AWAIT_S)
+            ended = query.awaitTermination(AWAIT_S)
             for one in query.recentProgress:
                 self._note(one)
             if time.monotonic() - self._said_s >= SAY_S:
                 self._progress()
-        if self._writer.busy.acquire(timeout=STOP_S):  # what was begun is finished
+            if ended:
+                self._stopping.wait(POLL_S)
+                return
+        if self._writer.busy.acquire(timeout=STOP_S):  # the part of a batch that was begun is finished
             self._writer.busy.release()
         with suppress(PySparkException, Py4JError):  # a batch that is left as it is ends the stream with an error
             query.stop()

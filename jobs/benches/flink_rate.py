@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from jobs.benches.events import busy_market
 from jobs.benches.measure import Row, rate_row
+from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from quicksilver.streaming.instruments import FeatureMachine
 from quicksilver.streaming.message import Headers, Message, Outgoing, decode_messages, encode_outgoing, event_message
@@ -64,6 +65,8 @@ def flink_rate(servers: str, flink: Jobs, events: Sequence[AnyEvent], session: s
         seen.append((time.monotonic(), end_of(reader, FEATURES.name)))
     reader.close()
     flink.stop("features")
+    if seen[-1][1] < high:
+        raise InputError(f"only {seen[-1][1] - first} of {books} book messages went through Flink in {MOST_S:.0f} s")
     middle = [one for one in seen if low <= one[1]]
     (t0, n0), (t1, n1) = middle[0], middle[-1]
     return (n1 - n0) / (t1 - t0)

@@ -15,6 +15,7 @@ from jobs.benches.events import busy_market
 from jobs.benches.flink_rate import messages
 from jobs.benches.measure import Row
 from producers.kafka import KafkaPublisher, client_settings
+from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from quicksilver.streaming.message import Outgoing
 from quicksilver.topics import FEATURES
@@ -91,7 +92,10 @@ class SocketReader:
     async def start(self) -> None:
         """Return once the subscription holds."""
         self._task = asyncio.create_task(self._run())
-        await self._ready.wait()
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait({ready, self._task}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.is_set():
+            raise InputError(f"{self._url} does not answer")
 
     async def stop(self) -> None:
         """Close it."""

@@ -64,6 +64,10 @@ class Mid:
         self._engine.book = Book.load(data)
 
 
+def _held(wait: Wait | None) -> int:
+    return 0 if wait is None else wait.held
+
+
 class PortfolioMachine(Savable):
     """What ``jobs/flink_portfolio.py`` runs for each universe.
 
@@ -75,19 +79,18 @@ class PortfolioMachine(Savable):
         self._stage: PortfolioStage | None = None
         self._config: PortfolioConfig | None = None
         self._now_ns = 0
+        self._session = ""
         self._numbers = Numbers()
         self._mids: dict[str, Mid] = {}
         self._sessions: dict[str, Sequencer] = {}
 
     @property
     def waits_for(self) -> Wait | None:
-        """What events that are there wait for; None if none waits."""
-        waits = [wait for one in self._sessions.values() if (wait := one.waits_for) is not None]
-        if not waits:
-            return None
-        return Wait(
-            tuple(one.missing for one in waits), sum(one.repeats for one in waits), sum(one.held for one in waits)
-        )
+        """What the session waits for in which most events wait; None if none waits.
+
+        Others may wait too, each for a moment: where something is lost, more and more wait.
+        """
+        return max((one.waits_for for one in self._sessions.values()), key=_held, default=None)
 
     def take(self, message: Message) -> list[Outgoing]:
         """Return the frontiers that an event's message causes."""
@@ -97,6 +100,7 @@ class PortfolioMachine(Savable):
                 raise FrameError("without its place in the session (header g): no frontier reads it")
         except FrameError as error:
             return [DEAD.wrap(message.refused(str(error)), message)]
+        self._session = self._session or message.headers.s
         session = self._sessions.get(message.headers.s)
         if session is None:
             session = self._sessions[message.headers.s] = Sequencer()
@@ -106,7 +110,7 @@ class PortfolioMachine(Savable):
 
     def give_up(self) -> list[Outgoing]:
         """Go on without what is waited for."""
-        return [out for one in self._sessions.values() for out in self._all(one.give_up())]
+        return self._all(max(self._sessions.values(), key=lambda one: _held(one.waits_for)).give_up())
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
         return [out for item in ordered if not isinstance(item, Begin) for out in self._ordered(item)]
@@ -144,15 +148,17 @@ class PortfolioMachine(Savable):
         return self._stage
 
     def _wrap(self, frontier: Frontier, cause: Message) -> Outgoing:
-        """Number a frontier through all sessions: a universe may hold instruments of several."""
+        """Number a frontier through all sessions, under the name of the first: a universe may hold several's."""
         out = self._numbers.wrap(frontier, cause)
-        return msgspec.structs.replace(out, headers=Headers(n=out.headers.n, i=out.headers.i, u=self._universe))
+        headers = Headers(s=self._session, n=out.headers.n, i=out.headers.i, u=self._universe)
+        return msgspec.structs.replace(out, headers=headers)
 
     def _state(self) -> dict[str, Any]:
         return {
             "stage": self._stage.dump() if self._stage is not None else None,
             "config": self._config,
             "now_ns": self._now_ns,
+            "session": self._session,
             "numbers": self._numbers.last,
             "mids": {key: mid.dump() for key, mid in self._mids.items()},
             "sessions": {name: one.dump() for name, one in self._sessions.items()},
@@ -160,7 +166,7 @@ class PortfolioMachine(Savable):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._config = msgspec.convert(state["config"], PortfolioConfig | None)
-        self._now_ns, self._numbers.last = state["now_ns"], state["numbers"]
+        self._now_ns, self._session, self._numbers.last = state["now_ns"], state["session"], state["numbers"]
         self._stage = None
         if self._config is not None:
             self._stage = PortfolioStage(self._config)

@@ -1,4 +1,4 @@
-"""The two Java classes that PyFlink lacks (``setup/flink/java``), compiled: records with key, headers and offset."""
+"""The Java classes that PyFlink lacks (``setup/flink/java``), compiled: records with key, headers and offset."""
 
 import shutil
 import subprocess

@@ -63,6 +63,15 @@ def apply_topics(servers: str, say: Callable[[str], None], topics: dict[str, Top
     except KafkaException as error:
         why = error.args[0].str()
         raise InputError(f"no Kafka at {servers} ({why}): `quicksilver cluster up` starts one") from error
+    try:
+        return _apply(client, servers, present, wanted, say)
+    except KafkaException as error:
+        raise InputError(f"Kafka at {servers} refuses: {error.args[0].str()}") from error
+
+
+def _apply(
+    client: AdminClient, servers: str, present: dict[str, int], wanted: dict[str, Topic], say: Callable[[str], None]
+) -> int:
     _require_version(servers, present)
     stale = {
         topic.name: settings_of(topic)
@@ -129,7 +138,9 @@ def _require_version(servers: str, present: dict[str, int]) -> None:
             return
         reader.assign([TopicPartition(CONTRACT.name, 0, end - 1)])
         message = reader.poll(TIMEOUT_S)
-        version = int(message.value() or 0) if message is not None and message.error() is None else 0
+        if message is None or message.error() is not None:
+            raise InputError(f"the version of the topics at {servers} cannot be read: try again. Nothing was changed")
+        version = int(message.value() or 0)
     finally:
         reader.close()
     if version > CONTRACT_VERSION:
@@ -141,4 +152,5 @@ def _require_version(servers: str, present: dict[str, int]) -> None:
 def _write_version(servers: str) -> None:
     writer = Producer({"bootstrap.servers": servers, "acks": "all", "log_level": 0})
     writer.produce(CONTRACT.name, key=b"version", value=str(CONTRACT_VERSION).encode())
-    writer.flush(TIMEOUT_S)
+    if writer.flush(TIMEOUT_S):
+        raise InputError(f"the version of the topics could not be written to {servers}: apply them again")

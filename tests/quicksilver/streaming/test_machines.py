@@ -17,8 +17,10 @@ from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, Price
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Model, ModelHead, Status
+from quicksilver.streaming import sequencer
 from quicksilver.streaming.instruments import FeatureMachine, config_of
-from quicksilver.streaming.message import Headers, Outgoing
+from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing
+from quicksilver.streaming.patience import Patience
 from quicksilver.streaming.portfolio import PortfolioMachine
 from quicksilver.streaming.predictions import PredictionMachine
 from quicksilver.topics import TOPIC_OF, TOPICS, key_of
@@ -138,12 +140,46 @@ def test_a_new_session_starts_cold_and_stragglers_of_the_old_one_are_dropped(eve
         assert len(by_session["one"]) + len(by_session["two"]) == len(derived)
 
 
+def test_what_waits_for_a_session_that_does_not_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "MAX_AHEAD", 10)
+    chain, told = sequencer.Sequencer(), list[sequencer.Ordered]()
+    for session, numbers in (("one", [1, 2, 4]), ("two", range(1, 30))):
+        for number in numbers:
+            told += chain.push(Message("books", 0, number, 1, "v:A", Headers(s=session, n=str(number)), b""), number)
+            waits = chain.waits_for
+            assert waits is None or waits.held <= 10
+    assert [one for one in told if not isinstance(one, Message)] == [
+        sequencer.Begin("one"), sequencer.Loss(3, 3), sequencer.Begin("two"),
+    ]  # fmt: skip
+    places = [(one.headers.s, one.number) for one in told if isinstance(one, Message)]
+    assert places == [("one", 1), ("one", 2), ("one", 4), *(("two", number) for number in range(1, 30))]
+
+
+def test_in_a_universe_a_loss_of_one_session_is_not_held_up_by_the_waits_of_another() -> None:
+    def prices(symbol: str, session: str) -> list[Message]:
+        events = [Price("csv", symbol, i, i * 10**9, i * 10**9, 100.0 + i, 1.0) for i in range(1, 40)]
+        return read(published(events, session))
+
+    lossy, late = prices("A-USD", "lossy"), prices("B-USD", "late")
+    machine, patience, gave_up = PortfolioMachine("auto"), Patience(), 0
+    for i in range(30):
+        machine.take(lossy[i if i < 5 else i + 1])
+        machine.take(late[i ^ 1])  # each second one comes early, and is waited for until the next
+        if patience.look(machine.waits_for):
+            machine.give_up()
+            gave_up += 1
+    assert gave_up == 1
+    assert machine.waits_for is None or machine.waits_for.missing[0] == "late"  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"headers": Headers(v="9", n="1")}, "of contract version 9, this is 1: update Quicksilver"),
         ({"headers": Headers(v="x", n="1")}, "of contract version x"),
+        ({"headers": Headers(v="9" * 5000, n="1")}, "of contract version 99999"),
         ({"headers": Headers(n="9" * 5000)}, "a header that is no number: '9999"),
+        ({"headers": Headers(n="1"), "value": b"[" * (PAYLOAD_BYTES + 1), "ts_ms": -1}, "(the payload is the first "),
         ({"headers": Headers(), "value": b"[]"}, "not a event"),
         ({"key": "sim:X-USD", "headers": Headers()}, "an event of sim:BTC-USD under the key sim:X-USD"),
     ],

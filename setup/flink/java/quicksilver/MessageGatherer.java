@@ -14,7 +14,7 @@ import org.apache.flink.types.Row;
 /**
  * Messages of one key that come close together go to Python together: a call costs more than most messages' work.
  *
- * <p>A message that comes alone goes on at once; others wait for a millisecond at most. Nothing waits across a
+ * <p>A message that comes alone goes on at once; others wait for three milliseconds at most. Nothing waits across a
  * checkpoint, so that there is no state.
  */
 public final class MessageGatherer extends AbstractStreamOperator<Row>

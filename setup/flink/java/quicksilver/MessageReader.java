@@ -41,14 +41,16 @@ public final class MessageReader implements KafkaRecordDeserializationSchema<Row
         pack.integer(record.timestamp());
         pack.text(name);
         int headers = 0;
-        for (Header ignored : record.headers()) {
-            headers++;
+        for (Header header : record.headers()) {
+            headers += header.value() == null ? 0 : 1; // one without a value says nothing
         }
         pack.map(headers);
         for (Header header : record.headers()) {
-            pack.text(header.key());
-            // Through a String, so that bytes that are no text do not make the whole message unreadable.
-            pack.text(header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8));
+            if (header.value() != null) {
+                pack.text(header.key());
+                // Through a String, so that bytes that are no text do not make the whole message unreadable.
+                pack.text(new String(header.value(), StandardCharsets.UTF_8));
+            }
         }
         pack.binary(value);
         out.collect(Row.of(by.isEmpty() ? name : header(record), pack.done()));
