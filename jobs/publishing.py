@@ -45,7 +45,8 @@ def publish(record: Frontier | Model, servers: str) -> None:
     value, refused = codec.encode(record), list[str]()
     settings = {
         "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-        "message.max.bytes": 16 << 20, "delivery.timeout.ms": int(DELIVERY_S * 1000), "log_level": 0,
+        "partitioner": "murmur2_random", "message.max.bytes": 16 << 20,
+        "delivery.timeout.ms": int(DELIVERY_S * 1000), "log_level": 0,
     }  # fmt: skip
     headers = {"v": str(CONTRACT_VERSION), "s": hashlib.sha256(value).hexdigest()[:16]}
     if isinstance(record, Frontier):
