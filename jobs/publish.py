@@ -81,16 +81,18 @@ def prepare(settings: PublishSettings, say: Callable[[str], None]) -> tuple[Sour
 
 
 async def publish_source(
-    source: Source, session: str, servers: str, say: Callable[[str], None], stop: asyncio.Event
+    source: Source, session: str, servers: str, say: Callable[[str], None], stop: asyncio.Event, universe: str = ""
 ) -> int:
     """Publish a source until it ends or ``stop``, and say the counts; returns how many messages were not delivered.
+
+    Without a ``universe`` its instruments belong to that of its configuration.
 
     Raises:
         InputError: the source or Kafka cannot be used, or a message could not be delivered.
     """
     portfolio = source.config.portfolio
     publisher = KafkaPublisher(
-        servers, session, say, universe=portfolio.universe if portfolio else "",
+        servers, session, say, universe=universe or (portfolio.universe if portfolio else ""),
         interval_ns=source.config.candle_intervals_ns[0],
     )  # fmt: skip
     say(f"publishing [{source.info.kind}] {source.info.detail} to Kafka at {servers}, session {session}")

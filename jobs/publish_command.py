@@ -22,6 +22,7 @@ class PublishSettings(RunSettings):
 
     kafka_servers: str = Field(SERVERS, description="Kafka's addresses, with commas")
     session: str = Field("", description="name of this run; else that of the content, for live data of the time")
+    universe: str = Field("", pattern=r"^[\w.-]{0,64}$", description="whose portfolios the prices belong to")
 
 
 def _say(text: str) -> None:
@@ -42,6 +43,7 @@ def publish(
     seed: Annotated[int | None, _setting("seed")] = None,
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     session: Annotated[str | None, _setting("session")] = None,
+    universe: Annotated[str | None, _setting("universe")] = None,
 ) -> None:
     """Publish live feeds, the simulator, a tape or a CSV file to Kafka; the last line is the counts, as JSON."""
     given = {name: value for name, value in locals().items() if value is not None}
@@ -78,7 +80,7 @@ async def _publish(settings: PublishSettings) -> int:
     from jobs.publish import publish_source
 
     source, session = preparing.result()
-    left = await publish_source(source, session, settings.kafka_servers, _say, stop)
+    left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe)
     if stop.is_set():
         _say("stopped")
     return left

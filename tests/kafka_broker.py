@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from quicksilver.streaming.message import Headers, Message
@@ -66,9 +66,22 @@ class Broker:
         try:
             found = client.list_topics(timeout=WAIT_S).topics
             parts = [TopicPartition(name, one) for name in topics for one in found[name].partitions]
-            return sum(reader.get_watermark_offsets(one, timeout=WAIT_S)[1] for one in parts)
+            return sum(_end_of(reader, one) for one in parts)
         finally:
             reader.close()
+
+
+def _end_of(reader: Consumer, place: TopicPartition) -> int:
+    """Ask again where a partition that was just made has no leader yet."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            end: int = reader.get_watermark_offsets(place, timeout=WAIT_S)[1]
+            return end
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -334,7 +334,7 @@ def test_killed_and_started_again_it_publishes_what_an_uninterrupted_run_does(no
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_stop_it_delivers_what_it_has_and_says_so(node: Broker, number: signal.Signals) -> None:
-    with command(node, "--source", "sim", "--session", f"sim-{number}") as process:
+    with command(node, "--source", "sim", "--session", f"sim-{number}", "--universe", "mine") as process:
         until_more(node, process, 200)
         process.send_signal(number)
         code, lines = ended(process)
@@ -343,6 +343,7 @@ def test_told_to_stop_it_delivers_what_it_has_and_says_so(node: Broker, number: 
     found = in_order(node, f"sim-{number}")
     assert [int(one.headers.g) for one in found] == list(range(1, len(found) + 1))
     assert (counts["published"], counts["undelivered"]) == (len(found), 0)
+    assert {one.headers.u for one in found} == {"mine"}
 
 
 @pytest.mark.parametrize(
@@ -351,6 +352,7 @@ def test_told_to_stop_it_delivers_what_it_has_and_says_so(node: Broker, number: 
         (["--source", "csv"], "SOURCE=csv needs TAPE=path, the file to play"),
         (["--source", "x"], "SOURCE=x: Input should be 'auto', 'live', 'sim', 'tape' or 'csv'"),
         (["--source", "sim", "--session", "a b"], "session 'a b': give 1 to 64 letters, digits or .:+-_"),
+        (["--source", "sim", "--universe", "a b"], "UNIVERSE=a b: String should match pattern"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_sentence(node: Broker, arguments: list[str], why: str) -> None:
