@@ -40,7 +40,7 @@ class PersistSettings(BaseSettings):
         default=BUILD / "cluster" / "spark" / "checkpoints" / "persist", description="what is stored"
     )
     trigger_s: float = Field(
-        default=3.0, ge=0, description="a micro-batch begins this long after the last at the earliest"
+        default=1.0, ge=0, description="a micro-batch begins this long after the last at the earliest"
     )
     most_messages: int = Field(default=20_000, ge=1, description="of a micro-batch")
     driver_mb: int = Field(default=1024, ge=512, description="Java's heap of the driver, which is all with local[N]")
