@@ -50,7 +50,8 @@ def _has_broker(host: str, port: int) -> bool:
 
 def _format(jars: Path, config: Path) -> None:
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config), "--standalone"]
+    # "=": one id in 64 begins with "-", and would be taken for an option of its own
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config), "--standalone"]
     done = subprocess.run([java(), "-cp", classpath(jars), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"kafka: the storage could not be formatted: {(done.stdout + done.stderr).strip()[-500:]}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from quicksilver.topics import CONTRACT, TOPICS, Topic
 from setup.cluster import known_stack, the_stack
 from setup.flink.service import home as flink_home
 from setup.flink.service import rest
+from setup.jars import fetch
+from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.spark.service import home, page
@@ -105,6 +108,17 @@ def test_topics_of_a_newer_version_are_refused(servers: str) -> None:
         if version == b"99":
             with pytest.raises(InputError, match="are of version 99, this is 1: update Quicksilver"):
                 apply_topics(servers, quiet)
+
+
+def test_a_clusters_identity_may_begin_with_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xfb" + bytes(range(1, 16))))
+    settings = ClusterSettings.on_free_ports(tmp_path).model_copy(update={"kafka_mb": 256})
+    node = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, quiet))])
+    try:
+        node.up(quiet)
+        assert "cluster.id=-" in (tmp_path / "kafka" / "data" / "meta.properties").read_text()
+    finally:
+        node.down(quiet)
 
 
 def test_the_commands_see_what_runs(stack: Stack, command: Callable[..., Result]) -> None:
