@@ -4,14 +4,11 @@ try:
     import asyncio
     import os
     import signal
-    from collections.abc import Iterator
-    from contextlib import contextmanager
     from pathlib import Path
     from typing import TYPE_CHECKING, Annotated
 
     import msgspec
     import typer
-    from pydantic import ValidationError
 
     from jobs.doctor import checks
     from jobs.flink_cli import jobs as flink_jobs
@@ -22,8 +19,8 @@ try:
     from jobs.spark_train import train_models
     from producers.csv_producer import produce
     from quicksilver import __version__
-    from quicksilver.errors import InputError, QuicksilverError
     from setup.cluster import cluster, schema, topics
+    from setup.exits import failing
 except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no reason for a traceback
     raise SystemExit(130) from None
 
@@ -40,12 +37,6 @@ app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
-UNUSABLE = 2  # exit code: nothing could be read, or an option cannot be used
-
-
-def _fail(error: Exception) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(UNUSABLE)
 
 
 @app.command()
@@ -77,7 +68,7 @@ def run(
 ) -> None:
     """Run everything in this process and serve the page, until Ctrl-C."""
     given = {name: value for name, value in locals().items() if value is not None}
-    with _failing():
+    with failing():
         settings = RunSettings(**given)
         settings.require_embedded()
         asyncio.run(_run(settings))
@@ -95,23 +86,10 @@ def serve(
 ) -> None:
     """Serve the page and the API over what the cluster computes: live from Kafka, history from Cassandra."""
     given = {name: value for name, value in locals().items() if value is not None}
-    with _failing():
+    with failing():
         settings = ServeSettings(**given)
         settings.require_kafka()
         asyncio.run(_serve(settings))
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    """Say what a user can do about an error, and end with the exit code for it."""
-    try:
-        yield
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper()
-        raise _fail(InputError(f"{name}={first['input']}: {first['msg']}")) from error
-    except QuicksilverError as error:
-        raise _fail(error) from error
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -167,15 +145,11 @@ def replay(
     """Run a recording through the pipeline; the last line printed is the summary, one JSON object."""
     from jobs.replay import replay_tape
 
-    try:
+    with failing():
         summary = replay_tape(
             tape, venue=venue, speed=speed, out=out, until_event=until_event, save_state=save_state,
             load_state=load_state,
         )  # fmt: skip
-    except QuicksilverError as error:
-        raise _fail(error) from error
-    except OSError as error:
-        raise _fail(InputError(f"{error.filename}: {error.strerror}")) from error
     typer.echo(msgspec.json.encode(summary).decode())
 
 
@@ -189,7 +163,7 @@ def bench(
     """Measure the hot paths beside their peers, print a table and write it as JSON."""
     from jobs.bench import run_all
 
-    with _failing():
+    with failing():
         run_all(out, cluster)
 
 

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from jobs.publishing import ANSWER_S, kafka_servers
 from jobs.rows import Reading
-from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.errors import InputError
 from quicksilver.streaming.message import Headers, Message, Outgoing
 from quicksilver.tables import TABLES
+from setup.exits import failing
 
 SILENCE_S = 30.0  # after which a broker is taken to be away
 CONNECT_S = 15.0
@@ -115,16 +116,13 @@ def show() -> None:
     from api.store_cassandra import CassandraStore
     from setup.cassandra.client import CassandraSettings
 
-    try:
+    with failing():
         store = CassandraStore(CassandraSettings.from_environment(), lambda text: typer.echo(text, err=True))
         try:
             store.wait(CONNECT_S)
             found = counts(kafka_servers(), store)
         finally:
             store.close()
-    except QuicksilverError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     table = Table("topic", "messages", "refused", "row keys", "rows", "", box=None, pad_edge=False)
     for one in found:
         table.add_row(*map(str, one[:-1]), str(one.rows), "agree" if one.agrees else "DIFFER")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quicksilver.errors import InputError
+from setup.exits import failing
 from setup.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 
 jobs = typer.Typer(help="Flink's jobs: features, predict, portfolio.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="All, if none is named.")]
-UNUSABLE = 2
 
 
 def _each(names: list[str] | None, work: Callable[["Jobs", str], None]) -> None:
     from setup.flink.jobs import JOBS, Jobs
 
-    try:
-        with closing(Jobs(ClusterSettings.from_environment())) as flink:
-            for name in names or JOBS:
-                work(flink, name)
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(UNUSABLE) from error
+    with failing(), closing(Jobs(ClusterSettings.from_environment())) as flink:
+        for name in names or JOBS:
+            work(flink, name)
 
 
 def _start(flink: "Jobs", name: str, slots: int, fresh: bool = False) -> None:

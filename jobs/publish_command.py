@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from jobs.settings import RunSettings
 from producers.csv_producer import SERVERS, UNDELIVERED
-from quicksilver.errors import InputError, QuicksilverError
+from setup.exits import failing
 
 if TYPE_CHECKING:
     from jobs.sources import Source
@@ -47,20 +47,8 @@ def publish(
 ) -> None:
     """Publish live feeds, the simulator, a tape or a CSV file to Kafka; the last line is the counts, as JSON."""
     given = {name: value for name, value in locals().items() if value is not None}
-    try:
+    with failing():
         left = asyncio.run(_publish(PublishSettings(**given)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        _say(f"error: {str(first['loc'][0]).upper()}={first['input']}: {first['msg']}")
-        raise typer.Exit(2) from error
-    except QuicksilverError as error:
-        _say(f"error: {error}")
-        raise typer.Exit(2) from error
-    except OSError as error:
-        _say(f"error: {InputError(f'{error.filename}: {error.strerror}')}")
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     if left:
         raise typer.Exit(UNDELIVERED)
 

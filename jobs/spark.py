@@ -50,7 +50,7 @@ def session(
     os.environ["JAVA_HOME"] = str(Path(java()).resolve().parent.parent)
     os.environ["SPARK_HOME"] = str(home())
     os.environ.setdefault("PYSPARK_PYTHON", python())
-    jars = sorted(fetch("spark", ClusterSettings().jars, _say).glob("*.jar")) if connectors else []
+    jars = sorted(fetch("spark", ClusterSettings.from_environment().jars, _say).glob("*.jar")) if connectors else []
     builder = SparkSession.builder.master(master).appName(name)
     given = {"spark.jars": ",".join(str(jar.resolve()) for jar in jars)} if jars else {}
     for key, value in {**_common(master), **given, **(conf or {})}.items():

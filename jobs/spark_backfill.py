@@ -18,8 +18,9 @@ import typer
 
 from jobs.shares import COUNTED, FAILED
 from jobs.spark_lines import lines_on, to_files, units_of
-from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
+from setup.exits import failing
 
 if TYPE_CHECKING:
     from setup.cassandra.client import CassandraSettings
@@ -107,21 +108,13 @@ def backfill(
     partitions: Annotated[int | None, typer.Option(help="Into how many tasks the work is cut.", min=1)] = None,
 ) -> None:
     """Compute the records of raw tapes anew, on Spark; the last line printed is the summary, one JSON object."""
-    try:
+    with failing():
         summary = run(tapes, venue, _target(out, to), master, partitions)
         for tape, why in summary["failed"].items():
             typer.echo(f"error: {why if tape in why else f'{tape}: {why}'}", err=True)
         typer.echo(msgspec.json.encode(summary).decode())
         if not summary["tapes"]:
             raise InputError("no tape could be read")
-    except QuicksilverError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def _target(out: Path | None, to: Target | None) -> "Path | CassandraSettings":

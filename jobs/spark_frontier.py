@@ -17,11 +17,12 @@ from jobs.publishing import kafka_servers, publish, require_topic
 from producers.csv_layout import ColumnChoice
 from producers.csv_producer import Letters
 from quicksilver import codec
-from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.errors import InputError
 from quicksilver.portfolio.history import History, LargeConfig, Study
 from quicksilver.portfolio.large import Best, Sweep, merge, nobody, reduce_chunks
 from quicksilver.records import Frontier
 from quicksilver.topics import FRONTIERS
+from setup.exits import failing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -100,7 +101,7 @@ def frontier(
 ) -> None:
     """Draw very many portfolios of a price history on Spark; the last line printed is the summary, one JSON object."""
     letters = Letters(lambda text: typer.echo(text, err=True))
-    try:
+    with failing():
         config = LargeConfig(universe, _whole(portfolios), seed)
         period_ns = None if period is None else seconds_ns("--period", period)
         if publish_it:
@@ -117,14 +118,6 @@ def frontier(
         _write(record, out)
         if publish_it:
             publish(record, kafka_servers())
-    except QuicksilverError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     drawn = {name: _numbers(pick) for name, pick in result.pop("drawn").items()}
     summary = {
         "portfolios": record.n_portfolios, **result, "seed": seed, "universe": universe, "assets": record.assets,

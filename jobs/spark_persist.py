@@ -17,8 +17,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.publishing import kafka_servers
-from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
+from setup.exits import failing
 from setup.settings import BUILD
 
 if TYPE_CHECKING:
@@ -146,13 +147,8 @@ def _step_behind() -> None:
 def persist() -> None:
     """Write every record's topic into its table, until Ctrl-C [SPARK_MASTER=local[1], PERSIST_CHECKPOINT, ...]."""
     _step_behind()
-    try:
+    with failing():
         run(PersistSettings.from_environment(), lambda text: typer.echo(f"persist: {text}"), threading.Event())
-    except QuicksilverError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:  # while Spark starts
-        raise typer.Exit(130) from None
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import typer
 from jobs.choices import Span, chosen, names_of, seconds_ns
 from jobs.publishing import kafka_servers, publish, require_topic
 from quicksilver import codec
-from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.errors import InputError
 from quicksilver.models.training import Examples, TrainConfig, Trained, better_than_baseline, digest, model_of, train
 from quicksilver.records import Model, ModelHead
 from quicksilver.topics import MODELS
+from setup.exits import failing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,7 @@ def train_models(
 ) -> None:
     """Train a model of each instrument on Cassandra's rows; the last line printed is the summary, one JSON object."""
     started = time.perf_counter()
-    try:
+    with failing():
         if publish_it:
             require_topic(kafka_servers(), MODELS)
         span = Span.of(since, until)
@@ -131,14 +132,6 @@ def train_models(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(b"".join(codec.encode(model) + b"\n" for model in models))
         published = _publish(models) if publish_it else 0
-    except QuicksilverError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     _print(models, published, time.perf_counter() - started)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from quicksilver.errors import InputError
 from setup.cassandra.service import cassandra
+from setup.exits import INTERRUPTED, failing
 from setup.flink.service import flink
 from setup.jars import PARTS, fetch, have
 from setup.kafka.service import kafka
@@ -19,7 +20,6 @@ from setup.tools import require_tools
 
 cluster = typer.Typer(help="Kafka, Cassandra, Flink and Spark on this machine.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka's topics, as the contract declares them.", no_args_is_help=True)
-INTERRUPTED = 130
 schema = typer.Typer(help="Cassandra's tables, as the contract declares them.", no_args_is_help=True)
 
 
@@ -46,14 +46,8 @@ def known_stack(settings: ClusterSettings) -> Stack:
 
 
 def _or_fail(work: Callable[[ClusterSettings], None]) -> None:
-    try:
+    with failing():
         work(ClusterSettings.from_environment())
-    except BrokenPipeError:
-        raise  # who reads has had enough
-    except (InputError, OSError) as error:
-        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
-        typer.echo(f"error: {why}", err=True)
-        raise typer.Exit(2) from error
 
 
 @cluster.command()
@@ -61,11 +55,9 @@ def up() -> None:
     """Start what does not run yet, and wait until all is ready."""
     try:
         _or_fail(_up)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        _say_what_runs()
-        raise typer.Exit(INTERRUPTED) from None
-    except typer.Exit:
+    except typer.Exit as end:
+        if end.exit_code == INTERRUPTED:
+            typer.echo("interrupted", err=True)
         _say_what_runs()
         raise
 
@@ -146,10 +138,7 @@ def logs(
         for text in process.follow(lines) if follow else [f"{process.tail(lines)}\n"]:
             typer.echo(text, nl=False)
 
-    try:
-        _or_fail(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    _or_fail(work)
 
 
 @topics.command()
