@@ -30,11 +30,11 @@ KEY_BYTES = 65_535  # of a partition key, or of one column of the order
 ROW_BYTES = 15 << 20
 SMALL_BYTES = KEY_BYTES // 4  # the JSON of numbers written anew is less than four times as long
 
-_ARROW: dict[Kind, Any] = {
+ARROW: dict[Kind, Any] = {
     "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "text": pa.string(), "boolean": pa.bool_(),
     "blob": pa.binary(),
 }  # fmt: skip
-_SPARK: dict[Kind, str] = {
+SPARK: dict[Kind, str] = {
     "int": "int", "bigint": "bigint", "double": "double", "text": "string", "boolean": "boolean", "blob": "binary",
 }  # fmt: skip
 _UNSTORABLE = (OverflowError, ValueError, TypeError)  # of a number beyond 64 bits, or a text that is no Unicode
@@ -65,7 +65,7 @@ class Taken(NamedTuple):
 def spark_schema() -> str:
     """Return the schema of the batches, in Spark's words."""
     structs = [
-        f"{table.name} struct<{', '.join(f'`{one.name}`: {_SPARK[one.kind]}' for one in table.columns)}>"
+        f"{table.name} struct<{', '.join(f'`{one.name}`: {SPARK[one.kind]}' for one in table.columns)}>"
         for table in TABLES.values()
     ]
     return ", ".join([*structs, "summary binary"])
@@ -74,7 +74,7 @@ def spark_schema() -> str:
 def arrow_schema() -> pa.Schema:
     """Return the schema of the batches."""
     structs = [
-        pa.field(table.name, pa.struct([pa.field(one.name, _ARROW[one.kind]) for one in table.columns]))
+        pa.field(table.name, pa.struct([pa.field(one.name, ARROW[one.kind]) for one in table.columns]))
         for table in TABLES.values()
     ]
     return pa.schema([*structs, pa.field("summary", pa.binary())])
@@ -200,7 +200,7 @@ def _primary_key(table: Table) -> Callable[[Row], Any]:
 
 def _array(table: Table, pending: list[Taken]) -> pa.Array:
     cells = zip(*(one.row for one in pending), strict=True) if pending else [()] * len(table.columns)
-    arrays = [pa.array(column, _ARROW[one.kind]) for one, column in zip(table.columns, cells, strict=True)]
+    arrays = [pa.array(column, ARROW[one.kind]) for one, column in zip(table.columns, cells, strict=True)]
     return pa.StructArray.from_arrays(arrays, names=[one.name for one in table.columns])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.choices import Span
 from quicksilver import codec
-from quicksilver.tables import DAY_NS, KEYS_LIFE_S, TABLES, Kind, Table
+from quicksilver.tables import DAY_NS, KEYS_LIFE_S, TABLES, Table
 from setup.cassandra.client import CassandraSettings
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 FORMAT = "org.apache.spark.sql.cassandra"
 ANSWER_S = 15.0
-TYPES: dict[Kind, str] = {
-    "int": "int", "bigint": "bigint", "double": "double", "text": "string", "boolean": "boolean", "blob": "binary",
-}  # fmt: skip
 
 
 def connector_conf(settings: CassandraSettings) -> dict[str, str]:
@@ -103,7 +100,9 @@ def schema_of(table: Table) -> str:
     >>> schema_of(TABLES["latency"])[:48]
     'day int, hop string, ts_event_ns bigint, n bigin'
     """
-    return ", ".join(f"{column.name} {TYPES[column.kind]}" for column in table.columns)
+    from jobs.rows import SPARK  # here, not above: it brings Arrow
+
+    return ", ".join(f"{column.name} {SPARK[column.kind]}" for column in table.columns)
 
 
 class _to_columns:  # noqa: N801 (a function that Spark can send to its workers)
@@ -113,12 +112,10 @@ class _to_columns:  # noqa: N801 (a function that Spark can send to its workers)
     def __call__(self, batches: Iterable["pyarrow.RecordBatch"]) -> Iterator["pyarrow.RecordBatch"]:
         import pyarrow as pa
 
+        from jobs.rows import ARROW
+
         table = TABLES[self._name]
-        types = {
-            "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "text": pa.string(),
-            "boolean": pa.bool_(), "blob": pa.binary(),
-        }  # fmt: skip
-        schema = pa.schema([(column.name, types[column.kind]) for column in table.columns])
+        schema = pa.schema([(column.name, ARROW[column.kind]) for column in table.columns])
         for batch in batches:
             rows = [table.row(codec.decode(table.topic.type, line)) for line in batch.column(0).to_pylist()]  # type: ignore[arg-type]
             columns = list(zip(*rows, strict=True)) or [()] * len(schema)
