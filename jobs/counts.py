@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.publishing import ANSWER_S, kafka_servers
-from jobs.rows import Reading
+from jobs.rows import Reading, message_of
 from quicksilver.errors import InputError
-from quicksilver.streaming.message import Headers, Message, Outgoing
+from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.tables import TABLES
 from setup.exits import failing
 
@@ -97,9 +97,7 @@ def _keys(reader: Consumer, topic: str, partitions: Any) -> tuple[int, int, int]
 
 def _message(one: Any) -> Message:
     version = dict(one.headers() or []).get("v")
-    text = (one.key() or b"").decode(errors="replace")
-    known = Headers() if version is None else Headers(v=version.decode(errors="replace"))
-    return Message(one.topic(), one.partition(), one.offset(), one.timestamp()[1], text, known, one.value() or b"")
+    return message_of(one.topic(), one.partition(), one.offset(), one.timestamp()[1], one.key(), one.value(), version)
 
 
 def _digest(key: Any) -> bytes:

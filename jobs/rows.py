@@ -82,12 +82,16 @@ def arrow_schema() -> pa.Schema:
 
 def messages_of(batch: pa.RecordBatch) -> Iterator[Message]:
     """Give the messages of a batch of ``COLUMNS``."""
-    for topic, partition, offset, ts_ms, key, value, version in zip(
-        *(column.to_pylist() for column in batch.columns), strict=True
-    ):
-        headers = Headers() if version is None else Headers(v=version.decode(errors="replace"))
-        text = (key or b"").decode(errors="replace")
-        yield Message(topic, partition, offset, ts_ms, text, headers, value or b"")
+    for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        yield message_of(*row)
+
+
+def message_of(
+    topic: str, partition: int, offset: int, ts_ms: int, key: bytes | None, value: bytes | None, version: bytes | None
+) -> Message:
+    """Return a message with no header but ``v``, as far as its bytes can be read."""
+    headers = Headers() if version is None else Headers(v=version.decode(errors="replace"))
+    return Message(topic, partition, offset, ts_ms, (key or b"").decode(errors="replace"), headers, value or b"")
 
 
 def require_storable(table: Table, row: Row) -> None:
