@@ -112,11 +112,6 @@ def _size(cell: object) -> int:
     return len(cell.encode(errors="replace")) if isinstance(cell, str) else len(cell) if isinstance(cell, bytes) else 8
 
 
-def letter_of(message: Message, reason: str) -> Outgoing:
-    """Return the dead letter of a message, which is the same each time."""
-    return outgoing(message.refused(reason), message.ts_ms, Headers())
-
-
 class Reading:
     """One task's way from messages to rows; ``send`` takes dead letters.
 
@@ -164,7 +159,7 @@ class Reading:
             self.unreadable.append(f"{message.place}: {reason}")
         else:
             self.refused += 1
-            self._send(letter_of(message, reason))
+            self._send(outgoing(message.refused(reason), message.ts_ms, Headers()))
 
     def _flush(self, topics: Iterable[str]) -> Iterator[pa.RecordBatch]:
         for topic in topics:

@@ -11,13 +11,11 @@ from quicksilver.errors import FrameError, StateError
 from quicksilver.events import AnyEvent, Gap
 from quicksilver.instrument import InstrumentStage
 from quicksilver.records import AnyRecord
-from quicksilver.streaming.machine import Numbers, Savable
+from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import DIGITS, Message, Outgoing
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import key_of
-
-DEAD = Numbers()  # dead letters have no chain, and so no numbers
 
 
 @lru_cache

@@ -53,6 +53,9 @@ class Numbers:
         return outgoing(record, cause.ts_ms, Headers(VERSION, given.s, number, given.g, given.i, given.u))
 
 
+DEAD = Numbers()  # dead letters have no chain, and so no numbers
+
+
 class Saved(msgspec.Struct):
     """A machine's state with what it is the state of."""
 

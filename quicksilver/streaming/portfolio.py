@@ -15,8 +15,8 @@ from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Tr
 from quicksilver.features import FeatureEngine
 from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
 from quicksilver.records import Frontier
-from quicksilver.streaming.instruments import DEAD, config_of
-from quicksilver.streaming.machine import Numbers, Savable
+from quicksilver.streaming.instruments import config_of
+from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import Headers, Message, Outgoing
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer

@@ -9,8 +9,8 @@ from quicksilver.config import PipelineConfig
 from quicksilver.errors import FrameError
 from quicksilver.models.stage import PredictionStage
 from quicksilver.records import AnyRecord, Model
-from quicksilver.streaming.instruments import DEAD, config_of
-from quicksilver.streaming.machine import Numbers, Savable
+from quicksilver.streaming.instruments import config_of
+from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
