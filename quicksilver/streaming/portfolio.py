@@ -64,10 +64,6 @@ class Mid:
         self._engine.book = Book.load(data)
 
 
-def _held(wait: Wait | None) -> int:
-    return 0 if wait is None else wait.held
-
-
 class PortfolioMachine(Savable):
     """What ``jobs/flink_portfolio.py`` runs for each universe.
 
@@ -90,7 +86,12 @@ class PortfolioMachine(Savable):
 
         Others may wait too, each for a moment: where something is lost, more and more wait.
         """
-        return max((one.waits_for for one in self._sessions.values()), key=_held, default=None)
+        worst = self._worst
+        return None if worst is None else worst.waits_for
+
+    @property
+    def _worst(self) -> Sequencer | None:
+        return max(self._sessions.values(), key=lambda one: one.held, default=None)
 
     def take(self, message: Message) -> list[Outgoing]:
         """Return the frontiers that an event's message causes."""
@@ -110,7 +111,8 @@ class PortfolioMachine(Savable):
 
     def give_up(self) -> list[Outgoing]:
         """Go on without what is waited for."""
-        return self._all(max(self._sessions.values(), key=lambda one: _held(one.waits_for)).give_up())
+        worst = self._worst
+        return [] if worst is None else self._all(worst.give_up())
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
         return [out for item in ordered if not isinstance(item, Begin) for out in self._ordered(item)]

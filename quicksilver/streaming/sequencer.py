@@ -82,15 +82,16 @@ class Sequencer:
         """The session and number that others wait for; None if none waits."""
         if not (self._ahead or self._later):
             return None
-        return Wait((self.session, self.next), self.dropped, self._held, over=bool(self._later))
+        return Wait((self.session, self.next), self.dropped, self.held, over=bool(self._later))
 
     @property
-    def _held(self) -> int:
+    def held(self) -> int:
+        """How many messages wait."""
         return len(self._ahead) + sum(map(len, self._later.values()))
 
     def _relieve(self, out: list[Ordered]) -> None:
         """Keep no more than can be kept, however long the wait."""
-        while self._held > MAX_AHEAD:
+        while self.held > MAX_AHEAD:
             out += self.give_up()
 
     def give_up(self) -> list[Ordered]:
