@@ -20,6 +20,7 @@ from jobs.publishing import kafka_servers
 from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
 from setup.exits import failing
+from setup.services import NICE
 from setup.settings import BUILD
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from jobs.table_writer import TableWriter
 
 Say = Callable[[str], None]
-NICE = 10
 
 
 class PersistSettings(BaseSettings):
