@@ -220,7 +220,8 @@ class KafkaPublisher:
         while not (self._post_letters() and self._post(topic, key, value, headers, ts_ms)):
             self.look()
             await asyncio.sleep(FULL_S)
-        alone, self._sent_s = time.monotonic() - self._sent_s > ALONE_S, time.monotonic()
+        now = time.monotonic()
+        alone, self._sent_s = now - self._sent_s > ALONE_S, now
         if alone:
             self._producer.flush(LINGER_MS / 1000)  # which sends at once, and waits no longer than others linger
 
