@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.benches import flink_rate, hops, kafka_producer, persist, spark
-from jobs.benches.measure import Row
+from jobs.benches.measure import Row, quiet
 from quicksilver.errors import InputError
 from setup.cassandra.client import CassandraSettings
 from setup.cassandra.schema import apply_schema
@@ -23,24 +23,20 @@ ADDRESS = re.compile(r"http://(\S+?)/")
 SLOTS = 2
 
 
-def _quiet(_: str) -> None:
-    """Say nothing."""
-
-
 @contextmanager
 def cluster() -> Iterator[ClusterSettings]:
     """Run all servers, with topics and tables, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ClusterSettings.on_free_ports(Path(folder))
         settings = settings.model_copy(update={"flink_taskmanagers": SLOTS})
-        stack = the_stack(settings, _quiet)
+        stack = the_stack(settings, quiet)
         try:
-            stack.up(_quiet)
-            apply_topics(f"{settings.host}:{settings.kafka_port}", _quiet)
-            apply_schema(CassandraSettings(hosts=settings.host, port=settings.cassandra_port), _quiet)
+            stack.up(quiet)
+            apply_topics(f"{settings.host}:{settings.kafka_port}", quiet)
+            apply_schema(CassandraSettings(hosts=settings.host, port=settings.cassandra_port), quiet)
             yield settings
         finally:
-            stack.down(_quiet)
+            stack.down(quiet)
 
 
 @contextmanager
@@ -76,7 +72,7 @@ def rows() -> Iterator[Row]:
     """
     with cluster() as settings:
         servers, flink = f"{settings.host}:{settings.kafka_port}", Jobs(settings)
-        flink.submit("features", _quiet)
+        flink.submit("features", quiet)
         flink.wait("features")
         with command(settings, "persist"), command(settings, "serve", "--port", "0") as said:
             found = ADDRESS.search(said)

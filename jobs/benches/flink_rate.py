@@ -7,7 +7,7 @@ import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from jobs.benches.events import busy_market
-from jobs.benches.measure import Row, rate_row
+from jobs.benches.measure import Row, quiet, rate_row
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from quicksilver.streaming.instruments import FeatureMachine
@@ -58,7 +58,7 @@ def flink_rate(servers: str, flink: Jobs, events: Sequence[AnyEvent], session: s
     reader = Consumer({"bootstrap.servers": servers, "group.id": "bench", "log_level": 0})
     first, books = end_of(reader, FEATURES.name), books_of(events)
     low, high = (first + share * books for share in MIDDLE)
-    flink.submit("features", lambda _: None, slots)
+    flink.submit("features", quiet, slots)
     until, seen = time.monotonic() + MOST_S, list[tuple[float, int]]()
     while (not seen or seen[-1][1] < high) and time.monotonic() < until:
         time.sleep(POLL_S)

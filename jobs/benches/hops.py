@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from jobs.benches.events import busy_market
 from jobs.benches.flink_rate import messages
-from jobs.benches.measure import Row
+from jobs.benches.measure import Row, quiet
 from producers.kafka import KafkaPublisher, client_settings
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
@@ -144,7 +144,7 @@ def bare_ms(servers: str, sent: Sequence[Outgoing]) -> list[float]:
 async def _publish(servers: str, events: Sequence[AnyEvent], rate: int, answer: asyncio.Event) -> Times:
     """Publish at a rate a second (0: each once the one before is answered); returns when each event of a book was."""
     venue, published = events[0].venue, Times()
-    publisher = KafkaPublisher(servers, venue, _quiet, universe=venue)
+    publisher = KafkaPublisher(servers, venue, quiet, universe=venue)
     began = time.perf_counter()
     for i, event in enumerate(events):
         wait_s = began + i / rate - time.perf_counter() if rate else ALONE_S
@@ -187,10 +187,6 @@ async def to_socket(servers: str, events: Sequence[AnyEvent], rate: int, url: st
         return await _ms(await _publish(servers, events, rate, reader.answer), reader.seen)
     finally:
         await reader.stop()
-
-
-def _quiet(_: str) -> None:
-    """Say nothing."""
 
 
 def _rows(name: str, taken: Sequence[float], bare: Sequence[float]) -> list[Row]:

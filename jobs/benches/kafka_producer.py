@@ -13,7 +13,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from jobs.benches.measure import Row, rate_row
+from jobs.benches.measure import Row, quiet, rate_row
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
 from producers.kafka import KafkaPublisher
@@ -93,12 +93,12 @@ def rows(rounds: int = ROUNDS, n: int = N) -> list[Row]:
         jars = fetch("kafka", settings.jars, print)
         stack = Stack(settings, [kafka(settings, jars)])
         try:
-            stack.up(lambda _: None)
+            stack.up(quiet)
             servers = f"{settings.host}:{settings.kafka_port}"
-            apply_topics(servers, lambda _: None)
+            apply_topics(servers, quiet)
             return [_measure(servers, jars, rounds, n)]
         finally:
-            stack.down(lambda _: None)
+            stack.down(quiet)
 
 
 def _measure(servers: str, jars: Path, rounds: int, n: int) -> Row:

@@ -21,6 +21,10 @@ class Row(msgspec.Struct, frozen=True):
     ratio: float
 
 
+def quiet(_: str) -> None:
+    """Say nothing: what is measured is told, and no more."""
+
+
 def seconds(*work: Callable[[], Any]) -> list[float]:
     """Return the median time of each, in seconds, taken in turns after one unmeasured round."""
     times: list[list[float]] = [[] for _ in work]

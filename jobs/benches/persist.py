@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from api.store_cassandra import CassandraStore
-from jobs.benches.measure import Row, rate_row
+from jobs.benches.measure import Row, quiet, rate_row
 from jobs.spark import session
 from jobs.spark_persist import PersistSettings, producer_settings, start
 from jobs.table_writer import TableWriter, cassandra_conf
@@ -38,19 +38,19 @@ def rows() -> list[Row]:
         settings = ClusterSettings.on_free_ports(Path(folder))
         jars = settings.jars
         services = [
-            kafka(settings, fetch("kafka", jars, _ignore)),
-            cassandra(settings, fetch("cassandra", jars, _ignore)),
+            kafka(settings, fetch("kafka", jars, quiet)),
+            cassandra(settings, fetch("cassandra", jars, quiet)),
         ]
         stack = Stack(settings, services)
         try:
-            stack.up(_ignore)
+            stack.up(quiet)
             servers, store = f"127.0.0.1:{settings.kafka_port}", CassandraSettings(port=settings.cassandra_port)
-            apply_topics(servers, _ignore)
-            apply_schema(store, _ignore)
+            apply_topics(servers, quiet)
+            apply_schema(store, quiet)
             theirs = _driver(store)
             ours = _spark(servers, store, Path(folder))
         finally:
-            stack.down(_ignore)
+            stack.down(quiet)
     return [rate_row(f"Kafka to Cassandra, {N:,} rows, Spark, 1 core", "rows/s", ours, "Python driver", theirs)]
 
 
@@ -62,7 +62,7 @@ def _records(first: int, n: int) -> list[Published]:
 
 
 def _driver(settings: CassandraSettings) -> float:
-    store = CassandraStore(settings, _ignore)
+    store = CassandraStore(settings, quiet)
     try:
         if not store.wait(60):
             raise InputError("Cassandra cannot be reached")
@@ -95,7 +95,7 @@ def _spark(servers: str, store: CassandraSettings, folder: Path) -> float:
     conf = {**settings.conf(), **cassandra_conf(store)}
     with session("quicksilver bench", "local[1]", connectors=True, conf=conf) as spark:
         spark.sparkContext.setLogLevel("OFF")
-        writer = TableWriter(spark, store.keyspace, producer_settings(servers), _ignore, threading.Event())
+        writer = TableWriter(spark, store.keyspace, producer_settings(servers), quiet, threading.Event())
         _publish(servers, _records(0, WARM))
         query = start(spark, servers, writer, settings)
         try:
@@ -114,7 +114,3 @@ def _wait(writer: TableWriter, rows_: int) -> None:
         if time.monotonic() > until:
             raise InputError(f"only {writer.rows.total()} of {rows_} rows are stored after {DEADLINE_S:.0f} s")
         time.sleep(0.02)
-
-
-def _ignore(_: str) -> None:
-    pass
