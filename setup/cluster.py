@@ -82,7 +82,7 @@ def _say_what_runs() -> None:
 def _print_addresses(settings: ClusterSettings) -> None:
     host = settings.host
     typer.echo(
-        f"\nKafka      {host}:{settings.kafka_port}"
+        f"\nKafka      {settings.kafka_servers}"
         f"\nCassandra  {host}:{settings.cassandra_port}"
         f"\nFlink      http://{host}:{settings.flink_port}"
         f"\nSpark      http://{host}:{settings.spark_page_port}"
@@ -147,8 +147,7 @@ def apply() -> None:
     from setup.kafka.topics import apply_topics
 
     def work(settings: ClusterSettings) -> None:
-        servers = f"{settings.host}:{settings.kafka_port}"
-        typer.echo(f"{apply_topics(servers, typer.echo)} changes")
+        typer.echo(f"{apply_topics(settings.kafka_servers, typer.echo)} changes")
 
     _or_fail(work)
 

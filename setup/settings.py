@@ -56,6 +56,11 @@ class ClusterSettings(BaseSettings):
     spark_worker_mb: Megabytes = Field(default=6144, description="what the worker gives to its executors in all")
     spark_cores: int = Field(default=2, ge=1)
 
+    @property
+    def kafka_servers(self) -> str:
+        """Return Kafka's address, as its clients want it."""
+        return f"{self.host}:{self.kafka_port}"
+
     @classmethod
     def from_environment(cls) -> "ClusterSettings":
         """Return the settings of this shell.

@@ -37,19 +37,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = the_stack(settings, print)
     try:
         made.up(print)
-        apply_topics(servers_of(made), print)
+        apply_topics(made.settings.kafka_servers, print)
         yield made
     finally:
         made.down(print)
 
 
-def servers_of(stack: Stack) -> str:
-    return f"{stack.settings.host}:{stack.settings.kafka_port}"
-
-
 @pytest.fixture(scope="session")
 def servers(stack: Stack) -> str:
-    return servers_of(stack)
+    return stack.settings.kafka_servers
 
 
 @pytest.fixture(scope="session")

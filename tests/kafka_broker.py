@@ -36,7 +36,7 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         settings = ClusterSettings.on_free_ports(folder).model_copy(update={"kafka_mb": 256})
         self.stack = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
-        self.servers = f"{settings.host}:{settings.kafka_port}"
+        self.servers = settings.kafka_servers
 
     def up(self) -> None:
         self.stack.up(print)

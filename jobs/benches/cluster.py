@@ -32,7 +32,7 @@ def cluster() -> Iterator[ClusterSettings]:
         stack = the_stack(settings, quiet)
         try:
             stack.up(quiet)
-            apply_topics(f"{settings.host}:{settings.kafka_port}", quiet)
+            apply_topics(settings.kafka_servers, quiet)
             apply_schema(CassandraSettings(hosts=settings.host, port=settings.cassandra_port), quiet)
             yield settings
         finally:
@@ -43,7 +43,7 @@ def cluster() -> Iterator[ClusterSettings]:
 def command(settings: ClusterSettings, *arguments: str) -> Iterator[str]:
     """Run a ``quicksilver`` command of the cluster's; gives its first line, of ``serve`` the one with the address."""
     environment = {
-        "KAFKA_SERVERS": f"{settings.host}:{settings.kafka_port}", "CASSANDRA_HOSTS": settings.host,
+        "KAFKA_SERVERS": settings.kafka_servers, "CASSANDRA_HOSTS": settings.host,
         "CASSANDRA_PORT": str(settings.cassandra_port), "BUS": "kafka", "STORE": "cassandra",
         "PERSIST_CHECKPOINT": str(settings.folder / "persist"),
     }  # fmt: skip
@@ -71,7 +71,7 @@ def rows() -> Iterator[Row]:
         InputError: something that the cluster needs is not installed, or does not start.
     """
     with cluster() as settings:
-        servers, flink = f"{settings.host}:{settings.kafka_port}", Jobs(settings)
+        servers, flink = settings.kafka_servers, Jobs(settings)
         flink.submit("features", quiet)
         flink.wait("features")
         with command(settings, "persist"), command(settings, "serve", "--port", "0") as said:

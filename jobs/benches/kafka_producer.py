@@ -94,7 +94,7 @@ def rows(rounds: int = ROUNDS, n: int = N) -> list[Row]:
         stack = Stack(settings, [kafka(settings, jars)])
         try:
             stack.up(quiet)
-            servers = f"{settings.host}:{settings.kafka_port}"
+            servers = settings.kafka_servers
             apply_topics(servers, quiet)
             return [_measure(servers, jars, rounds, n)]
         finally:

@@ -44,7 +44,7 @@ def rows() -> list[Row]:
         stack = Stack(settings, services)
         try:
             stack.up(quiet)
-            servers, store = f"127.0.0.1:{settings.kafka_port}", CassandraSettings(port=settings.cassandra_port)
+            servers, store = settings.kafka_servers, CassandraSettings(port=settings.cassandra_port)
             apply_topics(servers, quiet)
             apply_schema(store, quiet)
             theirs = _driver(store)

@@ -72,8 +72,8 @@ class Jobs:
         savepoint = note.read_text() if note.is_file() and not fresh else ""
         say(f"{name}: submitting" + (f", from {savepoint}" if savepoint else ""))
         command = [str(home() / "bin" / "flink"), "run", "-d", *(["-s", savepoint] if savepoint else [])]
-        servers = f"{self._settings.host}:{self._settings.kafka_port}"
-        given = {"KAFKA_SERVERS": os.environ.get("KAFKA_SERVERS", servers), "PARALLELISM": str(parallelism)}
+        servers = os.environ.get("KAFKA_SERVERS", self._settings.kafka_servers)
+        given = {"KAFKA_SERVERS": servers, "PARALLELISM": str(parallelism)}
         done = subprocess.run(
             [*command, "-py", str(JOBS[name])], env={**os.environ, **environment(self._settings), **given},
             capture_output=True, text=True, check=False,

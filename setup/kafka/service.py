@@ -33,17 +33,17 @@ def kafka(settings: ClusterSettings, jars: Path) -> Service:
 
     ports = {"kafka_port": settings.kafka_port, "kafka_controller_port": settings.kafka_controller_port}
     cap = f"{settings.kafka_mb} MB"
-    return Service("kafka", ports, lambda _: _has_broker(settings.host, settings.kafka_port), prepare, cap)
+    return Service("kafka", ports, lambda _: _has_broker(settings), prepare, cap)
 
 
-def _has_broker(host: str, port: int) -> bool:
+def _has_broker(settings: ClusterSettings) -> bool:
     """Whether a request for metadata is answered, with a broker in it."""
     from setup.kafka.topics import admin
 
-    if not listens(host, port):  # the client would try again and again
+    if not listens(settings.host, settings.kafka_port):  # the client would try again and again
         return False
     try:
-        return bool(admin(f"{host}:{port}").list_topics(timeout=ANSWER_S).brokers)
+        return bool(admin(settings.kafka_servers).list_topics(timeout=ANSWER_S).brokers)
     except KafkaException:
         return False
 

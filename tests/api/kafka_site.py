@@ -48,14 +48,10 @@ def running_kafka(folder: Path) -> Iterator[Stack]:
     node = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
     try:
         node.up(print)
-        apply_topics(servers_of(node), quiet)
+        apply_topics(node.settings.kafka_servers, quiet)
         yield node
     finally:
         node.down(print)
-
-
-def servers_of(node: Stack) -> str:
-    return f"127.0.0.1:{node.settings.kafka_port}"
 
 
 class Publisher:

@@ -33,7 +33,6 @@ from tests.api.kafka_site import (
     rows_until,
     running_api,
     running_kafka,
-    servers_of,
     status,
     subscribe,
 )
@@ -49,7 +48,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def servers(node: Stack) -> str:
-    return servers_of(node)
+    return node.settings.kafka_servers
 
 
 @pytest.fixture

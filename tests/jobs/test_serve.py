@@ -35,7 +35,7 @@ from quicksilver.streaming.message import Headers, event_message
 from quicksilver.topics import TOPIC_OF, key_of
 from setup.settings import ClusterSettings
 from setup.stack import Stack
-from tests.api.kafka_site import Publisher, needs_kafka, rows_until, running_kafka, servers_of, status, subscribe
+from tests.api.kafka_site import Publisher, needs_kafka, rows_until, running_kafka, status, subscribe
 from tests.conftest import ROOT
 
 PATIENCE_S = 60.0
@@ -115,7 +115,7 @@ def serving_process(folder: Path, servers: str) -> Iterator[Serving]:
 
 
 def test_without_a_broker_it_serves_says_so_and_ends_when_told_to(tmp_path: Path) -> None:
-    servers = f"127.0.0.1:{ClusterSettings.on_free_ports(tmp_path).kafka_port}"
+    servers = ClusterSettings.on_free_ports(tmp_path).kafka_servers
     with serving_process(tmp_path, servers) as one:
         one.wait(status="degraded", bus=f"waiting for Kafka at {servers}", store="sqlite", source="CLUSTER")
         assert httpx.get(f"{one.url}api/status").json() == {"topic": "status", "keys": []}
@@ -138,12 +138,12 @@ class TestOnKafka:
     pytestmark = needs_kafka
 
     async def test_rows_reach_a_reader_and_a_file_and_another_start_goes_on(self, node: Stack, tmp_path: Path) -> None:
-        publisher = Publisher(servers_of(node))
+        publisher = Publisher(node.settings.kafka_servers)
         trade = Trade("kraken", "SRV-USD", 1, 1, 1, 10.0, 1.0, "buy", "1")
         publisher.send(event_message(trade, 1, Headers()))
         for first in (1, 101):
-            with serving_process(tmp_path, servers_of(node)) as one:
-                one.wait(status="ok", bus=f"Kafka at {servers_of(node)}")
+            with serving_process(tmp_path, node.settings.kafka_servers) as one:
+                one.wait(status="ok", bus=f"Kafka at {node.settings.kafka_servers}")
                 async with one.websocket() as client:
                     await subscribe(client, "status", "kraken:SRV-USD", history=1000)
                     for seq in range(first, first + 100):

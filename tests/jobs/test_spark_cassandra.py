@@ -49,7 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = Stack(settings, [kafka(settings, jars["kafka"]), cassandra(settings, jars["cassandra"])])
     try:
         made.up(print)
-        apply_topics(f"127.0.0.1:{settings.kafka_port}", print)
+        apply_topics(settings.kafka_servers, print)
         apply_schema(CassandraSettings(port=settings.cassandra_port), print)
         yield made
     finally:
@@ -59,7 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(autouse=True)
 def there(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASSANDRA_PORT", str(stack.settings.cassandra_port))
-    monkeypatch.setenv("KAFKA_SERVERS", f"127.0.0.1:{stack.settings.kafka_port}")
+    monkeypatch.setenv("KAFKA_SERVERS", stack.settings.kafka_servers)
 
 
 def job(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -141,7 +141,7 @@ def test_models_are_trained_published_and_the_same_when_trained_again(stack: Sta
         assert all(head.n_scored > 400 and head.log_loss > 0 for head in model.heads)
     good = {key_of(model): codec.encode(best) for model in models if (best := better_than_baseline(model)) is not None}
     assert summary["published"] == len(good)
-    sent = messages("models", len(good), f"127.0.0.1:{stack.settings.kafka_port}") if good else []
+    sent = messages("models", len(good), stack.settings.kafka_servers) if good else []
     assert {one.key().decode(): one.value() for one in sent} == good
     assert all(dict(one.headers())["v"] == b"1" for one in sent)
     again = summary_of(

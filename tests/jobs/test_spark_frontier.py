@@ -84,9 +84,8 @@ def servers(tmp_path: Path) -> Iterator[str]:
     stack = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
     try:
         stack.up(print)
-        address = f"127.0.0.1:{settings.kafka_port}"
-        apply_topics(address, print)
-        yield address
+        apply_topics(settings.kafka_servers, print)
+        yield settings.kafka_servers
     finally:
         stack.down(print)
 

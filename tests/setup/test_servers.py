@@ -75,7 +75,7 @@ def command(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
 
 @pytest.fixture
 def servers(stack: Stack) -> str:
-    return f"127.0.0.1:{stack.settings.kafka_port}"
+    return stack.settings.kafka_servers
 
 
 def changed(**settings: object) -> dict[str, Topic]:
@@ -241,4 +241,4 @@ def test_without_a_broker_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("setup.kafka.topics.TIMEOUT_S", 2.0)
     settings = ClusterSettings.on_free_ports(tmp_path)
     with pytest.raises(InputError, match="`quicksilver cluster up` starts one"):
-        apply_topics(f"127.0.0.1:{settings.kafka_port}", quiet)
+        apply_topics(settings.kafka_servers, quiet)

@@ -46,7 +46,7 @@ class Servers:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
-        self.kafka = f"127.0.0.1:{stack.settings.kafka_port}"
+        self.kafka = stack.settings.kafka_servers
         self.cassandra = CassandraSettings(port=stack.settings.cassandra_port)
         self.log = folder / "persist.log"
 

@@ -17,7 +17,7 @@ from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from quicksilver.pipeline import Pipeline
 from quicksilver.streaming.message import Headers, outgoing
-from tests.api.kafka_site import Publisher, needs_kafka, running_kafka, servers_of, status
+from tests.api.kafka_site import Publisher, needs_kafka, running_kafka, status
 from tests.jobs.test_serve import Serving, serving_process
 from tests.web.conftest import Open
 
@@ -29,8 +29,8 @@ async def cluster(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Serving, Publisher]]:
     folder: Path = tmp_path_factory.mktemp("cluster")
-    with running_kafka(folder) as node, serving_process(folder, servers_of(node)) as served:
-        yield served, Publisher(servers_of(node))
+    with running_kafka(folder) as node, serving_process(folder, node.settings.kafka_servers) as served:
+        yield served, Publisher(node.settings.kafka_servers)
 
 
 def publish_market(publisher: Publisher) -> None:
