@@ -1,6 +1,5 @@
 """A real Cassandra for tests: one node on free ports, its files in a temporary folder."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,11 @@ from setup.cassandra.service import cassandra
 from setup.jars import fetch
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.tools import needs_tools
 
 needs_cassandra = [
     pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        shutil.which("java") is None or shutil.which("mvn") is None,
-        reason="Cassandra needs Java 17 and Maven: apt-get install openjdk-17-jre-headless maven",
-    ),
+    needs_tools("java", "mvn"),
 ]
 
 

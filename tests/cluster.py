@@ -1,19 +1,16 @@
 """One real cluster for all tests that want one: every server, topics and tables, and Flink's jobs; a pytest plugin."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.tools import needs_tools
 
 FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
-NEEDS = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in ("java", "javac", "mvn")),
-    reason="the servers need Java 17 and Maven: apt-get install openjdk-17-jdk-headless maven",
-)
+NEEDS = needs_tools("java", "javac", "mvn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """A real Kafka for tests: on free ports, killed, paused and read as a test wants."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -19,13 +18,11 @@ from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.tools import needs_tools
 
 needs_java = [
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        shutil.which("java") is None or shutil.which("mvn") is None,
-        reason="Kafka needs Java 17 and Maven: apt-get install openjdk-17-jre-headless maven",
-    ),
+    needs_tools("java", "mvn"),
 ]
 WAIT_S = 60.0
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -25,15 +24,13 @@ from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.tools import needs_tools
 
 PATIENCE_S = 60.0
 
 needs_kafka = [
     pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        shutil.which("java") is None or shutil.which("mvn") is None,
-        reason="Kafka needs Java 17 and Maven: apt-get install openjdk-17-jre-headless maven",
-    ),
+    needs_tools("java", "mvn"),
 ]
 
 

@@ -1,6 +1,5 @@
 """Backfill: the bytes of a replay, into however many tasks the work is cut."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +11,12 @@ import pytest
 from jobs.replay import replay_tape
 from jobs.shares import COUNTED, FAILED, Line, Unit, lines_of
 from tests.jobs.market_tapes import files_of, tape
+from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = "market-aggregator/2026-08-09-btc-usd.jsonl.gz"
 
-needs_java = pytest.mark.skipif(
-    shutil.which("java") is None, reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless"
-)
+needs_java = needs_tools("java")
 
 
 def shares_of(path: Path, shares: int, *, trades: bool = False) -> list[Line]:

@@ -1,6 +1,5 @@
 """Spark's batch jobs on a real Cassandra and Kafka: a tape into the tables, models and a frontier out of them."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,16 +27,14 @@ from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.jobs.market_tapes import files_of, tape
+from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 200
 
 pytestmark = [
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        shutil.which("java") is None or shutil.which("mvn") is None,
-        reason="the servers need Java 17 and Maven: apt-get install openjdk-17-jre-headless maven",
-    ),
+    needs_tools("java", "mvn"),
 ]
 
 

@@ -1,7 +1,6 @@
 """The large frontier on a real Spark, from files, into a real Kafka; what cannot be used is refused in a sentence."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,16 +25,14 @@ from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY_NS = 86_400_000_000_000
 app = typer.Typer()
 app.command()(frontier)
 
-needs_java = pytest.mark.skipif(
-    shutil.which("java") is None, reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless"
-)
-needs_maven = pytest.mark.skipif(shutil.which("mvn") is None, reason="Kafka's jars need Maven: apt-get install maven")
+needs_java = needs_tools("java")
 
 
 @pytest.fixture
@@ -90,8 +87,7 @@ def servers(tmp_path: Path) -> Iterator[str]:
         stack.down(print)
 
 
-@needs_java
-@needs_maven
+@needs_tools("java", "mvn")
 @pytest.mark.timeout(400)
 def test_published_twice_it_is_the_same_message_with_its_headers(
     prices: Path, servers: str, monkeypatch: pytest.MonkeyPatch

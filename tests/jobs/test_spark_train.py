@@ -1,6 +1,5 @@
 """Training on a real Spark: the same model however rows lie, and the model that Spark's own regression finds."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.tools import needs_tools
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless")
+@needs_tools("java")
 def test_it_is_deterministic_and_agrees_with_sparks_own_logistic_regression() -> None:
     line = [sys.executable, "-m", "tests.jobs.spark_reference"]  # a process of its own, whose Java ends with it
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)

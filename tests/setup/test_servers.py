@@ -1,7 +1,6 @@
 """The real servers: up, killed, up again, seen by the commands; and Kafka's topics by the contract."""
 
 import os
-import shutil
 import signal
 import socketserver
 import subprocess
@@ -31,7 +30,8 @@ from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.spark.service import home, page
 from setup.stack import Stack
-from setup.tools import GET_JAVA, GET_MAVEN, GET_PACKAGES, missing_packages
+from setup.tools import GET_PACKAGES, missing_packages
+from tests.tools import needs_tools
 
 NAMES = [
     "kafka", "cassandra", "zookeeper", "flink-jobmanager", "flink-taskmanager-0", "flink-taskmanager-1", "spark-master",
@@ -40,10 +40,8 @@ NAMES = [
 
 pytestmark = [
     pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        shutil.which("javac") is None or shutil.which("mvn") is None or bool(missing_packages()),
-        reason=f"the servers need Java 17, Maven and their Python packages: {GET_JAVA}, {GET_MAVEN}, {GET_PACKAGES}",
-    ),
+    needs_tools("javac", "mvn"),
+    pytest.mark.skipif(bool(missing_packages()), reason=f"the servers need their Python packages: {GET_PACKAGES}"),
 ]
 
 
