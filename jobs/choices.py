@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 
-SECOND_NS = 1_000_000_000
 LEAST, MOST = -(2**63), 2**63 - 1
 
 

@@ -12,8 +12,8 @@ import msgspec
 from dateutil import parser as dates
 
 from quicksilver.errors import FrameError, InputError
+from quicksilver.events import SECOND_NS
 
-SECOND_NS = 1_000_000_000
 MAX_NS = 7_258_118_400 * SECOND_NS  # the year 2200: leaves room for horizons in 64 bits
 # A unix time of the years 2001 to 2286 has a magnitude that tells its unit.
 _UNITS = ((1e9, SECOND_NS), (1e12, 1_000_000), (1e15, 1_000), (1e18, 1))

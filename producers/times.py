@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from quicksilver.errors import FrameError
+from quicksilver.events import SECOND_NS
 
-SECOND_NS = 1_000_000_000
 _SCALE = tuple(10 ** (9 - digits) for digits in range(10))
 
 

@@ -2,10 +2,9 @@
 
 import msgspec
 
+from quicksilver.events import SECOND_NS
 from quicksilver.labels import LabelConfig
 from quicksilver.portfolio.stage import PortfolioConfig
-
-SECOND_NS = 1_000_000_000
 
 
 class PipelineConfig(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Side: TypeAlias = Literal["buy", "sell"]
 FloatArray: TypeAlias = NDArray[np.float64]
+SECOND_NS = 1_000_000_000
 
 
 class Levels:

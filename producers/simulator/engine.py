@@ -9,10 +9,10 @@ from typing import TypeAlias
 import msgspec
 
 from producers.exchanges.kraken import DEPTHS
-from producers.simulator.factor import NS
 from producers.simulator.ladder import Ladder
 from producers.simulator.orderflow import Book, Market, Step
 from producers.simulator.wire import CHECKED, HEARTBEAT, DepthView, answer, checksum, level, status, trades
+from quicksilver.events import SECOND_NS
 
 Stream: TypeAlias = tuple[str, str, int]
 """Channel, symbol and depth (0 where a channel has none)."""
@@ -214,11 +214,11 @@ def _frames(market: Market, symbols: Sequence[str], depth: int) -> Iterator[tupl
     for params in ({"channel": "book", "symbol": symbols, "depth": depth}, {"channel": "trade", "symbol": symbols}):
         for text in engine.request(session, msgspec.json.encode({"method": "subscribe", "params": params})):
             yield market.now_ns, text.encode()
-    beat_ns = market.now_ns + int(HEARTBEAT_S * NS)
+    beat_ns = market.now_ns + int(HEARTBEAT_S * SECOND_NS)
     while True:
         while beat_ns <= market.next_ns:
             yield beat_ns, HEARTBEAT.encode()
-            beat_ns += int(HEARTBEAT_S * NS)
+            beat_ns += int(HEARTBEAT_S * SECOND_NS)
         for stream, text in engine.step():
             if stream in session.streams:
                 yield market.now_ns, text.encode()

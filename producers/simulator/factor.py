@@ -3,7 +3,8 @@
 import math
 from random import Random
 
-NS = 1_000_000_000
+from quicksilver.events import SECOND_NS
+
 JUMPS_PER_S = 1 / 300
 JUMP = 8.0  # in roots of seconds of volatility: about 6 bps of bitcoin
 
@@ -24,7 +25,7 @@ class Factor:
 
     def advance(self, now_ns: int) -> None:
         """Move on to ``now_ns``."""
-        dt_s = (now_ns - self._now_ns) / NS
+        dt_s = (now_ns - self._now_ns) / SECOND_NS
         self._now_ns = now_ns
         gauss, root = self._rng.gauss, math.sqrt(dt_s)
         self._log_volatility += -self._log_volatility * dt_s / 300.0 + 0.04 * root * gauss(0.0, 1.0)

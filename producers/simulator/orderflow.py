@@ -24,11 +24,11 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from producers.simulator.factor import NS, Factor
+from producers.simulator.factor import Factor
 from producers.simulator.ladder import Ladder
 from producers.simulator.listings import Listing, listed
 from quicksilver.errors import InputError
-from quicksilver.events import Side
+from quicksilver.events import SECOND_NS, Side
 
 YEAR_S = 365.0 * 86_400.0
 LEVELS = 1_200  # a side at the start: Kraken's deepest subscription is 1,000
@@ -40,7 +40,7 @@ PRESSURE_S = 5.0  # how long large investors keep buying or selling
 PRESSURE = 0.25  # the drift they cause, in units of volatility a second: a few per cent of a second's variance
 RECENT = 50  # executions in Kraken's trade snapshot
 WARM_UP_S = 30.0  # of market before the first step, so that there are executions to show
-MAX_LAG_NS = NS  # longest time between two events of a symbol
+MAX_LAG_NS = SECOND_NS  # longest time between two events of a symbol
 
 
 class Fill(NamedTuple):
@@ -96,7 +96,7 @@ class Book:
     def wait_ns(self, rate: float) -> int:
         """Draw the time to this symbol's next event."""
         total = QUOTES_PER_S + TAKERS_PER_S + 7.0 * self._excitement
-        return min(MAX_LAG_NS, 1_000 + int(self._rng.expovariate(rate * total) * NS))
+        return min(MAX_LAG_NS, 1_000 + int(self._rng.expovariate(rate * total) * SECOND_NS))
 
     def rest(self, pause_ns: int) -> None:
         """Let time pass in which nothing happens."""
@@ -119,7 +119,7 @@ class Book:
         return Step(self.listing.symbol, now_ns, self.bids.commit(), self.asks.commit(), fills)
 
     def _move_fair(self, now_ns: int, factor: Factor, rate: float) -> None:
-        dt_s = (now_ns - self._now_ns) / NS
+        dt_s = (now_ns - self._now_ns) / SECOND_NS
         self._now_ns = now_ns
         beta, common, gauss = self.listing.beta, factor.value - self._factor, self._rng.gauss
         self._factor = factor.value
@@ -261,7 +261,7 @@ class Market:
             raise InputError(f"the simulator's rate must be above 0, not {rate}")
         listings = listed(symbols)
         self.seed = seed
-        self.now_ns = start_ns - int(WARM_UP_S / max(rate, 1.0) * NS)
+        self.now_ns = start_ns - int(WARM_UP_S / max(rate, 1.0) * SECOND_NS)
         self.books = {one.symbol: Book(one, Random(f"{seed} {one.symbol}"), self.now_ns) for one in listings}
         self._rate = rate
         self._factor = Factor(Random(f"{seed} common factor"), self.now_ns)

@@ -11,10 +11,10 @@ from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
 
 from producers.simulator.engine import HEARTBEAT_S, Engine, Session
-from producers.simulator.factor import NS
 from producers.simulator.orderflow import Market
 from producers.simulator.wire import HEARTBEAT
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 
 PACE_S = 0.005  # events are sent in batches of this length
 SLICE_S = 0.02  # how long a burst may keep the event loop
@@ -89,8 +89,8 @@ class ExchangeServer:
         beat = since + HEARTBEAT_S
         while True:
             now = time()
-            target_ns = since_ns + int((now - since) * self._speed * NS)
-            if target_ns - market.next_ns > MAX_LATE_S * self._speed * NS:
+            target_ns = since_ns + int((now - since) * self._speed * SECOND_NS)
+            if target_ns - market.next_ns > MAX_LATE_S * self._speed * SECOND_NS:
                 self._keep_up()
                 since, since_ns = now, market.now_ns
                 continue

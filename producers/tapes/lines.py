@@ -15,8 +15,7 @@ import msgspec
 from producers.frames import Direction, Frame
 from producers.tapes.own import OwnLine
 from quicksilver.errors import FrameError
-
-NS = 1_000_000_000
+from quicksilver.events import SECOND_NS
 
 
 class _MarketAggregator(msgspec.Struct):
@@ -64,10 +63,8 @@ def cryptofeed(line: bytes, venue: str, source: str) -> Frame | None:
         return None
     if one.t not in _KINDS:
         raise FrameError(f"unknown kind of line {one.t[:20]!r}")
-    conn_venue = one.conn.split(".")[0].lower()
-    return Frame(
-        conn_venue or venue, one.conn, _KINDS[one.t], int(one.ts * NS), (one.data or "").encode(), one.url, source
-    )
+    conn_venue, ts_ns = one.conn.split(".")[0].lower(), int(one.ts * SECOND_NS)
+    return Frame(conn_venue or venue, one.conn, _KINDS[one.t], ts_ns, (one.data or "").encode(), one.url, source)
 
 
 def cryptofeed_legacy(line: bytes, venue: str, source: str) -> Frame | None:
@@ -82,7 +79,7 @@ def cryptofeed_legacy(line: bytes, venue: str, source: str) -> Frame | None:
     address = url.decode() if url else None
     if arrow == b"<-" and address and address.startswith("http"):
         direction = "send"
-    return Frame(venue, venue, direction, int(Decimal(seconds.decode()) * NS), text or b"", address, source)
+    return Frame(venue, venue, direction, int(Decimal(seconds.decode()) * SECOND_NS), text or b"", address, source)
 
 
 def hftbacktest(line: bytes, venue: str, source: str) -> Frame | None:

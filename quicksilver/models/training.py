@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from quicksilver.errors import InputError
-from quicksilver.events import FloatArray
+from quicksilver.events import SECOND_NS, FloatArray
 from quicksilver.models.online import CLASSES, MODEL_FEATURES, RAW_LIMIT
 from quicksilver.models.score import PrequentialScore, Probabilities
 from quicksilver.models.trained import Z_LIMIT
@@ -21,7 +21,6 @@ NAME = "softmax-trained"
 N_CLASSES = len(CLASSES)
 FULL_WEIGHT = 1_000  # outcomes of a horizon overlap: hundreds of rows can hold the news of a few
 SMALLEST_SCALE = 1e-9  # of a mean: what varies less is rounding of a constant
-SECOND_NS = 1_000_000_000
 
 Int64 = NDArray[np.int64]
 

@@ -11,12 +11,11 @@ import pytest
 from producers.exchanges.kraken import DEPTHS, KrakenParser
 from producers.frames import Frame
 from producers.simulator.engine import Engine, Session, frames
-from producers.simulator.factor import NS
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from producers.simulator.wire import decimal
 from producers.tapes import read_frames
-from quicksilver.events import BookSnapshot, Gap, Trade
+from quicksilver.events import SECOND_NS, BookSnapshot, Gap, Trade
 
 spec = importlib.util.spec_from_file_location("naive", Path(__file__).with_name("naive.py"))
 assert spec is not None
@@ -24,7 +23,7 @@ assert spec.loader is not None
 naive = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(naive)
 
-START_NS = 1_790_000_000 * NS
+START_NS = 1_790_000_000 * SECOND_NS
 SYMBOLS = list(LISTINGS)
 
 
@@ -55,8 +54,8 @@ def test_frames_hold_a_heartbeat_for_each_second_in_rising_time() -> None:
     times = [ts_ns for ts_ns, _ in taken]
     assert times == sorted(times)
     beats = [ts_ns for ts_ns, payload in taken if payload == b'{"channel":"heartbeat"}']
-    assert beats == [START_NS + NS * (i + 1) for i in range(len(beats))]
-    assert len(beats) == (times[-1] - START_NS) // NS
+    assert beats == [START_NS + SECOND_NS * (i + 1) for i in range(len(beats))]
+    assert len(beats) == (times[-1] - START_NS) // SECOND_NS
 
 
 @pytest.mark.parametrize("symbol", ["SOL/USD", "DOGE/USD"])

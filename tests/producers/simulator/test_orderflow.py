@@ -6,12 +6,12 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from producers.simulator.factor import NS
 from producers.simulator.listings import LISTINGS, Listing
 from producers.simulator.orderflow import Book, Market
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 
-START_NS = 1_790_000_000 * NS
+START_NS = 1_790_000_000 * SECOND_NS
 
 
 def spread_ticks(book: Book) -> int:
@@ -87,7 +87,7 @@ def test_messages_and_executions_come_at_the_rate_of_a_market() -> None:
     seconds, market = 120, Market(5, START_NS)
     changed: defaultdict[str, int] = defaultdict(int)
     fills: defaultdict[str, int] = defaultdict(int)
-    while market.next_ns < START_NS + seconds * NS:
+    while market.next_ns < START_NS + seconds * SECOND_NS:
         step = market.step()
         changed[step.symbol] += bool(step.bids or step.asks)
         fills[step.symbol] += len(step.fills)
@@ -99,7 +99,7 @@ def test_messages_and_executions_come_at_the_rate_of_a_market() -> None:
 def test_rate_multiplies_the_number_of_steps() -> None:
     def steps(rate: float) -> int:
         market, count = Market(6, START_NS, rate=rate), 0
-        while market.next_ns < START_NS + 20 * NS:
+        while market.next_ns < START_NS + 20 * SECOND_NS:
             market.step()
             count += 1
         return count
@@ -113,7 +113,7 @@ def seconds_of(market: Market, seconds: int) -> tuple[dict[str, list[float]], di
     flow: defaultdict[str, list[list[float]]] = defaultdict(list)
     signs: defaultdict[str, int] = defaultdict(int)
     for second in range(seconds):
-        while market.next_ns < START_NS + second * NS:
+        while market.next_ns < START_NS + second * SECOND_NS:
             step = market.step()
             signs[step.symbol] += sum(1 if fill.side == "buy" else -1 for fill in step.fills)
         for name, book in market.books.items():
@@ -175,8 +175,8 @@ def test_a_listing_of_the_users_own_works_and_a_senseless_one_is_refused() -> No
 
 def test_a_rest_moves_time_and_nothing_else() -> None:
     rested, other = Market(1, START_NS), Market(1, START_NS)
-    rested.rest(5 * NS)
+    rested.rest(5 * SECOND_NS)
     for _ in range(500):
         after, before = rested.step(), other.step()
-        fills = [fill._replace(ts_ns=fill.ts_ns - 5 * NS) for fill in after.fills]
-        assert after._replace(ts_ns=after.ts_ns - 5 * NS, fills=fills) == before
+        fills = [fill._replace(ts_ns=fill.ts_ns - 5 * SECOND_NS) for fill in after.fills]
+        assert after._replace(ts_ns=after.ts_ns - 5 * SECOND_NS, fills=fills) == before

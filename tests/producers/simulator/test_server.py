@@ -11,13 +11,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
-from producers.simulator.factor import NS
 from producers.simulator.orderflow import Market
 from producers.simulator.server import ExchangeServer, serve
 from quicksilver.errors import InputError
-from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
+from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 
-START_NS = 1_790_000_000 * NS
+START_NS = 1_790_000_000 * SECOND_NS
 
 
 def market(*symbols: str, rate: float = 1.0) -> Market:
