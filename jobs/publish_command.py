@@ -1,8 +1,7 @@
 """The command ``quicksilver publish``."""
 
 import asyncio
-import os
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 from pydantic import Field
 
 from jobs.settings import RunSettings
+from jobs.starting import prepared, setting
 from producers.csv_producer import SERVERS, UNDELIVERED
 from setup.exits import failing
 
@@ -25,13 +25,11 @@ class PublishSettings(RunSettings):
     universe: str = Field("", pattern=r"^[\w.-]{0,64}$", description="whose portfolios the prices belong to")
 
 
+_setting = partial(setting, of=PublishSettings)
+
+
 def _say(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _setting(name: str, *options: str) -> typer.models.OptionInfo:
-    field = PublishSettings.model_fields[name]
-    return typer.Option(*options, help=f"{field.description} [{name.upper()}={field.default or ''}]")
 
 
 def publish(
@@ -57,17 +55,9 @@ async def _publish(settings: PublishSettings) -> int:
     from producers.publishing import stop_on_signals
 
     stop = stop_on_signals()
-    preparing = asyncio.create_task(asyncio.to_thread(_prepare, settings))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not preparing.done():
-        _say("stopped")
-        sys.stderr.flush()
-        os._exit(0)  # a thread that reads a large file cannot be stopped, and an orderly end would wait for it
+    source, session = await prepared(lambda: _prepare(settings), stop, _say)
     from jobs.publish import publish_source
 
-    source, session = preparing.result()
     left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe)
     if stop.is_set():
         _say("stopped")

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 from websockets.sync.client import connect
 
-from jobs import cli
+from jobs import run_command
 from jobs.cli import app
 from jobs.settings import RunSettings
 from quicksilver import __version__
@@ -101,7 +101,7 @@ def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest
     async def take(settings: RunSettings) -> None:
         taken.append(settings)
 
-    monkeypatch.setattr(cli, "_run", take)
+    monkeypatch.setattr(run_command, "_run", take)
     given: dict[str, object] = {
         "source": "sim", "tape": Path("t"), "speed": "2", "port": 1, "quicksilver_host": "::1", "symbols": "A-B",
         "venues": "v", "seed": 3, "data": Path("d"), "keep_hours": 0.5,
@@ -239,13 +239,13 @@ def _a_second_run_is_refused(port: str) -> None:
 
 
 PREPARING = """
-import time, jobs.cli
+import time, jobs.cli, jobs.run_command
 
 def prepare(settings):
     print("preparing", flush=True)
     time.sleep(60)
 
-jobs.cli._prepare = prepare
+jobs.run_command._prepare = prepare
 jobs.cli.app()
 """
 
