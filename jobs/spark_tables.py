@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from jobs.choices import Span
 from quicksilver import codec
 from quicksilver.tables import DAY_NS, KEYS_LIFE_S, TABLES, Table
-from setup.cassandra.client import CassandraSettings
 
 if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
+    from setup.cassandra.client import CassandraSettings  # workers elsewhere import this file, and have no ``setup``
+
 FORMAT = "org.apache.spark.sql.cassandra"
 ANSWER_S = 15.0
 
 
-def connector_conf(settings: CassandraSettings) -> dict[str, str]:
+def connector_conf(settings: "CassandraSettings") -> dict[str, str]:
     """Return what a session needs to reach Cassandra; its jars come by ``session(..., connectors=True)``."""
     return {
         "spark.cassandra.connection.host": settings.hosts,
@@ -33,7 +34,7 @@ def connector_conf(settings: CassandraSettings) -> dict[str, str]:
     }
 
 
-def keys_of(settings: CassandraSettings, topic: str) -> list[str]:
+def keys_of(settings: "CassandraSettings", topic: str) -> list[str]:
     """Return the topic keys that have rows, without Spark: to know in time that there is something to do.
 
     Raises:
@@ -49,13 +50,13 @@ def keys_of(settings: CassandraSettings, topic: str) -> list[str]:
         store.close()
 
 
-def _table(spark: "SparkSession", settings: CassandraSettings, name: str) -> "DataFrame":
+def _table(spark: "SparkSession", settings: "CassandraSettings", name: str) -> "DataFrame":
     return spark.read.format(FORMAT).options(keyspace=settings.keyspace, table=name).load()
 
 
 def read(
     spark: "SparkSession",
-    settings: CassandraSettings,
+    settings: "CassandraSettings",
     topic: str,
     keys: Sequence[str],
     span: Span = Span(),  # noqa: B008 (immutable)
@@ -73,7 +74,7 @@ def read(
     return found.where((f.col(table.time) >= span.since_ns) & (f.col(table.time) < span.until_ns))
 
 
-def write(lines: "DataFrame", settings: CassandraSettings, topic: str) -> None:
+def write(lines: "DataFrame", settings: "CassandraSettings", topic: str) -> None:
     """Upsert records; returns when all are stored.
 
     ``lines`` has the topic ``key``, the ``day``, what makes the row unique there (``row_key``), the record's JSON
@@ -89,7 +90,7 @@ def write(lines: "DataFrame", settings: CassandraSettings, topic: str) -> None:
     _append(last.select("line").mapInArrow(_to_columns(table), schema_of(table)), settings, table.name)
 
 
-def _append(frame: "DataFrame", settings: CassandraSettings, name: str, **options: str) -> None:
+def _append(frame: "DataFrame", settings: "CassandraSettings", name: str, **options: str) -> None:
     where = {"keyspace": settings.keyspace, "table": name, **options}
     frame.write.format(FORMAT).options(**where).mode("append").save()
 
