@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.spark import session
 from jobs.spark_tables import schema_of
-from jobs.spark_train import trained_on
+from jobs.training_frames import trained_on
 from quicksilver.models.online import MODEL_FEATURES
 from quicksilver.models.trained import Z_LIMIT, TrainedModel
 from quicksilver.models.training import TrainConfig
