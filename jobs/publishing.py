@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.records import Frontier, Model
-from quicksilver.topics import CONTRACT_VERSION, MODELS, TOPIC_OF, Topic, key_of
+from quicksilver.streaming.message import Headers, outgoing
+from quicksilver.topics import Topic
 from setup.kafka.topics import admin
 
 ANSWER_S = 10.0
@@ -18,6 +19,14 @@ DELIVERY_S = 30.0
 def kafka_servers() -> str:
     """Return Kafka's addresses: ``KAFKA_SERVERS``, or this machine."""
     return os.environ.get("KAFKA_SERVERS") or "127.0.0.1:9092"
+
+
+def producer_settings(servers: str) -> dict[str, Any]:
+    """Return the settings of Kafka's client for what a job sends now and then: results and dead letters."""
+    return {
+        "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
+        "partitioner": "murmur2_random", "message.max.bytes": 16 << 20, "log_level": 0,
+    }  # fmt: skip
 
 
 def require_topic(servers: str, topic: Topic) -> None:
@@ -42,20 +51,13 @@ def publish(record: Frontier | Model, servers: str) -> None:
     Raises:
         InputError: they do not take it in time.
     """
-    value, refused = codec.encode(record), list[str]()
-    settings = {
-        "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-        "partitioner": "murmur2_random", "message.max.bytes": 16 << 20,
-        "delivery.timeout.ms": int(DELIVERY_S * 1000), "log_level": 0,
-    }  # fmt: skip
-    headers = {"v": str(CONTRACT_VERSION), "s": hashlib.sha256(value).hexdigest()[:16]}
-    if isinstance(record, Frontier):
-        headers["n"] = str(record.seq)  # models are not numbered: each stands for itself
-    producer = Producer(settings)
+    one, refused = outgoing(record, 0, Headers()), list[str]()
+    number = str(record.seq) if isinstance(record, Frontier) else ""  # models are not numbered: each stands for itself
+    headers = Headers(s=hashlib.sha256(one.value).hexdigest()[:16], n=number)
+    producer = Producer(producer_settings(servers) | {"delivery.timeout.ms": int(DELIVERY_S * 1000)})
     try:
         producer.produce(
-            (MODELS if isinstance(record, Model) else TOPIC_OF[type(record)]).name, value, key_of(record),
-            headers=[(name, text.encode()) for name, text in headers.items()],
+            one.topic, one.value, one.key, headers=[*headers.items()],
             on_delivery=lambda error, _: refused.append(error.str()) if error else None,
         )  # fmt: skip
     except KafkaException as error:

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from jobs.publishing import kafka_servers
+from jobs.publishing import kafka_servers, producer_settings
 from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
 from setup.exits import failing
@@ -77,14 +77,6 @@ class PersistSettings(BaseSettings):
             "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20", "spark.ui.retainedTasks": "200",
             "spark.sql.ui.retainedExecutions": "5",
         }  # fmt: skip
-
-
-def producer_settings(servers: str) -> dict[str, Any]:
-    """Return the settings of Kafka's client for dead letters."""
-    return {
-        "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-        "partitioner": "murmur2_random", "message.max.bytes": 16 << 20, "log_level": 0,
-    }  # fmt: skip
 
 
 def start(spark: "SparkSession", servers: str, writer: "TableWriter", settings: PersistSettings) -> "StreamingQuery":

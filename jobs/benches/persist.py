@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 from api.store_cassandra import CassandraStore
 from jobs.benches.measure import Row, quiet, rate_row
+from jobs.publishing import producer_settings
 from jobs.spark import session
-from jobs.spark_persist import PersistSettings, producer_settings, start
+from jobs.spark_persist import PersistSettings, start
 from jobs.table_writer import TableWriter, cassandra_conf
 from quicksilver.errors import InputError
 from quicksilver.records import Published, Status
