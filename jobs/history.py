@@ -1,6 +1,7 @@
 """Where the large frontier has its prices from: one function a source, all of which return a ``History``."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from setup.cassandra.client import CassandraSettings
+
+
+class Source(StrEnum):
+    """Where prices come from."""
+
+    FILES = "files"
+    CASSANDRA = "cassandra"
+
+
+class PriceTable(StrEnum):
+    """Which of Cassandra's tables they come from."""
+
+    CANDLES = "candles"
+    FEATURES = "features"
 
 
 def from_files(

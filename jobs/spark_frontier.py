@@ -4,7 +4,6 @@
 """
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import msgspec
 import typer
 
 from jobs.choices import Span, seconds_ns
-from jobs.history import Stored, from_files
+from jobs.history import PriceTable, Source, Stored, from_files
 from jobs.publishing import kafka_servers, publish, require_topic
 from producers.csv_layout import ColumnChoice
 from producers.csv_producer import Letters
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
 SLICES_PER_CORE = 8  # a core that is slower than the others takes fewer
 MOST = 1e15  # portfolios; a hundred cores draw them in three days
 MINUTE_S = 60.0
-
-
-class Source(StrEnum):
-    """Where prices come from."""
-
-    FILES = "files"
-    CASSANDRA = "cassandra"
-
-
-class PriceTable(StrEnum):
-    """Which of Cassandra's tables they come from."""
-
-    CANDLES = "candles"
-    FEATURES = "features"
 
 
 def sweep_on(spark: "SparkSession", sweep: Sweep, partitions: int | None = None) -> Best:
