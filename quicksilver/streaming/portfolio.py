@@ -22,7 +22,7 @@ from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 
 BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
-MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that began first is forgotten
+MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that is silent for longest is forgotten
 
 
 class Mid:
@@ -102,11 +102,10 @@ class PortfolioMachine(Savable):
         except FrameError as error:
             return [DEAD.wrap(message.refused(str(error)), message)]
         self._session = self._session or message.headers.s
-        session = self._sessions.get(message.headers.s)
-        if session is None:
-            session = self._sessions[message.headers.s] = Sequencer()
-            if len(self._sessions) > MOST_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
+        session = self._sessions.pop(message.headers.s, None) or Sequencer()
+        self._sessions[message.headers.s] = session  # the last: they lie in the order in which they were heard of
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
         return self._all(session.push(message, message.ordinal))
 
     def give_up(self) -> list[Outgoing]:

@@ -19,9 +19,9 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Model, ModelHead, Status
 from quicksilver.streaming import sequencer
 from quicksilver.streaming.instruments import FeatureMachine, config_of
-from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing
+from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing, event_message
 from quicksilver.streaming.patience import Patience
-from quicksilver.streaming.portfolio import PortfolioMachine
+from quicksilver.streaming.portfolio import MOST_SESSIONS, PortfolioMachine
 from quicksilver.streaming.predictions import PredictionMachine
 from quicksilver.topics import TOPIC_OF, TOPICS, key_of
 from tests.quicksilver.streaming.messages import START_MS, apart, damaged, published, read, rows, run
@@ -170,6 +170,19 @@ def test_in_a_universe_a_loss_of_one_session_is_not_held_up_by_the_waits_of_anot
             gave_up += 1
     assert gave_up == 1
     assert machine.waits_for is None or machine.waits_for.missing[0] == "late"  # type: ignore[index]
+
+
+def test_a_producer_that_goes_on_outlives_any_number_of_others() -> None:
+    def price(session: str, number: int) -> Message:
+        event = Price("csv", "A-USD", number, number, number, 100.0 + number, 1.0)
+        sent = event_message(event, START_MS, Headers(s=session, g=str(number), u="auto"))
+        return read([sent])[0]
+
+    machine = PortfolioMachine("auto")
+    for number in range(1, 2 * MOST_SESSIONS):
+        machine.take(price("goes on", number))
+        machine.take(price(f"started {number} times", 1))
+        assert machine.waits_for is None
 
 
 @pytest.mark.parametrize(
