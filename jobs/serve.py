@@ -1,6 +1,7 @@
 """The cluster's API: Kafka -> hub -> page and bots, beside a store that answers for history."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -132,6 +133,7 @@ async def run_serve(settings: ServeSettings, say: Callable[[str], None], stop: a
         bus = KafkaBus(settings.kafka_servers, desk.take, keep if settings.store == "sqlite" else None, say)
         async with serving(create_app(hub, store, PAGE, [host], parts), host, settings.port) as port:
             greet(hub.source, host, port, say)
+            gc.freeze()  # what is there stays: not to be walked through, for a sixth of a second, now and again
             async with _reading(bus) as failed:
                 await _until_one_ends(stop, failed, desk, watch)
 

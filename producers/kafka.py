@@ -29,8 +29,9 @@ BREATHE = 500  # messages after which the event loop and the delivery reports ha
 FULL_S = 0.005
 STALLED_S = 5.0  # a broker that takes nothing for this long is away, whatever its connection says
 ASK_S = 1.0
-LINGER_MS = 1  # messages that follow each other wait so long for company: a request costs more than ten messages
-ALONE_S = 0.005  # after such a pause a message is alone, and does not wait
+LINGER_MS = 5  # messages that follow each other wait so long for company: a request costs more than ten messages
+ALONE_S = 0.002  # after such a pause a message is alone: it is sent at once, and waited for no longer than AT_ONCE_S
+AT_ONCE_S = 0.001
 Say = Callable[[str], None]
 
 
@@ -223,7 +224,7 @@ class KafkaPublisher:
         now = time.monotonic()
         alone, self._sent_s = now - self._sent_s > ALONE_S, now
         if alone:
-            self._producer.flush(LINGER_MS / 1000)  # which sends at once, and waits no longer than others linger
+            self._producer.flush(AT_ONCE_S)
 
     def _post_letters(self) -> bool:
         while self._letters:

@@ -14,12 +14,15 @@ class Topic(msgspec.Struct, frozen=True):
 
     The messages of a key are numbered, without a gap, through all topics of one ``chain``: who reads them all can put
     them in order and sees what is lost. Those of a topic without a chain are not numbered.
+
+    A client's fetch names all partitions, and the broker looks at each: few make it fast. The jobs are keyed, and may
+    be wider than what they read.
     """
 
     name: str
     type: type[msgspec.Struct]
     chain: str = ""
-    partitions: int = 12
+    partitions: int = 4
     retention_s: int = 7 * DAY_S
     compacted: bool = False  # keeps the last message of each key, for ever
 

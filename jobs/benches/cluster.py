@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from jobs.benches import flink_rate, hops, kafka_producer, persist, spark
@@ -70,8 +70,8 @@ def rows() -> Iterator[Row]:
     Raises:
         InputError: something that the cluster needs is not installed, or does not start.
     """
-    with cluster() as settings:
-        servers, flink = settings.kafka_servers, Jobs(settings)
+    with cluster() as settings, closing(Jobs(settings)) as flink:
+        servers = settings.kafka_servers
         flink.submit("features", quiet)
         flink.wait("features")
         with command(settings, "persist"), command(settings, "serve", "--port", "0") as said:

@@ -1,6 +1,7 @@
 """From a message received to a bot's websocket: producer, Kafka, Flink, Kafka, API; beside Kafka alone."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ ALONE, ALONE_S = 1_500, 0.005  # messages one at a time, and the pause between a
 RATE, SECONDS = 5_000, 12
 TOGETHER = 5  # of them at a time: to sleep before each would cost more of the two cores than all that is measured
 WARM_S = 90  # of that rate before anything is measured: Java compiles what it runs, on the same cores
-SETTLE = 100  # of the first messages, not counted: connections open, caches fill
+SETTLE, SETTLE_S = 100, 1.0  # of the first messages, not counted, and a pause: connections open, caches fill
 TIMEOUT_S = 60.0
 
 Times = dict[tuple[str, int], int]
@@ -145,8 +146,13 @@ async def _publish(servers: str, events: Sequence[AnyEvent], rate: int, answer: 
     """Publish at a rate a second (0: each once the one before is answered); returns when each event of a book was."""
     venue, published = events[0].venue, Times()
     publisher = KafkaPublisher(servers, venue, quiet, universe=venue)
+    gc.freeze()  # the events are not walked through while they are published
     began = time.perf_counter()
     for i, event in enumerate(events):
+        if i == SETTLE:  # else all that was published while connections opened would be late
+            await publisher.flush()
+            await asyncio.sleep(SETTLE_S)
+            began = time.perf_counter() - i / (rate or 1)
         wait_s = began + i / rate - time.perf_counter() if rate else ALONE_S
         if wait_s > 0 and not (rate and i % TOGETHER):
             await asyncio.sleep(wait_s)

@@ -72,7 +72,7 @@ class Jobs:
         savepoint = note.read_text() if note.is_file() and not fresh else ""
         say(f"{name}: submitting" + (f", from {savepoint}" if savepoint else ""))
         command = [str(home() / "bin" / "flink"), "run", "-d", *(["-s", savepoint] if savepoint else [])]
-        servers = os.environ.get("KAFKA_SERVERS", self._settings.kafka_servers)
+        servers = os.environ.get("KAFKA_SERVERS") or self._settings.kafka_servers
         given = {"KAFKA_SERVERS": servers, "PARALLELISM": str(parallelism)}
         done = subprocess.run(
             [*command, "-py", str(JOBS[name])], env={**os.environ, **environment(self._settings), **given},

@@ -17,7 +17,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookSnapshot, Gap, Levels, Price, Trade
 from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Headers, event_message
-from quicksilver.topics import EVENT_TOPIC_OF
+from quicksilver.topics import EVENT_TOPIC_OF, TOPS
 from tests.kafka_broker import Broker, broker, needs_java
 
 pytestmark = needs_java
@@ -103,7 +103,7 @@ def test_a_key_has_the_partition_that_java_gives_it(node: Broker) -> None:
         client.produce("tops", b"", key.encode())
     assert client.flush(30) == 0
     assert {one.key: one.partition for one in node.read("tops")} == {
-        key: (value & 0x7FFFFFFF) % 12 for key, value in hashes.items()
+        key: (value & 0x7FFFFFFF) % TOPS.partitions for key, value in hashes.items()
     }
 
 

@@ -14,7 +14,7 @@ import org.apache.flink.types.Row;
 /**
  * Messages of one key that come close together go to Python together: a call costs more than most messages' work.
  *
- * <p>A message that comes alone goes on at once; others wait for three milliseconds at most. Nothing waits across a
+ * <p>A message that comes alone goes on at once; others wait for two milliseconds at most. Nothing waits across a
  * checkpoint, so that there is no state.
  */
 public final class MessageGatherer extends AbstractStreamOperator<Row>
@@ -23,7 +23,7 @@ public final class MessageGatherer extends AbstractStreamOperator<Row>
     private static final int MOST_MESSAGES = 512;
     private static final int MOST_BYTES = 1 << 20;
     private static final long ALONE_NS = 1_000_000;
-    private static final long WAIT_MS = 3;
+    private static final long WAIT_MS = 1;
 
     private transient Map<String, List<byte[]>> waiting;
     private transient int messages;
