@@ -240,6 +240,18 @@ async def test_killed_it_is_waited_for_and_the_api_says_so(
                 late.close()
 
 
+@pytest.mark.parametrize("run", range(3))
+def test_what_is_written_survives_a_kill_at_once(node: Stack, store: CassandraStore, run: int) -> None:
+    store.write([status(i, 100 + i) for i in range(1, 200)])
+    pid = node.process("cassandra").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while node.process("cassandra").pid is not None:
+        time.sleep(0.05)
+    node.up(print)
+    eventually(lambda: store.count("status") == 199)
+
+
 def test_closing_twice_or_while_it_waits_does_nothing(tmp_path: Path, node: Stack) -> None:
     store = CassandraStore(CassandraSettings(port=node.settings.cassandra_jmx_port), print)
     store.close()
