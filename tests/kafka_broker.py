@@ -18,6 +18,7 @@ from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.killing import kill
 from tests.tools import needs_tools
 
 needs_java = [
@@ -48,9 +49,7 @@ class Broker:
 
     def kill(self) -> None:
         """Kill it as a power cut would, and wait until it is gone."""
-        self.signal(signal.SIGKILL)
-        while self.stack.process("kafka").pid is not None:
-            time.sleep(0.02)
+        kill(self.stack.process("kafka"))
 
     def read(self, *topics: str, session: str | None = None) -> list[Message]:
         """Return all messages of these topics, partition by partition, or those of one session."""

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,6 +34,7 @@ from tests.api.kafka_site import (
     status,
     subscribe,
 )
+from tests.killing import kill
 
 pytestmark = needs_kafka
 
@@ -202,19 +201,12 @@ async def test_a_broker_killed_under_load_and_started_again_costs_no_row(
             time.sleep(0.002)
         publisher.flush()
 
-    def kill() -> None:
-        pid = node.process("kafka").pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while node.process("kafka").pid is not None:
-            time.sleep(0.02)
-
     async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
         api.bus._say = said.append
         await subscribe(client, "status", "kraken:KIL-USD")
         publishing = asyncio.create_task(asyncio.to_thread(publish))
         await api.until(lambda: api.hub.counts["status"] and api.hub.instruments.get("kraken:KIL-USD"))
-        await asyncio.to_thread(kill)
+        await asyncio.to_thread(kill, node.process("kafka"))
         await api.until(lambda: not api.bus.connected)
         health = (await http.get(f"http://127.0.0.1:{api.port}/api/health")).json()
         assert (health["status"], health["bus"]) == ("degraded", f"waiting for Kafka at {servers}")

@@ -32,6 +32,7 @@ from setup.cassandra.schema import apply_schema
 from setup.stack import Stack
 from tests.api.store_contract import StoreContract, status
 from tests.cassandra_node import keyspace_on, needs_cassandra, running_node
+from tests.killing import kill
 from tests.quicksilver.test_tables import records_of
 
 pytestmark = needs_cassandra
@@ -200,17 +201,13 @@ async def test_killed_it_is_waited_for_and_the_api_says_so(
     node: Stack, store: CassandraStore, settings: CassandraSettings
 ) -> None:
     store.write([status(1, 100)])
-    pid = node.process("cassandra").pid
     said: list[str] = []
-    assert pid is not None
     late = None
     app = create_app(Hub(SourceInfo("SIMULATED", "a test")), store, None)
     async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert (await client.get("/api/status/kraken:BTC-USD")).json()["rows"][0]["seq"] == 1
-        os.kill(pid, signal.SIGKILL)
+        kill(node.process("cassandra"))
         try:
-            while node.process("cassandra").pid is not None:
-                time.sleep(0.05)
             late = CassandraStore(settings, said.append)
             for path in ("/api/status", "/api/status/kraken:BTC-USD"):
                 answer = await client.get(path)
@@ -243,11 +240,7 @@ async def test_killed_it_is_waited_for_and_the_api_says_so(
 @pytest.mark.parametrize("run", range(3))
 def test_what_is_written_survives_a_kill_at_once(node: Stack, store: CassandraStore, run: int) -> None:
     store.write([status(i, 100 + i) for i in range(1, 200)])
-    pid = node.process("cassandra").pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while node.process("cassandra").pid is not None:
-        time.sleep(0.05)
+    kill(node.process("cassandra"))
     node.up(print)
     eventually(lambda: store.count("status") == 199)
 

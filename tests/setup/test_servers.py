@@ -24,13 +24,13 @@ from quicksilver.topics import CONTRACT, TOPICS, Topic
 from setup.cluster import known_stack, the_stack
 from setup.flink.service import home as flink_home
 from setup.flink.service import rest
-from setup.jars import fetch
-from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
 from setup.settings import ClusterSettings
 from setup.spark.service import home, page
 from setup.stack import Stack
 from setup.tools import GET_PACKAGES, missing_packages
+from tests.kafka_broker import Broker
+from tests.killing import kill
 from tests.tools import needs_tools
 
 NAMES = [
@@ -110,13 +110,12 @@ def test_topics_of_a_newer_version_are_refused(servers: str) -> None:
 
 def test_a_clusters_identity_may_begin_with_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xfb" + bytes(range(1, 16))))
-    settings = ClusterSettings.on_free_ports(tmp_path).model_copy(update={"kafka_mb": 256})
-    node = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, quiet))])
+    node = Broker(tmp_path)
     try:
-        node.up(quiet)
+        node.up()
         assert "cluster.id=-" in (tmp_path / "kafka" / "data" / "meta.properties").read_text()
     finally:
-        node.down(quiet)
+        node.stack.down(quiet)
 
 
 def test_the_commands_see_what_runs(stack: Stack, command: Callable[..., Result]) -> None:
@@ -157,11 +156,7 @@ def test_a_new_taskmanager_and_worker_take_the_place_of_the_killed_ones(stack: S
     before = {one["id"]: one["path"] for one in taskmanagers(stack)}
     assert set(before) == {"flink-taskmanager-0", "flink-taskmanager-1"}
     for name in ("flink-taskmanager-0", "spark-worker"):
-        pid = stack.process(name).pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while stack.process(name).pid is not None:
-            time.sleep(0.02)
+        kill(stack.process(name))
     stack.up(quiet)
     after = {one["id"]: one["path"] for one in taskmanagers(stack)}
     assert set(after) == set(before)  # the dead one is not counted beside the new one

@@ -16,6 +16,7 @@ from setup.processes import ServerProcess
 from setup.services import Launch, Service, listens
 from setup.settings import ClusterSettings, require_free
 from setup.stack import MARK, Stack
+from tests.killing import kill
 
 SERVER = """
 import http.server, sys
@@ -49,14 +50,6 @@ def web(tmp_path: Path) -> Iterator[Stack]:
     )
     yield made
     made.down(quiet)
-
-
-def kill(process: ServerProcess) -> None:
-    pid = process.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while process.pid is not None:
-        time.sleep(0.02)
 
 
 def test_a_second_up_leaves_alone_what_runs_and_starts_what_was_killed(web: Stack) -> None:
