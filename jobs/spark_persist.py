@@ -4,11 +4,9 @@ The checkpoint says which messages are stored. A job that was killed does its la
 same rows onto themselves. https://spark.apache.org/docs/3.5.7/structured-streaming-kafka-integration.html
 """
 
-import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from jobs.publishing import kafka_servers, producer_settings
 from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
+from setup.behind import step_behind
 from setup.exits import failing
-from setup.services import NICE
 from setup.settings import BUILD
 
 if TYPE_CHECKING:
@@ -128,17 +126,9 @@ def master() -> str:
     return given.master if "master" in given.model_fields_set else "local[1]"
 
 
-def _step_behind() -> None:
-    """Let what is live go first where they share a machine (see ``setup.services.BEHIND``)."""
-    os.nice(NICE)
-    if os.getsid(0) == os.getpid():  # else the session is a terminal's, and not ours alone
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICE))
-
-
 def persist() -> None:
     """Write every record's topic into its table, until Ctrl-C [SPARK_MASTER=local[1], PERSIST_CHECKPOINT, ...]."""
-    _step_behind()
+    step_behind(leave_a_core=True)
     with failing():
         run(PersistSettings.from_environment(), lambda text: typer.echo(f"persist: {text}"), threading.Event())
 

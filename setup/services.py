@@ -13,10 +13,7 @@ from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
 ANSWER_S = 5.0
-NICE = 10
-# Before a command: what is live goes first where all share one machine. Linux may share it by session before it looks
-# at what is nice: https://man7.org/linux/man-pages/man7/sched.7.html ("The autogroup feature").
-BEHIND = ("sh", "-c", f'{{ echo {NICE} >/proc/self/autogroup; }} 2>/dev/null; exec nice -n {NICE} "$@"', "behind")
+BEHIND = (sys.executable, "-m", "setup.behind")  # before a command: what is live goes first
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def cassandra(settings: ClusterSettings, jars: Path) -> Service:
             storage_port=settings.cassandra_storage_port, data=data,
         )  # fmt: skip
         return Launch([
-            *BEHIND, java(), f"-Xmx{settings.cassandra_mb}m", f"-Xms{settings.cassandra_mb // 2}m",
+            *BEHIND, "--leave-a-core", java(), f"-Xmx{settings.cassandra_mb}m", f"-Xms{settings.cassandra_mb // 2}m",
             f"@{HERE / 'cassandra' / 'jvm.options'}", f"-Dcassandra.config={config.as_uri()}",
             f"-Dcassandra.storagedir={data}", f"-Dcassandra.jmx.local.port={settings.cassandra_jmx_port}",
             # A single node has nobody to wait for.
