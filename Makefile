@@ -21,8 +21,8 @@ test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python a
 	cd web && npm test --loglevel=error
 	$(PY) -m pytest
 
-recovery: setup $(STAMP)-dev java  ## Kill each part of a real cluster, three times; compare with an uninterrupted run
-	$(PY) -m pytest -m recovery -s tests/recovery
+recovery: setup $(STAMP)-dev java  ## Of the tests, those that kill each part of a real cluster three times
+	$(PY) -m pytest -s tests/recovery
 
 check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/ruff check .

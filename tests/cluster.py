@@ -14,10 +14,12 @@ NEEDS = needs_tools("java", "javac", "mvn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what needs the cluster be last, and what kills its servers the very last: others start servers too."""
     for item in items:
         if any(folder in item.path.as_posix() for folder in FOLDERS):
             item.add_marker(NEEDS)
             item.add_marker(pytest.mark.timeout(600))
+    items.sort(key=lambda item: sum(name in getattr(item, "fixturenames", ()) for name in ("stack", "site")))
 
 
 @pytest.fixture(scope="session")

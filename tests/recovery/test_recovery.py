@@ -74,7 +74,6 @@ def complete(rows: Rows, truth: Truth) -> bool:
     return all(len(rows.get(place, ())) >= len(known) for place, known in truth.rows.items())
 
 
-@pytest.mark.recovery
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Path, report: list[str]) -> None:
