@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from producers.exchanges.base import Parser
 from producers.frames import Frame
+from quicksilver.book import Book
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 
 
@@ -30,3 +31,17 @@ def assert_sound(events: list[AnyEvent]) -> None:
             live[key] = False
         elif isinstance(event, BookDelta):
             assert live.get(key)
+
+
+def books_of(events: list[AnyEvent]) -> dict[str, Book]:
+    """Each symbol's book after all events; none was ever crossed."""
+    books: dict[str, Book] = {}
+    for event in events:
+        book = books.setdefault(event.symbol, Book())
+        if isinstance(event, BookSnapshot):
+            book.snapshot(event.bids, event.asks, event.depth)
+        elif isinstance(event, BookDelta):
+            assert not book.apply(event.bids, event.asks)
+        elif isinstance(event, Gap):
+            book.gap()
+    return books

@@ -1,0 +1,371 @@
+"""Binance, spot: depth, aggTrade and trade streams, with the REST book that the changes stand on.
+
+Rules (https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams, "How to manage a local order book
+correctly", 2026-11):
+
+1. Open the stream and keep its ``depthUpdate`` messages: each holds the changes numbered ``U`` to ``u``.
+2. Fetch ``/api/v3/depth``; it is the book after change ``lastUpdateId``. Older than the first message kept: fetch anew.
+3. Drop messages whose ``u`` is not above the book's; the first that is left has ``U`` at most one above it.
+4. The ``U`` of each further message is at most one above the last ``u``; above that, messages were lost.
+5. A change sets the size of the level named; 0 removes it. Levels beyond those fetched are known once they change.
+6. There is no checksum.
+
+The futures' messages also say ``pu``, the ``u`` of the message before, by which they are chained: see
+``binanceusdm.py``.
+
+``m`` of a trade says that the buyer was the maker: the taker sold. ``aggTrade`` are the same executions as ``trade``,
+those of one taker at one price together: of a connection that has both only the first kind seen counts.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.feed import Feed
+from producers.exchanges.venue import Venue
+from producers.frames import Frame
+from producers.levels import LevelScanner
+from quicksilver.codec import UNREADABLE
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
+from quicksilver.events import AnyEvent, Levels
+
+# Where nobody has said what a pair's two coins are: the longest of these that ends its name is the second.
+QUOTES = (
+    "AEUR", "ARS", "AUD", "BIDR", "BKRW", "BNB", "BRL", "BTC", "BUSD", "BVND", "COP", "CZK", "DAI", "DOGE",
+    "DOT", "ETH", "EUR", "EURI", "FDUSD", "GBP", "GYEN", "IDRT", "JPY", "MXN", "NGN", "PAX", "PLN", "RON",
+    "RUB", "TRX", "TRY", "TUSD", "UAH", "USD", "USD1", "USDC", "USDP", "USDS", "USDT", "UST", "VAI", "XRP",
+    "ZAR",
+)  # fmt: skip
+KEPT_CHANGES = 10_000  # about a quarter of an hour at ten a second
+MS_NS = 1_000_000
+_MISSING = msgspec.Raw(b"")
+_TRADES = {"trade", "aggTrade"}
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Data(
+    msgspec.Struct,
+    rename={
+        "kind": "e", "time_ms": "E", "pair": "s", "first": "U", "last": "u", "before": "pu", "bids": "b", "asks": "a",
+        "price": "p", "size": "q", "trade_ms": "T", "buyer_made": "m", "trade_id": "t",
+    },
+):  # fmt: skip
+    """A stream's message; ``asks`` is the number of an aggTrade, whose key is the same."""
+
+    kind: str = ""
+    time_ms: int = 0
+    pair: str = ""
+    first: int = -1
+    last: int = -1
+    before: int = -1
+    bids: msgspec.Raw = _MISSING
+    asks: msgspec.Raw = _MISSING
+    price: str = ""
+    size: str = ""
+    trade_ms: int = 0
+    buyer_made: bool | None = None
+    trade_id: int = 0
+
+
+class _Message(_Data):
+    """What comes over a socket: a message, alone or in the envelope of combined streams; or an answer to a request."""
+
+    stream: str = ""
+    data: _Data | None = None
+
+
+class _Other(msgspec.Struct, rename={"kind": "e"}):
+    stream: str = ""
+    kind: str = ""
+    data: Any = None
+    id: Any = None
+    result: Any = None
+    error: _Error | None = None
+    code: int = 0
+    msg: str = ""
+
+
+class _Book(msgspec.Struct, rename={"last": "lastUpdateId", "time_ms": "E"}):
+    last: int
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+    time_ms: int = 0  # of the futures' books alone
+
+
+class _Listing(msgspec.Struct, rename="camel"):
+    symbol: str
+    base_asset: str
+    quote_asset: str
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Listing]
+
+
+class Change(NamedTuple):
+    """One depthUpdate: all that happened to a book after change ``after`` and until change ``last``."""
+
+    frame: Frame
+    ts_ns: int
+    after: int
+    last: int
+    bids: Levels
+    asks: Levels
+
+
+class BinanceParser(Parser):
+    """Binance spot frames to events."""
+
+    def __init__(self, venue: str = "binance", reject: Reject = ignore) -> None:
+        super().__init__(venue, reject)
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._decode_other = msgspec.json.Decoder(_Other).decode
+        self._decode_book = msgspec.json.Decoder(_Book).decode
+        self._decode_listings = msgspec.json.Decoder(_ExchangeInfo).decode
+        self._scanner = LevelScanner()
+        self._pairs: dict[str, Instrument] = {}
+        self._listed: dict[str, str] = {}
+        self._last: dict[str, int] = {}
+        self._kept: dict[str, deque[Change]] = {}
+        self._trades: dict[str, tuple[str, int]] = {}  # the kind that counts, and its last number
+
+    def native(self, symbol: str) -> str:
+        """Return Binance's name: ``BTCUSDT``."""
+        return symbol.replace("-", "")
+
+    def _instrument(self, pair: str) -> Instrument:
+        found = self._pairs.get(pair)
+        if found is None:
+            found = self._pairs[pair] = self.instrument(self._listed.get(pair) or symbol_of(pair))
+        return found
+
+    def message(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the events of one websocket message.
+
+        Raises:
+            FrameError: the frame is unreadable or not Binance's.
+        """
+        try:
+            message = self._decode(frame.payload)
+        except UNREADABLE as error:
+            self._other(frame, error)
+            return
+        data = message if message.data is None else message.data
+        if data.kind == "depthUpdate":
+            self._depth(frame, data, events)
+        elif data.kind in _TRADES:
+            self._trade(frame, data, events)
+        else:
+            self._other(frame, None)
+
+    def _other(self, frame: Frame, error: Exception | None) -> None:
+        """Take in what carries no market data: answers to requests, other streams."""
+        try:
+            other = self._decode_other(frame.payload)
+        except UNREADABLE as failure:
+            raise FrameError(str(error or failure)) from failure
+        inner = other.data if isinstance(other.data, dict) else {}
+        kind = other.kind or inner.get("e", "")
+        if error is not None and kind in {"depthUpdate", *_TRADES}:
+            raise FrameError(str(error))
+        refused = other.error or (_Error(other.code, other.msg) if other.code else None)
+        if refused is not None:
+            raise RefusalError(f"Binance refuses: {refused.msg} ({refused.code})")
+        ticker = b'"B"' in frame.payload and b'"A"' in frame.payload  # a bookTicker alone does not say what it is
+        if not (kind or other.stream or ticker or other.id is not None):
+            raise ForeignFrameError("not a Binance message: it has neither a kind nor a stream")
+        self.counts.skipped += 1
+
+    def _depth(self, frame: Frame, data: _Data, events: list[AnyEvent]) -> None:
+        one = self._instrument(data.pair)
+        one.counts.frames += 1
+        ts_ns = check_time(frame, data.time_ms * MS_NS)
+        if not 0 <= data.first <= data.last:
+            raise FrameError(f"not numbers of changes: {data.first} to {data.last}")
+        bids, asks = self._scanner.two(data.bids, data.asks)
+        after = data.first - 1 if data.before < 0 else data.before
+        change = Change(frame, ts_ns, after, data.last, bids, asks)
+        if one.live:
+            self._apply(one, change, change.frame, events)
+        else:
+            self._keep(one, change)
+
+    def _keep(self, one: Instrument, change: Change) -> None:
+        one.counts.skipped += 1  # until a book calls for it
+        self._kept.setdefault(one.symbol, deque(maxlen=KEPT_CHANGES)).append(change)
+
+    def _apply(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:
+        """Apply rules 3 and 4; ``known`` is the frame with which the change became an event."""
+        last = self._last[one.symbol]
+        if change.last <= last:
+            one.counts.duplicates += 1
+        elif change.after <= last:
+            self._last[one.symbol] = change.last
+            events.append(one.delta(known, change.ts_ns, change.bids, change.asks))
+        else:
+            events += one.gap(known, change.ts_ns, f"changes after {change.after}, {last} was the last: some were lost")
+            self._keep(one, change)
+
+    def _trade(self, frame: Frame, data: _Data, events: list[AnyEvent]) -> None:
+        one = self._instrument(data.pair)
+        one.counts.frames += 1
+        try:
+            number = data.trade_id if data.kind == "trade" else int(bytes(data.asks))
+            price, size = float(data.price), float(data.size)
+        except ValueError as error:
+            raise FrameError(f"not a trade: {error}") from error
+        ts_ns = check_time(frame, data.trade_ms * MS_NS)
+        kind, last = self._trades.setdefault(one.symbol, (data.kind, -1))
+        if kind != data.kind:
+            one.counts.skipped += 1
+        elif number <= last:
+            one.counts.duplicates += 1
+        else:
+            side = None if data.buyer_made is None else "sell" if data.buyer_made else "buy"
+            events.append(one.trade(frame, ts_ns, price, size, side, str(number)))  # type: ignore[arg-type]
+            self._trades[one.symbol] = kind, number
+
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the book that a REST response gives, and the changes kept that follow it; nothing while it is live.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        if "/exchangeInfo" in (frame.url or ""):
+            self._learn(frame)
+            return
+        one = self._asked_for(frame.url or "")
+        if one is None:
+            self.counts.skipped += 1
+            return
+        one.counts.frames += 1
+        if one.live:
+            one.counts.skipped += 1
+            return
+        try:
+            book = self._decode_book(frame.payload)
+        except UNREADABLE as error:
+            raise FrameError(str(error)) from error
+        bids, asks = self._scanner.two(book.bids, book.asks)
+        if not (bids or asks):
+            raise FrameError("an empty order book")
+        self._start(one, frame, book, (bids, asks), events)
+
+    def _start(
+        self, one: Instrument, frame: Frame, book: _Book, levels: tuple[Levels, Levels], events: list[AnyEvent]
+    ) -> None:
+        """Apply rules 2 and 3 to a book and what was kept for it."""
+        kept = self._kept.pop(one.symbol, deque())
+        earlier = [change for change in kept if change.last <= book.last]
+        later = [change for change in kept if change.last > book.last]
+        ts_ns = check_time(frame, book.time_ms * MS_NS) if book.time_ms else _time_of(earlier, later, frame)
+        if later and not earlier and later[0].after > book.last:
+            self._kept[one.symbol] = kept
+            why = f"the book ends with change {book.last}, the first kept follows {later[0].after}: it is too old"
+            events += one.refuse(frame, ts_ns, why)
+            one.counts.skipped += 1
+            return
+        events.append(one.snapshot(frame, ts_ns, *levels, None))
+        self._last[one.symbol] = book.last
+        one.counts.skipped -= len(kept)
+        one.counts.duplicates += len(earlier)
+        for change in later:
+            self._known(one, change, frame, events)
+
+    def _known(self, one: Instrument, change: Change, snapshot: Frame, events: list[AnyEvent]) -> None:
+        """Apply a change that was kept: it is known only now, together with the book that it follows."""
+        if one.live:
+            self._apply(one, change, msgspec.structs.replace(snapshot, conn=change.frame.conn), events)
+        else:
+            self._keep(one, change)
+
+    def _learn(self, frame: Frame) -> None:
+        """Take in the venue's own list of what each pair is made of."""
+        try:
+            listings = self._decode_listings(frame.payload).symbols
+        except UNREADABLE as error:
+            raise RefusalError(f"not Binance's exchangeInfo: {error}") from error
+        self._listed = {one.symbol: f"{one.base_asset}-{one.quote_asset}".upper() for one in listings}
+        self.counts.skipped += 1
+
+    def _asked_for(self, url: str) -> Instrument | None:
+        """The instrument of a REST book's address ``.../depth?symbol=BTCUSDT``; the only one if that is not said."""
+        if url.startswith("http") and "/depth" not in url:
+            return None
+        named = parse_qs(urlsplit(url).query).get("symbol")
+        if named:
+            return self._instrument(self.native(named[0]).upper())
+        known = list(self.instruments.values())
+        return known[0] if len(known) == 1 else None
+
+    def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
+        """Say which books are in doubt; what was kept before a connection broke is no bridge."""
+        if frame.direction == "rest":
+            one = self._asked_for(frame.url or "") if "/exchangeInfo" not in (frame.url or "") else None
+            return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
+        if frame.direction != "recv":
+            for one in self.concerned(frame):
+                self._kept.pop(one.symbol, None)
+        return super().lost(frame, reason)
+
+
+def _time_of(earlier: Sequence[Change], later: Sequence[Change], frame: Frame) -> int:
+    """The venue's time of a book that has none of its own: that of the last change in it, for our clock is another."""
+    return earlier[-1].ts_ns if earlier else later[0].ts_ns if later else frame.ts_recv_ns
+
+
+def symbol_of(pair: str) -> str:
+    """Return ``BASE-QUOTE`` of a pair's name, by the quote currencies that there are.
+
+    >>> symbol_of("BTCUSDT"), symbol_of("BTCSTUSDT"), symbol_of("BTCUSDT_270326")
+    ('BTC-USDT', 'BTCST-USDT', 'BTC-USDT_270326')
+
+    Raises:
+        FrameError: it ends with none of them.
+    """
+    coins, underscore, expiry = pair.partition("_")
+    quotes = [quote for quote in QUOTES if coins.endswith(quote) and coins != quote]
+    if not quotes or not coins.isalnum():
+        raise FrameError(f"not a Binance pair: {pair[:40]!r}")
+    quote = max(quotes, key=len)
+    return f"{coins.removesuffix(quote)}-{quote}{underscore}{expiry}"
+
+
+class BinanceFeed(Feed):
+    """Binance's public streams and REST book, from the addresses for market data alone.
+
+    https://developers.binance.com/docs/binance-spot-api-docs/faqs/market_data_only
+    """
+
+    url = "wss://data-stream.binance.vision/stream"
+    rest_url = "https://data-api.binance.vision/api/v3/depth?limit=5000"
+    settle_s = 0.5  # the first change has to come before the book
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the message that subscribes to changes and trades."""
+        names = [symbol.replace("-", "").lower() for symbol in symbols]
+        streams = [f"{name}@{kind}" for name in names for kind in ("depth@100ms", "aggTrade")]
+        return [msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": 1}).decode()]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
+        """Return nothing: changes go on, only the book is fetched anew."""
+        return []
+
+    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
+        """Return nothing, as ``unsubscribe_book``."""
+        return []
+
+    def snapshot_url(self, symbol: str) -> str | None:
+        """Return the address of the book."""
+        return f"{self.rest_url}&symbol={symbol.replace('-', '')}"
+
+
+VENUE = Venue("binance", BinanceParser, BinanceFeed)

@@ -1,0 +1,23 @@
+"""Binance, USD-M futures: as the spot market's (``binance.py``), but for how messages are chained.
+
+Rules (https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly,
+2026-11): 1 to 3, 5 and 6 as there, and
+
+4. ``pu`` of each message is the ``u`` of the one before, else messages were lost; ``U`` may be any number above it.
+
+The first message after a book has ``U`` at or below the book's number, thus its ``pu`` below: so one rule serves both,
+that a message follows whatever contains its ``pu``.
+"""
+
+from producers.exchanges.binance import BinanceFeed, BinanceParser
+from producers.exchanges.venue import Venue
+
+
+class BinanceUsdmFeed(BinanceFeed):
+    """The futures' public streams and REST book; the largest book that they give has 1,000 levels a side."""
+
+    url = "wss://fstream.binance.com/stream"
+    rest_url = "https://fapi.binance.com/fapi/v1/depth?limit=1000"
+
+
+VENUE = Venue("binanceusdm", BinanceParser, BinanceUsdmFeed)
