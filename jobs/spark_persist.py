@@ -68,7 +68,7 @@ class PersistSettings(BaseSettings):
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.shuffle.partitions": "1",
             "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # a frontier has 100 KB
-            "spark.kafka.consumer.cache.capacity": "512",  # at 64 most of the partitions' consumers would be made anew
+            "spark.kafka.consumer.cache.capacity": "512",  # of more partitions the consumers would be made anew
             "spark.sql.streaming.stopTimeout": "10s",
             "spark.sql.streaming.numRecentProgressUpdates": "10",  # they are read each second
             # Of what was done only the last is kept: this job runs for months.

@@ -33,14 +33,18 @@ class TableSaver:
         """Use another connection from now on: the connector has one for each set of settings."""
         self._renewed += 1
 
-    def save(self, frame: "DataFrame", table: str, life_s: int | None = None) -> None:
+    def save(self, frame: "DataFrame", table: str, written_us: int, life_s: int | None = None) -> None:
         """Write the frame; returns when all its rows are stored.
+
+        Of two writes of a row the one of the later ``written_us`` counts, whichever comes last: one that was given up
+        may come yet, after those that followed it.
 
         Raises:
             HungError: the connection is broken for good.
         """
         to = frame.write.format("org.apache.spark.sql.cassandra").option("keyspace", self._keyspace)
         to = to.option("spark.cassandra.connection.keepAliveMS", str(KEEP_ALIVE_MS + self._renewed))
+        to = to.option("spark.cassandra.output.timestamp", str(written_us))
         if life_s is not None:
             to = to.option("spark.cassandra.output.ttl", str(life_s))
         done: Future[None] = Future()

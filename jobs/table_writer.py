@@ -66,6 +66,7 @@ class TableWriter:
         self._read = rows.reader(producer)
         self._tasks = max(1, spark.sparkContext.defaultParallelism)
         self._known: dict[tuple[str, str, int], float] = {}
+        self._written_us = 0  # of the latest batch: what is written again of it stays older than the next
         self.busy = threading.Lock()
         self.rows, self.messages = Counter[str](), dict[int, int]()
         self.refused = self.unreadable = 0
@@ -77,6 +78,7 @@ class TableWriter:
             StoppedError: the job is to end.
         """
         with self.busy:
+            self._written_us = max(self._written_us + 1, time.time_ns() // 1000)
             # Without coalesce each partition of Kafka would be a task of its own, for each of the writes.
             parsed = batch.selectExpr(*rows.COLUMNS).coalesce(self._tasks)
             parsed = parsed.mapInArrow(self._read, rows.spark_schema()).persist()
@@ -95,7 +97,7 @@ class TableWriter:
         for topic in written:
             name = TABLES[topic].name
             some = parsed.select(f"{name}.*").where(f"{name} IS NOT NULL")
-            self._until_done(f"writing {name}", lambda name=name, some=some: self._saver.save(some, name))  # type: ignore[misc]
+            self._until_done(f"writing {name}", lambda name=name, some=some: self._save(some, name))  # type: ignore[misc]
         self._count(summaries, written, number)
 
     def _count(self, summaries: list[rows.Summary], written: Counter[str], number: int) -> None:
@@ -117,8 +119,11 @@ class TableWriter:
         columns = ", ".join(f"`{one.name}` {'int' if one.kind == 'int' else 'string'}" for one in KEYS)
         for life_s, some in by_life.items():
             frame = self._spark.createDataFrame(some, columns).coalesce(1)
-            self._until_done("writing keys", lambda frame=frame, life_s=life_s: self._saver.save(frame, "keys", life_s))  # type: ignore[misc]
+            self._until_done("writing keys", lambda frame=frame, life_s=life_s: self._save(frame, "keys", life_s))  # type: ignore[misc]
         self._known = {key: at for key, at in self._known.items() if now - at <= KEYS_LIFE_S} | dict.fromkeys(due, now)
+
+    def _save(self, frame: "DataFrame", table: str, life_s: int | None = None) -> None:
+        self._saver.save(frame, table, self._written_us, life_s)
 
     def _until_done(self, what: str, work: Callable[[], T]) -> T:
         """Do it again until it is done, however long that takes: each part may be done twice."""

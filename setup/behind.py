@@ -7,22 +7,25 @@ https://man7.org/linux/man-pages/man7/sched.7.html ("SCHED_IDLE", "The autogroup
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 NICE = 10
-AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
+TRIES, TRY_S = 50, 0.1  # Linux lets one process of a user do it each tenth of a second: servers start together
+PROC = Path("/proc")
+NO_CONTAINER = "cgroup:[4026531835]"  # PROC_CGROUP_INIT_INO: in a container its own cgroup looks like the root
 
 
-def shared_by_session(cgroups: str) -> bool:
-    """Whether Linux shares the cores by session, given the text of ``/proc/self/cgroup``: only in the root does it.
-
-    >>> shared_by_session("1:cpu,cpuacct:/user.slice"), shared_by_session("0::/system.slice/docker.service")
-    (False, False)
-    """
-    groups = [line.split(":", 2) for line in cgroups.splitlines()]
-    root = all(path == "/" for _, kinds, path in groups if not kinds or "cpu" in kinds.split(","))
-    return root and AUTOGROUP.is_file() and AUTOGROUP.read_text().strip() == "1"
+def shared_by_session(proc: Path = PROC) -> bool:
+    """Whether Linux shares the cores by session: it does in the root cgroup alone."""
+    try:
+        on = (proc / "sys/kernel/sched_autogroup_enabled").read_text().strip() == "1"
+        groups = [line.split(":", 2) for line in (proc / "self/cgroup").read_text().splitlines()]
+        outside = str((proc / "self/ns/cgroup").readlink()) == NO_CONTAINER
+    except OSError:
+        return False
+    return on and outside and all(path == "/" for _, kinds, path in groups if not kinds or "cpu" in kinds.split(","))
 
 
 def step_behind(*, leave_a_core: bool) -> None:
@@ -34,10 +37,22 @@ def step_behind(*, leave_a_core: bool) -> None:
     if os.getsid(0) != os.getpid():
         return  # the session is a terminal's, and not ours alone
     with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE))
-        if shared_by_session(Path("/proc/self/cgroup").read_text()):
+        _share_less()
+        if shared_by_session():
             # The session has its share whatever its threads are. That they are idle ones lets Linux run others at once.
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _share_less() -> None:
+    for left in reversed(range(TRIES)):
+        try:
+            (PROC / "self/autogroup").write_text(str(NICE))
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(TRY_S)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(folder in item.path.as_posix() for folder in FOLDERS):
             item.add_marker(NEEDS)
             item.add_marker(pytest.mark.timeout(600))
-    items.sort(key=lambda item: sum(name in getattr(item, "fixturenames", ()) for name in ("stack", "site")))
+    items.sort(key=lambda item: next((i for i, one in enumerate(FOLDERS, 1) if one in item.path.as_posix()), 0))
 
 
 @pytest.fixture(scope="session")

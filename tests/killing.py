@@ -1,4 +1,4 @@
-"""Ending a server as a power cut would."""
+"""Ending a server by ``kill -9``."""
 
 import os
 import signal
@@ -7,10 +7,10 @@ import time
 from setup.processes import ServerProcess
 
 
-def kill(process: ServerProcess) -> None:
-    """End a process, not what it has started, and wait until it is gone."""
+def kill(process: ServerProcess, *, group: bool = False) -> None:
+    """End a process, with ``group`` all that it has started too, and wait until it is gone."""
     pid = process.pid
     assert pid is not None, f"{process.name} has ended by itself:\n{process.tail()}"
-    os.kill(pid, signal.SIGKILL)
+    (os.killpg if group else os.kill)(pid, signal.SIGKILL)
     while process.pid is not None:
         time.sleep(0.01)

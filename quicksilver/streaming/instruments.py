@@ -91,9 +91,10 @@ class FeatureMachine(Savable):
             out += self._wrap(stage.step(gap), message)
         try:
             return out + self._wrap(stage.step(event), message)
-        except StateError as error:
-            gap = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, str(error))
-            return [*out, DEAD.wrap(message.refused(str(error)), message), *self._wrap(stage.step(gap), message)]
+        except Exception as error:  # else the messages that waited for this one would be lost with it
+            why = str(error) if isinstance(error, StateError) else f"{type(error).__name__}: {error}"
+            gap = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, why)
+            return [*out, DEAD.wrap(message.refused(why), message), *self._wrap(stage.step(gap), message)]
 
     def _read(self, message: Message) -> AnyEvent:
         event = codec.decode_event(message.value)

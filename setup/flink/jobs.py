@@ -137,14 +137,16 @@ class Jobs:
         """End a job at once, without a savepoint.
 
         Raises:
-            InputError: it does not run.
+            InputError: it does not run, or goes on running.
         """
         job = self.running().get(name)
         if job is None:
             raise InputError(f"{name} does not run")
         self._ask("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
         until = time.monotonic() + TIMEOUT_S
-        while name in self.running() and time.monotonic() < until:
+        while name in self.running():
+            if time.monotonic() > until:
+                raise InputError(f"{name} still runs {TIMEOUT_S:.0f} s after it was to end; see {self._rest.base_url}")
             time.sleep(POLL_S)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from quicksilver.errors import InputError
+from setup.tools import GET_JAVA, jdk
 
 SOURCES = Path(__file__).resolve().parent / "java"
 CLASS_VERSION = "17"
@@ -35,11 +36,9 @@ def build(folder: Path, jars: Sequence[Path]) -> Path:
 
 
 def _java(tool: str, *arguments: object) -> None:
-    found = shutil.which(tool)
+    found = jdk(tool)
     if found is None:
-        raise InputError(
-            f"{tool} is needed to build Flink's side of the messages: apt-get install openjdk-17-jdk-headless"
-        )
+        raise InputError(f"{tool} is needed to build Flink's side of the messages: {GET_JAVA}")
     done = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"{tool} failed: {(done.stdout + done.stderr).strip()[:500]}")

@@ -72,7 +72,7 @@ def apply_topics(servers: str, say: Callable[[str], None], topics: dict[str, Top
 def _apply(
     client: AdminClient, servers: str, present: dict[str, int], wanted: dict[str, Topic], say: Callable[[str], None]
 ) -> int:
-    _require_version(servers, present)
+    before = _require_version(servers, present)
     stale = {
         topic.name: settings_of(topic)
         for name, topic in wanted.items()
@@ -83,7 +83,7 @@ def _apply(
         missing.append(CONTRACT)
     _create(client, missing, say)
     _alter(client, stale, say)
-    if missing or stale:
+    if before < CONTRACT_VERSION:
         _write_version(servers)
     return len(missing) + len(stale)
 
@@ -126,16 +126,16 @@ def _alter(client: AdminClient, changes: dict[str, dict[str, str]], say: Callabl
         say(f"topic {resource.name}: changed")
 
 
-def _require_version(servers: str, present: dict[str, int]) -> None:
-    """Refuse topics that a newer version of this project has made."""
+def _require_version(servers: str, present: dict[str, int]) -> int:
+    """Return the version that the topics are of, 0 if none was written; refuse those of a newer project."""
     if CONTRACT.name not in present:
-        return
+        return 0
     reader = Consumer({"bootstrap.servers": servers, "group.id": "quicksilver-topics", "log_level": 0})
     try:
         place = TopicPartition(CONTRACT.name, 0)
         _, end = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
         if end == 0:
-            return
+            return 0
         reader.assign([TopicPartition(CONTRACT.name, 0, end - 1)])
         message = reader.poll(TIMEOUT_S)
         if message is None or message.error() is not None:
@@ -147,6 +147,7 @@ def _require_version(servers: str, present: dict[str, int]) -> None:
         raise InputError(
             f"the topics at {servers} are of version {version}, this is {CONTRACT_VERSION}: update Quicksilver"
         )
+    return version
 
 
 def _write_version(servers: str) -> None:

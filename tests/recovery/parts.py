@@ -1,7 +1,5 @@
 """What runs during a recovery test, and how each part is killed and started again."""
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,15 +8,7 @@ from pathlib import Path
 from setup.processes import ServerProcess
 from setup.stack import Stack
 from tests.conftest import ROOT
-
-
-def kill_group(process: ServerProcess) -> None:
-    """End a process and all that it has started as a power cut would, and wait until it is gone."""
-    pid = process.pid
-    assert pid is not None, f"{process.name} has ended by itself:\n{process.tail()}"
-    os.killpg(pid, signal.SIGKILL)
-    while process.pid is not None:
-        time.sleep(0.01)
+from tests.killing import kill
 
 
 class Program:
@@ -32,7 +22,7 @@ class Program:
         self.process.start(self._command, self._environment, ROOT)
 
     def kill(self) -> None:
-        kill_group(self.process)
+        kill(self.process, group=True)
 
     def said(self) -> str:
         return self.process.log.read_text(errors="replace")
@@ -52,7 +42,7 @@ class Server:
         self._stack, self._name = stack, name
 
     def kill(self) -> None:
-        kill_group(self._stack.process(self._name))
+        kill(self._stack.process(self._name), group=True)
 
     def start(self) -> None:
         self._stack.up(lambda _: None)

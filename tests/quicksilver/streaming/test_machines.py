@@ -14,9 +14,10 @@ from producers.simulator.engine import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.errors import StateError
-from quicksilver.events import AnyEvent, Price
+from quicksilver.events import AnyEvent, Gap, Price
+from quicksilver.instrument import InstrumentStage
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import DeadLetter, Model, ModelHead, Status
+from quicksilver.records import AnyRecord, DeadLetter, Model, ModelHead, Status
 from quicksilver.streaming import sequencer
 from quicksilver.streaming.instruments import FeatureMachine, config_of
 from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing, event_message
@@ -221,6 +222,30 @@ def test_models_are_swapped_in_while_it_runs_and_bad_ones_refused(events: list[A
     assert {one.topic for one in own} == {"predictions", "scores"}
     (letter,) = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
     assert letter.reason == "model softmax v1 names a feature 'nothing' that is none"
+
+
+def test_what_a_stage_fails_on_costs_its_own_event_and_those_that_waited_for_it_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    messages = [one for one in read(published(market(3, 400))) if one.key == "sim:BTC-USD"][:60]
+    late, step = messages[20].number, InstrumentStage.step
+
+    def fail(stage: InstrumentStage, event: AnyEvent) -> list[AnyRecord]:
+        if event.seq == late and not isinstance(event, Gap):
+            raise ZeroDivisionError("a case that nobody thought of")
+        return step(stage, event)
+
+    monkeypatch.setattr(InstrumentStage, "step", fail)
+    machine = FeatureMachine("sim:BTC-USD")
+    for message in (*messages[:20], *messages[21:]):
+        machine.take(message)
+    out = machine.take(messages[20])  # all later ones waited for it
+    letters = [codec.decode(DeadLetter, one.value) for one in out if one.topic == "dead-letters"]
+    assert [letter.reason for letter in letters] == ["ZeroDivisionError: a case that nobody thought of"]
+    states = [codec.decode(Status, one.value).state for one in out if one.topic == "status"]
+    assert "GAP" in states
+    assert machine.waits_for is None
+    assert machine.take(messages[-1]) == []  # known already: nothing was left undone
 
 
 def test_state_of_another_machine_or_version_is_refused() -> None:
