@@ -64,6 +64,9 @@ class Feed(ABC):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the messages that ask for one symbol's book again."""
 
+    def heed(self, payload: bytes) -> None:  # noqa: B027 (most venues need nothing of what they say to be asked)
+        """Take note of what a message says of subscriptions."""
+
     def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (most venues send it on the socket)
         """Return where the book is fetched from, where the socket does not send it."""
         return None
@@ -156,6 +159,7 @@ class Feed(ABC):
                 # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
                 async with asyncio.timeout(QUIET_S):
                     data = await socket.recv(decode=False)
+                self.heed(data)
                 await self._put("recv", data)
         except ConnectionClosed as error:
             return str(error)
