@@ -3,7 +3,8 @@
 Rules (https://docs.bitfinex.com/docs/ws-general and https://docs.bitfinex.com/reference/ws-public-books, 2026-11):
 
 1. ``subscribed`` says which ``chanId`` is whose; all later messages of a channel are lists that begin with it.
-2. The first is the whole book, ``[[price, count, amount], ...]``: it replaces what was there. Amounts of asks are below 0.
+2. The first is the whole book, ``[[price, count, amount], ...]``, and replaces what was there. A positive amount is a
+   bid, a negative one an ask.
 3. Then ``[price, count, amount]`` sets one level; a count of 0 removes it, and the amount's sign tells the side.
 4. With flag 65536 each message, whatever its channel, ends with a number that rises by one for each of the connection.
    Above the next: messages were lost, so every book of the connection is in doubt. One at or below the last: seen
