@@ -24,6 +24,7 @@ from producers.frames import Direction, Frame
 
 APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
 CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
+PING_S = 5.0
 QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
 MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
@@ -39,6 +40,7 @@ class Feed(ABC):
 
     url: str
     settle_s = 0.0  # between subscribing and fetching a book
+    ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
 
     def __init__(self, venue: str, symbols: Sequence[str], url: str | None = None) -> None:
         self.venue = venue
@@ -133,13 +135,21 @@ class Feed(ABC):
                 self._conn = f"{self.venue}.{next(self._numbers)}"
                 await self._put("connect", b"", self.url)
                 self._socket = socket
+                pinging = self._spawn(self._ping_for_ever, socket)
                 try:
                     why = await self._read(socket)
                 finally:
+                    pinging.cancel()
                     self._leave()
                 await self._put("disconnect", why.encode())
                 await socket.close()
                 await asyncio.sleep(opened + APART_S - time.monotonic())
+
+    async def _ping_for_ever(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while self.ping:
+                await asyncio.sleep(PING_S)
+                await self._send(socket, self.ping)
 
     def _connect_again(self, error: Exception) -> Exception | None:
         """Return None for what may pass: no network, a venue that is down or refuses us for now."""

@@ -8,6 +8,7 @@ Raises:
 """
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -40,6 +41,8 @@ _market_aggregator = msgspec.json.Decoder(_MarketAggregator).decode
 _cryptofeed = msgspec.json.Decoder(_Cryptofeed, float_hook=Decimal).decode
 _KINDS: dict[str, Direction] = {"recv": "recv", "send": "send", "connect": "connect", "http": "rest", "rest": "rest"}
 _LEGACY = re.compile(rb"(?:(\S+://\S*) (<->|<-|->) )?(\d+(?:\.\d+)?)(?:: (.*))?$", re.DOTALL)
+LEGACY_START = re.compile(rb"configuration: |\S+://\S* (<->|<-|->) \d|\d+\.\d+: ")
+LEGACY_URL = 4096  # bytes in which a line's address and arrow are
 _ARROWS: dict[bytes | None, Direction] = {None: "recv", b"<-": "send", b"->": "rest", b"<->": "connect"}
 
 
@@ -80,6 +83,27 @@ def cryptofeed_legacy(line: bytes, venue: str, source: str) -> Frame | None:
     if arrow == b"<-" and address and address.startswith("http"):
         direction = "send"
     return Frame(venue, venue, direction, int(Decimal(seconds.decode()) * SECOND_NS), text or b"", address, source)
+
+
+def whole_bodies(stream: Iterator[bytes]) -> Iterator[bytes]:
+    """Join the lines of REST bodies that cryptofeed until 2022 wrote as they came: some venues break their JSON."""
+    body = b""
+    try:
+        for line in stream:
+            if body and not LEGACY_START.match(line):
+                body += line
+                continue
+            if body:
+                yield body
+            body = line if b" -> " in line[:LEGACY_URL] else b""
+            if not body:
+                yield line
+    except FrameError:  # the file is torn
+        if body:
+            yield body
+        raise
+    if body:
+        yield body
 
 
 def hftbacktest(line: bytes, venue: str, source: str) -> Frame | None:

@@ -23,7 +23,7 @@ LAYOUTS: tuple[tuple[str, re.Pattern[bytes], ReadLine], ...] = (
     ("quicksilver", re.compile(rb'\{"quicksilver_tape"'), lines.own),
     ("market-aggregator", re.compile(rb'\{.*"recorded_wall_unix_nanos"'), lines.market_aggregator),
     ("cryptofeed", re.compile(rb'\{"t":\s*"'), lines.cryptofeed),
-    ("cryptofeed-legacy", re.compile(rb"configuration: |\S+://\S* (<->|<-|->) \d|\d+\.\d+: "), lines.cryptofeed_legacy),
+    ("cryptofeed-legacy", lines.LEGACY_START, lines.cryptofeed_legacy),
     ("hftbacktest", re.compile(rb"\d{18,19} \{"), lines.hftbacktest),
     ("ob-analytics", re.compile(rb"\d{13} [a-z_]+ "), lines.ob_analytics),
     ("bare", re.compile(rb"[\[{]"), lines.bare),
@@ -115,12 +115,15 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
     last_ns, number = 0, 0
     with open_binary(path) as file:
         stream = _lines_of(file)
+        if read is lines.cryptofeed_legacy:
+            stream = lines.whole_bodies(stream)
         while True:
             number += 1
             source = f"{path}:{number}"
             line = b""
             try:
                 line = next(stream).rstrip(b"\r\n")
+                number += line.count(b"\n")
                 frame = read(line, venue, source) if line.strip() else None
             except StopIteration:
                 return

@@ -28,6 +28,7 @@ LIVE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
 
 
 TAPES = {
+    "poloniex": "cryptofeed/legacy/2021-04-05.1312c062.POLONIEX-d60751.0.zst",
     "bitfinex": "cryptofeed/legacy/2021-04-05.1312c062.BITFINEX-58bafb.0.zst",
     "binance": "cryptofeed/legacy/2021-04-05.1312c062.BINANCE-b38f7c.0.zst",
     "binanceusdm": "cryptofeed/legacy/2021-04-05.1312c062.BINANCE-b38f7c.0.zst",  # the spot market's; same messages

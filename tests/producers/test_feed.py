@@ -18,10 +18,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from producers.exchanges import feed as feed_module
+from producers.exchanges.bitfinex import BitfinexFeed
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.coinbase import CoinbaseFeed
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.poloniex import PoloniexFeed
 from producers.frames import Frame
 
 SYMBOLS = ["BTC-USD", "ETH-USD"]
@@ -123,7 +125,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == feed_module.log.name]
 
 
-@pytest.mark.parametrize("kind", [KrakenFeed, CoinbaseFeed, BitstampFeed])
+@pytest.mark.parametrize("kind", [KrakenFeed, CoinbaseFeed, BitstampFeed, BitfinexFeed, PoloniexFeed])
 async def test_a_feed_subscribes_and_its_frames_say_what_was_sent_and_received(kind: type[Feed]) -> None:
     async def greet(client: ServerConnection) -> None:
         await client.send("hello")
@@ -150,6 +152,22 @@ async def test_a_feed_subscribes_and_its_frames_say_what_was_sent_and_received(k
     times = [frame.ts_recv_ns for frame in taken]
     assert times == sorted(times)
     assert started <= times[0] <= times[-1] <= time.time_ns()
+
+
+async def test_a_venue_that_wants_to_hear_something_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "PING_S", 0.01)
+
+    async def answer(client: ServerConnection) -> None:
+        async for message in client:
+            await client.send(message)
+
+    async with venue() as server:
+        server.then = answer
+        feed = PoloniexFeed("v", SYMBOLS, server.url)
+        async with aclosing(feed.frames()) as frames:
+            taken = await until(frames, "connect", "send", "send", "send", "recv", "send", "recv")
+    pings = [frame.direction for frame in taken if frame.payload == feed.ping.encode()]
+    assert {"send", "recv"} == set(pings)
 
 
 async def test_a_feed_that_is_closed_by_the_server_says_so_and_connects_again() -> None:

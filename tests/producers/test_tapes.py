@@ -75,6 +75,20 @@ def test_cryptofeed_legacy(tapes: Path, name: str, venue: str, received: int) ->
     assert {frame.venue for frame in read_frames(path)} == {venue}
 
 
+def test_cryptofeed_legacy_bodies_of_several_lines(tapes: Path, tmp_path: Path) -> None:
+    (frame,) = read_frames(tapes / "cryptofeed/legacy/2022-08-21.723f776f.POLONIEX.0.zst")
+    assert frame.direction == "rest"
+    assert len(json.loads(frame.payload)) > 100
+    path = tmp_path / "poloniex.txt"
+    path.write_text('https://x/y -> 1.5: [\n1,\n2\n]\n2.5: {"a":1}\n3.5: {\nhttps://x/z -> 4.5: [\n3]')
+    letters: list[DeadLetter] = []
+    frames = list(read_frames(path, reject=letters.append))
+    assert [(one.direction, one.payload, one.source[-2:]) for one in frames] == [
+        ("rest", b"[\n1,\n2\n]", ":1"), ("recv", b'{"a":1}', ":5"), ("recv", b"{", ":6"), ("rest", b"[\n3]", ":7"),
+    ]  # fmt: skip
+    assert letters == []
+
+
 def test_cbcap_in_both_of_its_clocks(tapes: Path) -> None:
     for name, count in (("kraken_btcusd_sample.cbcap", 2104), ("kraken_btcusd_l2.cbcap", 377)):
         path = tapes / "crossbook" / name

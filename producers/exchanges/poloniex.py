@@ -1,0 +1,188 @@
+"""Poloniex, spot, websocket v2: book_lv2 and trades; and tapes of the push API that came before (``poloniex_push.py``).
+
+Rules (https://api-docs.poloniex.com/spot/websocket/market-data, 2026-11):
+
+1. ``book_lv2`` sends the best 20 levels a side (``snapshot``), then each change (``update``): a level's new size, 0
+   removes it. A level that falls out of the 20 is removed by a message too.
+2. ``lastId`` of each update is the ``id`` of the symbol's message before; else messages were lost: subscribe again.
+3. There is no checksum.
+4. A connection from which nothing comes for 30 s is closed: ``{"event":"ping"}`` now and then is answered.
+
+``takerSide`` of a trade is the taker's; ``id`` rises.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.feed import Feed
+from producers.exchanges.poloniex_push import Push
+from producers.exchanges.venue import Venue
+from producers.frames import Frame
+from producers.levels import LevelScanner
+from quicksilver.codec import UNREADABLE
+from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
+from quicksilver.events import AnyEvent, Side
+
+MS_NS = 1_000_000
+_MISSING = msgspec.Raw(b"")
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    """One element of ``data``, of the book or the trades."""
+
+    symbol: str = ""
+    create_time: int = 0
+    bids: msgspec.Raw = _MISSING
+    asks: msgspec.Raw = _MISSING
+    last_id: int = -1
+    id: int | str = -1
+    price: str = ""
+    quantity: str = ""
+    taker_side: Side | None = None
+
+
+class _Message(msgspec.Struct):
+    event: str = ""
+    channel: str = ""
+    action: str = ""
+    message: str = ""
+    data: list[_Entry] | None = None
+
+
+class _Other(msgspec.Struct):
+    event: str = ""
+    channel: str = ""
+
+
+class PoloniexParser(Parser):
+    """Poloniex frames to events."""
+
+    def __init__(self, venue: str = "poloniex", reject: Reject = ignore) -> None:
+        super().__init__(venue, reject)
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._decode_other = msgspec.json.Decoder(_Other).decode
+        self._scanner = LevelScanner()
+        self._pairs: dict[str, Instrument] = {}
+        self._last: dict[str, int] = {}
+        self._trade_ids: dict[str, int] = {}
+        self._push = Push(self)
+
+    def native(self, symbol: str) -> str:
+        """Return Poloniex's name: ``BTC_USDT``."""
+        return symbol.replace("-", "_")
+
+    def _instrument(self, pair: str) -> Instrument:
+        found = self._pairs.get(pair)
+        if found is None:
+            base, underscore, quote = pair.partition("_")
+            if not (base and underscore and quote):
+                raise FrameError(f"not a Poloniex pair: {pair[:40]!r}")
+            found = self._pairs[pair] = self.instrument(f"{base}-{quote}".upper())
+        return found
+
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
+        """Take in nothing: the websocket gives all that the books need."""
+        self.counts.skipped += 1
+
+    def message(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the events of one websocket message.
+
+        Raises:
+            FrameError: the frame is unreadable or not Poloniex's.
+        """
+        if frame.payload[:1] == b"[":
+            self._push.message(frame, events)
+            return
+        try:
+            message = self._decode(frame.payload)
+        except UNREADABLE as error:
+            self._other(frame, error)
+            return
+        if message.event == "error":
+            raise RefusalError(f"Poloniex refuses: {message.message}")
+        if message.event or message.channel not in {"book_lv2", "trades"}:
+            self._other(frame, None)
+        elif not message.data:
+            raise FrameError(f"a {message.channel} message without data")
+        else:
+            for entry in message.data:
+                one = self._instrument(entry.symbol)
+                one.counts.frames += 1
+                if message.channel == "trades":
+                    self._trade(frame, one, entry, events)
+                else:
+                    self._book(frame, one, message.action, entry, events)
+
+    def _other(self, frame: Frame, error: Exception | None) -> None:
+        """Take in what carries no market data: acknowledgements, pongs, other channels."""
+        try:
+            other = self._decode_other(frame.payload)
+        except UNREADABLE as failure:
+            raise FrameError(str(failure)) from failure
+        if error is not None and other.channel in {"book_lv2", "trades"}:
+            raise FrameError(str(error))
+        if not (other.event or other.channel):
+            raise ForeignFrameError("not a Poloniex message: it has neither an event nor a channel")
+        self.counts.skipped += 1
+
+    def _book(self, frame: Frame, one: Instrument, action: str, entry: _Entry, events: list[AnyEvent]) -> None:
+        if action not in {"snapshot", "update"} or not isinstance(entry.id, int):
+            raise FrameError(f"a book message without an action or a number: {action[:40]!r} {entry.id!r}")
+        bids, asks = self._scanner.two(entry.bids, entry.asks)
+        if action == "snapshot":
+            ts_ns = max(check_time(frame, frame.ts_recv_ns), 0)  # its createTime is that of the last change, days ago
+            self._last[one.symbol] = entry.id
+            events.append(one.snapshot(frame, ts_ns, bids, asks, None))
+            return
+        ts_ns = check_time(frame, entry.create_time * MS_NS)
+        last = self._last.get(one.symbol, -1)
+        if not one.live:
+            one.counts.skipped += 1  # until a snapshot comes
+        elif entry.id <= last:
+            one.counts.duplicates += 1
+        elif entry.last_id != last:
+            events += one.gap(frame, ts_ns, f"a change after {entry.last_id}, {last} was the last: some were lost")
+        else:
+            self._last[one.symbol] = entry.id
+            events.append(one.delta(frame, ts_ns, bids, asks))
+
+    def _trade(self, frame: Frame, one: Instrument, entry: _Entry, events: list[AnyEvent]) -> None:
+        try:
+            number, price, size = int(entry.id), float(entry.price), float(entry.quantity)
+        except ValueError as error:
+            raise FrameError(f"not a trade: {error}") from error
+        ts_ns = check_time(frame, entry.create_time * MS_NS)
+        if number <= self._trade_ids.get(one.symbol, -1):
+            one.counts.duplicates += 1
+            return
+        self._trade_ids[one.symbol] = number
+        events.append(one.trade(frame, ts_ns, price, size, entry.taker_side, str(number)))
+
+
+class PoloniexFeed(Feed):
+    """Poloniex's public socket."""
+
+    url = "wss://ws.poloniex.com/ws/public"
+    ping = '{"event":"ping"}'
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the messages that subscribe to books and trades."""
+        return [_request("subscribe", channel, symbols) for channel in ("book_lv2", "trades")]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that ends one book."""
+        return [_request("unsubscribe", "book_lv2", [symbol])]
+
+    def subscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that asks for one book; its snapshot follows."""
+        return [_request("subscribe", "book_lv2", [symbol])]
+
+
+def _request(event: str, channel: str, symbols: Sequence[str]) -> str:
+    names = [symbol.replace("-", "_") for symbol in symbols]
+    return msgspec.json.encode({"event": event, "channel": [channel], "symbols": names}).decode()
+
+
+VENUE = Venue("poloniex", PoloniexParser, PoloniexFeed)
