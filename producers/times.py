@@ -33,6 +33,22 @@ def iso_to_ns(text: str) -> int:
         raise FrameError(f"not a time: {text[:40]!r}") from error
 
 
+def seconds_to_ns(text: str) -> int:
+    """Nanoseconds of a decimal text of seconds since 1970, with at most nine decimals.
+
+    >>> seconds_to_ns("1617666423.690142")
+    1617666423690142000
+
+    Raises:
+        FrameError: the text is not such a number.
+    """
+    seconds, _, fraction = text.partition(".")
+    try:
+        return int(seconds) * SECOND_NS + (int(fraction) * _SCALE[len(fraction)] if fraction else 0)
+    except (ValueError, IndexError) as error:
+        raise FrameError(f"not a time in seconds: {text[:40]!r}") from error
+
+
 def micros_to_ns(text: str) -> int:
     """Nanoseconds of a decimal text of microseconds since 1970.
 

@@ -83,7 +83,7 @@ class Instrument:
         return BookDelta(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, bids, asks)
 
     def trade(
-        self, frame: Frame, ts_event_ns: int, price: float, size: float, side: Side | None, trade_id: str
+        self, frame: Frame, ts_event_ns: int, price: float, size: float, side: Side | None, trade_id: str | None
     ) -> Trade:
         """Number a trade.
 

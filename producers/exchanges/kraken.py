@@ -1,4 +1,4 @@
-"""Kraken, websocket v2: book and trade.
+"""Kraken, websocket v2: book and trade; and tapes of v1 (``kraken_v1.py``).
 
 Rules of the book (https://docs.kraken.com/api/docs/websocket-v2/book, 2026-11):
 
@@ -20,6 +20,7 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
+from producers.exchanges.kraken_v1 import V1
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -53,7 +54,9 @@ class _Subscription(msgspec.Struct):
     depth: int = 0
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, rename={"error_message": "errorMessage"}):
+    event: str = ""  # of v1
+    error_message: str = ""
     channel: str = ""
     method: str = ""
     error: str = ""
@@ -80,6 +83,7 @@ class KrakenParser(Parser):
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
         self._strangers: set[str] = set()
+        self._v1 = V1(self)
 
     def native(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
@@ -95,6 +99,9 @@ class KrakenParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Kraken's.
         """
+        if frame.payload[:1] == b"[":
+            self._v1.message(frame, events)
+            return
         try:
             message = self._decode(frame.payload)
         except UNREADABLE as error:
@@ -120,8 +127,10 @@ class KrakenParser(Parser):
             raise FrameError(str(failure)) from failure
         if envelope.channel in {"book", "trade"}:
             raise FrameError(str(error))
-        if not envelope.method and envelope.channel not in _DATA_FREE:
-            raise ForeignFrameError("not a Kraken v2 message: it has neither a known channel nor a method")
+        if envelope.error_message:
+            raise RefusalError(f"Kraken refuses: {envelope.error_message}")
+        if not (envelope.method or envelope.event) and envelope.channel not in _DATA_FREE:
+            raise ForeignFrameError("not a Kraken message: it has neither a known channel nor a method")
         if not envelope.success:
             raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
