@@ -1,4 +1,4 @@
-"""Coinbase Advanced Trade websocket: level2, market_trades, heartbeats.
+"""Coinbase Advanced Trade websocket: level2, market_trades, heartbeats; and the Exchange's (``coinbase_pro.py``).
 
 Rules (https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels, 2026-11):
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.coinbase_pro import KINDS, Exchange
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -64,6 +65,7 @@ class CoinbaseParser(Parser):
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
         self._last: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
+        self._exchange = Exchange(self)
 
     def native(self, symbol: str) -> str:
         """Return Coinbase's name, which is ours: ``BTC-USD``."""
@@ -86,6 +88,9 @@ class CoinbaseParser(Parser):
         channel = message.channel
         if message.type == "error":
             raise RefusalError(f"Coinbase refuses: {message.message}")
+        if not channel and message.type in KINDS:
+            self._exchange.message(frame, events)
+            return
         if message.sequence_num < 0:
             if channel != "subscriptions":
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")

@@ -28,6 +28,7 @@ LIVE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
 
 
 TAPES = {
+    "coinbaseexchange": "cryptofeed/legacy/2021-04-17.3525dc8c.COINBASE.ws.28.0.zst",
     "poloniex": "cryptofeed/legacy/2021-04-05.1312c062.POLONIEX-d60751.0.zst",
     "bitfinex": "cryptofeed/legacy/2021-04-05.1312c062.BITFINEX-58bafb.0.zst",
     "binance": "cryptofeed/legacy/2021-04-05.1312c062.BINANCE-b38f7c.0.zst",
@@ -259,6 +260,40 @@ def test_coinbase_a_repeated_message_is_a_duplicate(tapes: Path) -> None:
     parser = CoinbaseParser()
     assert play(parser, [*frames, frames[-1], frames[-5]]) == play(CoinbaseParser(), frames)
     assert parser.counts.duplicates == 2
+
+
+def test_coinbase_exchange_books_are_never_crossed_and_trades_take_the_takers_side(tapes: Path) -> None:
+    frames = frames_of(tapes, TAPES["coinbaseexchange"], "coinbaseexchange")
+    parser = CoinbaseParser("coinbaseexchange")
+    events = play(parser, frames)
+    assert_sound(events)
+    kinds = [sum(isinstance(event, kind) for event in events) for kind in (BookSnapshot, BookDelta, Trade, Gap)]
+    assert kinds == [10, 9_719, 97, 0]
+    assert all(book.ready for book in books_of(events).values())
+    makers = [one for frame in frames if (one := msgspec.json.decode(frame.payload or b"{}")).get("type") == "match"]
+    trades = [event for event in events if isinstance(event, Trade)]
+    assert {(maker["side"], trade.side) for maker, trade in zip(makers, trades, strict=True)} == {
+        ("buy", "sell"), ("sell", "buy"),
+    }  # fmt: skip
+    assert play(parser, [frame for frame in frames if b'"match"' in frame.payload]) == []  # known by their numbers
+    assert parser.counts.rejected == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"l2update","product_id":"BTC-USD","changes":[["hold","1","1"]],"time":"2021-04-17T16:43:37.178Z"}',
+        '{"type":"l2update","product_id":"BTC-USD","changes":[["buy","-1","1"]],"time":"2021-04-17T16:43:37.178Z"}',
+        '{"type":"l2update","product_id":"BTC-USD","changes":[],"time":"2021-04-17T16:43:37.178Z"}',
+        '{"type":"l2update","product_id":"BTC-USD","changes":[["buy","1","1"]]}',
+        '{"type":"match","product_id":"BTC-USD","price":"x","size":"1"}',
+        '{"type":"snapshot","product_id":"BTC","bids":[],"asks":[]}',
+    ],
+)
+def test_coinbase_exchange_what_cannot_be_read_is_a_dead_letter(text: str) -> None:
+    letters: list[DeadLetter] = []
+    assert CoinbaseParser(reject=letters.append).parse(Frame("coinbase", "c", "recv", 1, text.encode())) == []
+    assert len(letters) == 1
 
 
 # Bitstamp

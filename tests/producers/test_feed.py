@@ -21,6 +21,7 @@ from producers.exchanges import feed as feed_module
 from producers.exchanges.bitfinex import BitfinexFeed
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.coinbase import CoinbaseFeed
+from producers.exchanges.coinbaseexchange import CoinbaseExchangeFeed
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed
 from producers.exchanges.poloniex import PoloniexFeed
@@ -125,7 +126,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == feed_module.log.name]
 
 
-@pytest.mark.parametrize("kind", [KrakenFeed, CoinbaseFeed, BitstampFeed, BitfinexFeed, PoloniexFeed])
+@pytest.mark.parametrize(
+    "kind", [KrakenFeed, CoinbaseFeed, BitstampFeed, BitfinexFeed, PoloniexFeed, CoinbaseExchangeFeed]
+)
 async def test_a_feed_subscribes_and_its_frames_say_what_was_sent_and_received(kind: type[Feed]) -> None:
     async def greet(client: ServerConnection) -> None:
         await client.send("hello")

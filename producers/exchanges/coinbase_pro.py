@@ -1,0 +1,115 @@
+"""Coinbase Exchange, the feed that was GDAX's and Coinbase Pro's: level2, level2_batch and matches.
+
+Rules (https://docs.cdp.coinbase.com/exchange/websocket-feed/channels, 2026-11):
+
+1. ``snapshot`` holds the whole book of ``product_id`` and replaces what was there.
+2. ``l2update`` sets the size of each level named, a size of 0 removes it. The venue guarantees that none is left out,
+   and numbers none: a loss shows by a crossed book alone. ``level2_batch`` are the same messages, each 50 ms.
+3. ``match`` is a trade; its ``side`` is the maker's, its ``trade_id`` rises by one. ``last_match`` is history.
+
+Tapes have them under the name of the venue that they share with Advanced Trade, whose parser hands them over
+(``coinbase.py``); where they come from live is ``coinbaseexchange.py``.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from producers.exchanges.base import Instrument, check_time
+from producers.frames import Frame
+from producers.levels import LevelScanner
+from producers.times import iso_to_ns
+from quicksilver.codec import UNREADABLE
+from quicksilver.errors import FrameError
+from quicksilver.events import AnyEvent, Levels, Side
+
+if TYPE_CHECKING:
+    from producers.exchanges.base import Parser
+
+KINDS = {
+    "snapshot", "l2update", "match", "last_match", "ticker", "heartbeat", "subscriptions", "status", "received", "open",
+    "done", "change", "activate",
+}  # fmt: skip
+_MISSING = msgspec.Raw(b"")
+_TAKER: dict[str, Side] = {"buy": "sell", "sell": "buy"}
+
+
+class _Message(msgspec.Struct):
+    type: str
+    product_id: str = ""
+    bids: msgspec.Raw = _MISSING
+    asks: msgspec.Raw = _MISSING
+    changes: list[tuple[str, str, str]] = []
+    time: str = ""
+    trade_id: int = 0
+    side: str = ""
+    price: str = ""
+    size: str = ""
+
+
+class Exchange:
+    """Reads the Exchange's messages for a parser, whose instruments they are of."""
+
+    def __init__(self, parser: "Parser") -> None:
+        self._parser = parser
+        self._decode = msgspec.json.Decoder(_Message).decode
+        self._scanner = LevelScanner()
+        self._trade_ids: dict[str, int] = {}
+
+    def message(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the events of one message, of one of ``KINDS``.
+
+        Raises:
+            FrameError: it is unreadable.
+        """
+        try:
+            message = self._decode(frame.payload)
+        except UNREADABLE as error:
+            raise FrameError(str(error)) from error
+        if message.type not in {"snapshot", "l2update", "match", "last_match"}:
+            self._parser.counts.skipped += 1
+            return
+        if "-" not in message.product_id:
+            raise FrameError(f"not a Coinbase product: {message.product_id[:40]!r}")
+        one = self._parser.instrument(message.product_id)
+        one.counts.frames += 1
+        if message.type == "snapshot":
+            bids, asks = self._scanner.two(message.bids, message.asks)
+            ts_ns = check_time(frame, iso_to_ns(message.time)) if message.time else frame.ts_recv_ns
+            events.append(one.snapshot(frame, ts_ns, bids, asks, None))
+        elif message.type == "l2update":
+            self._update(frame, one, message, events)
+        else:
+            self._match(frame, one, message, events)
+
+    def _update(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
+        sides: dict[str, list[tuple[float, float]]] = {"buy": [], "sell": []}
+        try:
+            for side, price, size in message.changes:
+                sides[side].append((float(price), float(size)))
+        except (KeyError, ValueError) as error:
+            raise FrameError(f"not a price level: {error!r}") from error
+        levels = [*sides["buy"], *sides["sell"]]
+        if not levels or not all(0 < price < float("inf") and 0 <= size < float("inf") for price, size in levels):
+            raise FrameError("no price levels, or one that is negative or not finite")
+        ts_ns = check_time(frame, iso_to_ns(message.time))
+        if one.live:
+            events.append(one.delta(frame, ts_ns, Levels.of(sides["buy"]), Levels.of(sides["sell"])))
+        else:
+            one.counts.skipped += 1
+
+    def _match(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
+        try:
+            price, size = float(message.price), float(message.size)
+        except ValueError as error:
+            raise FrameError(f"not a trade: {error}") from error
+        ts_ns = check_time(frame, iso_to_ns(message.time)) if message.type == "match" else 0
+        if message.trade_id <= self._trade_ids.get(one.symbol, 0):
+            one.counts.duplicates += 1
+            return
+        if message.type == "match":
+            side = _TAKER.get(message.side)
+            events.append(one.trade(frame, ts_ns, price, size, side, str(message.trade_id)))
+        else:
+            one.counts.skipped += 1
+        self._trade_ids[one.symbol] = message.trade_id

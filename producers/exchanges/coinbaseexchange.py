@@ -1,0 +1,37 @@
+"""Coinbase Exchange's live feed; its rules are in ``coinbase_pro.py``.
+
+https://docs.cdp.coinbase.com/exchange/websocket-feed/overview (2026-11): ``level2`` wants a key, ``level2_batch`` none.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from producers.exchanges.coinbase import CoinbaseParser
+from producers.exchanges.feed import Feed
+from producers.exchanges.venue import Venue
+
+
+class CoinbaseExchangeFeed(Feed):
+    """Coinbase Exchange's public socket."""
+
+    url = "wss://ws-feed.exchange.coinbase.com"
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the message that subscribes to books, trades and heartbeats."""
+        return [_request("subscribe", ["level2_batch", "matches", "heartbeat"], symbols)]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that ends one book."""
+        return [_request("unsubscribe", ["level2_batch"], [symbol])]
+
+    def subscribe_book(self, symbol: str) -> list[str]:
+        """Return the message that asks for one book; its snapshot follows."""
+        return [_request("subscribe", ["level2_batch"], [symbol])]
+
+
+def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> str:
+    return msgspec.json.encode({"type": kind, "product_ids": list(symbols), "channels": list(channels)}).decode()
+
+
+VENUE = Venue("coinbaseexchange", CoinbaseParser, CoinbaseExchangeFeed)
