@@ -36,7 +36,7 @@ class Reader:
         self._request = msgspec.json.encode(
             {"op": "subscribe", "channels": channels, "keys": keys, "history": 1000}
         ).decode()
-        self._torn: set[Place] = set()  # streams whose snapshot does not reach back to what is known
+        self._torn: set[Place] = set()  # streams whose first rows do not reach back to what is known
         self._seqs: dict[Place, int] = {}
         self._stopping = threading.Event()
         self._connected = threading.Event()
@@ -81,16 +81,16 @@ class Reader:
         place, now = (message.channel, message.key), time.monotonic()
         if message.type == "delta" and self._seqs.get(place, 0) != message.seq - len(message.rows):
             socket.send(self._request)  # a loss
+        is_first = place not in self._seqs
         self._seqs[place] = message.seq
-        knew = place in self.rows
         new = [add(self.rows, place, bytes(one)) for one in message.rows]
         self.repeats += new.count(False)
         self.came[message.channel] += [now] * new.count(True)
-        if message.type == "snapshot" and knew and all(new):
+        if is_first and self.connections > 1 and all(new):
             self._torn.add(place)
 
     def mend(self, url: str) -> int:
-        """Ask REST for what snapshots did not reach back to; returns how many rows that brought."""
+        """Ask REST for what the API did not reach back to; returns how many rows that brought."""
         found = 0
         for topic, key in self._torn:
             got = httpx.get(f"{url}api/{topic}/{key}", params={"limit": MOST_ROWS}, timeout=30.0)
