@@ -110,6 +110,6 @@ def _message(raw: Any) -> Message:
     key, value = raw.key(), raw.value()
     if not key or value is None:
         raise FrameError("a message without a key" if not key else "a message without a value")
-    known = {name: text.decode("ascii") for name, text in raw.headers() or () if name in _HEADERS and text}
+    known = {name: text.decode(errors="replace") for name, text in raw.headers() or () if name in _HEADERS and text}
     _, ts_ms = raw.timestamp()
     return Message(raw.topic(), raw.partition(), raw.offset(), ts_ms, key.decode(), Headers(**known), value)

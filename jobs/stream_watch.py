@@ -37,7 +37,8 @@ class StreamWatch:
         self, writer: TableWriter, servers: str, say: Callable[[str], None], stopping: threading.Event
     ) -> None:
         self._writer, self._servers, self._say, self._stopping = writer, servers, say, stopping
-        self._batch, self._lag, self.lost = -1, 0, 0
+        self._batch, self.lost = -1, 0
+        self._lag: int | None = None  # unknown until a batch is done
         self._said_rows, self._said_s = 0, time.monotonic()
 
     def run(self, start: Callable[[], "StreamingQuery"], cassandra: CassandraSettings) -> None:
@@ -81,7 +82,8 @@ class StreamWatch:
         """Take what Spark says of a batch: how many messages there are, and were to be had."""
         number, source = progress["batchId"], progress["sources"][0]
         latest, end, start = (_offsets(source[name]) for name in ("latestOffset", "endOffset", "startOffset"))
-        self._lag = sum(latest.values()) - sum(end.values())
+        # A batch that is done again knows the ends of when it was planned first: they may lie before its own.
+        self._lag = sum(max(0, last - end.get(place, 0)) for place, last in latest.items())
         messages = self._writer.messages.pop(number, None)
         if messages is None:
             return
@@ -95,9 +97,10 @@ class StreamWatch:
     def _progress(self) -> None:
         now, rows = time.monotonic(), self._writer.rows
         rate = (rows.total() - self._said_rows) / (now - self._said_s)
+        behind = "not yet known how many" if self._lag is None else f"{self._lag:,}"
         by_table = ", ".join(f"{name} {rows[name]:,}" for name in TABLES if rows[name]) or "none yet"
         self._say(
-            f"{rows.total():,} rows ({by_table}); {rate:,.0f} rows/s, {self._lag:,} messages behind,"
+            f"{rows.total():,} rows ({by_table}); {rate:,.0f} rows/s, {behind} messages behind,"
             f" {self._writer.refused} refused, {self._writer.unreadable} unreadable letters, {self.lost} lost"
         )
         self._said_rows, self._said_s = rows.total(), now

@@ -65,4 +65,4 @@ def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:
     try:
         return decoder.decode(data)
     except (*UNREADABLE, ValueError) as error:
-        raise FrameError(f"not a {what}: {error}") from error
+        raise FrameError(f"not {'an' if what[0] in 'aeiou' else 'a'} {what}: {error}") from error

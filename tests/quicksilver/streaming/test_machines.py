@@ -194,7 +194,7 @@ def test_a_producer_that_goes_on_outlives_any_number_of_others() -> None:
         ({"headers": Headers(v="9" * 5000, n="1")}, "of contract version 99999"),
         ({"headers": Headers(n="9" * 5000)}, "a header that is no number: '9999"),
         ({"headers": Headers(n="1"), "value": b"[" * (PAYLOAD_BYTES + 1), "ts_ms": -1}, "(the payload is the first "),
-        ({"headers": Headers(), "value": b"[]"}, "not a event"),
+        ({"headers": Headers(), "value": b"[]"}, "not an event"),
         ({"key": "sim:X-USD", "headers": Headers()}, "an event of sim:BTC-USD under the key sim:X-USD"),
     ],
 )
