@@ -93,6 +93,7 @@ class KafkaPublisher:
         self._failure = ""
         self._away = False
         self._unseen = 0  # statistics in a row that knew of no connection
+        self._connecting = False
         self._moved = (time.monotonic(), 0)
         settings = client_settings(servers) | {
             "error_cb": self._on_error, "stats_cb": self._on_statistics, "on_delivery": self._on_failure,
@@ -108,6 +109,7 @@ class KafkaPublisher:
         Raises:
             InputError: it has not.
         """
+        self._connecting = True
         while True:
             try:
                 found = (await asyncio.to_thread(self._producer.list_topics, timeout=ASK_S)).topics
@@ -128,6 +130,7 @@ class KafkaPublisher:
             self._say(f"Kafka at {self.servers} is there")
         self._serve()  # statistics of the time before
         self._away, self._unseen, self._moved = False, 0, (time.monotonic(), 0)
+        self._connecting = False
 
     @property
     def waiting(self) -> int:
@@ -197,6 +200,8 @@ class KafkaPublisher:
             InputError: a message could not be delivered.
         """
         self._serve()
+        if self._connecting:
+            return  # ``connect`` says what it waits for
         now, delivered = time.monotonic(), self.delivered
         if delivered != self._moved[1] or not self.waiting:
             self._moved = (now, delivered)

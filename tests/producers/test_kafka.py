@@ -146,6 +146,8 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(node: Broker) -> Non
     made = KafkaPublisher(node.servers, "early", said.append)
     connecting = asyncio.create_task(made.connect(TOPICS))
     await until(lambda: said)
+    made.look()
+    assert len(said) == 1  # nothing came back
     node.up()
     await connecting
     await made.event(trade(1))
