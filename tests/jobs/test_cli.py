@@ -21,8 +21,10 @@ from websockets.sync.client import connect
 from jobs import run_command
 from jobs.cli import app
 from jobs.settings import RunSettings
+from producers.exchanges.venue import venues
 from quicksilver import __version__
 
+VENUES = ", ".join(sorted(venues()))
 PATIENCE_S = 60.0  # for a start, which may have to compile kernels on a busy machine
 
 
@@ -86,7 +88,7 @@ def test_version_prints_the_version() -> None:
             {"SPEED": "fast", "SOURCE": "tape"},
             "speed 'fast': give a positive number such as 0.5, 1 or 50, or max",
         ),
-        ([], {"SOURCE": "live", "VENUES": "mtgox"}, "unknown venue 'mtgox'; there are bitstamp, coinbase, kraken"),
+        ([], {"SOURCE": "live", "VENUES": "mtgox"}, f"unknown venue 'mtgox'; there are {VENUES}"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_in_one_sentence(
@@ -159,7 +161,7 @@ def test_replay_refuses_options_it_cannot_use(tmp_path: Path) -> None:
     tape.write_text('{"channel":"heartbeat"}\n')
     assert refused(quicksilver("replay", tape, "--speed", "0")).startswith("speed '0': give a positive number")
     assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == (
-        "nothing could be read: 1 dead letters: no parser for venue 'mtgox'; there are bitstamp, coinbase, kraken"
+        f"nothing could be read: 1 dead letters: no parser for venue 'mtgox'; there are {VENUES}"
     )
     assert refused(quicksilver("replay", tape, "--out", tape)).startswith(f"{tape}: ")
     assert refused(quicksilver("replay", tape, "--save-state", tmp_path / "no" / "s")).startswith(f"{tmp_path}/no/s: ")
