@@ -7,6 +7,7 @@ accurately, 1990); anything longer is left to Python. The mantissa itself is wha
 """
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -244,6 +245,21 @@ def scan_sides(
     if n < 0:
         return n, 0, 0
     return deal(rows, n, pairs), n, _exactness(rows, mantissas, n)
+
+
+def levels_of(pairs: Iterable[tuple[str, str]]) -> Levels:
+    """Return the levels of (price, size) texts that are no JSON list of their own.
+
+    Raises:
+        FrameError: one is not a number, negative or not finite, or a price of zero.
+    """
+    try:
+        levels = [(float(price), float(size)) for price, size in pairs]
+    except (TypeError, ValueError) as error:
+        raise FrameError(f"not a price level: {error}") from error
+    if not all(0 < price < math.inf and 0 <= size < math.inf for price, size in levels):
+        raise FrameError("a price or size that is negative or not finite")
+    return Levels.of(levels)
 
 
 def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:

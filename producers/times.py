@@ -6,6 +6,7 @@ from functools import lru_cache
 from quicksilver.errors import FrameError
 from quicksilver.events import SECOND_NS
 
+MS_NS = 1_000_000
 _SCALE = tuple(10 ** (9 - digits) for digits in range(10))
 
 

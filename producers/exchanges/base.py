@@ -7,16 +7,18 @@ event, and the feed answers a ``Gap`` by subscribing that symbol again.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from producers.frames import Frame
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Side, Trade
 from quicksilver.records import DeadLetter
 
 Reject: TypeAlias = Callable[[DeadLetter], None]
+T = TypeVar("T")
 
 WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordinals of tapes without a clock
 MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
@@ -51,6 +53,18 @@ class Counts(msgspec.Struct):
         """Add ``other``'s numbers to these."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def decoded(decode: Callable[[bytes], T], payload: bytes) -> T:
+    """Return what a message's bytes say.
+
+    Raises:
+        FrameError: they cannot be read.
+    """
+    try:
+        return decode(payload)
+    except UNREADABLE as error:
+        raise FrameError(str(error)) from error
 
 
 class Instrument:
@@ -114,6 +128,7 @@ class Parser(ABC):
         self.venue = venue
         self.instruments: dict[str, Instrument] = {}
         self.counts = Counts()  # of frames that name no instrument
+        self.last_of: dict[str, int] = {}  # the last number of each connection, where a venue numbers its messages
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
@@ -160,6 +175,31 @@ class Parser(ABC):
     def _names(self, frame: Frame) -> list[Instrument]:
         """The instruments that even an unreadable frame's bytes name."""
         return [one for one in self._on(frame) if self.native(one.symbol).encode() in frame.payload]
+
+    def in_sequence(self, frame: Frame, what: str, number: int, events: list[AnyEvent]) -> bool:
+        """Take note of the number of a connection's message: False if it was seen before.
+
+        After a number above the next, messages were lost: that goes to ``events``. At 0 a venue begins anew.
+        """
+        last = self.last_of.get(frame.conn)
+        if last is not None and 0 < number <= last:
+            self.counts.duplicates += 1
+            return False
+        self.last_of[frame.conn] = number
+        if last is not None and number > last + 1:
+            reason = f"{what} {number} after {last}: {number - last - 1} messages lost"
+            # Any symbol's messages may be among them, whichever this frame names.
+            events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
+        return True
+
+    def awaiting(self, one: Instrument | None) -> Instrument | None:
+        """Count a REST body, of that instrument's book or of none's; return the instrument if it waits for a book."""
+        if one is None:
+            self.counts.skipped += 1
+            return None
+        one.counts.frames += 1
+        one.counts.skipped += one.live
+        return None if one.live else one
 
     def doubt(self, symbol: str) -> None:
         """Take the symbol's book anew from the next snapshot: somebody who keeps it has found it crossed."""

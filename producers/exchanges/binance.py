@@ -24,11 +24,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
+from producers.times import MS_NS
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels
@@ -41,7 +42,6 @@ QUOTES = (
     "ZAR",
 )  # fmt: skip
 KEPT_CHANGES = 10_000  # about a quarter of an hour at ten a second
-MS_NS = 1_000_000
 _MISSING = msgspec.Raw(b"")
 _TRADES = {"trade", "aggTrade"}
 
@@ -87,7 +87,6 @@ class _Other(msgspec.Struct, rename={"kind": "e"}):
     kind: str = ""
     data: Any = None
     id: Any = None
-    result: Any = None
     error: _Error | None = None
     code: int = 0
     msg: str = ""
@@ -242,18 +241,10 @@ class BinanceParser(Parser):
         if "/exchangeInfo" in (frame.url or ""):
             self._learn(frame)
             return
-        one = self._asked_for(frame.url or "")
+        one = self.awaiting(self._asked_for(frame.url or ""))
         if one is None:
-            self.counts.skipped += 1
             return
-        one.counts.frames += 1
-        if one.live:
-            one.counts.skipped += 1
-            return
-        try:
-            book = self._decode_book(frame.payload)
-        except UNREADABLE as error:
-            raise FrameError(str(error)) from error
+        book = decoded(self._decode_book, frame.payload)
         bids, asks = self._scanner.two(book.bids, book.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
@@ -263,18 +254,18 @@ class BinanceParser(Parser):
         self, one: Instrument, frame: Frame, book: _Book, levels: tuple[Levels, Levels], events: list[AnyEvent]
     ) -> None:
         """Apply rules 2 and 3 to a book and what was kept for it."""
-        kept = self._kept.pop(one.symbol, deque())
+        kept = self._kept.get(one.symbol, ())
         earlier = [change for change in kept if change.last <= book.last]
         later = [change for change in kept if change.last > book.last]
         ts_ns = check_time(frame, book.time_ms * MS_NS) if book.time_ms else _time_of(earlier, later, frame)
         if later and not earlier and later[0].after > book.last:
-            self._kept[one.symbol] = kept
             why = f"the book ends with change {book.last}, the first kept follows {later[0].after}: it is too old"
             events += one.refuse(frame, ts_ns, why)
             one.counts.skipped += 1
             return
         events.append(one.snapshot(frame, ts_ns, *levels, None))
         self._last[one.symbol] = book.last
+        self._kept.pop(one.symbol, None)
         one.counts.skipped -= len(kept)
         one.counts.duplicates += len(earlier)
         for change in later:

@@ -26,6 +26,7 @@ from producers.exchanges.base import Instrument, Parser, Reject, check_time, ign
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
+from producers.times import MS_NS
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import NO_LEVELS, AnyEvent, Levels
@@ -33,7 +34,6 @@ from quicksilver.events import NO_LEVELS, AnyEvent, Levels
 SEQUENCE, CHECKSUM, TIMESTAMP = 65_536, 131_072, 32_768  # flags of ``conf``
 CHECKED = 25  # levels a side
 ANEW = {20_051, 20_061}
-MS_NS = 1_000_000
 LEAST_MS = 10**12  # a number at a message's end that is larger is its time
 COINS = {"UST": "USDT"}  # where the venue's name is nobody else's
 _NATIVE = {ours: theirs for theirs, ours in COINS.items()}
@@ -92,15 +92,12 @@ class BitfinexParser(Parser):
         self._decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._decode_event = msgspec.json.Decoder(_Event).decode
         self._channels: dict[tuple[str, int], _Channel | None] = {}
-        self._last: dict[str, int] = {}
         self._texts: dict[str, _Checked] = {}
         self._trade_ids: dict[str, int] = {}
 
     def native(self, symbol: str) -> str:
         """Return Bitfinex's name: ``tBTCUSD``, ``tDUSK:USD``."""
-        base, _, quote = symbol.partition("-")
-        base, quote = _NATIVE.get(base, base), _NATIVE.get(quote, quote)
-        return f"t{base}{':' if len(base) > 3 or len(quote) > 3 else ''}{quote}"
+        return native_of(symbol)
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
         """Take in nothing: the websocket gives all that the books need."""
@@ -124,7 +121,8 @@ class BitfinexParser(Parser):
         texts = [bytes(part) for part in parts]
         number, body = _integer(texts[0]), texts[1]
         tail = [_integer(text) for text in texts[3 if body[:1] == b'"' and body != b'"hb"' else 2 :]]
-        if not self._in_sequence(frame, next((one for one in tail if one < LEAST_MS), None), events):
+        place = next((one for one in tail if one < LEAST_MS), None)
+        if place is not None and not self.in_sequence(frame, "message", place, events):  # rule 4
             return
         channel = self._channels.get((frame.conn, number))
         if channel is None or body == b'"hb"':
@@ -164,24 +162,10 @@ class BitfinexParser(Parser):
         kind: Literal["book", "trades"] = "trades" if event.channel == "trades" else "book"
         self._channels[frame.conn, event.channel_id] = _Channel(kind, self.instrument(symbol_of(event.symbol)))
 
-    def _in_sequence(self, frame: Frame, number: int | None, events: list[AnyEvent]) -> bool:
-        """Apply rule 4: False for a message seen before; what was lost goes to ``events``."""
-        if number is None:
-            return True
-        last = self._last.get(frame.conn)
-        if last is not None and number <= last:
-            self.counts.duplicates += 1
-            return False
-        self._last[frame.conn] = number
-        if last is not None and number > last + 1:
-            reason = f"message {number} after {last}: {number - last - 1} messages lost"
-            events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
-        return True
-
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; a connection that is made anew counts its messages anew."""
         if frame.direction in {"connect", "disconnect"}:
-            self._last.pop(frame.conn, None)
+            self.last_of.pop(frame.conn, None)
             self._channels = {place: one for place, one in self._channels.items() if place[0] != frame.conn}
         return super().lost(frame, reason)
 
@@ -274,6 +258,17 @@ def symbol_of(native: str) -> str:
     return f"{COINS.get(base, base)}-{COINS.get(quote, quote)}"
 
 
+def native_of(symbol: str) -> str:
+    """Return a pair's name at the venue.
+
+    >>> native_of("BTC-USD"), native_of("GTX-USDT"), native_of("ETH2X-ETH")
+    ('tBTCUSD', 'tGTXUST', 'tETH2X:ETH')
+    """
+    base, _, quote = symbol.partition("-")
+    base, quote = _NATIVE.get(base, base), _NATIVE.get(quote, quote)
+    return f"t{base}{':' if len(base) > 3 or len(quote) > 3 else ''}{quote}"
+
+
 class BitfinexFeed(Feed):
     """Bitfinex's public socket."""
 
@@ -286,7 +281,7 @@ class BitfinexFeed(Feed):
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that ask for numbers, checksums and times, and subscribe to books and trades."""
         conf = {"event": "conf", "flags": SEQUENCE | CHECKSUM | TIMESTAMP}
-        trades = [_request(event="subscribe", channel="trades", symbol=_name(symbol)) for symbol in symbols]
+        trades = [_request(event="subscribe", channel="trades", symbol=native_of(symbol)) for symbol in symbols]
         books = [message for symbol in symbols for message in self.subscribe_book(symbol)]
         return [_request(**conf), *books, *trades]
 
@@ -303,16 +298,12 @@ class BitfinexFeed(Feed):
 
     def unsubscribe_book(self, symbol: str) -> list[str]:
         """Return the message that ends one book."""
-        channel = self._books.pop(_name(symbol), None)
+        channel = self._books.pop(native_of(symbol), None)
         return [] if channel is None else [_request(event="unsubscribe", chanId=channel)]
 
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; it follows."""
-        return [_request(event="subscribe", channel="book", symbol=_name(symbol), prec="P0", freq="F0", len="250")]
-
-
-def _name(symbol: str) -> str:
-    return BitfinexParser().native(symbol)
+        return [_request(event="subscribe", channel="book", symbol=native_of(symbol), prec="P0", freq="F0", len="250")]
 
 
 def _request(**fields: object) -> str:

@@ -19,13 +19,12 @@ from contextlib import suppress
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import micros_to_ns
-from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
@@ -88,10 +87,7 @@ class BitstampParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Bitstamp's.
         """
-        try:
-            message = self._decode(frame.payload)
-        except UNREADABLE as error:
-            raise FrameError(str(error)) from error
+        message = decoded(self._decode, frame.payload)
         channel, data = message.channel, message.data
         if message.event == "data" and channel.startswith(_BOOK) and isinstance(data, _Data):
             self._diff(frame, self._instrument(channel.removeprefix(_BOOK)), data, events)
@@ -138,18 +134,10 @@ class BitstampParser(Parser):
         Raises:
             FrameError: the body is not an order book.
         """
-        one = self._asked_for(frame.url or "")
+        one = self.awaiting(self._asked_for(frame.url or ""))
         if one is None:
-            self.counts.skipped += 1
             return
-        one.counts.frames += 1
-        if one.live:
-            one.counts.skipped += 1
-            return
-        try:
-            data = self._decode_book(frame.payload)
-        except UNREADABLE as error:
-            raise FrameError(str(error)) from error
+        data = decoded(self._decode_book, frame.payload)
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not (bids or asks):

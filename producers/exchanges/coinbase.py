@@ -16,14 +16,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.coinbase_pro import KINDS, Exchange
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
-from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Side
 
@@ -63,7 +62,6 @@ class CoinbaseParser(Parser):
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
-        self._last: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
         self._exchange = Exchange(self)
 
@@ -81,10 +79,7 @@ class CoinbaseParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Coinbase's.
         """
-        try:
-            message = self._decode(frame.payload)
-        except UNREADABLE as error:
-            raise FrameError(str(error)) from error
+        message = decoded(self._decode, frame.payload)
         channel = message.channel
         if message.type == "error":
             raise RefusalError(f"Coinbase refuses: {message.message}")
@@ -96,7 +91,7 @@ class CoinbaseParser(Parser):
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")
             self.counts.skipped += 1
             return
-        if not self._in_sequence(frame, message, events):
+        if not self.in_sequence(frame, "sequence_num", message.sequence_num, events):  # rule 1
             return
         if channel not in {"l2_data", "market_trades"} or not message.events:
             self.counts.skipped += 1
@@ -104,19 +99,6 @@ class CoinbaseParser(Parser):
         take = self._book if channel == "l2_data" else self._trades
         for change in message.events:
             take(frame, message, change, events)
-
-    def _in_sequence(self, frame: Frame, message: _Message, events: list[AnyEvent]) -> bool:
-        """Apply rule 1: False for a message seen before; what was lost goes to ``events``."""
-        last, number = self._last.get(frame.conn), message.sequence_num
-        if last is not None and 0 < number <= last:
-            self.counts.duplicates += 1
-            return False
-        self._last[frame.conn] = number
-        if last is not None and number > last + 1:
-            reason = f"sequence_num {number} after {last}: {number - last - 1} messages lost"
-            # Any symbol's messages may be among them, whichever this frame names.
-            events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
-        return True
 
     def _book(self, frame: Frame, message: _Message, change: _Event, events: list[AnyEvent]) -> None:
         one = self.instruments.get(change.product_id) or self._instrument(change.product_id)

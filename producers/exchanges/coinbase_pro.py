@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time
+from producers.exchanges.base import Instrument, check_time, decoded
 from producers.frames import Frame
-from producers.levels import LevelScanner
+from producers.levels import LevelScanner, levels_of
 from producers.times import iso_to_ns
-from quicksilver.codec import UNREADABLE
 from quicksilver.errors import FrameError
-from quicksilver.events import AnyEvent, Levels, Side
+from quicksilver.events import AnyEvent, Side
 
 if TYPE_CHECKING:
     from producers.exchanges.base import Parser
@@ -62,10 +61,7 @@ class Exchange:
         Raises:
             FrameError: it is unreadable.
         """
-        try:
-            message = self._decode(frame.payload)
-        except UNREADABLE as error:
-            raise FrameError(str(error)) from error
+        message = decoded(self._decode, frame.payload)
         if message.type not in {"snapshot", "l2update", "match", "last_match"}:
             self._parser.counts.skipped += 1
             return
@@ -83,18 +79,17 @@ class Exchange:
             self._match(frame, one, message, events)
 
     def _update(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
-        sides: dict[str, list[tuple[float, float]]] = {"buy": [], "sell": []}
-        try:
-            for side, price, size in message.changes:
-                sides[side].append((float(price), float(size)))
-        except (KeyError, ValueError) as error:
-            raise FrameError(f"not a price level: {error!r}") from error
-        levels = [*sides["buy"], *sides["sell"]]
-        if not levels or not all(0 < price < float("inf") and 0 <= size < float("inf") for price, size in levels):
-            raise FrameError("no price levels, or one that is negative or not finite")
+        sides: dict[str, list[tuple[str, str]]] = {"buy": [], "sell": []}
+        for side, *level in message.changes:
+            if side not in sides:
+                raise FrameError(f"a price level that is neither bought nor sold: {side[:40]!r}")
+            sides[side].append((level[0], level[1]))
+        if not message.changes:
+            raise FrameError("no price levels")
+        bids, asks = levels_of(sides["buy"]), levels_of(sides["sell"])
         ts_ns = check_time(frame, iso_to_ns(message.time))
         if one.live:
-            events.append(one.delta(frame, ts_ns, Levels.of(sides["buy"]), Levels.of(sides["sell"])))
+            events.append(one.delta(frame, ts_ns, bids, asks))
         else:
             one.counts.skipped += 1
 

@@ -21,11 +21,11 @@ from producers.exchanges.poloniex_push import Push
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
+from producers.times import MS_NS
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Side
 
-MS_NS = 1_000_000
 _MISSING = msgspec.Raw(b"")
 
 
@@ -132,7 +132,7 @@ class PoloniexParser(Parser):
             raise FrameError(f"a book message without an action or a number: {action[:40]!r} {entry.id!r}")
         bids, asks = self._scanner.two(entry.bids, entry.asks)
         if action == "snapshot":
-            ts_ns = max(check_time(frame, frame.ts_recv_ns), 0)  # its createTime is that of the last change, days ago
+            ts_ns = check_time(frame, frame.ts_recv_ns)  # its createTime is that of the last change, days ago
             self._last[one.symbol] = entry.id
             events.append(one.snapshot(frame, ts_ns, bids, asks, None))
             return

@@ -18,9 +18,10 @@ import msgspec
 
 from producers.exchanges.base import Instrument, check_time
 from producers.frames import Frame
+from producers.levels import levels_of
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError
-from quicksilver.events import SECOND_NS, AnyEvent, Levels
+from quicksilver.events import SECOND_NS, AnyEvent
 
 if TYPE_CHECKING:
     from producers.exchanges.base import Parser
@@ -85,7 +86,7 @@ class Push:
         if not (quote and underscore and base):
             raise FrameError(f"not a Poloniex pair: {quote[:40]!r}")
         one = self._parser.instrument(f"{COINS.get(base, base)}-{COINS.get(quote, quote)}")
-        asks, bids = (_levels(side.items()) for side in whole["orderBook"])
+        asks, bids = (levels_of(side.items()) for side in whole["orderBook"])
         one.counts.frames += 1
         events.append(one.snapshot(frame, frame.ts_recv_ns, bids, asks, None))
         self._channels[channel], self._last[channel] = one, number
@@ -100,7 +101,7 @@ class Push:
                 trades.append(change)
             else:
                 raise FrameError(f"an unknown change {change[0]!r}")
-        bids, asks = _levels(sides[0]), _levels(sides[1])
+        bids, asks = levels_of(sides[0]), levels_of(sides[1])
         made = []
         for _, number, side, price, size, seconds, *_ in trades:
             ts_ns = check_time(frame, int(seconds) * SECOND_NS)
@@ -108,10 +109,3 @@ class Push:
         if bids or asks:
             events.append(one.delta(frame, frame.ts_recv_ns, bids, asks))
         events += [one.trade(frame, *fields) for fields in made]  # type: ignore[arg-type]
-
-
-def _levels(pairs: Any) -> Levels:
-    levels = [(float(price), float(size)) for price, size in pairs]
-    if not all(0 < price < float("inf") and 0 <= size < float("inf") for price, size in levels):
-        raise FrameError("a price or size that is negative or not finite")
-    return Levels.of(levels)
