@@ -337,7 +337,8 @@ class BinanceFeed(Feed):
     """
 
     url = "wss://data-stream.binance.vision/stream"
-    rest_url = "https://data-api.binance.vision/api/v3/depth?limit=5000"
+    rest_url = "https://data-api.binance.vision"
+    book_path = "/api/v3/depth?limit=5000"
     settle_s = 0.5  # the first change has to come before the book
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
@@ -356,7 +357,7 @@ class BinanceFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the book."""
-        return f"{self.rest_url}&symbol={symbol.replace('-', '')}"
+        return f"{self.rest_url}{self.book_path}&symbol={symbol.replace('-', '')}"
 
 
 VENUE = Venue("binance", BinanceParser, BinanceFeed)

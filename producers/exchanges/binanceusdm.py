@@ -17,7 +17,8 @@ class BinanceUsdmFeed(BinanceFeed):
     """The futures' public streams and REST book; the largest book that they give has 1,000 levels a side."""
 
     url = "wss://fstream.binance.com/stream"
-    rest_url = "https://fapi.binance.com/fapi/v1/depth?limit=1000"
+    rest_url = "https://fapi.binance.com"
+    book_path = "/fapi/v1/depth?limit=1000"
 
 
 VENUE = Venue("binanceusdm", BinanceParser, BinanceUsdmFeed)

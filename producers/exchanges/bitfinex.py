@@ -17,7 +17,7 @@ Rules (https://docs.bitfinex.com/docs/ws-general and https://docs.bitfinex.com/r
 
 import heapq
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -274,8 +274,8 @@ class BitfinexFeed(Feed):
 
     url = "wss://api-pub.bitfinex.com/ws/2"
 
-    def __init__(self, venue: str, symbols: Sequence[str], url: str | None = None) -> None:
-        super().__init__(venue, symbols, url)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._books: dict[str, int] = {}  # the channel of each book, by the venue's name
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:

@@ -197,7 +197,7 @@ class BitstampFeed(Feed):
 
     url = "wss://ws.bitstamp.net"
     settle_s = 2.0  # REST books are up to a second old: one fetched at once could be older than the first diff
-    rest_url = "https://www.bitstamp.net/api/v2/order_book/"
+    rest_url = "https://www.bitstamp.net"
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that subscribe to diffs and trades."""
@@ -213,7 +213,7 @@ class BitstampFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""
-        return f"{self.rest_url}{symbol.replace('-', '').lower()}/"
+        return f"{self.rest_url}/api/v2/order_book/{symbol.replace('-', '').lower()}/"
 
     @staticmethod
     def _request(kind: str, channel: str, symbol: str) -> str:

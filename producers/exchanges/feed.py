@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import chain, count
+from ssl import SSLContext
 from typing import Any
 
 import httpx
@@ -39,13 +40,24 @@ class Feed(ABC):
     """One venue's live frames for some symbols (``BASE-QUOTE``)."""
 
     url: str
+    rest_url = ""  # scheme and host of the venue's REST interface; paths are the feed's own
     settle_s = 0.0  # between subscribing and fetching a book
     ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
 
-    def __init__(self, venue: str, symbols: Sequence[str], url: str | None = None) -> None:
+    def __init__(
+        self,
+        venue: str,
+        symbols: Sequence[str],
+        url: str | None = None,
+        rest_url: str | None = None,
+        ssl: SSLContext | None = None,
+    ) -> None:
         self.venue = venue
         self.symbols = list(symbols)
         self.url = url or self.url
+        self.rest_url = rest_url or self.rest_url
+        self._ssl = ssl  # whom to trust over TLS; None: whom the system trusts
+        self._tls: dict[str, Any] = {"ssl": ssl} if ssl else {}
         self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,7 +138,7 @@ class Feed(ABC):
         sockets = aiter(
             connect(
                 self.url, max_size=MAX_FRAME, compression=None, close_timeout=CLOSE_S,
-                process_exception=self._connect_again,
+                process_exception=self._connect_again, **self._tls,
             )
         )  # fmt: skip
         async with aclosing(sockets):  # type: ignore[type-var]
@@ -192,7 +204,7 @@ class Feed(ABC):
         self._fetching[symbol] = self._spawn(self._fetch_until_there, symbol, url)
 
     async def _fetch_until_there(self, symbol: str, url: str) -> None:
-        async with httpx.AsyncClient(timeout=QUIET_S) as client:
+        async with httpx.AsyncClient(timeout=QUIET_S, verify=self._ssl or True) as client:
             for wait_s in chain((self.settle_s,), _backoff()):
                 await asyncio.sleep(max(0.0, self._fetch_after_s - time.monotonic()) + wait_s)
                 try:

@@ -99,7 +99,7 @@ async def rest(*answers: tuple[int, bytes] | tuple[int, bytes, bytes]) -> AsyncI
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", asked
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
 async def take(frames: AsyncGenerator[Frame, None], n: int) -> list[Frame]:
@@ -137,9 +137,7 @@ async def test_a_feed_subscribes_and_its_frames_say_what_was_sent_and_received(k
 
     async with venue() as server, rest((200, BOOK)) as (books, _):
         server.then = greet
-        feed = kind("v", SYMBOLS, server.url)
-        if isinstance(feed, BitstampFeed):
-            feed.rest_url = books
+        feed = kind("v", SYMBOLS, server.url, books)
         started = time.time_ns()
         messages = feed.subscribe(SYMBOLS)
         async with aclosing(feed.frames()) as frames:
@@ -249,15 +247,14 @@ async def test_nobody_at_the_address_is_tried_until_somebody_is(caplog: pytest.L
 
 async def test_a_book_that_cannot_be_fetched_is_fetched_again(caplog: pytest.LogCaptureFixture) -> None:
     async with venue() as server, rest((500, b"later"), (503, b"later"), (200, BOOK)) as (books, asked):
-        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url)
-        feed.rest_url = f"{books}order_book/"
+        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url, books)
         async with aclosing(feed.frames()) as frames:
             taken = await until(frames, "rest")
-            assert said(taken[-1:]) == [("bitstamp.1", "rest", BOOK, f"{books}order_book/btcusd/")]
-            assert asked == ["/order_book/btcusd/"] * 3
+            assert said(taken[-1:]) == [("bitstamp.1", "rest", BOOK, f"{books}/api/v2/order_book/btcusd/")]
+            assert asked == ["/api/v2/order_book/btcusd/"] * 3
             await feed.resync("BTC-USD")
             assert said(await take(frames, 1)) == said(taken[-1:])
-    url = f"{books}order_book/btcusd/"
+    url = f"{books}/api/v2/order_book/btcusd/"
     assert warnings(caplog) == [
         f"bitstamp: no book of BTC-USD from {url} (HTTP {status}); trying again" for status in (500, 503)
     ]
@@ -266,8 +263,8 @@ async def test_a_book_that_cannot_be_fetched_is_fetched_again(caplog: pytest.Log
 async def test_asking_ever_again_for_a_book_does_not_multiply_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "SNAPSHOT_RETRY_S", 0.2)
     async with venue() as server, rest((500, b"later")) as (books, asked):
-        feed = BitstampFeed("bitstamp", SYMBOLS, server.url)
-        feed.rest_url, feed.settle_s = f"{books}order_book/", 0.0
+        feed = BitstampFeed("bitstamp", SYMBOLS, server.url, books)
+        feed.settle_s = 0.0
         async with aclosing(feed.frames()) as frames:
             await until(frames, "connect", *["send"] * 4)
             for _ in range(10):
@@ -275,7 +272,7 @@ async def test_asking_ever_again_for_a_book_does_not_multiply_the_requests(monke
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.5)
     # Attempts for one symbol come after 0, 0.1 to 0.2, then 0.3 to 0.6 s.
-    assert all(1 <= asked.count(f"/order_book/{pair}/") <= 3 for pair in ("btcusd", "ethusd"))
+    assert all(1 <= asked.count(f"/api/v2/order_book/{pair}/") <= 3 for pair in ("btcusd", "ethusd"))
 
 
 async def test_attempts_to_fetch_are_ever_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +285,8 @@ async def test_attempts_to_fetch_are_ever_further_apart(monkeypatch: pytest.Monk
 
 async def test_a_venue_that_says_when_to_come_back_is_not_asked_before(caplog: pytest.LogCaptureFixture) -> None:
     async with venue() as server, rest((429, b"", b"Retry-After: 1\r\n"), (200, BOOK)) as (books, asked):
-        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url)
-        feed.rest_url, feed.settle_s = books, 0.0
+        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url, books)
+        feed.settle_s = 0.0
         async with aclosing(feed.frames()) as frames:
             await until(frames, "connect")
             while not asked:
@@ -299,7 +296,8 @@ async def test_a_venue_that_says_when_to_come_back_is_not_asked_before(caplog: p
             await until(frames, "rest")
             assert time.monotonic() - first >= 0.9
     assert len(asked) == 2
-    assert warnings(caplog) == [f"bitstamp: no book of BTC-USD from {books}btcusd/ (HTTP 429); trying again"]
+    url = f"{books}/api/v2/order_book/btcusd/"
+    assert warnings(caplog) == [f"bitstamp: no book of BTC-USD from {url} (HTTP 429); trying again"]
 
 
 @pytest.mark.parametrize(
@@ -320,8 +318,8 @@ async def test_a_book_that_the_venue_does_not_have_is_left_until_it_is_asked_for
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with venue() as server, rest((status, b"no"), (200, BOOK)) as (books, asked):
-        feed = BitstampFeed("bitstamp", ["AAA-USD"], server.url)
-        feed.rest_url, feed.settle_s = books, 0.0
+        feed = BitstampFeed("bitstamp", ["AAA-USD"], server.url, books)
+        feed.settle_s = 0.0
         async with aclosing(feed.frames()) as frames:
             await until(frames, "connect")
             while not caplog.records:
@@ -330,7 +328,7 @@ async def test_a_book_that_the_venue_does_not_have_is_left_until_it_is_asked_for
             assert len(asked) == 1
             await feed.resync("AAA-USD")
             await until(frames, "rest")
-    assert warnings(caplog) == [f"bitstamp: no book of AAA-USD at {books}aaausd/ (HTTP {status})"]
+    assert warnings(caplog) == [f"bitstamp: no book of AAA-USD at {books}/api/v2/order_book/aaausd/ (HTTP {status})"]
 
 
 async def test_no_book_is_fetched_for_a_connection_that_is_gone() -> None:
@@ -344,8 +342,7 @@ async def test_no_book_is_fetched_for_a_connection_that_is_gone() -> None:
 
     async with venue() as server, rest((200, BOOK)) as (books, asked):
         server.then = one_connection
-        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url)
-        feed.rest_url = books
+        feed = BitstampFeed("bitstamp", ["BTC-USD"], server.url, books)
         async with aclosing(feed.frames()) as frames:
             await until(frames, "rest")
             server.refusals = iter([HTTPStatus.SERVICE_UNAVAILABLE] * 5)
