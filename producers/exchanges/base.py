@@ -6,11 +6,14 @@ event, and the feed answers a ``Gap`` by subscribing that symbol again.
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from producers.exchanges.listings import Listings
 from producers.frames import Frame
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
@@ -24,6 +27,7 @@ WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordi
 MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
 MAX_BEHIND_NS = 86_400_000_000_000
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
+MAX_REFUSALS = 100
 
 
 def ignore(letter: DeadLetter) -> None:
@@ -124,11 +128,16 @@ class Instrument:
 class Parser(ABC):
     """One venue's frames to events; a file under ``producers/exchanges`` holds each."""
 
+    listings: ClassVar[Listings | None] = None  # of its symbols, which come as a REST body before all else
+
     def __init__(self, venue: str, reject: Reject = ignore) -> None:
         self.venue = venue
         self.instruments: dict[str, Instrument] = {}
         self.counts = Counts()  # of frames that name no instrument
         self.last_of: dict[str, int] = {}  # the last number of each connection, where a venue numbers its messages
+        self.listed: dict[str, str] = {}  # the venue's names of the symbols that it lists, where its list has come
+        self.natives: dict[str, str] = {}  # the same the other way round
+        self.refusals: deque[tuple[str, bytes]] = deque(maxlen=MAX_REFUSALS)  # until somebody takes them: why, of what
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
@@ -144,6 +153,8 @@ class Parser(ABC):
         try:
             if frame.direction == "recv":
                 self.message(frame, events)
+            elif frame.direction == "rest" and self._lists(frame):
+                self._learn(frame)
             elif frame.direction == "rest":
                 self.response(frame, events)
             elif frame.direction != "send":
@@ -153,6 +164,8 @@ class Parser(ABC):
             self._reject(
                 DeadLetter(frame.ts_recv_ns, frame.source or frame.conn, self.venue, None, str(error), frame.payload)
             )
+            if isinstance(error, RefusalError):
+                self.refusals.append((str(error), frame.payload))
             if isinstance(error, RefusalError) or (isinstance(error, ForeignFrameError) and not self._names(frame)):
                 return events
             events += self.lost(frame, f"a frame was lost: {error}")
@@ -163,14 +176,26 @@ class Parser(ABC):
 
         Only the symbol that the frame's bytes still name, if they name one; else all of the connection.
         """
-        return [gap for one in self.concerned(frame) for gap in one.gap(frame, frame.ts_recv_ns, reason)]
+        gaps = [gap for one in self.concerned(frame) for gap in one.gap(frame, frame.ts_recv_ns, reason)]
+        if frame.direction == "disconnect":
+            self._forget(frame.conn)
+        return gaps
+
+    def _forget(self, conn: str) -> None:
+        """Forget a connection that has ended; its symbols will come over another, nobody knows which yet."""
+        self.last_of.pop(conn, None)
+        for one in self.instruments.values():
+            if one.conn == conn:
+                one.conn = ""
 
     def concerned(self, frame: Frame) -> list[Instrument]:
         """Return the instruments that a lost frame may have been about."""
         return self._names(frame) or self._on(frame)
 
     def _on(self, frame: Frame) -> list[Instrument]:
-        return [one for one in self.instruments.values() if one.conn in {frame.conn, ""}]
+        """The instruments of a frame's connection; also those of which nobody knows it, unless it has just begun."""
+        conns = {frame.conn} if frame.direction == "connect" else {frame.conn, ""}
+        return [one for one in self.instruments.values() if one.conn in conns]
 
     def _names(self, frame: Frame) -> list[Instrument]:
         """The instruments that even an unreadable frame's bytes name."""
@@ -191,6 +216,29 @@ class Parser(ABC):
             # Any symbol's messages may be among them, whichever this frame names.
             events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
         return True
+
+    def _lists(self, frame: Frame) -> bool:
+        return self.listings is not None and urlsplit(frame.url or "").path.endswith(self.listings.path)
+
+    def _learn(self, frame: Frame) -> None:
+        """Take in the venue's own list of what its symbols are called; a guess holds where it cannot be read."""
+        try:
+            listings = self.listings.read(frame.payload, self.venue) if self.listings else []
+        except FrameError as error:
+            raise RefusalError(f"not a list of symbols: {error}") from error
+        self.listed = {one.native: one.symbol for one in listings}
+        self.natives = {one.symbol: one.native for one in listings}
+        self.counts.skipped += 1
+
+    def drop(self, symbol: str, ts_ns: int, reason: str) -> list[AnyEvent]:
+        """Void the symbol's book, at that time of our clock and for a reason of our own: it is no longer asked for.
+
+        Returns the gap, if the book was live.
+        """
+        one = self.instruments.get(symbol)
+        if one is None:
+            return []
+        return one.gap(Frame(self.venue, one.conn, "send", ts_ns, b""), ts_ns, reason)
 
     def awaiting(self, one: Instrument | None) -> Instrument | None:
         """Count a REST body, of that instrument's book or of none's; return the instrument if it waits for a book."""

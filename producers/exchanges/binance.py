@@ -25,7 +25,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -99,16 +101,6 @@ class _Book(msgspec.Struct, rename={"last": "lastUpdateId", "time_ms": "E"}):
     time_ms: int = 0  # of the futures' books alone
 
 
-class _Listing(msgspec.Struct, rename="camel"):
-    symbol: str
-    base_asset: str
-    quote_asset: str
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Listing]
-
-
 class Change(NamedTuple):
     """One depthUpdate: all that happened to a book after change ``after`` and until change ``last``."""
 
@@ -123,27 +115,27 @@ class Change(NamedTuple):
 class BinanceParser(Parser):
     """Binance spot frames to events."""
 
+    listings = ANY_INFO
+
     def __init__(self, venue: str = "binance", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_other = msgspec.json.Decoder(_Other).decode
         self._decode_book = msgspec.json.Decoder(_Book).decode
-        self._decode_listings = msgspec.json.Decoder(_ExchangeInfo).decode
         self._scanner = LevelScanner()
         self._pairs: dict[str, Instrument] = {}
-        self._listed: dict[str, str] = {}
         self._last: dict[str, int] = {}
         self._kept: dict[str, deque[Change]] = {}
         self._trades: dict[str, tuple[str, int]] = {}  # the kind that counts, and its last number
 
     def native(self, symbol: str) -> str:
         """Return Binance's name: ``BTCUSDT``."""
-        return symbol.replace("-", "")
+        return self.natives.get(symbol) or native_of(symbol)
 
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self._pairs[pair] = self.instrument(self._listed.get(pair) or symbol_of(pair))
+            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -199,6 +191,7 @@ class BinanceParser(Parser):
 
     def _keep(self, one: Instrument, change: Change) -> None:
         one.counts.skipped += 1  # until a book calls for it
+        one.conn = change.frame.conn
         self._kept.setdefault(one.symbol, deque(maxlen=KEPT_CHANGES)).append(change)
 
     def _apply(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:
@@ -238,9 +231,6 @@ class BinanceParser(Parser):
         Raises:
             FrameError: the body is not an order book.
         """
-        if "/exchangeInfo" in (frame.url or ""):
-            self._learn(frame)
-            return
         one = self.awaiting(self._asked_for(frame.url or ""))
         if one is None:
             return
@@ -278,15 +268,6 @@ class BinanceParser(Parser):
         else:
             self._keep(one, change)
 
-    def _learn(self, frame: Frame) -> None:
-        """Take in the venue's own list of what each pair is made of."""
-        try:
-            listings = self._decode_listings(frame.payload).symbols
-        except UNREADABLE as error:
-            raise RefusalError(f"not Binance's exchangeInfo: {error}") from error
-        self._listed = {one.symbol: f"{one.base_asset}-{one.quote_asset}".upper() for one in listings}
-        self.counts.skipped += 1
-
     def _asked_for(self, url: str) -> Instrument | None:
         """The instrument of a REST book's address ``.../depth?symbol=BTCUSDT``; the only one if that is not said."""
         if url.startswith("http") and "/depth" not in url:
@@ -300,7 +281,7 @@ class BinanceParser(Parser):
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a connection broke is no bridge."""
         if frame.direction == "rest":
-            one = self._asked_for(frame.url or "") if "/exchangeInfo" not in (frame.url or "") else None
+            one = self._asked_for(frame.url or "")
             return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
         if frame.direction != "recv":
             for one in self.concerned(frame):
@@ -330,6 +311,15 @@ def symbol_of(pair: str) -> str:
     return f"{coins.removesuffix(quote)}-{quote}{underscore}{expiry}"
 
 
+def native_of(symbol: str) -> str:
+    """Return a pair's name at the venue.
+
+    >>> native_of("BTC-USDT"), native_of("BTC-USDT_270326")
+    ('BTCUSDT', 'BTCUSDT_270326')
+    """
+    return symbol.replace("-", "")
+
+
 class BinanceFeed(Feed):
     """Binance's public streams and REST book, from the addresses for market data alone.
 
@@ -340,12 +330,21 @@ class BinanceFeed(Feed):
     rest_url = "https://data-api.binance.vision"
     book_path = "/api/v3/depth?limit=5000"
     settle_s = 0.5  # the first change has to come before the book
+    listings = EXCHANGE_INFO
+    limits = Limits(
+        "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#websocket-limits"
+        " and .../rest-api/market-data-endpoints (2026-11)",
+        connections=Rate(300, 300), messages=Rate(4, 1), channels=1024, lifetime_s=86_400, rest=Rate(6000, 60),
+        book_weight=250, listings_weight=20,
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the message that subscribes to changes and trades."""
-        names = [symbol.replace("-", "").lower() for symbol in symbols]
-        streams = [f"{name}@{kind}" for name in names for kind in ("depth@100ms", "aggTrade")]
-        return [msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": 1}).decode()]
+        return [self._request("SUBSCRIBE", symbols)]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the message that ends one symbol's changes and trades."""
+        return [self._request("UNSUBSCRIBE", [symbol])]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
         """Return nothing: changes go on, only the book is fetched anew."""
@@ -357,7 +356,16 @@ class BinanceFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the book."""
-        return f"{self.rest_url}{self.book_path}&symbol={symbol.replace('-', '')}"
+        return f"{self.rest_url}{self.book_path}&symbol={self.native(symbol)}"
+
+    def guess(self, symbol: str) -> str:
+        """Return Binance's name: ``BTCUSDT``."""
+        return native_of(symbol)
+
+    def _request(self, method: str, symbols: Sequence[str]) -> str:
+        names = [self.native(symbol).lower() for symbol in symbols]
+        streams = [f"{name}@{kind}" for name in names for kind in ("depth@100ms", "aggTrade")]
+        return msgspec.json.encode({"method": method, "params": streams, "id": 1}).decode()
 
 
 VENUE = Venue("binance", BinanceParser, BinanceFeed)

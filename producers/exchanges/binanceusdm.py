@@ -10,6 +10,8 @@ that a message follows whatever contains its ``pu``.
 """
 
 from producers.exchanges.binance import BinanceFeed, BinanceParser
+from producers.exchanges.binance_listings import FUTURES_INFO
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 
 
@@ -19,6 +21,13 @@ class BinanceUsdmFeed(BinanceFeed):
     url = "wss://fstream.binance.com/stream"
     rest_url = "https://fapi.binance.com"
     book_path = "/fapi/v1/depth?limit=1000"
+    listings = FUTURES_INFO
+    limits = Limits(
+        "https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams"
+        " and .../general-info (2026-11)",
+        connections=Rate(300, 300), messages=Rate(8, 1), channels=1024, lifetime_s=86_400, rest=Rate(2400, 60),
+        book_weight=20, listings_weight=1,
+    )  # fmt: skip
 
 
 VENUE = Venue("binanceusdm", BinanceParser, BinanceUsdmFeed)

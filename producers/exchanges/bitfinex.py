@@ -23,7 +23,9 @@ from zlib import crc32
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.bitfinex_listings import COINS, PAIRS, symbol_of
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.times import MS_NS
@@ -35,7 +37,6 @@ SEQUENCE, CHECKSUM, TIMESTAMP = 65_536, 131_072, 32_768  # flags of ``conf``
 CHECKED = 25  # levels a side
 ANEW = {20_051, 20_061}
 LEAST_MS = 10**12  # a number at a message's end that is larger is its time
-COINS = {"UST": "USDT"}  # where the venue's name is nobody else's
 _NATIVE = {ours: theirs for theirs, ours in COINS.items()}
 Text = tuple[bytes, bytes]
 """A level's price and amount, as the venue writes them."""
@@ -87,6 +88,8 @@ class _Level(NamedTuple):
 class BitfinexParser(Parser):
     """Bitfinex v2 frames to events."""
 
+    listings = PAIRS
+
     def __init__(self, venue: str = "bitfinex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -97,7 +100,7 @@ class BitfinexParser(Parser):
 
     def native(self, symbol: str) -> str:
         """Return Bitfinex's name: ``tBTCUSD``, ``tDUSK:USD``."""
-        return native_of(symbol)
+        return self.natives.get(symbol) or native_of(symbol)
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
         """Take in nothing: the websocket gives all that the books need."""
@@ -125,10 +128,13 @@ class BitfinexParser(Parser):
         if place is not None and not self.in_sequence(frame, "message", place, events):  # rule 4
             return
         channel = self._channels.get((frame.conn, number))
-        if channel is None or body == b'"hb"':
+        if channel is None:
             self.counts.skipped += 1
             return
         channel.instrument.counts.frames += 1
+        if body == b'"hb"':
+            channel.instrument.counts.skipped += 1
+            return
         stamp_ms = next((one for one in tail if one >= LEAST_MS), 0)
         ts_ns = check_time(frame, stamp_ms * MS_NS) if stamp_ms else frame.ts_recv_ns
         if channel.kind == "trades":
@@ -160,7 +166,10 @@ class BitfinexParser(Parser):
             self._channels[frame.conn, event.channel_id] = None
             return
         kind: Literal["book", "trades"] = "trades" if event.channel == "trades" else "book"
-        self._channels[frame.conn, event.channel_id] = _Channel(kind, self.instrument(symbol_of(event.symbol)))
+        self._channels[frame.conn, event.channel_id] = _Channel(kind, self._instrument(event.symbol))
+
+    def _instrument(self, native: str) -> Instrument:
+        return self.instrument(self.listed.get(native) or symbol_of(native))
 
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; a connection that is made anew counts its messages anew."""
@@ -242,22 +251,6 @@ def _level(text: bytes) -> _Level:
     return _Level(price, abs(amount) if count else 0.0, int(amount < 0), (price_text, amount_text))
 
 
-def symbol_of(native: str) -> str:
-    """Return ``BASE-QUOTE`` of a pair's name.
-
-    >>> symbol_of("tBTCUSD"), symbol_of("tGTXUST"), symbol_of("tETH2X:ETH")
-    ('BTC-USD', 'GTX-USDT', 'ETH2X-ETH')
-
-    Raises:
-        FrameError: it is none.
-    """
-    pair = native[1:].upper()
-    base, colon, quote = pair.partition(":") if ":" in pair else (pair[:3], "", pair[3:])
-    if not (base and quote) or (not colon and len(pair) != 6):
-        raise FrameError(f"not a Bitfinex pair: {native[:40]!r}")
-    return f"{COINS.get(base, base)}-{COINS.get(quote, quote)}"
-
-
 def native_of(symbol: str) -> str:
     """Return a pair's name at the venue.
 
@@ -273,37 +266,62 @@ class BitfinexFeed(Feed):
     """Bitfinex's public socket."""
 
     url = "wss://api-pub.bitfinex.com/ws/2"
+    rest_url = "https://api-pub.bitfinex.com"
+    listings = PAIRS
+    limits = Limits(
+        "https://docs.bitfinex.com/docs/ws-public and .../docs/requirements-and-limitations (2026-11)",
+        connections=Rate(20, 60), channels=25, rest=Rate(30, 60),
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._books: dict[str, int] = {}  # the channel of each book, by the venue's name
+        self._channels: dict[tuple[str, str], int] = {}  # by kind and the venue's name
+
+    def greeting(self) -> list[str]:
+        """Return the message that asks for numbers, checksums and times."""
+        return [_request(event="conf", flags=SEQUENCE | CHECKSUM | TIMESTAMP)]
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        """Return the messages that ask for numbers, checksums and times, and subscribe to books and trades."""
-        conf = {"event": "conf", "flags": SEQUENCE | CHECKSUM | TIMESTAMP}
-        trades = [_request(event="subscribe", channel="trades", symbol=native_of(symbol)) for symbol in symbols]
-        books = [message for symbol in symbols for message in self.subscribe_book(symbol)]
-        return [_request(**conf), *books, *trades]
+        """Return the messages that subscribe to books and trades."""
+        trades = [_request(event="subscribe", channel="trades", symbol=self.native(symbol)) for symbol in symbols]
+        return [*(message for symbol in symbols for message in self.subscribe_book(symbol)), *trades]
 
     def heed(self, payload: bytes) -> None:
-        """Take note of a book's channel: only by that can it be left."""
+        """Take note of a channel's number: only by that can it be left."""
         if not payload.startswith(b"{"):
             return
         try:
             event = msgspec.json.decode(payload, type=_Event)
         except UNREADABLE:
             return
-        if event.event == "subscribed" and event.channel == "book":
-            self._books[event.symbol] = event.channel_id
+        if event.event == "subscribed":
+            self._channels[event.channel, event.symbol] = event.channel_id
+
+    def forget(self, symbols: Sequence[str]) -> None:
+        """Forget these symbols' channels: their numbers are those of a connection."""
+        gone = {self.native(symbol) for symbol in symbols}
+        self._channels = {place: number for place, number in self._channels.items() if place[1] not in gone}
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's book and trades."""
+        return [*self.unsubscribe_book(symbol), *self._leave("trades", symbol)]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:
         """Return the message that ends one book."""
-        channel = self._books.pop(native_of(symbol), None)
-        return [] if channel is None else [_request(event="unsubscribe", chanId=channel)]
+        return self._leave("book", symbol)
+
+    def _leave(self, channel: str, symbol: str) -> list[str]:
+        number = self._channels.pop((channel, self.native(symbol)), None)
+        return [] if number is None else [_request(event="unsubscribe", chanId=number)]
+
+    def guess(self, symbol: str) -> str:
+        """Return Bitfinex's name: ``tBTCUSD``, ``tDUSK:USD``."""
+        return native_of(symbol)
 
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; it follows."""
-        return [_request(event="subscribe", channel="book", symbol=native_of(symbol), prec="P0", freq="F0", len="250")]
+        name = self.native(symbol)
+        return [_request(event="subscribe", channel="book", symbol=name, prec="P0", freq="F0", len="250")]
 
 
 def _request(**fields: object) -> str:

@@ -20,7 +20,9 @@ from contextlib import suppress
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.bitstamp_listings import MARKETS
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -57,6 +59,8 @@ class _Message(msgspec.Struct):
 class BitstampParser(Parser):
     """Bitstamp frames to events."""
 
+    listings = MARKETS
+
     def __init__(self, venue: str = "bitstamp", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
@@ -70,15 +74,12 @@ class BitstampParser(Parser):
 
     def native(self, symbol: str) -> str:
         """Return Bitstamp's name: ``btcusd``."""
-        return symbol.replace("-", "").lower()
+        return self.natives.get(symbol) or native_of(symbol)
 
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            quote = next((quote for quote in QUOTES if pair.endswith(quote) and pair != quote), None)
-            if quote is None:
-                raise FrameError(f"not a Bitstamp pair: {pair[:40]!r}")
-            found = self._pairs[pair] = self.instrument(f"{pair.removesuffix(quote)}-{quote}".upper())
+            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -106,6 +107,7 @@ class BitstampParser(Parser):
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot calls for it
+            one.conn = frame.conn
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
         last_ns = self._last_ns[one.symbol]
@@ -192,16 +194,49 @@ class BitstampParser(Parser):
         return []
 
 
+def symbol_of(pair: str) -> str:
+    """Return ``BASE-QUOTE`` of a pair's name, by the quote currencies that there are.
+
+    >>> symbol_of("btcusd"), symbol_of("ethpyusd")
+    ('BTC-USD', 'ETH-PYUSD')
+
+    Raises:
+        FrameError: it ends with none of them.
+    """
+    quote = next((quote for quote in QUOTES if pair.endswith(quote) and pair != quote), None)
+    if quote is None:
+        raise FrameError(f"not a Bitstamp pair: {pair[:40]!r}")
+    return f"{pair.removesuffix(quote)}-{quote}".upper()
+
+
+def native_of(symbol: str) -> str:
+    """Return a pair's name at the venue.
+
+    >>> native_of("BTC-USD")
+    'btcusd'
+    """
+    return symbol.replace("-", "").lower()
+
+
 class BitstampFeed(Feed):
     """Bitstamp's public socket and its REST book."""
 
     url = "wss://ws.bitstamp.net"
     settle_s = 2.0  # REST books are up to a second old: one fetched at once could be older than the first diff
     rest_url = "https://www.bitstamp.net"
+    listings = MARKETS
+    limits = Limits(
+        "https://www.bitstamp.net/api/#section/Response-codes (2026-11): 400 a second and 10,000 in ten minutes",
+        rest=Rate(160, 10),
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that subscribe to diffs and trades."""
         return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (_BOOK, _TRADES)]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's diffs and trades."""
+        return [self._request("unsubscribe", kind, symbol) for kind in (_BOOK, _TRADES)]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
         """Return nothing: diffs go on, only the snapshot is fetched anew."""
@@ -213,11 +248,14 @@ class BitstampFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""
-        return f"{self.rest_url}/api/v2/order_book/{symbol.replace('-', '').lower()}/"
+        return f"{self.rest_url}/api/v2/order_book/{self.native(symbol)}/"
 
-    @staticmethod
-    def _request(kind: str, channel: str, symbol: str) -> str:
-        data = {"channel": channel + symbol.replace("-", "").lower()}
+    def guess(self, symbol: str) -> str:
+        """Return Bitstamp's name: ``btcusd``."""
+        return native_of(symbol)
+
+    def _request(self, kind: str, channel: str, symbol: str) -> str:
+        data = {"channel": channel + self.native(symbol)}
         return msgspec.json.encode({"event": f"bts:{kind}", "data": data}).decode()
 
 

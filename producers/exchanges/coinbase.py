@@ -17,8 +17,10 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.coinbase_listings import MARKET_PRODUCTS, PRODUCTS
 from producers.exchanges.coinbase_pro import KINDS, Exchange
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -57,6 +59,8 @@ class _Message(msgspec.Struct):
 
 class CoinbaseParser(Parser):
     """Coinbase Advanced Trade frames to events."""
+
+    listings = PRODUCTS
 
     def __init__(self, venue: str = "coinbase", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
@@ -157,6 +161,13 @@ class CoinbaseFeed(Feed):
     """Coinbase's public socket: https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/guides/websocket."""
 
     url = "wss://advanced-trade-ws.coinbase.com"
+    rest_url = "https://api.coinbase.com"
+    listings = MARKET_PRODUCTS
+    limits = Limits(
+        "https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-rate-limits (2026-11)"
+        " and .../advanced-trade-apis/rest-api/rate-limits",
+        connections=Rate(8, 1), messages=Rate(8, 1), rest=Rate(10, 1),
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that subscribe to books, trades and heartbeats; the venue wants one a channel."""
@@ -170,6 +181,10 @@ class CoinbaseFeed(Feed):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; its snapshot follows."""
         return [self._request("subscribe", "level2", [symbol])]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's book and trades."""
+        return [self._request("unsubscribe", channel, [symbol]) for channel in ("level2", "market_trades")]
 
     @staticmethod
     def _request(kind: str, channel: str, symbols: Sequence[str]) -> str:

@@ -63,7 +63,7 @@ class Exchange:
         """
         message = decoded(self._decode, frame.payload)
         if message.type not in {"snapshot", "l2update", "match", "last_match"}:
-            self._parser.counts.skipped += 1
+            self._other(message)
             return
         if "-" not in message.product_id:
             raise FrameError(f"not a Coinbase product: {message.product_id[:40]!r}")
@@ -77,6 +77,13 @@ class Exchange:
             self._update(frame, one, message, events)
         else:
             self._match(frame, one, message, events)
+
+    def _other(self, message: _Message) -> None:
+        """Count what carries no market data; a product's heartbeat, a second apart, shows that it is not forgotten."""
+        one = self._parser.instruments.get(message.product_id)
+        if one is not None:
+            one.counts.frames += 1
+        (one or self._parser).counts.skipped += 1
 
     def _update(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
         sides: dict[str, list[tuple[str, str]]] = {"buy": [], "sell": []}

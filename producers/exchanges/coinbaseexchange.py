@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.exchanges.coinbase import CoinbaseParser
+from producers.exchanges.coinbase_listings import PRODUCTS
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 
 
@@ -16,10 +18,20 @@ class CoinbaseExchangeFeed(Feed):
     """Coinbase Exchange's public socket."""
 
     url = "wss://ws-feed.exchange.coinbase.com"
+    rest_url = "https://api.exchange.coinbase.com"
+    listings = PRODUCTS
+    limits = Limits(
+        "https://docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits and .../rest-api/rate-limits (2026-11)",
+        connections=Rate(8, 1), messages=Rate(100, 1), rest=Rate(10, 1),
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the message that subscribes to books, trades and heartbeats."""
         return [_request("subscribe", ["level2_batch", "matches", "heartbeat"], symbols)]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the message that ends one symbol's book, trades and heartbeat."""
+        return [_request("unsubscribe", ["level2_batch", "matches", "heartbeat"], [symbol])]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:
         """Return the message that ends one book."""

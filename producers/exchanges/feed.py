@@ -1,38 +1,37 @@
-"""What every live feed shares: one websocket that is opened again for ever, a watchdog, and REST snapshots.
+"""What every live feed shares: its symbols spread over connections, books fetched, symbols that come and go.
 
-A venue's feed says where, what to send and what to fetch; it moves bytes and parses nothing. Back-off is exponential,
-with jitter: between attempts to connect that of ``websockets.connect``, between fetches ``_backoff``.
+A venue's feed says where, what to send, what to fetch and within which limits; it moves bytes and parses nothing. One
+socket's life is in ``connection.py``, what goes by REST in ``fetching.py``, the venue's list of symbols in
+``listings.py``.
 """
 
 import asyncio
 import logging
-import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from itertools import chain, count
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from itertools import count
 from ssl import SSLContext
-from typing import Any
+from typing import Any, ClassVar
 
-import httpx
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
-
+from producers.exchanges.connection import Connection, Patience
+from producers.exchanges.fetching import Fetcher
+from producers.exchanges.limits import Limits
+from producers.exchanges.listings import Listing, Listings, unlisted
 from producers.frames import Direction, Frame
+from quicksilver.errors import InputError
 
 APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
 CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
+OPEN_S = 10.0
 PING_S = 5.0
 QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
-MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
-SNAPSHOT_RETRY_S = 2.0  # doubled at each attempt ...
-SNAPSHOT_RETRY_MOST_S = 60.0  # ... up to this
-RETRY_AFTER_MOST_S = 3600.0  # a wrong header must not end a book for good
-NO_SUCH_BOOK = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}  # asking once more would not help
+CONNECT_RETRY_S = 2.0  # doubled at each attempt ...
+CONNECT_RETRY_MOST_S = 60.0  # ... up to this
+STEADY_S = 30.0
+SNAPSHOT_RETRY_S = 2.0
+SNAPSHOT_RETRY_MOST_S = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +42,8 @@ class Feed(ABC):
     rest_url = ""  # scheme and host of the venue's REST interface; paths are the feed's own
     settle_s = 0.0  # between subscribing and fetching a book
     ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
+    limits = Limits()
+    listings: ClassVar[Listings | None] = None
 
     def __init__(
         self,
@@ -56,15 +57,20 @@ class Feed(ABC):
         self.symbols = list(symbols)
         self.url = url or self.url
         self.rest_url = rest_url or self.rest_url
-        self._ssl = ssl  # whom to trust over TLS; None: whom the system trusts
-        self._tls: dict[str, Any] = {"ssl": ssl} if ssl else {}
+        self.ssl = ssl  # whom to trust over TLS; None: whom the system trusts
+        self.listed: dict[str, Listing] = {}  # by symbol; empty while the venue's list is not known
+        self.trouble = ""  # why the venue cannot be reached now
+        self._listing: tuple[bytes, str] | None = None
         self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
-        self._socket: ClientConnection | None = None
+        self._fetcher: Fetcher | None = None
+        self._connections: list[Connection] = []
+        self._running: dict[Connection, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fetching: dict[str, asyncio.Task[None]] = {}  # by symbol
-        self._fetch_after_s = 0.0  # ``time.monotonic``: the venue wants no request before
         self._numbers = count(1)
-        self._conn = venue
+
+    def greeting(self) -> list[str]:
+        """Return what is sent once on each new connection, before all else."""
+        return []
 
     @abstractmethod
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
@@ -78,17 +84,61 @@ class Feed(ABC):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the messages that ask for one symbol's book again."""
 
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's book and trades."""
+        return self.unsubscribe_book(symbol)
+
     def heed(self, payload: bytes) -> None:  # noqa: B027 (most venues need nothing of what they say to be asked)
         """Take note of what a message says of subscriptions."""
+
+    def forget(self, symbols: Sequence[str]) -> None:  # noqa: B027
+        """Forget what was noted of these symbols' subscriptions: their connection has ended."""
 
     def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (most venues send it on the socket)
         """Return where the book is fetched from, where the socket does not send it."""
         return None
 
+    def guess(self, symbol: str) -> str:
+        """Return what the venue probably calls a symbol, where its list is not known."""
+        return symbol
+
+    def native(self, symbol: str) -> str:
+        """Return what the venue calls a symbol."""
+        listing = self.listed.get(symbol)
+        return listing.native if listing else self.guess(symbol)
+
+    @property
+    def listings_url(self) -> str | None:
+        """Where the venue's list of symbols is fetched from, if it has one."""
+        return f"{self.rest_url}{self.listings.path}" if self.listings else None
+
+    def know(self, body: bytes) -> list[str]:
+        """Take in the venue's list of symbols, which becomes the first frame too, so that a tape has it.
+
+        Returns a sentence for each symbol that the venue does not list; it is not subscribed to.
+
+        Raises:
+            FrameError: the body is no such list.
+        """
+        if self.listings is None:
+            return []
+        self.listed = {one.symbol: one for one in self.listings.read(body, self.venue)}
+        self._listing = (body, self.listings_url or "")
+        unknown = [symbol for symbol in self.symbols if symbol not in self.listed]
+        self.symbols = [symbol for symbol in self.symbols if symbol in self.listed]
+        return [unlisted(self.venue, symbol, self.listed) for symbol in unknown]
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
-        self._spawn(self._read_for_ever)
+        self._fetcher = Fetcher(self.venue, self.limits, QUIET_S, self.ssl)
+        self._connections = []
+        if self._listing is not None:
+            yield Frame(self.venue, self.venue, "rest", time.time_ns(), *self._listing)
+        for symbol in self.symbols:
+            self._place(symbol)
+        for connection in self._connections:
+            self._running[connection] = self.spawn(connection.run)
         try:
             while True:
                 found = await self._frames.get()
@@ -99,22 +149,112 @@ class Feed(ABC):
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._running.clear()
+            self._connections = []
+            await self._fetcher.aclose()
+
+    def _place(self, symbol: str) -> Connection:
+        """Give the symbol to a connection that has room for it, a new one if none has."""
+        most = self.limits.symbols
+        for connection in self._connections:
+            if not most or len(connection.symbols) < most:
+                connection.symbols.append(symbol)
+                return connection
+        patience = Patience(APART_S, CLOSE_S, OPEN_S, PING_S, QUIET_S, CONNECT_RETRY_S, CONNECT_RETRY_MOST_S, STEADY_S)
+        self._connections.append(Connection(self, [symbol], patience, self.ssl))
+        return self._connections[-1]
+
+    def _of(self, symbol: str) -> Connection | None:
+        return next((one for one in self._connections if symbol in one.symbols), None)
 
     async def resync(self, symbol: str) -> None:
         """Ask for one symbol's book anew; the other symbols go on undisturbed.
 
         It does not wait until that is done: who reads the frames asks, and has to read on.
         """
-        if self._socket is not None:  # else the next connection asks for everything
-            self._spawn(self._ask_anew, self._socket, symbol)
+        connection = self._of(symbol)
+        if connection is not None:
+            connection.send_soon([*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)], symbol)
 
-    async def _ask_anew(self, socket: ClientConnection, symbol: str) -> None:
-        with suppress(ConnectionClosed):
-            for message in (*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)):
-                await self._send(socket, message)
-            self._fetch(socket, symbol)
+    async def renew(self, symbol: str) -> None:
+        """Subscribe anew to all of one symbol, which may have been forgotten by the venue."""
+        connection = self._of(symbol)
+        if connection is not None:
+            connection.send_soon([*self.unsubscribe(symbol), *self.subscribe([symbol])], symbol)
 
-    def _spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> asyncio.Task[None]:
+    async def add(self, symbol: str) -> None:
+        """Subscribe to one more symbol; the others go on undisturbed. Nothing if it is there already.
+
+        Raises:
+            InputError: the venue does not list it.
+        """
+        if symbol in self.symbols:
+            return
+        if self.listed and symbol not in self.listed:
+            raise InputError(unlisted(self.venue, symbol, self.listed))
+        self.symbols.append(symbol)
+        if self._fetcher is None:
+            return  # nobody reads the frames yet
+        connection = self._place(symbol)
+        if connection in self._running:
+            connection.send_soon(self.subscribe([symbol]), symbol)
+        else:
+            self._running[connection] = self.spawn(connection.run)
+
+    async def remove(self, symbol: str) -> None:
+        """Subscribe to a symbol no longer; a connection that carries no other is closed. Nothing if it is not there."""
+        connection = self._of(symbol)
+        self.symbols = [one for one in self.symbols if one != symbol]
+        if connection is None:
+            return
+        messages = self.unsubscribe(symbol)
+        connection.drop(symbol)
+        if connection.symbols:
+            connection.send_soon(messages)
+            self.forget([symbol])
+        else:
+            self._connections.remove(connection)
+            self.spawn(self._end, connection)
+
+    async def _end(self, connection: Connection) -> None:
+        was_open = connection.socket is not None
+        task = self._running.pop(connection)
+        task.cancel()
+        await asyncio.wait({task})
+        if was_open:
+            await self.put(connection.name, "disconnect", b"its last symbol was removed")
+
+    # What connections ask of their feed.
+
+    async def fetch_book(self, connection: Connection, symbol: str, url: str) -> None:
+        """Fetch a book until it is there, and make it a frame of the connection."""
+
+        async def take(body: bytes, url: str) -> None:
+            await self.put(connection.name, "rest", body, url)
+
+        if self._fetcher is not None:
+            await self._fetcher.book(
+                symbol, url, self.settle_s, SNAPSHOT_RETRY_S, SNAPSHOT_RETRY_MOST_S, take
+            )  # fmt: skip
+
+    def next_number(self) -> int:
+        """Return the number of the next connection."""
+        return next(self._numbers)
+
+    def lament(self, trouble: str) -> None:
+        """Say why the venue cannot be reached, once for each reason; an empty one ends it."""
+        if trouble and trouble != self.trouble:
+            log.warning("%s; trying again", trouble)
+        elif self.trouble and not trouble:
+            log.warning("%s: connected again", self.venue)
+        self.trouble = trouble
+
+    async def put(self, conn: str, direction: Direction, payload: bytes, url: str | None = None) -> None:
+        """Hand a frame to who reads them, when there is room."""
+        await self._frames.put(Frame(self.venue, conn, direction, time.time_ns(), payload, url))
+
+    def spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> asyncio.Task[None]:
+        """Start work that ends with the frames, and whose failure their reader is told."""
         task = asyncio.create_task(self._guarded(work, *given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -126,116 +266,3 @@ class Feed(ABC):
             await work(*given)
         except Exception as error:
             await self._frames.put(error)
-
-    async def _put(self, direction: Direction, payload: bytes, url: str | None = None) -> None:
-        await self._frames.put(Frame(self.venue, self._conn, direction, time.time_ns(), payload, url))
-
-    async def _send(self, socket: ClientConnection, message: str) -> None:
-        await socket.send(message)
-        await self._put("send", message.encode())
-
-    async def _read_for_ever(self) -> None:
-        sockets = aiter(
-            connect(
-                self.url, max_size=MAX_FRAME, compression=None, close_timeout=CLOSE_S,
-                process_exception=self._connect_again, **self._tls,
-            )
-        )  # fmt: skip
-        async with aclosing(sockets):  # type: ignore[type-var]
-            async for socket in sockets:
-                opened = time.monotonic()
-                self._conn = f"{self.venue}.{next(self._numbers)}"
-                await self._put("connect", b"", self.url)
-                self._socket = socket
-                pinging = self._spawn(self._ping_for_ever, socket)
-                try:
-                    why = await self._read(socket)
-                finally:
-                    pinging.cancel()
-                    self._leave()
-                await self._put("disconnect", why.encode())
-                await socket.close()
-                await asyncio.sleep(opened + APART_S - time.monotonic())
-
-    async def _ping_for_ever(self, socket: ClientConnection) -> None:
-        with suppress(ConnectionClosed):
-            while self.ping:
-                await asyncio.sleep(PING_S)
-                await self._send(socket, self.ping)
-
-    def _connect_again(self, error: Exception) -> Exception | None:
-        """Return None for what may pass: no network, a venue that is down or refuses us for now."""
-        if isinstance(error, (OSError, EOFError, WebSocketException)):
-            log.warning("%s: cannot connect to %s (%s); trying again", self.venue, self.url, error)
-            return None
-        return error
-
-    async def _read(self, socket: ClientConnection) -> str:
-        """Subscribe to everything and read until the connection ends; returns why it did."""
-        try:
-            for message in self.subscribe(self.symbols):
-                await self._send(socket, message)
-            for symbol in self.symbols:
-                self._fetch(socket, symbol)
-            while True:
-                # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
-                async with asyncio.timeout(QUIET_S):
-                    data = await socket.recv(decode=False)
-                self.heed(data)
-                await self._put("recv", data)
-        except ConnectionClosed as error:
-            return str(error)
-        except TimeoutError:
-            return f"silent for {QUIET_S} s"
-
-    def _leave(self) -> None:
-        """Forget a connection that has ended, and what is being fetched to go with its messages."""
-        self._socket = None
-        for task in self._fetching.values():
-            task.cancel()
-        self._fetching.clear()
-
-    def _fetch(self, socket: ClientConnection, symbol: str) -> None:
-        """Begin to fetch a book, unless that is being done: a venue in trouble is not to be asked ever more often."""
-        url = self.snapshot_url(symbol)
-        running = self._fetching.get(symbol)
-        if url is None or socket is not self._socket or (running is not None and not running.done()):
-            return
-        self._fetching[symbol] = self._spawn(self._fetch_until_there, symbol, url)
-
-    async def _fetch_until_there(self, symbol: str, url: str) -> None:
-        async with httpx.AsyncClient(timeout=QUIET_S, verify=self._ssl or True) as client:
-            for wait_s in chain((self.settle_s,), _backoff()):
-                await asyncio.sleep(max(0.0, self._fetch_after_s - time.monotonic()) + wait_s)
-                try:
-                    response = await client.get(url)
-                except httpx.HTTPError as error:
-                    log.warning("%s: no book of %s from %s (%r); trying again", self.venue, symbol, url, error)
-                    continue
-                if response.is_success:
-                    await self._put("rest", response.content, url)
-                    return
-                status = response.status_code
-                if status in NO_SUCH_BOOK:
-                    log.warning("%s: no book of %s at %s (HTTP %d)", self.venue, symbol, url, status)
-                    return
-                log.warning("%s: no book of %s from %s (HTTP %d); trying again", self.venue, symbol, url, status)
-                after_s = _retry_after_s(response.headers.get("Retry-After", ""))
-                self._fetch_after_s = max(self._fetch_after_s, time.monotonic() + after_s)
-
-
-def _backoff() -> Iterator[float]:
-    """Yield how long to wait before each further attempt: twice as long each time, and not all feeds together."""
-    wait_s = SNAPSHOT_RETRY_S
-    while True:
-        yield wait_s * random.uniform(0.5, 1.0)
-        wait_s = min(2 * wait_s, SNAPSHOT_RETRY_MOST_S)
-
-
-def _retry_after_s(header: str) -> float:
-    """Return the seconds that ``Retry-After`` asks for, a number or a date (RFC 9110, 10.2.3); 0 if it is neither."""
-    try:
-        wait_s = float(header) if header.isdigit() else parsedate_to_datetime(header).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(wait_s, 0.0), RETRY_AFTER_MOST_S)

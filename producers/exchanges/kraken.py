@@ -20,7 +20,9 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
+from producers.exchanges.kraken_listings import ASSET_PAIRS
 from producers.exchanges.kraken_v1 import V1
+from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -73,6 +75,8 @@ class _Message(msgspec.Struct):
 class KrakenParser(Parser):
     """Kraken v2 frames to events; every book message's checksum is verified before its event leaves."""
 
+    listings = ASSET_PAIRS
+
     def __init__(self, venue: str = "kraken", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
@@ -87,7 +91,7 @@ class KrakenParser(Parser):
 
     def native(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
-        return symbol.replace("-", "/")
+        return self.natives.get(symbol) or symbol.replace("-", "/")
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
         """Take in nothing: the websocket gives all that Kraken's books need."""
@@ -144,7 +148,7 @@ class KrakenParser(Parser):
             base, slash, quote = native.partition("/")
             if not (base and slash and quote):
                 raise FrameError(f"not a Kraken symbol: {native[:40]!r}")
-            symbol = f"{base}-{quote}".upper()
+            symbol = self.listed.get(native) or f"{base}-{quote}".upper()
             if symbol in self.instruments:
                 raise FrameError(f"{native[:40]!r} is not how {symbol} was written before")
             found = self._symbols[native] = self.instrument(symbol)
@@ -215,21 +219,37 @@ class KrakenFeed(Feed):
     """Kraken's public socket: https://docs.kraken.com/api/docs/guides/spot-ws-intro."""
 
     url = "wss://ws.kraken.com/v2"
+    rest_url = "https://api.kraken.com"
     depth = 100
+    listings = ASSET_PAIRS
+    limits = Limits(
+        "https://docs.kraken.com/api/docs/guides/spot-ratelimits (2026-11): about 150 connections in ten minutes,"
+        " messages as the load allows; https://support.kraken.com/articles/206548367: REST once a second",
+        connections=Rate(150, 600), messages=Rate(20, 1), rest=Rate(1, 1),
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that subscribe to books and trades."""
-        names = [symbol.replace("-", "/") for symbol in symbols]
+        names = [self.native(symbol) for symbol in symbols]
         trades = {"channel": "trade", "symbol": names, "snapshot": True}
         return [self._request("subscribe", self._book(names)), self._request("subscribe", trades)]
 
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's book and trades."""
+        trades = {"channel": "trade", "symbol": [self.native(symbol)]}
+        return [*self.unsubscribe_book(symbol), self._request("unsubscribe", trades)]
+
     def unsubscribe_book(self, symbol: str) -> list[str]:
         """Return the message that ends one book."""
-        return [self._request("unsubscribe", self._book([symbol.replace("-", "/")]))]
+        return [self._request("unsubscribe", self._book([self.native(symbol)]))]
 
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; its snapshot follows."""
-        return [self._request("subscribe", self._book([symbol.replace("-", "/")]))]
+        return [self._request("subscribe", self._book([self.native(symbol)]))]
+
+    def guess(self, symbol: str) -> str:
+        """Return Kraken's name: ``BTC/USD``."""
+        return symbol.replace("-", "/")
 
     def _book(self, names: list[str]) -> dict[str, Any]:
         return {"channel": "book", "symbol": names, "depth": self.depth}

@@ -17,6 +17,8 @@ import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
+from producers.exchanges.limits import Limits, Rate
+from producers.exchanges.poloniex_listings import MARKETS
 from producers.exchanges.poloniex_push import Push
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -59,6 +61,8 @@ class _Other(msgspec.Struct):
 class PoloniexParser(Parser):
     """Poloniex frames to events."""
 
+    listings = MARKETS
+
     def __init__(self, venue: str = "poloniex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
@@ -71,7 +75,7 @@ class PoloniexParser(Parser):
 
     def native(self, symbol: str) -> str:
         """Return Poloniex's name: ``BTC_USDT``."""
-        return symbol.replace("-", "_")
+        return self.natives.get(symbol) or symbol.replace("-", "_")
 
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
@@ -79,7 +83,7 @@ class PoloniexParser(Parser):
             base, underscore, quote = pair.partition("_")
             if not (base and underscore and quote):
                 raise FrameError(f"not a Poloniex pair: {pair[:40]!r}")
-            found = self._pairs[pair] = self.instrument(f"{base}-{quote}".upper())
+            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or f"{base}-{quote}".upper())
         return found
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
@@ -165,24 +169,37 @@ class PoloniexFeed(Feed):
     """Poloniex's public socket."""
 
     url = "wss://ws.poloniex.com/ws/public"
+    rest_url = "https://api.poloniex.com"
     ping = '{"event":"ping"}'
+    listings = MARKETS
+    limits = Limits(
+        "https://api-docs.poloniex.com/spot/websocket and https://api-docs.poloniex.com/spot/api (2026-11)",
+        messages=Rate(500, 1), rest=Rate(200, 1),
+    )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the messages that subscribe to books and trades."""
-        return [_request("subscribe", channel, symbols) for channel in ("book_lv2", "trades")]
+        return [self._request("subscribe", channel, symbols) for channel in ("book_lv2", "trades")]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the messages that end one symbol's book and trades."""
+        return [self._request("unsubscribe", channel, [symbol]) for channel in ("book_lv2", "trades")]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:
         """Return the message that ends one book."""
-        return [_request("unsubscribe", "book_lv2", [symbol])]
+        return [self._request("unsubscribe", "book_lv2", [symbol])]
 
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; its snapshot follows."""
-        return [_request("subscribe", "book_lv2", [symbol])]
+        return [self._request("subscribe", "book_lv2", [symbol])]
 
+    def guess(self, symbol: str) -> str:
+        """Return Poloniex's name: ``BTC_USDT``."""
+        return symbol.replace("-", "_")
 
-def _request(event: str, channel: str, symbols: Sequence[str]) -> str:
-    names = [symbol.replace("-", "_") for symbol in symbols]
-    return msgspec.json.encode({"event": event, "channel": [channel], "symbols": names}).decode()
+    def _request(self, event: str, channel: str, symbols: Sequence[str]) -> str:
+        names = [self.native(symbol) for symbol in symbols]
+        return msgspec.json.encode({"event": event, "channel": [channel], "symbols": names}).decode()
 
 
 VENUE = Venue("poloniex", PoloniexParser, PoloniexFeed)

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from itertools import islice
 
 import pytest
-import websockets.client
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
@@ -25,6 +24,7 @@ from producers.exchanges.coinbaseexchange import CoinbaseExchangeFeed
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed
 from producers.exchanges.poloniex import PoloniexFeed
+from producers.exchanges.retrying import backoff, retry_after_s
 from producers.frames import Frame
 
 SYMBOLS = ["BTC-USD", "ETH-USD"]
@@ -35,8 +35,8 @@ Said = tuple[str, bytes]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for milliseconds where the feed waits for seconds."""
-    monkeypatch.setattr(websockets.client.backoff, "__defaults__", (0.02, 0.02, 0.02, 1.0))
-    monkeypatch.setattr(feed_module, "APART_S", 0.0, raising=False)
+    monkeypatch.setattr(feed_module, "CONNECT_RETRY_S", 0.02)
+    monkeypatch.setattr(feed_module, "APART_S", 0.0)
     monkeypatch.setattr(feed_module, "SNAPSHOT_RETRY_S", 0.02)
 
 
@@ -123,7 +123,7 @@ def said(frames: Sequence[Frame]) -> list[tuple[str, str, bytes, str | None]]:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == feed_module.log.name]
+    return [record.getMessage() for record in caplog.records if record.name.startswith("producers.exchanges.")]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_a_feed_subscribes_and_its_frames_say_what_was_sent_and_received(k
         server.then = greet
         feed = kind("v", SYMBOLS, server.url, books)
         started = time.time_ns()
-        messages = feed.subscribe(SYMBOLS)
+        messages = [*feed.greeting(), *feed.subscribe(SYMBOLS)]
         async with aclosing(feed.frames()) as frames:
             taken = await until(frames, "connect", *["send"] * len(messages), "recv", "recv")
         assert server.received == [messages]
@@ -217,18 +217,37 @@ async def test_a_silent_server_is_left_and_asked_again(monkeypatch: pytest.Monke
         assert server.received == [messages, messages]
 
 
-@pytest.mark.parametrize("status", [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.FORBIDDEN])
-async def test_a_refused_handshake_is_tried_again_with_a_warning(
-    status: HTTPStatus, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (HTTPStatus.SERVICE_UNAVAILABLE, "does not accept a connection now (HTTP 503)"),
+        (
+            HTTPStatus.FORBIDDEN,
+            "refuses connections from here (HTTP 403): it may not serve this country or network;"
+            " choose other venues with VENUES=",
+        ),
+        (
+            HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS,
+            "refuses connections from here (HTTP 451): it may not serve this country or network;"
+            " choose other venues with VENUES=",
+        ),
+        (
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "says that too many connections came from here (HTTP 429); waiting before the next",
+        ),
+    ],
+)
+async def test_a_refused_handshake_is_tried_again_and_said_once(
+    status: HTTPStatus, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with venue() as server:
         server.refusals = iter([status, status])
-        with caplog.at_level(logging.WARNING, logger=feed_module.log.name):
+        with caplog.at_level(logging.WARNING, logger="producers.exchanges"):
             async with aclosing(KrakenFeed("kraken", SYMBOLS, server.url).frames()) as frames:
                 (first,) = await take(frames, 1)
     assert said([first]) == [("kraken.1", "connect", b"", server.url)]
-    why = f"server rejected WebSocket connection: HTTP {status.value}"
-    assert warnings(caplog) == [f"kraken: cannot connect to {server.url} ({why}); trying again"] * 2
+    host = server.url.removeprefix("ws://")
+    assert warnings(caplog) == [f"kraken: {host} {why}; trying again", "kraken: connected again"]
 
 
 async def test_nobody_at_the_address_is_tried_until_somebody_is(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,9 +294,8 @@ async def test_asking_ever_again_for_a_book_does_not_multiply_the_requests(monke
     assert all(1 <= asked.count(f"/api/v2/order_book/{pair}/") <= 3 for pair in ("btcusd", "ethusd"))
 
 
-async def test_attempts_to_fetch_are_ever_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "SNAPSHOT_RETRY_S", 2.0)
-    waits = list(islice(feed_module._backoff(), 9))
+def test_attempts_are_ever_further_apart() -> None:
+    waits = list(islice(backoff(2.0, 60.0), 9))
     most = [2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert all(top / 2 <= wait <= top for wait, top in zip(waits, most, strict=True))
     assert len(set(waits)) == 9
@@ -306,11 +324,11 @@ async def test_a_venue_that_says_when_to_come_back_is_not_asked_before(caplog: p
      ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 21 Oct 2065 07:28:00 GMT", 3600.0)],
 )  # fmt: skip
 def test_when_to_come_back_is_a_number_or_a_date(header: str, wait_s: float) -> None:
-    assert feed_module._retry_after_s(header) == wait_s
+    assert retry_after_s(header) == wait_s
 
 
 def test_a_date_to_come_back_at_is_counted_from_now() -> None:
-    assert 28.0 < feed_module._retry_after_s(formatdate(time.time() + 30, usegmt=True)) <= 30.0
+    assert 28.0 < retry_after_s(formatdate(time.time() + 30, usegmt=True)) <= 30.0
 
 
 @pytest.mark.parametrize("status", [400, 404])
