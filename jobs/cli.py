@@ -14,6 +14,7 @@ try:
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
+    from jobs.symbols_command import symbols
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -24,6 +25,7 @@ except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
 app.command("publish")(publish)
+app.command("symbols")(symbols)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)

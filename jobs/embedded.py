@@ -8,11 +8,14 @@ from contextlib import aclosing, closing
 from api.app import create_app
 from api.hub import Hub
 from api.server import greet, serving
+from api.symbols import Subscribed
 from jobs.databases import open_store
+from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import PAGE, RunSettings
-from jobs.sources import Source
+from jobs.sources import Adjustable, Source
+from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
@@ -54,6 +57,41 @@ class EmbeddedRunner:
             ended = await asyncio.gather(taking, watching, return_exceptions=True)
             if not any(isinstance(one, Exception) for one in ended):  # else its own error could hide theirs
                 self._report()
+
+    def subscribed(self) -> list[Subscribed]:
+        """Return what is subscribed to, with what its venue lists of it, where that is known."""
+        found = []
+        for venue, symbol in self._source.instruments:
+            feed = self._source.feeds.get(venue) if isinstance(self._source, Adjustable) else None
+            listing = feed.listed.get(symbol) if feed else None
+            found.append(Subscribed(venue, symbol, listing) if listing else Subscribed(venue, symbol))
+        return found
+
+    async def add(self, venue: str, symbol: str) -> None:
+        """Subscribe to one more symbol of a live source, and say that its book is waited for.
+
+        Raises:
+            InputError: that cannot be.
+        """
+        await self._adjustable().add(venue, symbol)
+        self._bus.publish(self._lives.expect(venue, symbol))
+
+    async def remove(self, venue: str, symbol: str) -> None:
+        """Subscribe to a symbol of a live source no longer, and say so.
+
+        Raises:
+            InputError: that cannot be.
+        """
+        await self._adjustable().remove(venue, symbol)
+        self._bus.publish(self._lives.dismiss(venue, symbol, REMOVED))
+
+    def _adjustable(self) -> Adjustable:
+        if not isinstance(self._source, Adjustable):
+            kind = self._source.info.kind
+            raise InputError(
+                f"this run plays {kind} data, whose symbols are given: only those of live feeds can change"
+            )
+        return self._source
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
@@ -119,7 +157,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         bus.subscribe(writer.on_record)
         runner = EmbeddedRunner(source, bus)
         try:
-            async with serving(create_app(hub, store, PAGE, [host]), host, settings.port) as port:
+            async with serving(create_app(hub, store, PAGE, [host], symbols=runner), host, settings.port) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
         finally:

@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from api.hub import SourceInfo
+from jobs.feed_watch import FeedWatch
 from jobs.parsers import Parsers
+from jobs.starting_feeds import ensure_listed
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
+from producers.exchanges.venue import feed_of
 from producers.frames import Frame
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
 from quicksilver.config import PipelineConfig
+from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 
 SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
@@ -24,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class FeedSource:
-    """One or more live feeds, merged as they come."""
+    """One or more live feeds, merged as they come; symbols can be added and removed while they do."""
 
     realtime = True
     database = "live.sqlite"
@@ -38,42 +42,87 @@ class FeedSource:
             (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
         ]
         self._parsers = Parsers(ignore)
+        self._watch = FeedWatch(self.feeds, self._parsers)
+        self._queue: asyncio.Queue[Frame] = asyncio.Queue(1)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
-        """Yield each frame's events, with the time it was received."""
+        """Yield each frame's events, with the time it was received.
+
+        Raises:
+            InputError: every venue refuses all that it is asked for.
+        """
         parsers = self._parsers = Parsers(reject)
-        queue: asyncio.Queue[Frame] = asyncio.Queue(1)
-        tasks = [asyncio.create_task(_pump(feed, queue)) for feed in self.feeds.values()]
+        watch = self._watch = FeedWatch(self.feeds, parsers)
+        self._queue = asyncio.Queue(1)
+        self._tasks = [asyncio.create_task(_pump(feed, self._queue)) for feed in self.feeds.values()]
         try:
             while True:
-                frame = await queue.get()
-                yield frame.ts_recv_ns, parsers.parse(frame)
+                frame = await self._queue.get()
+                events = parsers.parse(frame)
+                yield frame.ts_recv_ns, events + await watch.after(frame)
         finally:
+            tasks, self._tasks = self._tasks, []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def resync(self, venue: str, symbol: str) -> None:
-        """Ask the venue for the symbol's book again."""
-        await self.feeds[venue].resync(symbol)
+        """Ask the venue for the symbol's book again, unless it has refused that."""
+        if not self._watch.in_vain(venue, symbol):
+            await self.feeds[venue].resync(symbol)
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parsers.doubt(venue, symbol)
 
+    async def add(self, venue: str, symbol: str) -> None:
+        """Subscribe to one more symbol, of a venue that is new if need be; all others go on undisturbed.
+
+        Raises:
+            InputError: there is no such venue, it does not list the symbol, or both are there already.
+        """
+        if (venue, symbol) in self.instruments:
+            raise InputError(f"{venue}:{symbol} is subscribed to already")
+        feed = self.feeds.get(venue) or feed_of(venue, [])
+        await ensure_listed(feed, symbol)
+        await feed.add(symbol)
+        self._watch.wanted(venue, symbol)
+        self.instruments = [*self.instruments, (venue, symbol)]
+        if venue not in self.feeds:
+            self.feeds[venue] = feed
+            self._tasks.append(asyncio.create_task(_pump(feed, self._queue)))
+
+    async def remove(self, venue: str, symbol: str) -> None:
+        """Subscribe to a symbol no longer; its book, if it is live, ends in a gap. All others go on undisturbed.
+
+        Raises:
+            InputError: it is not there.
+        """
+        if (venue, symbol) not in self.instruments:
+            raise InputError(f"{venue}:{symbol} is not subscribed to")
+        self.instruments = [one for one in self.instruments if one != (venue, symbol)]
+        self._watch.unwanted(venue, symbol)
+        await self.feeds[venue].remove(symbol)
+
 
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
     """Move a feed's frames, for ever: what goes wrong with one venue must not end the others."""
-    conn = ""
+    conns: list[str] = []  # that are open
     while True:
         try:
             async with aclosing(feed.frames()) as frames:
                 async for frame in frames:
-                    conn = frame.conn
+                    if frame.direction == "connect":
+                        conns.append(frame.conn)
+                    elif frame.direction == "disconnect" and frame.conn in conns:
+                        conns.remove(frame.conn)
                     await queue.put(frame)
         except Exception as error:
             log.exception("%s: the feed failed; it starts again in %g s", feed.venue, RESTART_S)
-            await queue.put(Frame(feed.venue, conn, "disconnect", time.time_ns(), repr(error).encode()))
+            for conn in conns:
+                await queue.put(Frame(feed.venue, conn, "disconnect", time.time_ns(), repr(error).encode()))
+            conns.clear()
             await asyncio.sleep(RESTART_S)
 
 

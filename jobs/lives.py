@@ -11,6 +11,7 @@ from quicksilver.records import AnyRecord, Status
 from quicksilver.topics import key_of
 
 STALE_S = 10.0  # a live instrument silent for this long is said to be stale
+WAITING = "waiting for its first book"
 UNANSWERED_S = 30.0  # a book asked for and not given for this long is asked for again; Coinbase's are of 5 MB
 
 
@@ -29,12 +30,26 @@ class Lives:
 
     def __init__(self, subscribed: Iterable[tuple[str, str]] = ()) -> None:
         now, now_ns = time.monotonic(), time.time_ns()
-        statuses = [Status(*one, 0, now_ns, now_ns, "SYNCING", "waiting for its first book") for one in subscribed]
+        statuses = [Status(*one, 0, now_ns, now_ns, "SYNCING", WAITING) for one in subscribed]
         self._lives = {key_of(one): _Life(one, now, now) for one in statuses}
 
     def waiting(self) -> list[Status]:
         """Return what to say before anything has come: a venue that never speaks must not be missing in silence."""
         return [one.status for one in self._lives.values()]
+
+    def expect(self, venue: str, symbol: str) -> Status:
+        """Take note that an instrument was added; returns what to say of it until something comes."""
+        now_ns = time.time_ns()
+        status = Status(venue, symbol, 0, now_ns, now_ns, "SYNCING", WAITING)
+        self.note(key_of(status), status)
+        return status
+
+    def dismiss(self, venue: str, symbol: str, reason: str) -> Status:
+        """Take note that an instrument was removed; returns what is to be said of it last."""
+        now_ns = time.time_ns()
+        last = Status(venue, symbol, 0, now_ns, now_ns, "GAP", reason)
+        life = self._lives.pop(key_of(last), None)
+        return replace(last, seq=life.status.seq) if life else last
 
     def before(self, key: str) -> Status | None:
         """Take note that an instrument speaks; returns its status, to be said again, if it was stale."""

@@ -1,25 +1,19 @@
 """Where the embedded runner's events come from, as the settings say."""
 
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
-from queue import Empty, Queue
-from typing import Protocol
-from urllib.parse import urlsplit
+from typing import Protocol, runtime_checkable
 
 from api.hub import SourceInfo
 from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
+from jobs.starting_feeds import started
 from producers.exchanges.base import Reject
-from producers.exchanges.venue import venues
+from producers.exchanges.feed import Feed
+from producers.exchanges.venue import feed_of
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
-
-PROBE_S = 3.0  # for all venues together: a simulator that starts later than this seems to hang
 
 
 class Source(Protocol):
@@ -42,6 +36,19 @@ class Source(Protocol):
         """Take it that the symbol's book, sound as far as the venue's rules tell, was found crossed."""
 
 
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source whose symbols can be added and removed while it runs."""
+
+    feeds: dict[str, Feed]
+
+    async def add(self, venue: str, symbol: str) -> None:
+        """Subscribe to one more symbol."""
+
+    async def remove(self, venue: str, symbol: str) -> None:
+        """Subscribe to a symbol no longer."""
+
+
 def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
     """Return the source that the settings name; ``auto`` takes live feeds, and the simulator where none is reached.
 
@@ -54,12 +61,13 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
         return (TapeSource if settings.source == "tape" else CsvSource)(settings.tape, settings.speed)
     names, symbols = _listed(settings.venues), _listed(settings.symbols.upper())
     if settings.source in {"auto", "live"}:
-        source = live_source(names, symbols)
+        source, troubles = live_source(names, symbols, say)
         if source is not None:
             return source
+        why = f"none of {settings.venues} can be reached ({'; '.join(troubles)})"
         if settings.source == "live":
-            raise InputError(f"none of {settings.venues} can be reached; check the network, or run with SOURCE=sim")
-        say(f"none of {settings.venues} can be reached from here: playing the built-in exchange simulator instead")
+            raise InputError(f"{why}; check the network, or run with SOURCE=sim")
+        say(f"{why}: playing the built-in exchange simulator instead")
     return SimulatorSource(settings.seed)
 
 
@@ -67,38 +75,15 @@ def _listed(text: str) -> list[str]:
     return list(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
 
 
-def _reachable(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=PROBE_S):
-            return True
-    except OSError:
-        return False
-
-
-def _any_reachable(urls: list[str]) -> bool:
-    """Try all at once; names that take longer to look up than ``PROBE_S`` are not waited for either."""
-    answers: Queue[bool] = Queue()
-    for url in urls:
-        threading.Thread(target=lambda url=url: answers.put(_reachable(url)), daemon=True).start()
-    until = time.monotonic() + PROBE_S
-    with suppress(Empty):
-        return any(answers.get(timeout=max(0.0, until - time.monotonic())) for _ in urls)
-    return False
-
-
-def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
-    """Return the live feeds of all these venues, or None if not one can be reached.
-
-    A venue that is not reached now is taken all the same: its feed tries for ever, as after any lost connection.
+def live_source(
+    names: list[str], symbols: list[str], say: Callable[[str], None]
+) -> tuple[FeedSource | None, list[str]]:
+    """Return the live feeds of all these venues, or None and why not one of them can be reached.
 
     Raises:
-        InputError: an unknown venue.
+        InputError: an unknown venue, or no venue lists any of the symbols.
     """
-    unknown = [name for name in names if name not in venues()]
-    if unknown:
-        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
-    if not _any_reachable([venues()[name].feed.url for name in names]):
-        return None
-    feeds = [venues()[name].feed(name, symbols) for name in names]
-    return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(names)}"))
+    feeds, troubles = started([feed_of(name, symbols) for name in names], say)
+    if not feeds:
+        return None, troubles
+    return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(feed.venue for feed in feeds)}")), []

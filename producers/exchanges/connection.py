@@ -8,10 +8,10 @@ that lets everybody in and throws them out again must not be stormed either.
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 RENEW_AT = 0.95  # of the life that a venue allows: on our own terms, and not all connections together
 DEAF_S = 1.0  # subscriptions that have to wait for their turn longer than this are sent while it is read already
+Messages: TypeAlias = Callable[[], list[str]]
 
 
 class Patience(NamedTuple):
@@ -107,7 +108,7 @@ class Connection:
         await self._feed.put(self.name, "connect", b"", self._feed.url)
         self.socket = socket
         messages = [*self._feed.greeting(), *self._feed.subscribe(self.symbols)]
-        subscribing = self._feed.spawn(self._send_all, socket, messages, list(self.symbols))
+        subscribing = self._feed.spawn(self._send_all, socket, lambda: messages, list(self.symbols))
         pinging = self._feed.spawn(self._ping_for_ever, socket)
         try:
             await asyncio.wait({subscribing}, timeout=DEAF_S)
@@ -146,15 +147,18 @@ class Connection:
         await socket.send(message)
         await self._feed.put(self.name, "send", message.encode())
 
-    async def _send_all(self, socket: ClientConnection, messages: list[str], fetch: list[str]) -> None:
+    async def _send_all(self, socket: ClientConnection, messages: Messages, fetch: list[str]) -> None:
         with suppress(ConnectionClosed):
-            for message in messages:
+            for message in messages():
                 await self._send(socket, message)
             for symbol in fetch:
                 self.fetch(symbol)
 
-    def send_soon(self, messages: list[str], *fetch: str) -> None:
-        """Send messages, then fetch these symbols' books; a connection that is not open asks for all when it is."""
+    def send_soon(self, messages: Messages, *fetch: str) -> None:
+        """Send messages, then fetch these symbols' books; a connection that is not open asks for all when it is.
+
+        What goes wrong with the messages is told who reads the frames, not who asks for them to be sent.
+        """
         if self.socket is not None:
             self._feed.spawn(self._send_all, self.socket, messages, list(fetch))
 

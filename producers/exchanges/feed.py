@@ -19,7 +19,6 @@ from producers.exchanges.fetching import Fetcher
 from producers.exchanges.limits import Limits
 from producers.exchanges.listings import Listing, Listings, unlisted
 from producers.frames import Direction, Frame
-from quicksilver.errors import InputError
 
 APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
 CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
@@ -128,6 +127,18 @@ class Feed(ABC):
         self.symbols = [symbol for symbol in self.symbols if symbol in self.listed]
         return [unlisted(self.venue, symbol, self.listed) for symbol in unknown]
 
+    async def learn(self, body: bytes) -> None:
+        """Take in a newer list while frames are read; what is subscribed to stays.
+
+        Raises:
+            FrameError: the body is no such list.
+        """
+        symbols = self.symbols
+        self.know(body)
+        self.symbols = symbols
+        if self._fetcher is not None:
+            await self.put(self.venue, "rest", body, self.listings_url)
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
@@ -152,6 +163,7 @@ class Feed(ABC):
             self._running.clear()
             self._connections = []
             await self._fetcher.aclose()
+            self._fetcher = None
 
     def _place(self, symbol: str) -> Connection:
         """Give the symbol to a connection that has room for it, a new one if none has."""
@@ -174,30 +186,24 @@ class Feed(ABC):
         """
         connection = self._of(symbol)
         if connection is not None:
-            connection.send_soon([*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)], symbol)
+            connection.send_soon(lambda: [*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)], symbol)
 
     async def renew(self, symbol: str) -> None:
         """Subscribe anew to all of one symbol, which may have been forgotten by the venue."""
         connection = self._of(symbol)
         if connection is not None:
-            connection.send_soon([*self.unsubscribe(symbol), *self.subscribe([symbol])], symbol)
+            connection.send_soon(lambda: [*self.unsubscribe(symbol), *self.subscribe([symbol])], symbol)
 
     async def add(self, symbol: str) -> None:
-        """Subscribe to one more symbol; the others go on undisturbed. Nothing if it is there already.
-
-        Raises:
-            InputError: the venue does not list it.
-        """
+        """Subscribe to one more symbol; the others go on undisturbed. Nothing if it is there already."""
         if symbol in self.symbols:
             return
-        if self.listed and symbol not in self.listed:
-            raise InputError(unlisted(self.venue, symbol, self.listed))
         self.symbols.append(symbol)
         if self._fetcher is None:
             return  # nobody reads the frames yet
         connection = self._place(symbol)
         if connection in self._running:
-            connection.send_soon(self.subscribe([symbol]), symbol)
+            connection.send_soon(lambda: self.subscribe([symbol]), symbol)
         else:
             self._running[connection] = self.spawn(connection.run)
 
@@ -210,7 +216,7 @@ class Feed(ABC):
         messages = self.unsubscribe(symbol)
         connection.drop(symbol)
         if connection.symbols:
-            connection.send_soon(messages)
+            connection.send_soon(lambda: messages)
             self.forget([symbol])
         else:
             self._connections.remove(connection)

@@ -1,6 +1,7 @@
 """The registry of venues: every module of this package that has a ``VENUE`` is one."""
 
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -38,3 +39,14 @@ def parser_of(name: str, reject: Reject) -> Parser:
         return venues()[name].parser(name, reject)
     except KeyError:
         raise InputError(f"no parser for venue {name!r}; there are {', '.join(sorted(venues()))}") from None
+
+
+def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
+    """Return a new feed of a venue, of its own REST address if none is given.
+
+    Raises:
+        InputError: no such venue.
+    """
+    if name not in venues():
+        raise InputError(f"unknown venue {name!r}; there are {', '.join(sorted(venues()))}")
+    return venues()[name].feed(name, symbols, rest_url=rest_url)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.server import serve as sync_listen
 
 from api.hub import SourceInfo
-from jobs import live, sources
+from jobs import live, starting_feeds
 from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
@@ -54,13 +55,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         port = held.getsockname()[1]
     for feed in FEEDS:
         monkeypatch.setattr(feed, "url", f"ws://127.0.0.1:{port}")
+        monkeypatch.setattr(feed, "rest_url", f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture
 def only_kraken(monkeypatch: pytest.MonkeyPatch, offline: None) -> Iterator[None]:
-    """Somebody listens where Kraken lies, and nowhere else."""
-    with socket.create_server(("127.0.0.1", 0)) as there:
-        monkeypatch.setattr(KrakenFeed, "url", f"ws://127.0.0.1:{there.getsockname()[1]}")
+    """Somebody answers where Kraken lies, and nowhere else."""
+    with sync_listen(lambda client: None, "127.0.0.1", 0) as there:
+        threading.Thread(target=there.serve_forever).start()
+        monkeypatch.setattr(KrakenFeed, "url", f"ws://127.0.0.1:{there.socket.getsockname()[1]}")
         yield
 
 
@@ -154,17 +157,26 @@ def test_the_simulator_is_taken_when_it_is_asked_for() -> None:
     assert source.instruments[:2] == [("sim", "BTC-USD"), ("sim", "ETH-USD")]
 
 
+def unreachable(*venues_: str) -> str:
+    """What is said of venues at whose address nobody listens."""
+    return "; ".join(rf"{name}: 127\.0\.0\.1:\d+ cannot be reached \(.*Connect call failed.*\)" for name in venues_)
+
+
 def test_without_a_network_the_simulator_plays_and_says_so(offline: None) -> None:
     source, said = chosen()
     assert isinstance(source, SimulatorSource)
-    assert said == [
-        "none of kraken,coinbase,bitstamp can be reached from here: playing the built-in exchange simulator instead"
-    ]
+    why = unreachable("kraken", "coinbase", "bitstamp")
+    (text,) = said
+    assert re.fullmatch(
+        rf"none of kraken,coinbase,bitstamp can be reached \({why}\):"
+        " playing the built-in exchange simulator instead",
+        text,
+    )
 
 
 def test_live_data_without_a_network_is_an_error(offline: None) -> None:
-    why = "^none of kraken,bitstamp can be reached; check the network, or run with SOURCE=sim$"
-    with pytest.raises(InputError, match=why):
+    why = rf"none of kraken,bitstamp can be reached \({unreachable('kraken', 'bitstamp')}\)"
+    with pytest.raises(InputError, match=f"^{why}; check the network, or run with SOURCE=sim$"):
         chosen(source="live", venues="kraken,bitstamp")
 
 
@@ -174,7 +186,9 @@ def test_all_venues_are_taken_where_one_can_be_reached(source: str, only_kraken:
     found, said = chosen(source=source, symbols="btc-usd, eth-usd, btc-usd", venues="bitstamp, kraken")
     assert isinstance(found, FeedSource)
     assert found.info == SourceInfo("LIVE", "public feeds of bitstamp, kraken")
-    assert (found.config, found.realtime, said) == (PipelineConfig(), True, [])
+    assert (found.config, found.realtime) == (PipelineConfig(), True)
+    for name, text in zip(("bitstamp", "kraken"), said, strict=True):
+        assert re.fullmatch(rf"{name}: its list of symbols cannot be had \(.+\): their names are guessed", text)
     assert {name: (type(feed), feed.symbols) for name, feed in found.feeds.items()} == {
         "bitstamp": (BitstampFeed, ["BTC-USD", "ETH-USD"]),
         "kraken": (KrakenFeed, ["BTC-USD", "ETH-USD"]),
@@ -187,22 +201,25 @@ def test_all_venues_are_taken_where_one_can_be_reached(source: str, only_kraken:
 def test_venues_are_probed_together_and_one_that_hangs_is_not_waited_for(
     only_kraken: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = threading.Event()
-    reachable = sources._reachable
-    kraken = KrakenFeed.url
-
-    def hang(url: str) -> bool:
-        return reachable(url) if url == kraken else over.wait(30.0)
-
-    monkeypatch.setattr(sources, "_reachable", hang)
-    started = time.monotonic()
-    assert live_source(["bitstamp", "coinbase", "kraken"], []) is not None
-    assert time.monotonic() - started < 2.0
-    monkeypatch.setattr(sources, "PROBE_S", 0.2)
-    monkeypatch.setattr(KrakenFeed, "url", "ws://127.0.0.1:1")
-    assert live_source(["bitstamp", "coinbase", "kraken"], []) is None
-    assert time.monotonic() - started < 3.0
-    over.set()
+    monkeypatch.setattr(starting_feeds, "PROBE_S", 0.5)
+    names, symbols = ["bitstamp", "coinbase", "kraken"], ["BTC-USD"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        for feed in (BitstampFeed, CoinbaseFeed):
+            monkeypatch.setattr(feed, "url", url)
+        started = time.monotonic()
+        source, troubles = live_source(names, symbols, lambda text: None)
+        assert source is not None
+        assert troubles == []
+        assert time.monotonic() - started < 3.0
+        monkeypatch.setattr(KrakenFeed, "url", url)
+        source, troubles = live_source(names, symbols, lambda text: None)
+        assert source is None
+        host = url.removeprefix("ws://")
+        late = r"\((no answer in 0.5 s|timed out during opening handshake)\)"
+        for name, trouble in zip(names, troubles, strict=True):
+            assert re.fullmatch(rf"{name}: {host} cannot be reached {late}", trouble)
+        assert time.monotonic() - started < 6.0
 
 
 def test_each_source_has_a_database_of_its_own(tape: Path, csv: Path, tmp_path: Path) -> None:
@@ -227,7 +244,7 @@ def test_an_unknown_venue_is_named_beside_those_there_are(source: str) -> None:
     with pytest.raises(InputError, match=rf"^unknown venue 'mtgox'; there are {', '.join(sorted(venues()))}$"):
         chosen(source=source, venues="kraken,mtgox")
     with pytest.raises(InputError, match="unknown venue 'mtgox'"):
-        live_source(["mtgox"], [])
+        live_source(["mtgox"], [], lambda text: None)
 
 
 class Failing(KrakenFeed):

@@ -1,0 +1,122 @@
+"""What is watched of live feeds beside their frames: refusals, symbols that have fallen silent, symbols removed."""
+
+import logging
+import re
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from jobs.parsers import Parsers
+from producers.exchanges.base import Parser
+from producers.exchanges.feed import Feed
+from producers.exchanges.silence import Silences
+from producers.frames import Frame
+from quicksilver.errors import InputError
+from quicksilver.events import AnyEvent
+
+LOOK_S = 1.0
+REFUSED_S = 5.0  # after a refusal, before it is taken that nothing else comes: of two channels one may be refused
+REMOVED = "removed: it is no longer subscribed to"
+log = logging.getLogger(__name__)
+
+
+class FeedWatch:
+    """Watches what comes of some feeds, by venue, and of their parsers."""
+
+    def __init__(self, feeds: Mapping[str, Feed], parsers: Parsers) -> None:
+        self._feeds = feeds
+        self._parsers = parsers
+        self._silences: defaultdict[str, Silences] = defaultdict(Silences)  # by venue
+        self._removed: set[tuple[str, str]] = set()
+        self._refused: dict[tuple[str, str], str] = {}  # by venue and symbol, as long as the symbol's book has not come
+        self._said: set[tuple[str, str]] = set()
+        self._since_s = 0.0  # when the last refusal came
+        self._looked_s: dict[str, float] = {}
+
+    def wanted(self, venue: str, symbol: str) -> None:
+        """Take note that a symbol was added."""
+        self._removed.discard((venue, symbol))
+
+    def unwanted(self, venue: str, symbol: str) -> None:
+        """Take note that a symbol was removed."""
+        self._removed.add((venue, symbol))
+        self._refused.pop((venue, symbol), None)
+
+    def in_vain(self, venue: str, symbol: str) -> bool:
+        """Return whether the venue has refused the symbol."""
+        return (venue, symbol) in self._refused
+
+    async def after(self, frame: Frame) -> list[AnyEvent]:
+        """Look after a frame was parsed; returns the gaps of books that nobody keeps up any more.
+
+        Raises:
+            InputError: every venue refuses all that it is asked for.
+        """
+        parser = self._parsers.by_venue.get(frame.venue)
+        if parser is None:
+            return []
+        self._take_refusals(frame.venue, parser)
+        gaps = [gap for one in self._removed for gap in self._end(one, parser, frame)]
+        if frame.direction == "disconnect":
+            self._silences[frame.venue].forget(one.symbol for one in parser.instruments.values() if not one.conn)
+        now_s = time.monotonic()
+        if now_s - self._looked_s.get(frame.venue, 0.0) >= LOOK_S:
+            self._looked_s[frame.venue] = now_s
+            self._give_up(now_s)
+            gaps += await self._ask_the_silent(frame, parser, now_s)
+        return gaps
+
+    @staticmethod
+    def _end(removed: tuple[str, str], parser: Parser, frame: Frame) -> list[AnyEvent]:
+        """A book may come even after its symbol was removed, when it was asked for shortly before."""
+        venue, symbol = removed
+        return parser.drop(symbol, frame.ts_recv_ns, REMOVED) if venue == parser.venue else []
+
+    def _take_refusals(self, venue: str, parser: Parser) -> None:
+        while parser.refusals:
+            why, payload = parser.refusals.popleft()
+            symbols = self._meant(venue, payload)
+            waiting = [one for one in symbols if not (one in parser.instruments and parser.instruments[one].live)]
+            self._refused |= {(venue, symbol): why for symbol in waiting}
+            self._since_s = time.monotonic()
+            if (venue, why) not in self._said:
+                self._said.add((venue, why))
+                about = ", ".join(symbols) if len(symbols) < len(self._feeds[venue].symbols) else "a subscription"
+                log.warning(
+                    "%s: %s was refused: %s; `quicksilver symbols %s` lists its symbols", venue, about, why, venue
+                )
+
+    def _meant(self, venue: str, payload: bytes) -> list[str]:
+        """The symbols that a refusal names; where it names none, all of which it may be."""
+        feed = self._feeds[venue]
+        named = [symbol for symbol in feed.symbols if _names(feed.native(symbol), payload)]
+        return named or list(feed.symbols)
+
+    def _give_up(self, now_s: float) -> None:
+        """End it all where everything was refused: to wait for what cannot come would look like a quiet market."""
+        for venue, symbol in list(self._refused):
+            parser = self._parsers.by_venue.get(venue)
+            if parser is not None and symbol in parser.instruments and parser.instruments[symbol].live:
+                del self._refused[venue, symbol]
+        asked = {(venue, symbol) for venue, feed in self._feeds.items() for symbol in feed.symbols}
+        if self._refused and asked <= self._refused.keys() and now_s - self._since_s >= REFUSED_S:
+            whys = dict.fromkeys(f"{venue}: {why}" for (venue, _), why in self._refused.items())
+            raise InputError(f"everything was refused: {'; '.join(whys)}; check SYMBOLS= and VENUES=")
+
+    async def _ask_the_silent(self, frame: Frame, parser: Parser, now_s: float) -> list[AnyEvent]:
+        feed = self._feeds[frame.venue]
+        messages = {one: parser.instruments[one].counts.frames for one in feed.symbols if one in parser.instruments}
+        gaps: list[AnyEvent] = []
+        for symbol, silent_s, usual_s in self._silences[frame.venue].look(messages, now_s):
+            why = f"nothing for {silent_s:.0f} s, a message each {usual_s:.2g} s before: subscribed to anew"
+            log.warning("%s: %s: %s", frame.venue, symbol, why)
+            if feed.snapshot_url(symbol) is not None:  # else a snapshot comes over the socket, and replaces the book
+                gaps += parser.drop(symbol, frame.ts_recv_ns, why)
+            await feed.renew(symbol)
+        return gaps
+
+
+def _names(native: str, payload: bytes) -> bool:
+    """Whether the payload has the name, not as a part of a longer one."""
+    pattern = rb"(?<![A-Za-z0-9])" + re.escape(native.encode()) + rb"(?![A-Za-z0-9:/-])"
+    return re.search(pattern, payload, re.IGNORECASE) is not None
