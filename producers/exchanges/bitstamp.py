@@ -129,19 +129,23 @@ class BitstampParser(Parser):
         events.append(one.trade(frame, ts_ns, price, size, _SIDES.get(data.type), str(data.id)))
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
-        """Append the book that a REST response gives, and the kept diffs that follow it; nothing while it is live.
+        """Append the book that a REST response gives, and the kept diffs that follow it; while it is live: compare.
 
         Raises:
             FrameError: the body is not an order book.
         """
-        one = self.awaiting(self._asked_for(frame.url or ""))
+        one = self._asked_for(frame.url or "")
         if one is None:
+            self.aside(None)
             return
         data = decoded(self._decode_book, frame.payload)
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
+        if self.awaiting(one) is None:
+            self.observed(one, frame, ts_ns, bids, asks)
+            return
         if ts_ns <= self._lost_ns.get(one.symbol, 0):
             events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
             one.counts.skipped += 1
@@ -214,6 +218,10 @@ class BitstampFeed(Feed):
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""
         return f"{self.rest_url}/api/v2/order_book/{symbol.replace('-', '').lower()}/"
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the same address: the book has its time in microseconds."""
+        return self.snapshot_url(symbol)
 
     @staticmethod
     def _request(kind: str, channel: str, symbol: str) -> str:

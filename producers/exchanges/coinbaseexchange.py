@@ -16,6 +16,7 @@ class CoinbaseExchangeFeed(Feed):
     """Coinbase Exchange's public socket."""
 
     url = "wss://ws-feed.exchange.coinbase.com"
+    rest_url = "https://api.exchange.coinbase.com"
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the message that subscribes to books, trades and heartbeats."""
@@ -28,6 +29,10 @@ class CoinbaseExchangeFeed(Feed):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; its snapshot follows."""
         return [_request("subscribe", ["level2_batch"], [symbol])]
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels."""
+        return f"{self.rest_url}/products/{symbol}/book?level=2"
 
 
 def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> str:

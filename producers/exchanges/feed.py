@@ -85,6 +85,10 @@ class Feed(ABC):
         """Return where the book is fetched from, where the socket does not send it."""
         return None
 
+    def audit_url(self, symbol: str) -> str | None:  # noqa: ARG002 (a venue may have none)
+        """Return where a whole book is fetched from now and then, to be compared with ours."""
+        return None
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from producers.exchanges import poloniex_rest
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.poloniex_push import Push
@@ -82,9 +83,22 @@ class PoloniexParser(Parser):
             found = self._pairs[pair] = self.instrument(f"{base}-{quote}".upper())
         return found
 
+    def number_of(self, symbol: str) -> int | None:
+        """Return the ``id`` of the last change."""
+        return self._last.get(symbol)
+
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: the websocket gives all that the books need."""
-        self.counts.skipped += 1
+        """Show a book to who compares: the websocket gives all that the books need.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        one = self._pairs.get(poloniex_rest.asked_for(frame.url or ""))
+        if one is not None:
+            time_ms, bids, asks = poloniex_rest.book_of(frame.payload)
+            ts_ns = check_time(frame, time_ms * MS_NS) if time_ms else frame.ts_recv_ns
+            self.observed(one, frame, ts_ns, bids, asks)
+        self.aside(one)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.
@@ -133,6 +147,7 @@ class PoloniexParser(Parser):
         bids, asks = self._scanner.two(entry.bids, entry.asks)
         if action == "snapshot":
             ts_ns = check_time(frame, frame.ts_recv_ns)  # its createTime is that of the last change, days ago
+            self.observed(one, frame, ts_ns, bids, asks, entry.id)
             self._last[one.symbol] = entry.id
             events.append(one.snapshot(frame, ts_ns, bids, asks, None))
             return
@@ -165,6 +180,7 @@ class PoloniexFeed(Feed):
     """Poloniex's public socket."""
 
     url = "wss://ws.poloniex.com/ws/public"
+    rest_url = "https://api.poloniex.com"
     ping = '{"event":"ping"}'
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
@@ -178,6 +194,10 @@ class PoloniexFeed(Feed):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; its snapshot follows."""
         return [_request("subscribe", "book_lv2", [symbol])]
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels; there is none of more than 150 a side."""
+        return f"{self.rest_url}/markets/{symbol.replace('-', '_')}/orderBook?limit=150"
 
 
 def _request(event: str, channel: str, symbols: Sequence[str]) -> str:
