@@ -17,6 +17,7 @@ from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
 from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent
+from quicksilver.records import Audit
 
 SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 RESTART_S = 5.0
@@ -60,6 +61,10 @@ class FeedSource:
     def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parsers.doubt(venue, symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
+        return self._parsers.audits()
 
 
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
@@ -112,3 +117,7 @@ class SimulatorSource:
     def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parser.doubt(symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        """Return nothing: the simulator has no REST interface to give whole books."""
+        return ()

@@ -18,6 +18,7 @@ from producers.exchanges.venue import venues
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.records import Audit
 
 PROBE_S = 3.0  # for all venues together: a simulator that starts later than this seems to hang
 
@@ -41,6 +42,9 @@ class Source(Protocol):
     def doubt(self, venue: str, symbol: str) -> None:
         """Take it that the symbol's book, sound as far as the venue's rules tell, was found crossed."""
 
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
+
 
 def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
     """Return the source that the settings name; ``auto`` takes live feeds, and the simulator where none is reached.
@@ -54,7 +58,7 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
         return (TapeSource if settings.source == "tape" else CsvSource)(settings.tape, settings.speed)
     names, symbols = _listed(settings.venues), _listed(settings.symbols.upper())
     if settings.source in {"auto", "live"}:
-        source = live_source(names, symbols)
+        source = live_source(names, symbols, settings.audit_every_s)
         if source is not None:
             return source
         if settings.source == "live":
@@ -87,8 +91,10 @@ def _any_reachable(urls: list[str]) -> bool:
     return False
 
 
-def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
+def live_source(names: list[str], symbols: list[str], audit_every_s: float = 0.0) -> FeedSource | None:
     """Return the live feeds of all these venues, or None if not one can be reached.
+
+    Each symbol's book is compared with one fetched each ``audit_every_s``, unless that is 0.
 
     A venue that is not reached now is taken all the same: its feed tries for ever, as after any lost connection.
 
@@ -101,4 +107,6 @@ def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
     if not _any_reachable([venues()[name].feed.url for name in names]):
         return None
     feeds = [venues()[name].feed(name, symbols) for name in names]
+    for feed in feeds:
+        feed.audit_every_s = audit_every_s
     return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(names)}"))

@@ -21,6 +21,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from producers.exchanges.auditing import Auditing
 from producers.frames import Direction, Frame
 
 APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
@@ -42,6 +43,7 @@ class Feed(ABC):
     url: str
     rest_url = ""  # scheme and host of the venue's REST interface; paths are the feed's own
     settle_s = 0.0  # between subscribing and fetching a book
+    audit_every_s = 0.0  # how often each symbol's book is fetched to be compared with ours; 0: never
     ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
 
     def __init__(
@@ -93,6 +95,9 @@ class Feed(ABC):
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
         self._spawn(self._read_for_ever)
+        if self.audit_every_s:
+            symbols, take = (lambda: self.symbols), self._take_audit
+            self._spawn(Auditing(self.audit_every_s, symbols, self.audit_url, self._get, take).run)
         try:
             while True:
                 found = await self._frames.get()
@@ -206,6 +211,19 @@ class Feed(ABC):
         if url is None or socket is not self._socket or (running is not None and not running.done()):
             return
         self._fetching[symbol] = self._spawn(self._fetch_until_there, symbol, url)
+
+    async def _get(self, url: str) -> httpx.Response:
+        """Fetch an address once, when the venue wants to be asked again."""
+        await asyncio.sleep(max(0.0, self._fetch_after_s - time.monotonic()))
+        async with httpx.AsyncClient(timeout=QUIET_S, verify=self._ssl or True) as client:
+            response = await client.get(url)
+        after_s = 0.0 if response.is_success else _retry_after_s(response.headers.get("Retry-After", ""))
+        self._fetch_after_s = max(self._fetch_after_s, time.monotonic() + after_s)
+        return response
+
+    async def _take_audit(self, symbol: str, body: bytes, url: str) -> None:  # noqa: ARG002 (one connection for all)
+        if self._socket is not None:
+            await self._put("rest", body, url)
 
     async def _fetch_until_there(self, symbol: str, url: str) -> None:
         async with httpx.AsyncClient(timeout=QUIET_S, verify=self._ssl or True) as client:
