@@ -90,7 +90,7 @@ class Auditor:
         parser.observers.append(self._observe)
 
     def event(self, event: AnyEvent) -> None:
-        """Take in an event; all of them are to come, in order.
+        """Take in an event of an attached parser; all of them are to come, in order.
 
         Raises:
             StateError: more book levels than supported.
@@ -103,7 +103,8 @@ class Auditor:
         kept.seq = event.seq
         if isinstance(event, Trade):
             return
-        number = self._parsers[event.venue].number_of(event.symbol) if event.venue in self._parsers else None
+        parser = self._parsers[event.venue]
+        number = parser.number_of(event.symbol)
         if isinstance(event, BookDelta):
             if kept.path is None:
                 return
@@ -112,7 +113,7 @@ class Auditor:
             kept.path.add(event, number)
             return
         self._compare_all(key, kept)
-        kept.path = Path(event, number) if isinstance(event, BookSnapshot) else None
+        kept.path = Path(event, number, parser.keeps_best) if isinstance(event, BookSnapshot) else None
         if isinstance(event, Gap):
             kept.suspects, kept.times = frozenset(), 0
 

@@ -139,7 +139,12 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 class Parser(ABC):
-    """One venue's frames to events; a file under ``producers/exchanges`` holds each."""
+    """One venue's frames to events; a file under ``producers/exchanges`` holds each.
+
+    ``keeps_best``: the venue keeps as many of the best levels up to date as it sent first, wherever the price goes.
+    """
+
+    keeps_best = False
 
     def __init__(self, venue: str, reject: Reject = ignore) -> None:
         self.venue = venue

@@ -87,6 +87,8 @@ class _Level(NamedTuple):
 class BitfinexParser(Parser):
     """Bitfinex v2 frames to events."""
 
+    keeps_best = True
+
     def __init__(self, venue: str = "bitfinex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(list[msgspec.Raw]).decode

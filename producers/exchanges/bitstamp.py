@@ -66,6 +66,7 @@ class BitstampParser(Parser):
         self._snapshot_ns: dict[str, int] = {}
         self._lost_ns: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
+        self._quickest_ns: int | None = None  # the least that our clock has said after the venue's
         self._pairs: dict[str, Instrument] = {}
 
     def native(self, symbol: str) -> str:
@@ -104,6 +105,8 @@ class BitstampParser(Parser):
         one.counts.frames += 1
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
+        way_ns = frame.ts_recv_ns - ts_ns
+        self._quickest_ns = way_ns if self._quickest_ns is None else min(self._quickest_ns, way_ns)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot calls for it
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
@@ -184,7 +187,9 @@ class BitstampParser(Parser):
             return self._unreadable_book(frame, reason)
         for one in self.concerned(frame):
             kept = self._kept.pop(one.symbol, ())
-            self._lost_ns[one.symbol] = max([frame.ts_recv_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
+            # What was lost happened before that, by the venue's clock, however far ours is from it.
+            until_ns = frame.ts_recv_ns - (self._quickest_ns or 0)
+            self._lost_ns[one.symbol] = max([until_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
         return super().lost(frame, reason)
 
     def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:

@@ -60,6 +60,8 @@ class _Other(msgspec.Struct):
 class PoloniexParser(Parser):
     """Poloniex frames to events."""
 
+    keeps_best = True
+
     def __init__(self, venue: str = "poloniex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
