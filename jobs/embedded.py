@@ -15,6 +15,7 @@ from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.settings import PAGE, RunSettings
 from jobs.sources import Adjustable, Source
+from producers.clocks import Clocks
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
@@ -35,6 +36,7 @@ class EmbeddedRunner:
         self._pipeline = Pipeline(source.config)
         self._latencies = Latencies()
         self._lives = Lives(source.instruments)
+        self._clocks = Clocks()
         self.events = 0
 
     async def run(self) -> None:
@@ -97,6 +99,12 @@ class EmbeddedRunner:
         async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
             async for received_ns, events in batches:
                 await self._take(received_ns, events)
+                self._publish_audits()
+        self._publish_audits()
+
+    def _publish_audits(self) -> None:
+        for audit in self._source.audits():
+            self._bus.publish(audit)
 
     def _reject(self, letter: DeadLetter) -> None:
         self._bus.publish(letter)
@@ -109,8 +117,9 @@ class EmbeddedRunner:
             again = self._lives.before(key)
             if again is not None:
                 self._bus.publish(again)
-            if received_ns is not None:
-                self._latencies.add("1 exchange to receive", (event.ts_recv_ns - event.ts_event_ns) / 1e3)
+            way_ns = self._clocks.latency_ns(event)
+            if received_ns is not None and way_ns is not None:
+                self._latencies.add("1 exchange to receive", way_ns / 1e3)
             records = self._pipeline.step(event)
             computed = time.perf_counter_ns()
             self._latencies.add("2 event to records", (computed - started) / 1e3)
@@ -139,6 +148,8 @@ class EmbeddedRunner:
                     await self._source.resync(status.venue, status.symbol)
 
     def _report(self) -> None:
+        for venue, behind_ns in self._clocks.behind().items():
+            self._latencies.add(f"0 clock behind venue: {venue}", behind_ns / 1e3)
         for record in self._latencies.report(time.time_ns()):
             self._bus.publish(record)
 

@@ -21,6 +21,7 @@ from producers.simulator.server import serve
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.records import Audit
 
 SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 RESTART_S = 5.0
@@ -90,6 +91,7 @@ class FeedSource:
         self._watch.wanted(venue, symbol)
         self.instruments = [*self.instruments, (venue, symbol)]
         if venue not in self.feeds:
+            feed.audit_every_s = max((one.audit_every_s for one in self.feeds.values()), default=0.0)
             self.feeds[venue] = feed
             self._tasks.append(asyncio.create_task(_pump(feed, self._queue)))
 
@@ -104,6 +106,10 @@ class FeedSource:
         self.instruments = [one for one in self.instruments if one != (venue, symbol)]
         self._watch.unwanted(venue, symbol)
         await self.feeds[venue].remove(symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
+        return self._parsers.audits()
 
 
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
@@ -161,3 +167,7 @@ class SimulatorSource:
     def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parser.doubt(symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        """Return nothing: the simulator has no REST interface to give whole books."""
+        return ()

@@ -1,14 +1,16 @@
 """Frames of any venue to events, and the counts of a whole run."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from producers.audits import Auditor
 from producers.exchanges.base import Counts, Parser, Reject
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import DeadLetter
+from quicksilver.records import Audit, DeadLetter
 
 SUMMARY = (
     "frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "features", "rejected",
@@ -17,12 +19,17 @@ SUMMARY = (
 
 
 class Parsers:
-    """Frames of any venue to events, each venue with its own parser, and the counts of them all."""
+    """Frames of any venue to events, each venue with its own parser, and the counts of them all.
+
+    Books are audited on the way. One that is in doubt is lost, by a ``Gap``, as part of the frame that has shown it:
+    that follows from the frames alone, so a tape gives the same events as what it was recorded from.
+    """
 
     def __init__(self, reject: Reject) -> None:
         self._reject = reject
         self.by_venue: dict[str, Parser] = {}
         self.frames: dict[str, int] = {}
+        self.auditor = Auditor()
         self.unreadable = 0  # lines of the tape, and frames of venues without a parser
 
     def parse(self, frame: Frame) -> list[AnyEvent]:
@@ -36,7 +43,24 @@ class Parsers:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
                 return []
-        return parser.parse(frame)
+            self.auditor.attach(parser)
+        events = parser.parse(frame)
+        for event in events:
+            self.auditor.event(event)
+        for doubt in self.auditor.doubts():
+            one = self.by_venue[doubt.venue].instrument(doubt.symbol)
+            for gap in one.gap(frame, frame.ts_recv_ns, doubt.reason):
+                self.auditor.event(gap)
+                events.append(gap)
+        return events
+
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
+        return self.auditor.audits()
+
+    def finish(self) -> None:
+        """Compare the books that still wait for it: no more frames come."""
+        self.auditor.finish()
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Take a book anew from its next snapshot."""

@@ -14,10 +14,10 @@ from producers.kafka import KafkaPublisher
 from producers.publishing import publish_all, summary
 from producers.sessions import checked, csv_session, live_session, tape_session
 from quicksilver.events import AnyEvent, Gap
-from quicksilver.topics import DEAD_LETTERS, EVENT_TOPIC_OF, key_of
+from quicksilver.topics import AUDITS, DEAD_LETTERS, EVENT_TOPIC_OF, key_of
 
 WATCH_S = 1.0
-NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), DEAD_LETTERS)})
+NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), AUDITS, DEAD_LETTERS)})
 
 
 class PublishRun:
@@ -49,6 +49,12 @@ class PublishRun:
             async for _, events in batches:
                 for event in events:
                     await self._take(event)
+                self._publish_audits()
+        self._publish_audits()
+
+    def _publish_audits(self) -> None:
+        for audit in self._source.audits():
+            self._publisher.audit(audit)
 
     async def _take(self, event: AnyEvent) -> None:
         published = await self._publisher.event(event)

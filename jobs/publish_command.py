@@ -38,6 +38,7 @@ def publish(
     speed: Annotated[str | None, _setting("speed")] = None,
     symbols: Annotated[str | None, _setting("symbols")] = None,
     venues: Annotated[str | None, _setting("venues")] = None,
+    audit_every_s: Annotated[float | None, _setting("audit_every_s")] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     session: Annotated[str | None, _setting("session")] = None,

@@ -15,7 +15,7 @@ from producers.tapes import layout_of, read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
-from quicksilver.records import DeadLetter
+from quicksilver.records import Audit, DeadLetter
 
 BREATHE_S = 0.01  # how long a tape at full speed may keep the event loop
 CSV_ROWS_PER_S = 20.0
@@ -44,6 +44,10 @@ class _Recorded:
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Do nothing: there is no book."""
+
+    def audits(self) -> Sequence[Audit]:
+        """Return nothing: there is no book."""
+        return ()
 
 
 class TapeSource(_Recorded):
@@ -78,12 +82,17 @@ class TapeSource(_Recorded):
         async for events in self._paced((frame.ts_recv_ns, parsers.parse(frame)) for frame in frames):
             found = found or bool(events)
             yield None, events
+        parsers.finish()
         if not found:
             raise InputError(": ".join([f"{self._path}: nothing could be read", *reasons]))
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parsers.doubt(venue, symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
+        return self._parsers.audits()
 
 
 class CsvSource(_Recorded):

@@ -83,7 +83,16 @@ class Replay:
     def _events(self, frames: Iterable[Frame]) -> Iterator[AnyEvent]:
         parse = self.parsers.parse
         for frame in frames:
-            yield from parse(frame)
+            events = parse(frame)
+            self._write_audits()
+            yield from events
+        self.parsers.finish()
+        self._write_audits()
+
+    def _write_audits(self) -> None:
+        for audit in self.parsers.audits():
+            if self.events >= self._skip:
+                self._out.write(audit)
 
     def _step(self, event: AnyEvent) -> None:
         self.events += 1

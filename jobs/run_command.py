@@ -26,6 +26,7 @@ def run(
     quicksilver_host: Annotated[str | None, setting("quicksilver_host", "--host")] = None,
     symbols: Annotated[str | None, setting("symbols")] = None,
     venues: Annotated[str | None, setting("venues")] = None,
+    audit_every_s: Annotated[float | None, setting("audit_every_s")] = None,
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,

@@ -14,6 +14,7 @@ from producers.exchanges.venue import feed_of
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.records import Audit
 
 
 class Source(Protocol):
@@ -34,6 +35,9 @@ class Source(Protocol):
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Take it that the symbol's book, sound as far as the venue's rules tell, was found crossed."""
+
+    def audits(self) -> Sequence[Audit]:
+        """Return the audits made since this was last asked."""
 
 
 @runtime_checkable
@@ -61,7 +65,7 @@ def choose(settings: RunSettings, say: Callable[[str], None]) -> Source:
         return (TapeSource if settings.source == "tape" else CsvSource)(settings.tape, settings.speed)
     names, symbols = _listed(settings.venues), _listed(settings.symbols.upper())
     if settings.source in {"auto", "live"}:
-        source, troubles = live_source(names, symbols, say)
+        source, troubles = live_source(names, symbols, say, settings.audit_every_s)
         if source is not None:
             return source
         why = f"none of {settings.venues} can be reached ({'; '.join(troubles)})"
@@ -76,9 +80,11 @@ def _listed(text: str) -> list[str]:
 
 
 def live_source(
-    names: list[str], symbols: list[str], say: Callable[[str], None]
+    names: list[str], symbols: list[str], say: Callable[[str], None], audit_every_s: float = 0.0
 ) -> tuple[FeedSource | None, list[str]]:
     """Return the live feeds of all these venues, or None and why not one of them can be reached.
+
+    Each symbol's book is compared with one fetched each ``audit_every_s``, unless that is 0.
 
     Raises:
         InputError: an unknown venue, or no venue lists any of the symbols.
@@ -86,4 +92,6 @@ def live_source(
     feeds, troubles = started([feed_of(name, symbols) for name in names], say)
     if not feeds:
         return None, troubles
+    for feed in feeds:
+        feed.audit_every_s = audit_every_s
     return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(feed.venue for feed in feeds)}")), []

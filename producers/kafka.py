@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Price
-from quicksilver.records import DeadLetter
+from quicksilver.records import Audit, DeadLetter
 from quicksilver.streaming.message import Headers, Outgoing, outgoing
 from quicksilver.topics import EVENT_TOPIC_OF, key_of
 
@@ -176,7 +176,18 @@ class KafkaPublisher:
         if len(letter.payload) > limit:
             reason = f"{letter.reason} (the first {limit:,} of {len(letter.payload):,} bytes)"
             letter = replace(letter, reason=reason, payload=letter.payload[:limit])
-        self._letters.append(outgoing(letter, self._now_ms(), Headers(s=self.session)))
+        self._aside(letter)
+
+    def audit(self, audit: Audit) -> None:
+        """Publish an audit, as ``letter`` does a letter.
+
+        Raises:
+            InputError: a message before could not be delivered.
+        """
+        self._aside(audit)
+
+    def _aside(self, record: DeadLetter | Audit) -> None:
+        self._letters.append(outgoing(record, self._now_ms(), Headers(s=self.session)))
         while self._letters and not self._post_letters() and len(self._letters) > MAX_LETTERS:
             self._producer.poll(ASK_S / 10)
             self.look()

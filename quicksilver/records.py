@@ -187,6 +187,22 @@ class Status(Record, frozen=True):
     reason: str
 
 
+class Audit(Record, frozen=True):
+    """A whole book of the venue's beside ours, which is kept by changes; ``seq`` is that of our last event then.
+
+    ``levels`` were compared, those that both books know and that did not change meanwhile; ``levels_different`` have
+    another size than the venue's, by at most ``largest_difference``, in the base currency. ``reason`` says what
+    differs; it is empty if nothing does.
+    """
+
+    levels: int
+    levels_different: int
+    largest_difference: float
+    best_bid_equal: bool
+    best_ask_equal: bool
+    reason: str
+
+
 class Latency(msgspec.Struct, frozen=True):
     """Latency of one hop over one reporting interval, in microseconds; stamped by runners, never by the core."""
 
@@ -247,7 +263,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 AnyRecord: TypeAlias = (
-    BookTop | Candle | Features | Label | Prediction | Score | Frontier | Status | Latency | DeadLetter
+    BookTop | Candle | Features | Label | Prediction | Score | Frontier | Status | Audit | Latency | DeadLetter
 )
 Published: TypeAlias = AnyRecord | Trade
 """What goes over the bus and into the store: records, and the trades they were made of."""

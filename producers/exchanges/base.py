@@ -7,7 +7,7 @@ event, and the feed answers a ``Gap`` by subscribing that symbol again.
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import ClassVar, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -74,7 +74,7 @@ def decoded(decode: Callable[[bytes], T], payload: bytes) -> T:
 class Instrument:
     """One symbol of one venue: its event numbers, whether its book can be trusted, and its counts."""
 
-    __slots__ = ("conn", "counts", "live", "lost", "seq", "symbol", "venue")
+    __slots__ = ("conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
 
     def __init__(self, venue: str, symbol: str) -> None:
         self.venue = venue
@@ -82,6 +82,7 @@ class Instrument:
         self.seq = 0
         self.live = False
         self.lost = False
+        self.followed = False  # not any more once its subscription has ended: the book becomes old, not wrong
         self.conn = ""
         self.counts = Counts()
 
@@ -93,7 +94,7 @@ class Instrument:
     def snapshot(self, frame: Frame, ts_event_ns: int, bids: Levels, asks: Levels, depth: int | None) -> BookSnapshot:
         """Number a snapshot; the book can be trusted from here on."""
         self.counts.resyncs += self.lost
-        self.live, self.lost, self.conn = True, False, frame.conn
+        self.live, self.lost, self.followed, self.conn = True, False, True, frame.conn
         return BookSnapshot(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, bids, asks, depth)
 
     def delta(self, frame: Frame, ts_event_ns: int, bids: Levels, asks: Levels) -> BookDelta:
@@ -125,8 +126,29 @@ class Instrument:
         return [Gap(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, reason)]
 
 
+class Observation(msgspec.Struct, frozen=True):
+    """A whole book that the stream holds while ours is kept by its changes: what an audit compares with.
+
+    ``ts_event_ns`` is the venue's time of the book, or the frame's receive time where it says none; ``number`` is the
+    venue's number of the last change in it. Sizes are rounded to ``step``, 0 if they are as in the changes.
+    """
+
+    one: Instrument
+    frame: Frame
+    ts_event_ns: int
+    bids: Levels
+    asks: Levels
+    number: int | None = None
+    step: float = 0.0
+
+
 class Parser(ABC):
-    """One venue's frames to events; a file under ``producers/exchanges`` holds each."""
+    """One venue's frames to events; a file under ``producers/exchanges`` holds each.
+
+    ``keeps_best``: the venue keeps as many of the best levels up to date as it sent first, wherever the price goes.
+    """
+
+    keeps_best = False
 
     listings: ClassVar[Listings | None] = None  # of its symbols, which come as a REST body before all else
 
@@ -138,6 +160,7 @@ class Parser(ABC):
         self.listed: dict[str, str] = {}  # the venue's names of the symbols that it lists, where its list has come
         self.natives: dict[str, str] = {}  # the same the other way round
         self.refusals: deque[tuple[str, bytes]] = deque(maxlen=MAX_REFUSALS)  # until somebody takes them: why, of what
+        self.observers: list[Callable[[Observation], None]] = []
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
@@ -174,8 +197,11 @@ class Parser(ABC):
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books can no longer be trusted after ``frame`` was lost or its connection broke.
 
-        Only the symbol that the frame's bytes still name, if they name one; else all of the connection.
+        Only the symbol that the frame's bytes still name, if they name one; else all of the connection. A REST body is
+        no part of any book that the socket gives.
         """
+        if frame.direction == "rest":
+            return []
         gaps = [gap for one in self.concerned(frame) for gap in one.gap(frame, frame.ts_recv_ns, reason)]
         if frame.direction == "disconnect":
             self._forget(frame.conn)
@@ -211,6 +237,8 @@ class Parser(ABC):
             self.counts.duplicates += 1
             return False
         self.last_of[frame.conn] = number
+        if last is not None and number == 0:
+            self.unfollow_all_but(frame)  # until the new books: nobody says how long the connection was away
         if last is not None and number > last + 1:
             reason = f"{what} {number} after {last}: {number - last - 1} messages lost"
             # Any symbol's messages may be among them, whichever this frame names.
@@ -240,11 +268,32 @@ class Parser(ABC):
             return []
         return one.gap(Frame(self.venue, one.conn, "send", ts_ns, b""), ts_ns, reason)
 
-    def awaiting(self, one: Instrument | None) -> Instrument | None:
-        """Count a REST body, of that instrument's book or of none's; return the instrument if it waits for a book."""
-        if one is None:
-            self.counts.skipped += 1
-            return None
+    def observed(
+        self, one: Instrument, frame: Frame, ts_event_ns: int, bids: Levels, asks: Levels,
+        number: int | None = None, step: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Show a whole book to those who compare; see ``Observation``. Nothing, unless the instrument's is live."""
+        if one.live and one.followed:
+            for observe in self.observers:
+                observe(Observation(one, frame, ts_event_ns, bids, asks, number, step))
+
+    def aside(self, one: Instrument | None) -> None:
+        """Count a REST body that is no event: of that instrument's book, or of none's."""
+        if one is not None:
+            one.counts.frames += 1
+        (self.counts if one is None else one.counts).skipped += 1
+
+    def unfollow_all_but(self, frame: Frame, symbols: Collection[str] = ()) -> None:
+        """Take note that the connection gives no more changes of the other symbols' books, though nothing was lost."""
+        for one in self._on(frame):
+            one.followed = one.followed and one.symbol in symbols
+
+    def number_of(self, symbol: str) -> int | None:  # noqa: ARG002 (most venues do not number a book's changes)
+        """Return the venue's number of the symbol's last change, where a whole book says such a number too."""
+        return None
+
+    def awaiting(self, one: Instrument) -> Instrument | None:
+        """Count a REST body of that instrument's book; return the instrument if it waits for one."""
         one.counts.frames += 1
         one.counts.skipped += one.live
         return None if one.live else one

@@ -132,6 +132,10 @@ class BinanceParser(Parser):
         """Return Binance's name: ``BTCUSDT``."""
         return self.natives.get(symbol) or native_of(symbol)
 
+    def number_of(self, symbol: str) -> int | None:
+        """Return ``u`` of the last change."""
+        return self._last.get(symbol)
+
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
@@ -226,18 +230,23 @@ class BinanceParser(Parser):
             self._trades[one.symbol] = kind, number
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
-        """Append the book that a REST response gives, and the changes kept that follow it; nothing while it is live.
+        """Append the book that a REST response gives, and the changes kept that follow it; while it is live: compare.
 
         Raises:
             FrameError: the body is not an order book.
         """
-        one = self.awaiting(self._asked_for(frame.url or ""))
+        one = self._asked_for(frame.url or "")
         if one is None:
+            self.aside(None)
             return
         book = decoded(self._decode_book, frame.payload)
         bids, asks = self._scanner.two(book.bids, book.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
+        if self.awaiting(one) is None:
+            ts_ns = check_time(frame, book.time_ms * MS_NS) if book.time_ms else frame.ts_recv_ns
+            self.observed(one, frame, ts_ns, bids, asks, book.last)
+            return
         self._start(one, frame, book, (bids, asks), events)
 
     def _start(
@@ -366,6 +375,11 @@ class BinanceFeed(Feed):
         names = [self.native(symbol).lower() for symbol in symbols]
         streams = [f"{name}@{kind}" for name in names for kind in ("depth@100ms", "aggTrade")]
         return msgspec.json.encode({"method": method, "params": streams, "id": 1}).decode()
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the book's best levels: the whole one weighs ten times as much against the limits."""
+        path = self.book_path.partition("?")[0]
+        return f"{self.rest_url}{path}?limit=500&symbol={self.native(symbol)}"
 
 
 VENUE = Venue("binance", BinanceParser, BinanceFeed)

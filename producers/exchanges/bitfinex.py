@@ -89,6 +89,7 @@ class BitfinexParser(Parser):
     """Bitfinex v2 frames to events."""
 
     listings = PAIRS
+    keeps_best = True
 
     def __init__(self, venue: str = "bitfinex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
@@ -103,8 +104,18 @@ class BitfinexParser(Parser):
         return self.natives.get(symbol) or native_of(symbol)
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: the websocket gives all that the books need."""
-        self.counts.skipped += 1
+        """Show a book to who compares (``/v2/book/tBTCUSD/P0``): the websocket gives all that the books need.
+
+        https://docs.bitfinex.com/reference/rest-public-book (2026-11): the levels are as in rule 2, without a time.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        name = (frame.url or "").partition("?")[0].removesuffix("/P0").rpartition("/book/")[2]
+        one = next((one for one in self.instruments.values() if native_of(one.symbol) == name), None)
+        if one is not None:
+            self.observed(one, frame, frame.ts_recv_ns, *_two_sides(_levels(frame.payload)))
+        self.aside(one)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.
@@ -155,7 +166,9 @@ class BitfinexParser(Parser):
         if event.event == "subscribed":
             self._subscribed(frame, event)
         elif event.event == "unsubscribed":
-            self._channels.pop((frame.conn, event.channel_id), None)
+            left = self._channels.pop((frame.conn, event.channel_id), None)
+            if left is not None and left.kind == "book":
+                left.instrument.followed = False
         elif event.event == "info" and event.code in ANEW:
             events += self.lost(frame, f"Bitfinex asks to subscribe anew ({event.code})")
         self.counts.skipped += 1
@@ -179,13 +192,14 @@ class BitfinexParser(Parser):
         return super().lost(frame, reason)
 
     def _snapshot(self, frame: Frame, one: Instrument, ts_ns: int, body: bytes, events: list[AnyEvent]) -> None:
-        levels = [_level(text) for text in body[2:-2].split(b"],[")] if len(body) > 2 else []
+        levels = _levels(body)
         if any(not level.size for level in levels):
             raise FrameError("a whole book with a level that is removed")
         texts = self._texts[one.symbol] = _Checked()
         for level in levels:
             texts.set(level)
-        bids, asks = (Levels.of([level[:2] for level in levels if level.side == side]) for side in (0, 1))
+        bids, asks = _two_sides(levels)
+        self.observed(one, frame, ts_ns, bids, asks)
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))
 
     def _update(self, frame: Frame, one: Instrument, ts_ns: int, body: bytes, events: list[AnyEvent]) -> None:
@@ -249,6 +263,20 @@ def _level(text: bytes) -> _Level:
     if not (0 < price < float("inf") and 0 < abs(amount) < float("inf") and count >= 0):
         raise FrameError(f"not a price level: {text[:60]!r}")
     return _Level(price, abs(amount) if count else 0.0, int(amount < 0), (price_text, amount_text))
+
+
+def _levels(body: bytes) -> list[_Level]:
+    """Read ``[[price,count,amount],...]``.
+
+    Raises:
+        FrameError: it is not that.
+    """
+    return [_level(text) for text in body[2:-2].split(b"],[")] if len(body) > 2 else []
+
+
+def _two_sides(levels: list[_Level]) -> tuple[Levels, Levels]:
+    bids, asks = (Levels.of([level[:2] for level in levels if level.side == side]) for side in (0, 1))
+    return bids, asks
 
 
 def native_of(symbol: str) -> str:
@@ -322,6 +350,10 @@ class BitfinexFeed(Feed):
         """Return the message that asks for one book; it follows."""
         name = self.native(symbol)
         return [_request(event="subscribe", channel="book", symbol=name, prec="P0", freq="F0", len="250")]
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels; there is none of more than 100 a side."""
+        return f"{self.rest_url}/v2/book/{self.native(symbol)}/P0?len=100"
 
 
 def _request(**fields: object) -> str:

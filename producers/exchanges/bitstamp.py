@@ -70,6 +70,7 @@ class BitstampParser(Parser):
         self._snapshot_ns: dict[str, int] = {}
         self._lost_ns: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
+        self._quickest_ns: int | None = None  # the least that our clock has said after the venue's
         self._pairs: dict[str, Instrument] = {}
 
     def native(self, symbol: str) -> str:
@@ -105,6 +106,8 @@ class BitstampParser(Parser):
         one.counts.frames += 1
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
+        way_ns = frame.ts_recv_ns - ts_ns
+        self._quickest_ns = way_ns if self._quickest_ns is None else min(self._quickest_ns, way_ns)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot calls for it
             one.conn = frame.conn
@@ -131,19 +134,23 @@ class BitstampParser(Parser):
         events.append(one.trade(frame, ts_ns, price, size, _SIDES.get(data.type), str(data.id)))
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
-        """Append the book that a REST response gives, and the kept diffs that follow it; nothing while it is live.
+        """Append the book that a REST response gives, and the kept diffs that follow it; while it is live: compare.
 
         Raises:
             FrameError: the body is not an order book.
         """
-        one = self.awaiting(self._asked_for(frame.url or ""))
+        one = self._asked_for(frame.url or "")
         if one is None:
+            self.aside(None)
             return
         data = decoded(self._decode_book, frame.payload)
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
+        if self.awaiting(one) is None:
+            self.observed(one, frame, ts_ns, bids, asks)
+            return
         if ts_ns <= self._lost_ns.get(one.symbol, 0):
             events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
             one.counts.skipped += 1
@@ -182,7 +189,9 @@ class BitstampParser(Parser):
             return self._unreadable_book(frame, reason)
         for one in self.concerned(frame):
             kept = self._kept.pop(one.symbol, ())
-            self._lost_ns[one.symbol] = max([frame.ts_recv_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
+            # What was lost happened before that, by the venue's clock, however far ours is from it.
+            until_ns = frame.ts_recv_ns - (self._quickest_ns or 0)
+            self._lost_ns[one.symbol] = max([until_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
         return super().lost(frame, reason)
 
     def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:
@@ -253,6 +262,10 @@ class BitstampFeed(Feed):
     def guess(self, symbol: str) -> str:
         """Return Bitstamp's name: ``btcusd``."""
         return native_of(symbol)
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the same address: the book has its time in microseconds."""
+        return self.snapshot_url(symbol)
 
     def _request(self, kind: str, channel: str, symbol: str) -> str:
         data = {"channel": channel + self.native(symbol)}

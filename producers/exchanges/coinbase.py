@@ -19,6 +19,7 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.coinbase_listings import MARKET_PRODUCTS, PRODUCTS
 from producers.exchanges.coinbase_pro import KINDS, Exchange
+from producers.exchanges.coinbase_rest import RestBooks
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
@@ -46,6 +47,7 @@ class _Event(msgspec.Struct):
     product_id: str = ""
     updates: msgspec.Raw = _MISSING
     trades: list[_Trade] | None = None
+    subscriptions: dict[str, list[str]] | None = None
 
 
 class _Message(msgspec.Struct):
@@ -68,14 +70,24 @@ class CoinbaseParser(Parser):
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
         self._trade_ids: dict[str, int] = {}
         self._exchange = Exchange(self)
+        self._rest = RestBooks()
 
     def native(self, symbol: str) -> str:
         """Return Coinbase's name, which is ours: ``BTC-USD``."""
         return symbol
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: REST books of Coinbase carry no number to bridge to the stream."""
-        self.counts.skipped += 1
+        """Show a book to who compares: Coinbase's carry no number to bridge to the stream.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        book = self._rest.read(frame.url or "", frame.payload)
+        one = self.instruments.get(book.product) if book is not None else None
+        if book is not None and one is not None:
+            ts_ns = check_time(frame, book.ts_ns) if book.ts_ns else frame.ts_recv_ns
+            self.observed(one, frame, ts_ns, book.bids, book.asks, book.number)
+        self.aside(one)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.
@@ -93,16 +105,23 @@ class CoinbaseParser(Parser):
         if message.sequence_num < 0:
             if channel != "subscriptions":
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")
-            self.counts.skipped += 1
+            self._other(frame, message)
             return
         if not self.in_sequence(frame, "sequence_num", message.sequence_num, events):  # rule 1
             return
         if channel not in {"l2_data", "market_trades"} or not message.events:
-            self.counts.skipped += 1
+            self._other(frame, message)
             return
         take = self._book if channel == "l2_data" else self._trades
         for change in message.events:
             take(frame, message, change, events)
+
+    def _other(self, frame: Frame, message: _Message) -> None:
+        """Take in what carries no market data: heartbeats, other channels, and what is subscribed to from now on."""
+        self.counts.skipped += 1
+        for change in message.events if message.channel == "subscriptions" else ():
+            if change.subscriptions is not None:
+                self.unfollow_all_but(frame, change.subscriptions.get("level2", []))
 
     def _book(self, frame: Frame, message: _Message, change: _Event, events: list[AnyEvent]) -> None:
         one = self.instruments.get(change.product_id) or self._instrument(change.product_id)
@@ -115,6 +134,7 @@ class CoinbaseParser(Parser):
         if change.type == "update":
             events.append(one.delta(frame, ts_ns, bids, asks))
         elif change.type == "snapshot":
+            self.observed(one, frame, ts_ns, bids, asks)
             events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         else:
             raise FrameError(f"unknown l2_data type {change.type[:40]!r}")
@@ -185,6 +205,10 @@ class CoinbaseFeed(Feed):
     def unsubscribe(self, symbol: str) -> list[str]:
         """Return the messages that end one symbol's book and trades."""
         return [self._request("unsubscribe", channel, [symbol]) for channel in ("level2", "market_trades")]
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels."""
+        return f"{self.rest_url}/api/v3/brokerage/market/product_book?product_id={self.native(symbol)}&limit=1000"
 
     @staticmethod
     def _request(kind: str, channel: str, symbols: Sequence[str]) -> str:

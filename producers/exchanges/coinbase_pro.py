@@ -29,8 +29,14 @@ KINDS = {
     "snapshot", "l2update", "match", "last_match", "ticker", "heartbeat", "subscriptions", "status", "received", "open",
     "done", "change", "activate",
 }  # fmt: skip
+BOOKS = {"level2", "level2_batch", "level2_50", "full"}
 _MISSING = msgspec.Raw(b"")
 _TAKER: dict[str, Side] = {"buy": "sell", "sell": "buy"}
+
+
+class _Channel(msgspec.Struct):
+    name: str = ""
+    product_ids: list[str] = []
 
 
 class _Message(msgspec.Struct):
@@ -44,6 +50,7 @@ class _Message(msgspec.Struct):
     side: str = ""
     price: str = ""
     size: str = ""
+    channels: list[_Channel | str] = []
 
 
 class Exchange:
@@ -63,7 +70,7 @@ class Exchange:
         """
         message = decoded(self._decode, frame.payload)
         if message.type not in {"snapshot", "l2update", "match", "last_match"}:
-            self._other(message)
+            self._other(frame, message)
             return
         if "-" not in message.product_id:
             raise FrameError(f"not a Coinbase product: {message.product_id[:40]!r}")
@@ -72,18 +79,25 @@ class Exchange:
         if message.type == "snapshot":
             bids, asks = self._scanner.two(message.bids, message.asks)
             ts_ns = check_time(frame, iso_to_ns(message.time)) if message.time else frame.ts_recv_ns
+            self._parser.observed(one, frame, ts_ns, bids, asks)
             events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         elif message.type == "l2update":
             self._update(frame, one, message, events)
         else:
             self._match(frame, one, message, events)
 
-    def _other(self, message: _Message) -> None:
-        """Count what carries no market data; a product's heartbeat, a second apart, shows that it is not forgotten."""
+    def _other(self, frame: Frame, message: _Message) -> None:
+        """Take in what carries no market data, and what is subscribed to from now on.
+
+        A product's heartbeat, a second apart, shows that it is not forgotten.
+        """
         one = self._parser.instruments.get(message.product_id)
         if one is not None:
             one.counts.frames += 1
         (one or self._parser).counts.skipped += 1
+        if message.type == "subscriptions":
+            books = [one for one in message.channels if isinstance(one, _Channel) and one.name in BOOKS]
+            self._parser.unfollow_all_but(frame, [product for one in books for product in one.product_ids])
 
     def _update(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
         sides: dict[str, list[tuple[str, str]]] = {"buy": [], "sell": []}

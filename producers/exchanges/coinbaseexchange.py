@@ -41,6 +41,10 @@ class CoinbaseExchangeFeed(Feed):
         """Return the message that asks for one book; its snapshot follows."""
         return [_request("subscribe", ["level2_batch"], [symbol])]
 
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels."""
+        return f"{self.rest_url}/products/{self.native(symbol)}/book?level=2"
+
 
 def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> str:
     return msgspec.json.encode({"type": kind, "product_ids": list(symbols), "channels": list(channels)}).decode()

@@ -10,10 +10,12 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from itertools import count
 from ssl import SSLContext
 from typing import Any, ClassVar
 
+from producers.exchanges.auditing import Auditing
 from producers.exchanges.connection import Connection, Patience
 from producers.exchanges.fetching import Fetcher
 from producers.exchanges.limits import Limits
@@ -40,6 +42,7 @@ class Feed(ABC):
     url: str
     rest_url = ""  # scheme and host of the venue's REST interface; paths are the feed's own
     settle_s = 0.0  # between subscribing and fetching a book
+    audit_every_s = 0.0  # how often each symbol's book is fetched to be compared with ours; 0: never
     ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
     limits = Limits()
     listings: ClassVar[Listings | None] = None
@@ -139,6 +142,10 @@ class Feed(ABC):
         if self._fetcher is not None:
             await self.put(self.venue, "rest", body, self.listings_url)
 
+    def audit_url(self, symbol: str) -> str | None:  # noqa: ARG002 (a venue may have none)
+        """Return where a whole book is fetched from now and then, to be compared with ours."""
+        return None
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it. What connecting again cannot mend is raised."""
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
@@ -150,6 +157,10 @@ class Feed(ABC):
             self._place(symbol)
         for connection in self._connections:
             self._running[connection] = self.spawn(connection.run)
+        if self.audit_every_s:
+            get = partial(self._fetcher.get, weight=self.limits.book_weight)
+            symbols, take = (lambda: self.symbols), self._take_audit
+            self.spawn(Auditing(self.audit_every_s, symbols, self.audit_url, get, take).run)
         try:
             while True:
                 found = await self._frames.get()
@@ -272,3 +283,8 @@ class Feed(ABC):
             await work(*given)
         except Exception as error:
             await self._frames.put(error)
+
+    async def _take_audit(self, symbol: str, body: bytes, url: str) -> None:
+        connection = self._of(symbol)
+        if connection is not None and connection.socket is not None:
+            await self.put(connection.name, "rest", body, url)

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from producers.exchanges import kraken_rest
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
@@ -94,8 +95,17 @@ class KrakenParser(Parser):
         return self.natives.get(symbol) or symbol.replace("-", "/")
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: the websocket gives all that Kraken's books need."""
-        self.counts.skipped += 1
+        """Show a book to who compares: the websocket gives all that Kraken's books need.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        pair = kraken_rest.asked_for(frame.url or "")
+        one = next((one for one in self.instruments.values() if kraken_rest.rest_name(one.symbol) == pair), None)
+        if one is not None:
+            bids, asks = kraken_rest.book_of(frame.payload, self._scanner)
+            self.observed(one, frame, frame.ts_recv_ns, bids, asks, step=kraken_rest.STEP)
+        self.aside(one)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.
@@ -138,8 +148,13 @@ class KrakenParser(Parser):
         if not envelope.success:
             raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
-        if ack is not None and ack.channel == "book" and ack.depth in DEPTHS:
-            self._depths[ack.symbol] = ack.depth
+        if ack is not None and ack.channel == "book":
+            if envelope.method == "unsubscribe" and ack.symbol in self._symbols:
+                self._symbols[ack.symbol].followed = False
+            elif ack.depth in DEPTHS:
+                self._depths[ack.symbol] = ack.depth
+        if envelope.channel == "status":  # the first message of a connection
+            self.unfollow_all_but(frame)
         self.counts.skipped += 1
 
     def _instrument(self, native: str) -> Instrument:
@@ -184,6 +199,7 @@ class KrakenParser(Parser):
         if wrong:
             events += one.refuse(frame, ts_ns, wrong)
         else:
+            self.observed(one, frame, ts_ns, bids, asks)
             events.append(one.snapshot(frame, ts_ns, bids, asks, depth))
 
     def _update(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
@@ -250,6 +266,10 @@ class KrakenFeed(Feed):
     def guess(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
         return symbol.replace("-", "/")
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of as many levels as are subscribed to."""
+        return f"{self.rest_url}{kraken_rest.PATH}?pair={kraken_rest.rest_name(symbol)}&count={self.depth}"
 
     def _book(self, names: list[str]) -> dict[str, Any]:
         return {"channel": "book", "symbol": names, "depth": self.depth}

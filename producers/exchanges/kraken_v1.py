@@ -83,6 +83,7 @@ class V1:
         if bytes(whole.whole_bids) and bytes(whole.whole_asks):
             book = self._books[one.symbol] = ChecksumBook(depth)
             bids, asks, _ = book.read(self._scanner, whole.whole_bids, whole.whole_asks)
+            self._parser.observed(one, frame, frame.ts_recv_ns, bids, asks)
             events.append(one.snapshot(frame, frame.ts_recv_ns, bids, asks, depth))
             return
         if not one.live:

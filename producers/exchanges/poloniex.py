@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from producers.exchanges import poloniex_rest
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
@@ -62,6 +63,7 @@ class PoloniexParser(Parser):
     """Poloniex frames to events."""
 
     listings = MARKETS
+    keeps_best = True
 
     def __init__(self, venue: str = "poloniex", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
@@ -86,9 +88,22 @@ class PoloniexParser(Parser):
             found = self._pairs[pair] = self.instrument(self.listed.get(pair) or f"{base}-{quote}".upper())
         return found
 
+    def number_of(self, symbol: str) -> int | None:
+        """Return the ``id`` of the last change."""
+        return self._last.get(symbol)
+
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: the websocket gives all that the books need."""
-        self.counts.skipped += 1
+        """Show a book to who compares: the websocket gives all that the books need.
+
+        Raises:
+            FrameError: the body is not an order book.
+        """
+        one = self._pairs.get(poloniex_rest.asked_for(frame.url or ""))
+        if one is not None:
+            time_ms, bids, asks = poloniex_rest.book_of(frame.payload)
+            ts_ns = check_time(frame, time_ms * MS_NS) if time_ms else frame.ts_recv_ns
+            self.observed(one, frame, ts_ns, bids, asks)
+        self.aside(one)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.
@@ -137,6 +152,7 @@ class PoloniexParser(Parser):
         bids, asks = self._scanner.two(entry.bids, entry.asks)
         if action == "snapshot":
             ts_ns = check_time(frame, frame.ts_recv_ns)  # its createTime is that of the last change, days ago
+            self.observed(one, frame, ts_ns, bids, asks, entry.id)
             self._last[one.symbol] = entry.id
             events.append(one.snapshot(frame, ts_ns, bids, asks, None))
             return
@@ -196,6 +212,10 @@ class PoloniexFeed(Feed):
     def guess(self, symbol: str) -> str:
         """Return Poloniex's name: ``BTC_USDT``."""
         return symbol.replace("-", "_")
+
+    def audit_url(self, symbol: str) -> str | None:
+        """Return the address of the best levels; there is none of more than 150 a side."""
+        return f"{self.rest_url}/markets/{self.native(symbol)}/orderBook?limit=150"
 
     def _request(self, event: str, channel: str, symbols: Sequence[str]) -> str:
         names = [self.native(symbol) for symbol in symbols]

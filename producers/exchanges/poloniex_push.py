@@ -88,6 +88,7 @@ class Push:
         one = self._parser.instrument(f"{COINS.get(base, base)}-{COINS.get(quote, quote)}")
         asks, bids = (levels_of(side.items()) for side in whole["orderBook"])
         one.counts.frames += 1
+        self._parser.observed(one, frame, frame.ts_recv_ns, bids, asks)
         events.append(one.snapshot(frame, frame.ts_recv_ns, bids, asks, None))
         self._channels[channel], self._last[channel] = one, number
 

@@ -314,14 +314,18 @@ async def test_a_loss_that_ends_a_silence_is_the_last_word(monkeypatch: pytest.M
 async def test_latencies_of_each_hop_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "WATCH_S", 0.2)
     async with running() as run:
-        await run.until(lambda: sum(isinstance(one, Latency) for one in run.records) >= 8)
+        await run.until(lambda: sum(isinstance(one, Latency) for one in run.records) >= 10)
     hops = ["1 exchange to receive", "2 event to records", "3 records to bus", "receive to bus, total"]
     found = [one for one in run.records if isinstance(one, Latency)]
+    ahead = [one for one in found if one.hop == "0 clock behind venue: kraken"]
+    assert ahead  # this exchange's time goes twice as fast as ours
+    assert [one.p50_us for one in ahead] == sorted(one.p50_us for one in ahead)
+    found = [one for one in found if one not in ahead]
     assert [one.hop for one in found[:8]] == hops * 2
     for one in found:
         assert one.n > 0
         assert one.p50_us <= one.p99_us <= one.max_us
-        assert one.hop == hops[0] or 0 < one.p50_us < 10e6
+        assert 0 <= one.p50_us < 10e6
     of_all = {hop: sum(one.n for one in found if one.hop == hop) for hop in hops}
     assert set(of_all.values()) == {sum(map(len, run.source.events.values()))}
 

@@ -32,14 +32,14 @@ from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Price
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, Status
+from quicksilver.records import AnyRecord, Audit, Status
 from quicksilver.streaming.message import Headers, Message, event_message
 from tests.kafka_broker import Broker, broker, needs_java
 
 pytestmark = needs_java
 NOON = 1_600_000_000
 START_NS = 1_790_000_000_000_000_000
-EVENTS = [name for name in NEEDED if name != "dead-letters"]
+EVENTS = [name for name in NEEDED if name not in {"audits", "dead-letters"}]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,9 @@ class Noted:
     def doubt(self, venue: str, symbol: str) -> None:
         self.asked.append((len(self.events), "doubt", symbol))
         self._source.doubt(venue, symbol)
+
+    def audits(self) -> Sequence[Audit]:
+        return self._source.audits()
 
 
 def stepped(source: Source) -> tuple[list[AnyEvent], list[tuple[int, str, str]]]:
@@ -235,6 +238,9 @@ class Scripted:
 
     def doubt(self, venue: str, symbol: str) -> None:
         self.books.append(f"doubt {symbol}")
+
+    def audits(self) -> Sequence[Audit]:
+        return ()
 
 
 def test_books_that_were_lost_crossed_or_never_came_are_asked_for(

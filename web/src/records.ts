@@ -83,6 +83,15 @@ export interface Status extends Instrumented {
   reason: string;
 }
 
+export interface Audit extends Instrumented {
+  levels: number;
+  levels_different: number;
+  largest_difference: number;
+  best_bid_equal: boolean;
+  best_ask_equal: boolean;
+  reason: string;
+}
+
 export interface Latency {
   hop: string;
   n: number;
