@@ -45,7 +45,7 @@ def started(feeds: Sequence[Feed], say: Say) -> tuple[list[Feed], list[str]]:
 def _trouble(feed: Feed, found: Probe) -> str:
     if found.trouble.done():
         return found.trouble.result()
-    return sentence(feed.venue, feed.url, TimeoutError(f"no answer in {PROBE_S:g} s"))
+    return sentence(feed.venue, feed.url, TimeoutError(f"no answer in {PROBE_S:g} s"))  # not even the name's address
 
 
 def _listed(feed: Feed, listing: "Future[bytes | None]", say: Say) -> list[str]:

@@ -71,17 +71,15 @@ class Pace:
             return 0.0
         weight = min(weight, self._rate.n)  # else a single heavy request would wait for ever
         at_s = max(now_s, self._turns[-1][0] if self._turns else now_s)
-        self._forget(at_s)
-        while self._used + weight > self._rate.n:
-            at_s = self._turns[0][0] + self._rate.per_s
-            self._forget(at_s)
+        while self._turns and self._turns[0][0] + self._rate.per_s <= at_s:
+            self._used -= self._turns.popleft()[1]
+        while self._turns and self._used + weight > self._rate.n:
+            first_s, its_weight = self._turns.popleft()
+            at_s = max(at_s, first_s + self._rate.per_s)
+            self._used -= its_weight
         self._turns.append((at_s, weight))
         self._used += weight
         return at_s - now_s
-
-    def _forget(self, at_s: float) -> None:
-        while self._turns and self._turns[0][0] <= at_s - self._rate.per_s:
-            self._used -= self._turns.popleft()[1]
 
 
 _paces: dict[tuple[str, str], Pace] = {}

@@ -14,7 +14,7 @@ import msgspec
 from quicksilver.errors import FrameError
 
 NEAR = 3  # names that are offered in place of one that there is not
-LIKE = 0.6  # how like they must be, from 0 to 1
+LIKE = 0.7  # how like they must be, from 0 to 1
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import connect
@@ -48,14 +49,30 @@ async def _answer(feed: Feed, found: Probe, open_s: float, list_s: float) -> Non
 
 
 async def trouble_of(feed: Feed, open_s: float) -> str:
-    """Return why no websocket can be opened at the venue, in a sentence, or "" if one can."""
+    """Return why the venue cannot be connected to, in a sentence, or "" if it can."""
     await pace_of("connect", feed.url, feed.limits.connections).turn()
-    tls: dict[str, Any] = {"ssl": feed.ssl} if feed.ssl else {}
     try:
-        async with connect(feed.url, compression=None, open_timeout=open_s, close_timeout=CLOSE_S, **tls):
-            return ""
+        async with asyncio.timeout(open_s):
+            await (_websocket(feed, open_s) if feed.url.startswith("ws") else _socket(feed))
     except (OSError, EOFError, WebSocketException) as error:
-        return sentence(feed.venue, feed.url, error)
+        why = TimeoutError(f"no answer in {open_s:g} s") if isinstance(error, TimeoutError) else error
+        return sentence(feed.venue, feed.url, why)
+    return ""
+
+
+async def _websocket(feed: Feed, open_s: float) -> None:
+    tls: dict[str, Any] = {"ssl": feed.ssl} if feed.ssl else {}
+    async with connect(feed.url, compression=None, open_timeout=open_s, close_timeout=CLOSE_S, **tls):
+        pass
+
+
+async def _socket(feed: Feed) -> None:
+    """Connect, with TLS where the address says so: another library knows where the websocket is."""
+    parts = urlsplit(feed.url)
+    tls = (feed.ssl or True) if parts.scheme == "https" else None
+    port = parts.port or (443 if tls else 80)
+    _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+    writer.close()
 
 
 async def listing_of(feed: Feed, timeout_s: float) -> bytes | None:

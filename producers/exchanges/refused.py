@@ -43,7 +43,7 @@ def _unreached(host: str, error: Exception) -> str:
         return f"{host} speaks no TLS that this machine accepts ({error}); check the address and any proxy"
     if _cause(error, socket.gaierror) is not None:
         return f"there is no address for {host} ({error}); check the network and its DNS"
-    return f"{host} cannot be reached ({error or repr(error)})"
+    return f"{host} cannot be reached ({str(error) or type(error).__name__})"
 
 
 def status_of(error: Exception) -> int:

@@ -216,9 +216,7 @@ def test_venues_are_probed_together_and_one_that_hangs_is_not_waited_for(
         source, troubles = live_source(names, symbols, lambda text: None)
         assert source is None
         host = url.removeprefix("ws://")
-        late = r"\((no answer in 0.5 s|timed out during opening handshake)\)"
-        for name, trouble in zip(names, troubles, strict=True):
-            assert re.fullmatch(rf"{name}: {host} cannot be reached {late}", trouble)
+        assert troubles == [f"{name}: {host} cannot be reached (no answer in 0.5 s)" for name in names]
         assert time.monotonic() - started < 6.0
 
 
