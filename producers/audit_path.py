@@ -8,40 +8,21 @@ level that differs, but has changed within the span, proves nothing and is not c
 
 import math
 from collections import deque
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from producers.audit_sides import SIGNS, Both, Side, Verdict, prices_of, two_sides, verdict_of, worst
 from producers.exchanges.base import Observation
-from quicksilver.book import ASKS, BIDS, CAPACITY, DEPTH, N_BIDS, Book, best, side_start
-from quicksilver.events import NO_LEVELS, BookDelta, BookSnapshot, FloatArray, Levels
+from quicksilver.book import DEPTH, Book
+from quicksilver.events import BookDelta, BookSnapshot, Levels
 
 KEPT_NS = 6_000_000_000  # of receive time; more than the spans below and the patience of ``audits.py`` together
 KEPT_CHANGES = 4_096
+SLACK_NS = 2_000_000_000  # changes are forgotten together: one at a time costs more than all else here
 OWN_TIME_NS = 2_000_000_000  # a venue's time may be that of its answer, its book from a cache of a second before
 BEFORE_NS = 3_000_000_000  # how old a book without a time may be when it arrives, ...
 AFTER_NS = 1_500_000_000  # ... and how much later than it the messages of its moment may come
-BEST = math.inf  # stands for the best price where levels are named by theirs
-SIGNS = (1.0, -1.0)  # of bids and asks: times it, a better price is a larger number
-
-Named = tuple[int, float]
-"""A level that differs: its side, and its price or ``BEST``."""
-
-
-class Verdict(NamedTuple):
-    """What a comparison found; ``wrong`` are the levels that differ, ``reason`` is for people."""
-
-    levels: int
-    bests: tuple[bool, bool]
-    wrong: frozenset[Named]
-    largest: float
-    reason: str
-
-    @property
-    def equal(self) -> bool:
-        """Whether nothing differs."""
-        return all(self.bests) and not self.wrong
 
 
 class _Change(NamedTuple):
@@ -73,16 +54,27 @@ class Path:
         self._known = [-math.inf, -math.inf]
         if snapshot.depth is None and not keeps_best:
             # Beyond the first book's worst prices nothing is known but what has changed since.
-            self._known = [_worst(levels.array, SIGNS[side]) for side, levels in _sides(snapshot)]
+            self._known = [worst(levels.array, SIGNS[side]) for side, levels in two_sides(snapshot)]
 
     def add(self, event: BookDelta, number: int | None) -> None:
         """Take in a change; those that no whole book can be about any more become part of the base."""
         changes = self._changes
         changes.append(_Change(event, number))
-        while len(changes) > KEPT_CHANGES or changes[0].event.ts_recv_ns < event.ts_recv_ns - KEPT_NS:
-            gone = changes.popleft()
-            self._base.apply(gone.event.bids, gone.event.asks)
-            self._at = (gone.event.ts_event_ns, gone.event.ts_recv_ns, gone.number)
+        if len(changes) > KEPT_CHANGES or changes[0].event.ts_recv_ns < event.ts_recv_ns - KEPT_NS - SLACK_NS:
+            self._forget(event.ts_recv_ns - KEPT_NS)
+
+    def _forget(self, before_ns: int) -> None:
+        changes, gone = self._changes, list[BookDelta]()
+        while len(changes) > KEPT_CHANGES or changes[0].event.ts_recv_ns < before_ns:
+            last = changes.popleft()
+            gone.append(last.event)
+            self._at = (last.event.ts_event_ns, last.event.ts_recv_ns, last.number)
+        if self._base.block[DEPTH]:  # levels fall out of it after each message
+            for event in gone:
+                self._base.apply(event.bids, event.asks)
+        elif gone:
+            bids, asks = ([one.array for one in side] for side in zip(*((e.bids, e.asks) for e in gone), strict=True))
+            self._base.apply(Levels(np.concatenate(bids)), Levels(np.concatenate(asks)))
 
     @property
     def full(self) -> bool:
@@ -138,107 +130,15 @@ class Path:
             differing = one.differing(changes[k : k + 1] if k < span.last else [])
             if differing < least:
                 nearest, least = k, differing
-        touched = _prices(changes[span.first : span.last])
-        return _verdict(self._at_moment(seen, changes[:nearest]), one.best_equal, touched)
+        touched = prices_of(changes[span.first : span.last])
+        return verdict_of(self._at_moment(seen, changes[:nearest]), one.best_equal, touched)
 
-    def _at_moment(self, seen: Observation, changes: list[BookDelta]) -> "_Both":
+    def _at_moment(self, seen: Observation, changes: list[BookDelta]) -> Both:
         book = Book(self._base.block.copy())
         for change in changes:
             book.reserve(len(change.bids), len(change.asks))
             book.apply(change.bids, change.asks)
-        return _Both(book, [_Side(levels, book, side, self._known[side], seen.step) for side, levels in _sides(seen)])
-
-
-class _Side:
-    """One side of the venue's book and of ours, on its way through a span's moments; where they differ."""
-
-    def __init__(self, theirs: Levels, book: Book, side: int, known: float, step: float) -> None:
-        self.side, self.sign, self._step = side, SIGNS[side], step
-        self._limit = max(_worst(theirs.array, self.sign), known)  # down to there both books may know all levels
-        self._depth = int(book.block[DEPTH])
-        self.theirs, self.mine = (self._within(one) for one in (theirs.array, book.top(book.levels[side])[side]))
-        self._prices = np.sort(self.sign * theirs.array[:, 0])[::-1] * self.sign  # the best first
-        self.theirs_best = _first(self._prices)
-        self.differing = {price for price in self.mine.keys() | self.theirs.keys() if self._differs(price)}
-        self.edge = self.best = 0.0
-        self.changed(book)
-
-    def _within(self, levels: FloatArray) -> dict[float, float]:
-        return dict(levels[self.sign * levels[:, 0] >= self._limit, :2].tolist())
-
-    def _differs(self, price: float) -> bool:
-        return abs(self.mine.get(price, 0.0) - self.theirs.get(price, 0.0)) > self._step
-
-    def changed(self, book: Book) -> None:
-        """Take note of our book's best and worst prices."""
-        self.best = best(book.block, self.side)
-        self.edge = max(self._limit, self.sign * _worst_of(book, self.side))
-
-    def apply(self, levels: Levels) -> None:
-        """Change our side; what falls out of the depth is forgotten."""
-        changed = [(price, size) for price, size in levels.tolist() if self.sign * price >= self._limit]
-        for price, size in changed:
-            self._set(price, size)
-        while self._depth and len(self.mine) > self._depth:
-            self._set(self.sign * min(self.sign * price for price in self.mine), 0.0)
-
-    def _set(self, price: float, size: float) -> None:
-        self.mine.pop(price, None)
-        if size:
-            self.mine[price] = size
-        (self.differing.add if self._differs(price) else self.differing.discard)(price)
-
-    def within_edge(self, prices: Iterable[float]) -> list[float]:
-        """Return the prices down to which our book knows all levels now."""
-        return [price for price in prices if self.sign * price >= self.edge]
-
-    def best_equal(self, book: Book, upcoming: Levels) -> bool:
-        """Whether the best prices are equal, or are those of levels that the next change, half done, leaves alone."""
-        if _same(self.best, self.theirs_best):
-            return True
-        if not len(upcoming):
-            return False
-        prices, n = upcoming.array[:, 0], len(upcoming) + 1
-        ours, theirs = book.top(n)[self.side][:, 0], self._prices[:n]
-        return _same(*(_first(one[~np.isin(one, prices)]) for one in (ours, theirs)))
-
-
-class _Both:
-    """Both sides, and our book."""
-
-    def __init__(self, book: Book, sides: list[_Side]) -> None:
-        self._book, self.sides = book, sides
-        self.best_equal = [False, False]
-
-    def apply(self, change: BookDelta) -> None:
-        """Go to the next moment."""
-        self._book.reserve(len(change.bids), len(change.asks))
-        self._book.apply(change.bids, change.asks)
-        for one, levels in zip(self.sides, (change.bids, change.asks), strict=True):
-            one.apply(levels)
-            one.changed(self._book)
-
-    def differing(self, upcoming: list[BookDelta]) -> int:
-        """Return how many levels differ that the next change leaves alone; take note of best prices that are equal."""
-        found, touched = 0, _prices(upcoming)
-        for one in self.sides:
-            levels = NO_LEVELS if not upcoming else upcoming[0].asks if one.side else upcoming[0].bids
-            self.best_equal[one.side] = self.best_equal[one.side] or one.best_equal(self._book, levels)
-            found += len(set(one.within_edge(one.differing)) - touched[one.side])
-        return found
-
-
-def _prices(changes: Iterable[BookDelta]) -> tuple[set[float], set[float]]:
-    """The prices of bids and asks that these change."""
-    found: tuple[set[float], set[float]] = (set(), set())
-    for change in changes:
-        for prices, levels in zip(found, (change.bids, change.asks), strict=True):
-            prices.update(levels.array[:, 0].tolist())
-    return found
-
-
-def _sides(seen: Observation | BookSnapshot) -> tuple[tuple[int, Levels], tuple[int, Levels]]:
-    return (BIDS, seen.bids), (ASKS, seen.asks)
+        return Both(book, [Side(levels, book, side, self._known[side], seen.step) for side, levels in two_sides(seen)])
 
 
 def _around(marks: list[int], first: int, last: int, sharp: bool = False) -> _Span:
@@ -253,44 +153,3 @@ def _around(marks: list[int], first: int, last: int, sharp: bool = False) -> _Sp
     if end == 0:
         return _Span(-1, -1, begun=False, ended=True)
     return _Span(max(begin, 0), min(end, len(marks) - 1), begun=begin >= 0, ended=end < len(marks))
-
-
-def _worst(levels: FloatArray, sign: float) -> float:
-    """The worst price, times the side's sign; infinite without levels: nothing is known then."""
-    return float((sign * levels[:, 0]).min()) if len(levels) else math.inf
-
-
-def _worst_of(book: Book, side: int) -> float:
-    """The worst price of a book; NaN if the side is empty, which ``max`` passes over."""
-    start, n = side_start(int(book.block[CAPACITY]), side), int(book.block[N_BIDS + side])
-    cells = book.block[start : start + 2 * n]
-    return float(next((cells[i] for i in range(0, 2 * n, 2) if cells[i + 1] > 0), math.nan))
-
-
-def _first(prices: FloatArray) -> float:
-    return float(prices[0]) if len(prices) else math.nan
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
-
-
-def _verdict(both: _Both, best_equal: list[bool], touched: tuple[set[float], set[float]]) -> Verdict:
-    """Put both sides together; a level that differs, but changed within the span, proves nothing."""
-    levels, wrong, worst, reasons = 0, set[Named](), (0.0, ""), list[str]()
-    for one in both.sides:
-        name = ("bid", "ask")[one.side]
-        if not best_equal[one.side]:
-            wrong.add((one.side, BEST))
-            reasons.append(f"best {name} {one.best:.15g}, the venue's {one.theirs_best:.15g}")
-        differing = set(one.within_edge(one.differing)) - touched[one.side]
-        levels += len(set(one.within_edge(one.mine.keys() | one.theirs.keys())) - (one.differing - differing))
-        for price in sorted(differing):
-            ours, theirs = one.mine.get(price, 0.0), one.theirs.get(price, 0.0)
-            wrong.add((one.side, price))
-            what = f"{name} {price:.15g}, {ours:.15g} there and {theirs:.15g} at the venue"
-            worst = max(worst, (abs(ours - theirs), what), key=lambda two: two[0])
-    differ = sum(price != BEST for _, price in wrong)
-    if differ:
-        reasons.append(f"{differ} of {levels} levels differ, most of all {worst[1]}")
-    return Verdict(levels, (best_equal[0], best_equal[1]), frozenset(wrong), worst[0], "; ".join(reasons))

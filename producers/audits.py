@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from producers.audit_path import BEST, Named, Path, Verdict
+from producers.audit_path import Path
+from producers.audit_sides import BEST, Named, Verdict
 from producers.exchanges.base import Observation, Parser
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
 from quicksilver.records import Audit
@@ -108,7 +109,7 @@ class Auditor:
         if isinstance(event, BookDelta):
             if kept.path is None:
                 return
-            if kept.path.full:
+            if kept.seen and kept.path.full:
                 self._compare_all(key, kept)
             kept.path.add(event, number)
             return
