@@ -29,7 +29,7 @@ class RunSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port of the page and the API; 0: any free one")
     quicksilver_host: str = Field("127.0.0.1", description="address to serve on, 0.0.0.0: all")
     symbols: str = Field("BTC-USD,ETH-USD,SOL-USD,XRP-USD", description="symbols of the live feeds, with commas")
-    venues: str = Field("kraken,coinbase,bitstamp", description="venues of the live feeds, with commas")
+    venues: str = Field("kraken,coinbase,bitstamp", description="live feeds, with commas; NAME/orders: order by order")
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")
     keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")

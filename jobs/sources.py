@@ -14,7 +14,7 @@ from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
 from producers.exchanges.base import Reject
-from producers.exchanges.venue import venues
+from producers.exchanges.venue import feed_of
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
@@ -93,12 +93,12 @@ def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
     A venue that is not reached now is taken all the same: its feed tries for ever, as after any lost connection.
 
     Raises:
-        InputError: an unknown venue.
+        InputError: an unknown venue, or one named twice.
     """
-    unknown = [name for name in names if name not in venues()]
-    if unknown:
-        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
-    if not _any_reachable([venues()[name].feed.url for name in names]):
+    feeds = [feed_of(name, symbols) for name in names]
+    twice = [feed.venue for i, feed in enumerate(feeds) if feed.venue in {other.venue for other in feeds[:i]}]
+    if twice:
+        raise InputError(f"{twice[0]} is named twice: a symbol has one book, of levels or of orders")
+    if not _any_reachable([feed.url for feed in feeds]):
         return None
-    feeds = [venues()[name].feed(name, symbols) for name in names]
     return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(names)}"))

@@ -234,10 +234,12 @@ class BitstampFeed(Feed):
     url = "wss://ws.bitstamp.net"
     settle_s = 2.0  # REST books are up to a second old: one fetched at once could be older than the first diff
     rest_url = "https://www.bitstamp.net"
+    book_channel = _BOOK
+    grouping = ""  # of the REST book: by price
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        """Return the messages that subscribe to diffs and trades."""
-        return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (_BOOK, _TRADES)]
+        """Return the messages that subscribe to books and trades."""
+        return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (self.book_channel, _TRADES)]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
         """Return nothing: diffs go on, only the snapshot is fetched anew."""
@@ -249,7 +251,7 @@ class BitstampFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""
-        return f"{self.rest_url}/api/v2/order_book/{symbol.replace('-', '').lower()}/"
+        return f"{self.rest_url}/api/v2/order_book/{symbol.replace('-', '').lower()}/{self.grouping}"
 
     @staticmethod
     def _request(kind: str, channel: str, symbol: str) -> str:
@@ -257,4 +259,11 @@ class BitstampFeed(Feed):
         return msgspec.json.encode({"event": f"bts:{kind}", "data": data}).decode()
 
 
-VENUE = Venue("bitstamp", BitstampParser, BitstampFeed)
+class BitstampOrdersFeed(BitstampFeed):
+    """The same, order by order."""
+
+    book_channel = LIVE_ORDERS
+    grouping = "?group=2"
+
+
+VENUE = Venue("bitstamp", BitstampParser, BitstampFeed, BitstampOrdersFeed)

@@ -95,6 +95,7 @@ class Orders:
     def yields(self, one: Instrument) -> None:
         """Leave the book to the changes of levels: a whole book came that they continue."""
         self._feed(one).source = ""
+        self._parser.order_books.pop(one.symbol, None)
 
     def expects(self, one: Instrument, channel: str) -> bool:
         """Whether messages of that channel have come or will, as far as was said."""
@@ -239,6 +240,7 @@ class Orders:
         bids, asks = ({level[0]: level[1] for level in side} for side in levels)
         old, feed.pushed = feed.pushed, (bids, asks)
         if not one.live:
+            self.yields(one)
             feed.source, feed.last_ns = "pushes", ts_ns
             events.append(one.snapshot(frame, ts_ns, *levels, None))
         elif ts_ns <= feed.last_ns:

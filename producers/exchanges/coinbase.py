@@ -69,9 +69,26 @@ class CoinbaseParser(Parser):
         """Return Coinbase's name, which is ours: ``BTC-USD``."""
         return symbol
 
-    def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Take in nothing: REST books of Coinbase carry no number to bridge to the stream."""
-        self.counts.skipped += 1
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the Exchange's book of all orders where one is waited for: other books have no number to bridge with.
+
+        Raises:
+            FrameError: it is not such a book.
+        """
+        product = self._exchange.full.product_of(frame)
+        one = self.awaiting(None if product is None else self._instrument(product))
+        if one is not None:
+            self._exchange.full.whole(frame, one, events)
+
+    def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
+        """Say which books are in doubt; what was kept before a loss is no bridge to a later book."""
+        product = self._exchange.full.product_of(frame)
+        if product is not None:
+            one = self.instruments.get(product)
+            return [] if one is None or one.live else one.refuse(frame, frame.ts_recv_ns, reason)
+        for one in self.concerned(frame):
+            self._exchange.full.lost(one)
+        return super().lost(frame, reason)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.

@@ -81,6 +81,10 @@ class Feed(ABC):
     def heed(self, payload: bytes) -> None:  # noqa: B027 (most venues need nothing of what they say to be asked)
         """Take note of what a message says of subscriptions."""
 
+    def redacted(self, message: str) -> str:
+        """Return a message that was sent as it may be recorded: without secrets."""
+        return message
+
     def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (most venues send it on the socket)
         """Return where the book is fetched from, where the socket does not send it."""
         return None
@@ -132,7 +136,7 @@ class Feed(ABC):
 
     async def _send(self, socket: ClientConnection, message: str) -> None:
         await socket.send(message)
-        await self._put("send", message.encode())
+        await self._put("send", self.redacted(message).encode())
 
     async def _read_for_ever(self) -> None:
         sockets = aiter(
