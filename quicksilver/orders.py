@@ -43,10 +43,11 @@ def units_of(text: str) -> int:
         number = Decimal("NaN")
     if not (number.is_finite() and 0 <= number < MOST):
         raise ValueError(f"not a size: {text[:LONGEST_TEXT]!r}")
-    scaled = number.scaleb(PLACES)
-    if scaled != int(scaled):
+    over, under = number.as_integer_ratio()
+    units, rest = divmod(over * ONE, under)
+    if rest:
         raise ValueError(f"a size of more than {PLACES} places: {text!r}")
-    return int(scaled)
+    return units
 
 
 class Order:
@@ -64,9 +65,6 @@ class Order:
     def size(self) -> float:
         """Size in the base currency."""
         return self.units / ONE
-
-    def __repr__(self) -> str:
-        return f"Order({self.id!r}, {'ask' if self.side else 'bid'}, {self.price}, {self.size})"
 
 
 class QueuePosition(NamedTuple):
@@ -177,7 +175,7 @@ class OrderBook:
             self.remove(order_id)
         elif units > order.units and not keep:
             self.add(order_id, order.side, order.price, units)
-        else:
+        elif units != order.units:
             level = self._level(order.side, order.price)
             level.units += units - order.units
             order.units = units
@@ -213,9 +211,11 @@ class OrderBook:
 
     def set_anonymous(self, side: int, price: float, units: int) -> None:
         """Set what a price holds beyond the orders that are known."""
-        level = self._level(side, price)
-        level.anonymous = max(0, units)
-        self._settle(side, price, level)
+        units = max(0, units)
+        if units != self.anonymous(side, price):
+            level = self._level(side, price)
+            level.anonymous = units
+            self._settle(side, price, level)
 
     def anonymous(self, side: int, price: float) -> int:
         """Return what a price holds beyond the orders that are known, in units."""

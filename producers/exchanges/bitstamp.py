@@ -191,7 +191,7 @@ class BitstampParser(Parser):
         Some tapes do not say; then it is the only instrument there is.
         """
         if "/order_book/" in url:
-            return self._instrument(url.split("/order_book/")[1].strip("/").split("?")[0].lower())
+            return self._instrument(url.split("/order_book/")[1].split("?", maxsplit=1)[0].strip("/").lower())
         named = url.partition("symbol=")[2]
         if named:
             return self._instrument(self.native(named))
