@@ -328,4 +328,4 @@ class BitfinexOrdersFeed(BitfinexFeed):
     precision = "R0"
 
 
-VENUE = Venue("bitfinex", BitfinexParser, BitfinexFeed, BitfinexOrdersFeed)
+VENUE = Venue("bitfinex", BitfinexParser, BitfinexFeed, {"orders": BitfinexOrdersFeed})

@@ -266,4 +266,14 @@ class BitstampOrdersFeed(BitstampFeed):
     grouping = "?group=2"
 
 
-VENUE = Venue("bitstamp", BitstampParser, BitstampFeed, BitstampOrdersFeed)
+class BitstampBestFeed(BitstampFeed):
+    """The same, of the best 100 levels, pushed whole: nothing has to be fetched."""
+
+    book_channel = BEST
+
+    def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (the base's signature)
+        """Return nothing: each push is a whole book."""
+        return None
+
+
+VENUE = Venue("bitstamp", BitstampParser, BitstampFeed, {"orders": BitstampOrdersFeed, "best": BitstampBestFeed})

@@ -38,9 +38,10 @@ def listed_orders(bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw) -> list[
     if not any(text[: text.find(b"]")].count(b",") > 1 for text in texts):
         return []
     rows = [(side, row) for side, text in enumerate(texts) for row in decoded(_listed, text)]
-    if any(not number.isdecimal() for _, (_, _, number) in rows):
-        raise FrameError("a book of orders whose orders have no number")
-    return [(int(number), side, number_of(price), size_of(amount)) for side, (price, amount, number) in rows]
+    try:
+        return [(int(number), side, number_of(price), size_of(amount)) for side, (price, amount, number) in rows]
+    except ValueError as error:
+        raise FrameError(f"a book of orders whose orders have no number: {error}") from error
 
 
 def folded(listed: list[Listed]) -> tuple[Levels, Levels]:

@@ -87,7 +87,7 @@ class CoinbaseParser(Parser):
             one = self.instruments.get(product)
             return [] if one is None or one.live else one.refuse(frame, frame.ts_recv_ns, reason)
         for one in self.concerned(frame):
-            self._exchange.full.lost(one)
+            self._exchange.full.lost(one, anew=frame.direction in {"connect", "disconnect"})
         return super().lost(frame, reason)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:

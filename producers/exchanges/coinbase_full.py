@@ -3,7 +3,7 @@
 Rules (https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#full-channel, 2026-11):
 
 1. ``sequence`` counts a product's messages and rises by one. Above the next: messages were lost. One at or below the
-   last was seen before; ``ticker``, ``heartbeat`` and others name a number and have none of their own.
+   last was seen before, but at 0 it begins anew; ``ticker``, ``heartbeat`` and others have no number of their own.
 2. Keep the messages, fetch ``/products/PRODUCT/book?level=3``: all orders, ``[price, size, id]``, at its ``sequence``.
    Drop kept messages up to that number, apply the others; a book older than the first kept message bridges nothing.
 3. ``open``: an order rests now, with ``remaining_size``. ``done``: it is gone; ignore it of an order that never rested.
@@ -89,12 +89,12 @@ class Full:
             found.book = None
             self._parser.order_books.pop(one.symbol, None)
 
-    def lost(self, one: Instrument) -> None:
-        """Forget what was kept before a loss."""
+    def lost(self, one: Instrument, anew: bool) -> None:
+        """Forget what was kept before a loss, and on a new connection what was the last number."""
         found = self._products.get(one.symbol)
         if found is not None:
             found.kept.clear()
-            found.last = -1
+            found.last = -1 if anew else found.last
 
     def message(self, frame: Frame, one: Instrument, kind: str, events: list[AnyEvent]) -> bool:
         """Append what a message of ``KINDS`` changes; False if it was seen before.
@@ -111,14 +111,14 @@ class Full:
         if found is None:
             found = self._products[one.symbol] = _Product()
         ts_ns = check_time(frame, iso_to_ns(told.time))
-        last, found.last = found.last, max(found.last, told.sequence)
-        if 0 <= told.sequence <= last:
+        last = found.last
+        if 0 < told.sequence <= last:
             one.counts.duplicates += 1
             return False
-        if 0 <= last < told.sequence - 1:
+        found.last = told.sequence
+        if last >= 0 and told.sequence != last + 1:
             found.kept.clear()
-            reason = f"sequence {told.sequence} after {last}: {told.sequence - last - 1} messages lost"
-            events += one.gap(frame, ts_ns, reason)
+            events += one.gap(frame, ts_ns, f"sequence {told.sequence} after {last}: messages lost")
         self._take(frame, one, found, told, ts_ns, events)
         return True
 
@@ -158,19 +158,19 @@ class Full:
         if not orders:
             raise FrameError("an empty order book")
         found = self._products.setdefault(one.symbol, _Product())
-        first = found.kept[0][0].sequence if found.kept else whole.sequence + 1
+        first = found.kept[0][0].sequence if found.kept else found.last + 1
         if first > whole.sequence + 1:
             events += one.refuse(frame, ts_ns, f"a book at {whole.sequence}, older than all that was kept from {first}")
             one.counts.skipped += 1
             return
         found.book = OrderBook()
         found.book.load(orders)
-        for told, at_ns in found.kept:
+        found.last = max(found.last, whole.sequence)
+        kept, found.kept = found.kept, deque(maxlen=KEPT_MESSAGES)
+        for told, at_ns in kept:
             if told.sequence > whole.sequence:
                 _apply(found.book, told)
                 ts_ns = max(ts_ns, at_ns)
-        found.last = max(found.last, whole.sequence)
-        found.kept.clear()
         self._parser.order_books[one.symbol] = found.book
         events.append(one.folded(frame, ts_ns, found.book.whole()))
 

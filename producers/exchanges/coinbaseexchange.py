@@ -61,4 +61,4 @@ class CoinbaseExchangeOrdersFeed(CoinbaseExchangeFeed):
         return f"{self.rest_url}/products/{symbol}/book?level=3"
 
 
-VENUE = Venue("coinbaseexchange", CoinbaseParser, CoinbaseExchangeFeed, CoinbaseExchangeOrdersFeed)
+VENUE = Venue("coinbaseexchange", CoinbaseParser, CoinbaseExchangeFeed, {"orders": CoinbaseExchangeOrdersFeed})

@@ -282,4 +282,4 @@ class KrakenOrdersFeed(KrakenFeed):
         return message.replace(self._last_token, "")
 
 
-VENUE = Venue("kraken", KrakenParser, KrakenFeed, KrakenOrdersFeed)
+VENUE = Venue("kraken", KrakenParser, KrakenFeed, {"orders": KrakenOrdersFeed})

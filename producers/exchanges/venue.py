@@ -1,7 +1,7 @@
 """The registry of venues: every module of this package that has a ``VENUE`` is one."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from producers.exchanges.base import Parser, Reject
 from producers.exchanges.feed import Feed
 from quicksilver.errors import InputError
 
-ORDERS = "/orders"
-"""Behind a venue's name: its books order by order, as in ``bitstamp/orders``."""
-
 
 class Venue(NamedTuple):
-    """A venue's name, how its frames are read, and where they come from: in price levels, and order by order."""
+    """A venue's name, how its frames are read, and where they come from.
+
+    ``others`` are feeds of the same books by another channel, asked for as ``NAME/WHICH``: ``orders`` order by order.
+    """
 
     name: str
     parser: type[Parser]
     feed: type[Feed]
-    orders: type[Feed] | None = None
+    others: Mapping[str, type[Feed]] = {}
 
 
 @cache
@@ -46,16 +46,17 @@ def parser_of(name: str, reject: Reject) -> Parser:
 
 
 def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
-    """Return a new feed of a venue; of all its orders where ``ORDERS`` follows the name.
+    """Return a new feed of ``NAME``, or ``NAME/WHICH`` of its others, such as ``bitstamp/orders``.
 
     Raises:
         InputError: no such venue, or it has no such feed.
     """
-    venue = venues().get(name.removesuffix(ORDERS))
+    venue_name, slash, which = name.partition("/")
+    venue = venues().get(venue_name)
     if venue is None:
         raise InputError(f"unknown venue {name!r}; there are {', '.join(sorted(venues()))}")
-    feed = venue.orders if name.endswith(ORDERS) else venue.feed
+    feed = venue.others.get(which) if slash else venue.feed
     if feed is None:
-        able = ", ".join(sorted(one.name + ORDERS for one in venues().values() if one.orders))
-        raise InputError(f"{venue.name} does not give its books order by order; there are {able}")
+        there = sorted(f"{one.name}/{other}" for one in venues().values() for other in one.others)
+        raise InputError(f"{venue.name} has no feed {which!r}; there are {', '.join(there)}")
     return feed(venue.name, symbols, rest_url=rest_url or None)
