@@ -29,7 +29,7 @@ class RunSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port of the page and the API; 0: any free one")
     quicksilver_host: str = Field("127.0.0.1", description="address to serve on, 0.0.0.0: all")
     symbols: str = Field("BTC-USD,ETH-USD,SOL-USD,XRP-USD", description="symbols of the live feeds, with commas")
-    venues: str = Field("kraken,coinbase,bitstamp", description="venues of the live feeds, with commas")
+    venues: str = Field("kraken,coinbase,bitstamp", description="live feeds, with commas; NAME/orders: order by order")
     audit_every_s: float = Field(60.0, ge=0, description="seconds between two audits of a live book; 0: none")
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")

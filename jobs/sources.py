@@ -87,9 +87,13 @@ def live_source(
     Each symbol's book is compared with one fetched each ``audit_every_s``, unless that is 0.
 
     Raises:
-        InputError: an unknown venue, or no venue lists any of the symbols.
+        InputError: an unknown venue or one named twice, or no venue lists any of the symbols.
     """
-    feeds, troubles = started([feed_of(name, symbols) for name in names], say)
+    found = [feed_of(name, symbols) for name in names]
+    twice = [feed.venue for i, feed in enumerate(found) if feed.venue in {other.venue for other in found[:i]}]
+    if twice:
+        raise InputError(f"{twice[0]} is named twice: a symbol has one book, of levels or of orders")
+    feeds, troubles = started(found, say)
     if not feeds:
         return None, troubles
     for feed in feeds:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Side: TypeAlias = Literal["buy", "sell"]
 FloatArray: TypeAlias = NDArray[np.float64]
+OrderCounts: TypeAlias = tuple[int | None, ...]
 SECOND_NS = 1_000_000_000
 
 
@@ -104,19 +105,24 @@ class BookSnapshot(Event, frozen=True):
     """A whole book: replaces what was known and ends a gap.
 
     ``depth`` is the number of levels a side that the venue keeps up to date (levels beyond it are dropped after
-    each change); None: the book is complete.
+    each change); None: the book is complete. The counts are those of the orders at each level, in the same order;
+    books of price levels leave them out, and None is a level whose orders are not all known.
     """
 
     bids: Levels
     asks: Levels
     depth: int | None = None
+    bid_counts: OrderCounts | msgspec.UnsetType = msgspec.UNSET
+    ask_counts: OrderCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 class BookDelta(Event, frozen=True):
-    """All level changes of one venue message: a level's new size, 0 removes it."""
+    """All level changes of one venue message: a level's new size, 0 removes it; the counts as in ``BookSnapshot``."""
 
     bids: Levels
     asks: Levels
+    bid_counts: OrderCounts | msgspec.UnsetType = msgspec.UNSET
+    ask_counts: OrderCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 class Price(Event, frozen=True):

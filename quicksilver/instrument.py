@@ -8,6 +8,7 @@ import numpy as np
 from quicksilver.book import Book
 from quicksilver.candles import CandleBuilder
 from quicksilver.config import PipelineConfig
+from quicksilver.counts import LevelCounts
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Price, Trade
 from quicksilver.features import FeatureEngine
@@ -28,6 +29,7 @@ class InstrumentStage:
         self.config = config
         self.engine = FeatureEngine()
         self.state: DataState = "SYNCING"
+        self._counts = LevelCounts()
         self._labels = LabelQueue(venue, symbol, config.labels)
         self._candles = [
             CandleBuilder(venue, symbol, interval_ns, config.candle_every_ns)
@@ -45,11 +47,14 @@ class InstrumentStage:
         if isinstance(event, BookDelta):
             if not self.engine.book.ready:
                 return []
+            self._counts.take(event)
             return self._after_book(event, self.engine.delta(event))
         if isinstance(event, Trade):
             self.engine.trade(event)
             return [candle for builder in self._candles for candle in builder.on_trade(event)]
         if isinstance(event, BookSnapshot):
+            self._counts.clear()
+            self._counts.take(event)
             return self._after_book(event, self.engine.snapshot(event))
         if isinstance(event, Price):
             self.engine.price(event)
@@ -78,12 +83,13 @@ class InstrumentStage:
                 self._labels.on_features(row.seq, event.ts_event_ns, row.mid)
         records.append(row)
         if event.ts_event_ns >= self._next_top_ns and not isinstance(event, Price):
-            records.append(self.engine.top(event, self.config.top_levels))
+            records.append(self.engine.top(event, self.config.top_levels, self._counts))
             self._next_top_ns = event.ts_event_ns + self.config.top_every_ns
         return records
 
     def _gap(self, event: AnyEvent, reason: str) -> list[AnyRecord]:
         self.engine.gap()
+        self._counts.clear()
         self._labels.gap()
         self._grid.reset()
         self._next_top_ns = 0
@@ -102,6 +108,7 @@ class InstrumentStage:
             "book": self.engine.book.block.tobytes(),
             "features": self.engine.state.tobytes(),
             "vector": self.engine.vector.tobytes(),
+            "counts": self._counts.dump(),
             "labels": self._labels.dump(),
             "candles": [builder.dump() for builder in self._candles],
             "clocks": [self._next_top_ns, self._grid.next_ns],
@@ -115,6 +122,7 @@ class InstrumentStage:
         if state.shape != self.engine.state.shape or vector.shape != self.engine.vector.shape:
             raise StateError("not a saved feature state")
         self.engine.state, self.engine.vector = state.copy(), vector.copy()
+        self._counts.load(saved["counts"])
         self._labels.load(saved["labels"])
         for builder, data in zip(self._candles, saved["candles"], strict=True):
             builder.load(data)

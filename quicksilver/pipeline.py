@@ -16,7 +16,7 @@ from quicksilver.models.stage import PredictionStage
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import AnyRecord
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 class InstrumentPipeline:

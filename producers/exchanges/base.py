@@ -18,6 +18,7 @@ from producers.frames import Frame
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Side, Trade
+from quicksilver.orders import Fold, OrderBook
 from quicksilver.records import DeadLetter
 
 Reject: TypeAlias = Callable[[DeadLetter], None]
@@ -101,6 +102,18 @@ class Instrument:
         """Number one message's level changes."""
         return BookDelta(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, bids, asks)
 
+    def folded(self, frame: Frame, ts_event_ns: int, fold: Fold, depth: int | None = None) -> BookSnapshot:
+        """Number a snapshot of an order-by-order book."""
+        event = self.snapshot(frame, ts_event_ns, fold.bids, fold.asks, depth)
+        return msgspec.structs.replace(event, bid_counts=fold.bid_counts, ask_counts=fold.ask_counts)
+
+    def refolded(self, frame: Frame, ts_event_ns: int, fold: Fold) -> BookDelta:
+        """Number the level changes of an order-by-order book."""
+        return BookDelta(
+            self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns,
+            fold.bids, fold.asks, fold.bid_counts, fold.ask_counts,
+        )  # fmt: skip
+
     def trade(
         self, frame: Frame, ts_event_ns: int, price: float, size: float, side: Side | None, trade_id: str | None
     ) -> Trade:
@@ -156,6 +169,7 @@ class Parser(ABC):
         self.venue = venue
         self.instruments: dict[str, Instrument] = {}
         self.counts = Counts()  # of frames that name no instrument
+        self.order_books: dict[str, OrderBook] = {}  # by symbol, of those that come order by order
         self.last_of: dict[str, int] = {}  # the last number of each connection, where a venue numbers its messages
         self.listed: dict[str, str] = {}  # the venue's names of the symbols that it lists, where its list has come
         self.natives: dict[str, str] = {}  # the same the other way round
@@ -169,6 +183,14 @@ class Parser(ABC):
         if found is None:
             found = self.instruments[symbol] = Instrument(self.venue, symbol)
         return found
+
+    def orders(self, symbol: str) -> OrderBook | None:
+        """Return the orders behind a book that comes order by order, as of the last frame; None for any other.
+
+        Take it anew after each frame (a new snapshot is a new book) and do not change it.
+        """
+        one = self.instruments.get(symbol)
+        return self.order_books.get(symbol) if one is not None and one.live else None
 
     def parse(self, frame: Frame) -> list[AnyEvent]:
         """Return the events of one frame, in order; a frame that cannot be read is rejected and opens a gap."""

@@ -1,4 +1,4 @@
-"""Bitfinex websocket v2: aggregated books (P0 to P4) and trades.
+"""Bitfinex websocket v2: aggregated books (P0 to P4) and trades; raw books (R0) are in ``bitfinex_raw.py``.
 
 Rules (https://docs.bitfinex.com/docs/ws-general and https://docs.bitfinex.com/reference/ws-public-books, 2026-11):
 
@@ -24,6 +24,7 @@ import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.bitfinex_listings import COINS, PAIRS, symbol_of
+from producers.exchanges.bitfinex_raw import Raw
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
@@ -53,7 +54,7 @@ class _Event(msgspec.Struct, rename={"channel_id": "chanId"}):
 
 
 class _Channel(NamedTuple):
-    kind: Literal["book", "trades"]
+    kind: Literal["book", "raw", "trades"]
     instrument: Instrument
 
 
@@ -98,6 +99,7 @@ class BitfinexParser(Parser):
         self._channels: dict[tuple[str, int], _Channel | None] = {}
         self._texts: dict[str, _Checked] = {}
         self._trade_ids: dict[str, int] = {}
+        self._raw = Raw(self)
 
     def native(self, symbol: str) -> str:
         """Return Bitfinex's name: ``tBTCUSD``, ``tDUSK:USD``."""
@@ -151,11 +153,18 @@ class BitfinexParser(Parser):
         if channel.kind == "trades":
             self._trade(frame, channel.instrument, texts, events)
         elif body == b'"cs"':
-            self._check(frame, channel.instrument, ts_ns, texts, events)
-        elif body[:2] in {b"[[", b"[]"}:
-            self._snapshot(frame, channel.instrument, ts_ns, body, events)
+            theirs = _integer(texts[2]) if len(texts) > 2 else 0
+            check = self._raw.check if channel.kind == "raw" else self._check
+            check(frame, channel.instrument, ts_ns, theirs, events)
+        elif channel.kind == "book" and self._raw.feeds(channel.instrument):
+            channel.instrument.counts.skipped += 1
         else:
-            self._update(frame, channel.instrument, ts_ns, body, events)
+            whole = body[:2] in {b"[[", b"[]"}
+            if channel.kind == "raw":
+                take = self._raw.whole if whole else self._raw.update
+            else:
+                take = self._snapshot if whole else self._update
+            take(frame, channel.instrument, ts_ns, body, events)
 
     def _said(self, frame: Frame, event: _Event, events: list[AnyEvent]) -> None:
         """Take in a message that is no list."""
@@ -174,11 +183,12 @@ class BitfinexParser(Parser):
         self.counts.skipped += 1
 
     def _subscribed(self, frame: Frame, event: _Event) -> None:
-        known = event.channel == "trades" or (event.channel == "book" and event.prec != "R0")
-        if not known or not event.symbol.startswith("t"):
+        if event.channel not in {"book", "trades"} or not event.symbol.startswith("t"):
             self._channels[frame.conn, event.channel_id] = None
             return
-        kind: Literal["book", "trades"] = "trades" if event.channel == "trades" else "book"
+        kind: Literal["book", "raw", "trades"] = "trades" if event.channel == "trades" else "book"
+        if event.prec == "R0":
+            kind = "raw"
         self._channels[frame.conn, event.channel_id] = _Channel(kind, self._instrument(event.symbol))
 
     def _instrument(self, native: str) -> Instrument:
@@ -195,6 +205,7 @@ class BitfinexParser(Parser):
         levels = _levels(body)
         if any(not level.size for level in levels):
             raise FrameError("a whole book with a level that is removed")
+        self._raw.yields(one)
         texts = self._texts[one.symbol] = _Checked()
         for level in levels:
             texts.set(level)
@@ -211,10 +222,9 @@ class BitfinexParser(Parser):
         changed = Levels.of([level[:2]])
         events.append(one.delta(frame, ts_ns, *((NO_LEVELS, changed) if level.side else (changed, NO_LEVELS))))
 
-    def _check(self, frame: Frame, one: Instrument, ts_ns: int, texts: list[bytes], events: list[AnyEvent]) -> None:
+    def _check(self, frame: Frame, one: Instrument, ts_ns: int, theirs: int, events: list[AnyEvent]) -> None:
         """Apply rule 5."""
-        theirs = _integer(texts[2]) if len(texts) > 2 else 0
-        if not one.live:
+        if not one.live or self._raw.feeds(one):
             one.counts.skipped += 1
             return
         ours = self._texts[one.symbol].checksum()
@@ -300,6 +310,7 @@ class BitfinexFeed(Feed):
         "https://docs.bitfinex.com/docs/ws-public and .../docs/requirements-and-limitations (2026-11)",
         connections=Rate(20, 60), channels=25, rest=Rate(30, 60),
     )  # fmt: skip
+    precision = "P0"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -349,7 +360,7 @@ class BitfinexFeed(Feed):
     def subscribe_book(self, symbol: str) -> list[str]:
         """Return the message that asks for one book; it follows."""
         name = self.native(symbol)
-        return [_request(event="subscribe", channel="book", symbol=name, prec="P0", freq="F0", len="250")]
+        return [_request(event="subscribe", channel="book", symbol=name, prec=self.precision, freq="F0", len="250")]
 
     def audit_url(self, symbol: str) -> str | None:
         """Return the address of the best levels; there is none of more than 100 a side."""
@@ -360,4 +371,10 @@ def _request(**fields: object) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-VENUE = Venue("bitfinex", BitfinexParser, BitfinexFeed)
+class BitfinexOrdersFeed(BitfinexFeed):
+    """The same, order by order."""
+
+    precision = "R0"
+
+
+VENUE = Venue("bitfinex", BitfinexParser, BitfinexFeed, {"orders": BitfinexOrdersFeed})

@@ -1,4 +1,4 @@
-"""Bitstamp websocket v2: diff_order_book with its REST snapshot, and live_trades.
+"""Bitstamp websocket v2: diff_order_book with its REST snapshot, and live_trades; orders are in ``bitstamp_orders.py``.
 
 Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#tag/Order-book, 2026-11):
 
@@ -14,13 +14,15 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.bitstamp_listings import MARKETS
+from producers.exchanges.bitstamp_orders import ACTIONS, BEST, CHANGES, LIVE_ORDERS, PUSHER_SYMBOL, Orders, Told
+from producers.exchanges.bitstamp_rows import folded, listed_orders, rows_of
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
@@ -34,7 +36,9 @@ QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "e
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
 _MISSING = msgspec.Raw(b"")  # no list of levels
 _SIDES: dict[int, Side] = {0: "buy", 1: "sell"}
-_BOOK, _TRADES = "diff_order_book_", "live_trades_"
+_BOOK, _TRADES = CHANGES, "live_trades_"
+_EVENTS_OF: dict[str, Collection[str]] = {BEST: ("data",), LIVE_ORDERS: ACTIONS}
+_PUSHER = (b"order_", b"trade ")  # how messages from before 2018 begin
 
 
 class _Data(msgspec.Struct):
@@ -47,6 +51,7 @@ class _Data(msgspec.Struct):
     price_str: str = ""
     amount_str: str = ""
     type: int = -1
+    order_type: int = -1
     message: str = ""
 
 
@@ -72,6 +77,7 @@ class BitstampParser(Parser):
         self._last_ns: dict[str, int] = {}
         self._quickest_ns: int | None = None  # the least that our clock has said after the venue's
         self._pairs: dict[str, Instrument] = {}
+        self._orders = Orders(self)
 
     def native(self, symbol: str) -> str:
         """Return Bitstamp's name: ``btcusd``."""
@@ -89,28 +95,52 @@ class BitstampParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Bitstamp's.
         """
+        if frame.payload.startswith(_PUSHER):
+            self._orders.pusher(frame, self.instrument(PUSHER_SYMBOL), events)
+            return
         message = decoded(self._decode, frame.payload)
         channel, data = message.channel, message.data
         if message.event == "data" and channel.startswith(_BOOK) and isinstance(data, _Data):
             self._diff(frame, self._instrument(channel.removeprefix(_BOOK)), data, events)
         elif message.event == "trade" and channel.startswith(_TRADES) and isinstance(data, _Data):
             self._trade(frame, self._instrument(channel.removeprefix(_TRADES)), data, events)
+        elif message.event in _EVENTS_OF.get(channel[: channel.rfind("_") + 1], ()) and isinstance(data, _Data):
+            self._by_order(frame, message, data, events)
         elif message.event == "bts:error":
             raise RefusalError(f"Bitstamp refuses: {data.message if isinstance(data, _Data) else data}")
         elif not message.event.startswith("bts:") and not channel:
             raise ForeignFrameError("not a Bitstamp message: unknown event without a channel")
         else:
+            if message.event == "bts:subscription_succeeded":
+                self._orders.channels.add(channel)
             self.counts.skipped += 1
+
+    def _by_order(self, frame: Frame, message: _Message, data: _Data, events: list[AnyEvent]) -> None:
+        """Take in what is said of orders, and books that are pushed."""
+        pair = message.channel.removeprefix(LIVE_ORDERS).removeprefix(BEST)
+        if message.event in ACTIONS:
+            told = Told(
+                ACTIONS[message.event], data.id, data.order_type, data.price_str, data.amount_str,
+                micros_to_ns(data.microtimestamp),
+            )  # fmt: skip
+            self._orders.order(frame, self._instrument(pair), told, events)
+        else:
+            ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
+            self._orders.push(frame, self._instrument(pair), ts_ns, rows_of(data.bids), rows_of(data.asks), events)
 
     def _diff(self, frame: Frame, one: Instrument, data: _Data, events: list[AnyEvent]) -> None:
         one.counts.frames += 1
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
         bids, asks = self._scanner.two(data.bids, data.asks)
+        if self._orders.feeds(one):
+            one.counts.skipped += 1
+            return
         way_ns = frame.ts_recv_ns - ts_ns
         self._quickest_ns = way_ns if self._quickest_ns is None else min(self._quickest_ns, way_ns)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot calls for it
             one.conn = frame.conn
+            self._orders.channels.add(_BOOK + self.native(one.symbol))
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
         last_ns = self._last_ns[one.symbol]
@@ -145,7 +175,8 @@ class BitstampParser(Parser):
             return
         data = decoded(self._decode_book, frame.payload)
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
-        bids, asks = self._scanner.two(data.bids, data.asks)
+        listed = listed_orders(data.bids, data.asks)
+        bids, asks = folded(listed) if listed else self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
         if self.awaiting(one) is None:
@@ -155,6 +186,10 @@ class BitstampParser(Parser):
             events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
             one.counts.skipped += 1
             return
+        if listed and self._orders.expects(one, LIVE_ORDERS):
+            self._orders.whole(frame, one, ts_ns, listed, events)
+            return
+        self._orders.yields(one)
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         self._snapshot_ns[one.symbol] = self._last_ns[one.symbol] = ts_ns
         self._bridge(one, frame, events)
@@ -165,7 +200,7 @@ class BitstampParser(Parser):
         Some tapes do not say; then it is the only instrument there is.
         """
         if "/order_book/" in url:
-            return self._instrument(url.split("/order_book/")[1].strip("/").split("?")[0].lower())
+            return self._instrument(url.split("/order_book/")[1].split("?", maxsplit=1)[0].strip("/").lower())
         named = url.partition("symbol=")[2]
         if named:
             return self._instrument(self.native(named))
@@ -189,9 +224,10 @@ class BitstampParser(Parser):
             return self._unreadable_book(frame, reason)
         for one in self.concerned(frame):
             kept = self._kept.pop(one.symbol, ())
+            times = [*(ts_ns for _, ts_ns, _, _ in kept), *self._orders.lost(one)]
             # What was lost happened before that, by the venue's clock, however far ours is from it.
             until_ns = frame.ts_recv_ns - (self._quickest_ns or 0)
-            self._lost_ns[one.symbol] = max([until_ns, *(ts_ns for _, ts_ns, _, _ in kept)])
+            self._lost_ns[one.symbol] = max([until_ns, *times])
         return super().lost(frame, reason)
 
     def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:
@@ -238,10 +274,12 @@ class BitstampFeed(Feed):
         "https://www.bitstamp.net/api/#section/Response-codes (2026-11): 400 a second and 10,000 in ten minutes",
         rest=Rate(160, 10),
     )  # fmt: skip
+    book_channel = _BOOK
+    grouping = ""  # of the REST book: by price
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        """Return the messages that subscribe to diffs and trades."""
-        return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (_BOOK, _TRADES)]
+        """Return the messages that subscribe to books and trades."""
+        return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (self.book_channel, _TRADES)]
 
     def unsubscribe(self, symbol: str) -> list[str]:
         """Return the messages that end one symbol's diffs and trades."""
@@ -257,7 +295,7 @@ class BitstampFeed(Feed):
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""
-        return f"{self.rest_url}/api/v2/order_book/{self.native(symbol)}/"
+        return f"{self.rest_url}/api/v2/order_book/{self.native(symbol)}/{self.grouping}"
 
     def guess(self, symbol: str) -> str:
         """Return Bitstamp's name: ``btcusd``."""
@@ -272,4 +310,21 @@ class BitstampFeed(Feed):
         return msgspec.json.encode({"event": f"bts:{kind}", "data": data}).decode()
 
 
-VENUE = Venue("bitstamp", BitstampParser, BitstampFeed)
+class BitstampOrdersFeed(BitstampFeed):
+    """The same, order by order."""
+
+    book_channel = LIVE_ORDERS
+    grouping = "?group=2"
+
+
+class BitstampBestFeed(BitstampFeed):
+    """The same, of the best 100 levels, pushed whole: nothing has to be fetched."""
+
+    book_channel = BEST
+
+    def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (the base's signature)
+        """Return nothing: each push is a whole book."""
+        return None
+
+
+VENUE = Venue("bitstamp", BitstampParser, BitstampFeed, {"orders": BitstampOrdersFeed, "best": BitstampBestFeed})

@@ -76,18 +76,37 @@ class CoinbaseParser(Parser):
         """Return Coinbase's name, which is ours: ``BTC-USD``."""
         return symbol
 
-    def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
-        """Show a book to who compares: Coinbase's carry no number to bridge to the stream.
+    def response(self, frame: Frame, events: list[AnyEvent]) -> None:
+        """Append the Exchange's book of all orders where one is waited for; show other books to who compares.
+
+        Those carry no number to bridge to the stream.
 
         Raises:
             FrameError: the body is not an order book.
         """
+        product = self._exchange.full.product_of(frame)
+        if product is not None:
+            waiting = self.awaiting(self._instrument(product))
+            if waiting is not None:
+                self._exchange.full.whole(frame, waiting, events)
+            return
         book = self._rest.read(frame.url or "", frame.payload)
         one = self.instruments.get(book.product) if book is not None else None
         if book is not None and one is not None:
             ts_ns = check_time(frame, book.ts_ns) if book.ts_ns else frame.ts_recv_ns
             self.observed(one, frame, ts_ns, book.bids, book.asks, book.number)
         self.aside(one)
+
+    def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
+        """Say which books are in doubt; what was kept before a loss is no bridge to a later book."""
+        product = self._exchange.full.product_of(frame)
+        if product is not None:
+            one = self.instruments.get(product)
+            return [] if one is None or one.live else one.refuse(frame, frame.ts_recv_ns, reason)
+        if frame.direction != "rest":
+            for one in self.concerned(frame):
+                self._exchange.full.lost(one, anew=frame.direction in {"connect", "disconnect"})
+        return super().lost(frame, reason)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one websocket message.

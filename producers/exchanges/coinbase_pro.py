@@ -1,11 +1,12 @@
-"""Coinbase Exchange, the feed that was GDAX's and Coinbase Pro's: level2, level2_batch and matches.
+"""Coinbase Exchange, the feed that was GDAX's and Coinbase Pro's: level2, level2_batch, matches; full elsewhere.
 
 Rules (https://docs.cdp.coinbase.com/exchange/websocket-feed/channels, 2026-11):
 
 1. ``snapshot`` holds the whole book of ``product_id`` and replaces what was there.
 2. ``l2update`` sets the size of each level named, a size of 0 removes it. The venue guarantees that none is left out,
    and numbers none: a loss shows by a crossed book alone. ``level2_batch`` are the same messages, each 50 ms.
-3. ``match`` is a trade; its ``side`` is the maker's, its ``trade_id`` rises by one. ``last_match`` is history.
+3. ``full`` gives every order (``coinbase_full.py``).
+4. ``match`` is a trade; its ``side`` is the maker's, its ``trade_id`` rises by one. ``last_match`` is history.
 
 Tapes have them under the name of the venue that they share with Advanced Trade, whose parser hands them over
 (``coinbase.py``); where they come from live is ``coinbaseexchange.py``.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from producers.exchanges import coinbase_full
 from producers.exchanges.base import Instrument, check_time, decoded
 from producers.frames import Frame
 from producers.levels import LevelScanner, levels_of
@@ -48,8 +50,8 @@ class _Message(msgspec.Struct):
     time: str = ""
     trade_id: int = 0
     side: str = ""
-    price: str = ""
-    size: str = ""
+    price: str | float | None = ""
+    size: str | float | None = ""
     channels: list[_Channel | str] = []
 
 
@@ -61,6 +63,7 @@ class Exchange:
         self._decode = msgspec.json.Decoder(_Message).decode
         self._scanner = LevelScanner()
         self._trade_ids: dict[str, int] = {}
+        self.full = coinbase_full.Full(parser)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one message, of one of ``KINDS``.
@@ -69,14 +72,21 @@ class Exchange:
             FrameError: it is unreadable.
         """
         message = decoded(self._decode, frame.payload)
-        if message.type not in {"snapshot", "l2update", "match", "last_match"}:
+        if message.type not in {"snapshot", "l2update", "last_match", *coinbase_full.KINDS}:
             self._other(frame, message)
             return
         if "-" not in message.product_id:
             raise FrameError(f"not a Coinbase product: {message.product_id[:40]!r}")
         one = self._parser.instrument(message.product_id)
         one.counts.frames += 1
-        if message.type == "snapshot":
+        if message.type in coinbase_full.KINDS:
+            new = self.full.message(frame, one, message.type, events)
+            if message.type == "match" and new:
+                self._match(frame, one, message, events)
+        elif self.full.feeds(one) and message.type in {"snapshot", "l2update"}:
+            one.counts.skipped += 1
+        elif message.type == "snapshot":
+            self.full.yields(one)
             bids, asks = self._scanner.two(message.bids, message.asks)
             ts_ns = check_time(frame, iso_to_ns(message.time)) if message.time else frame.ts_recv_ns
             self._parser.observed(one, frame, ts_ns, bids, asks)
@@ -116,7 +126,7 @@ class Exchange:
 
     def _match(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
         try:
-            price, size = float(message.price), float(message.size)
+            price, size = float(message.price or ""), float(message.size or "")
         except ValueError as error:
             raise FrameError(f"not a trade: {error}") from error
         ts_ns = check_time(frame, iso_to_ns(message.time)) if message.type == "match" else 0

@@ -50,4 +50,31 @@ def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> str:
     return msgspec.json.encode({"type": kind, "product_ids": list(symbols), "channels": list(channels)}).decode()
 
 
-VENUE = Venue("coinbaseexchange", CoinbaseParser, CoinbaseExchangeFeed)
+class CoinbaseExchangeOrdersFeed(CoinbaseExchangeFeed):
+    """The same, order by order: ``full``, which has the trades too, and its REST book (``coinbase_full.py``)."""
+
+    rest_url = "https://api.exchange.coinbase.com"
+    settle_s = 2.0  # a book fetched at once could be older than the first message
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the message that subscribes to all orders and heartbeats."""
+        return [_request("subscribe", ["full", "heartbeat"], symbols)]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        """Return the message that ends one symbol's orders and heartbeat."""
+        return [_request("unsubscribe", ["full", "heartbeat"], [symbol])]
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
+        """Return nothing: messages go on, only the book is fetched anew."""
+        return []
+
+    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
+        """Return nothing, as ``unsubscribe_book``."""
+        return []
+
+    def snapshot_url(self, symbol: str) -> str | None:
+        """Return the address of the book of all orders."""
+        return f"{self.rest_url}/products/{symbol}/book?level=3"
+
+
+VENUE = Venue("coinbaseexchange", CoinbaseParser, CoinbaseExchangeFeed, {"orders": CoinbaseExchangeOrdersFeed})

@@ -145,7 +145,7 @@ class Connection:
     async def _send(self, socket: ClientConnection, message: str) -> None:
         await pace_of("send", self._feed.url, self._feed.limits.messages).turn()
         await socket.send(message)
-        await self._feed.put(self.name, "send", message.encode())
+        await self._feed.put(self.name, "send", self._feed.redacted(message).encode())
 
     async def _send_all(self, socket: ClientConnection, messages: Messages, fetch: list[str]) -> None:
         with suppress(ConnectionClosed):

@@ -96,6 +96,10 @@ class Feed(ABC):
     def forget(self, symbols: Sequence[str]) -> None:  # noqa: B027
         """Forget what was noted of these symbols' subscriptions: their connection has ended."""
 
+    def redacted(self, message: str) -> str:
+        """Return a message that was sent as it may be recorded: without secrets."""
+        return message
+
     def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (most venues send it on the socket)
         """Return where the book is fetched from, where the socket does not send it."""
         return None

@@ -1,4 +1,4 @@
-"""Kraken, websocket v2: book and trade; and tapes of v1 (``kraken_v1.py``).
+"""Kraken, websocket v2: book and trade; level3 (``kraken_level3.py``); and tapes of v1 (``kraken_v1.py``).
 
 Rules of the book (https://docs.kraken.com/api/docs/websocket-v2/book, 2026-11):
 
@@ -12,7 +12,8 @@ Trades (https://docs.kraken.com/api/docs/websocket-v2/trade): ``side`` is the ta
 symbol; the ``snapshot`` is history from before the subscription.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from producers.exchanges import kraken_rest
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
+from producers.exchanges.kraken_level3 import Level3
 from producers.exchanges.kraken_listings import ASSET_PAIRS
 from producers.exchanges.kraken_v1 import V1
 from producers.exchanges.limits import Limits, Rate
@@ -29,12 +31,13 @@ from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
 from quicksilver.codec import UNREADABLE
-from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
+from quicksilver.errors import ForeignFrameError, FrameError, InputError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
+TOKEN = "KRAKEN_TOKEN"  # the environment variable
 DEPTHS = (10, 25, 100, 500, 1000)
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
-_DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument", "level3"}
+_DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument"}
 
 
 class _Entry(msgspec.Struct):
@@ -89,6 +92,7 @@ class KrakenParser(Parser):
         self._symbols: dict[str, Instrument] = {}
         self._strangers: set[str] = set()
         self._v1 = V1(self)
+        self._level3 = Level3(self, self._instrument)
 
     def native(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
@@ -126,7 +130,9 @@ class KrakenParser(Parser):
         if message.channel == "book":
             take = self._snapshot if message.type == "snapshot" else self._update
             for entry in message.data:
-                take(frame, entry, events)
+                (self._beside if self._level3.feeds(entry.symbol) else take)(frame, entry, events)
+        elif message.channel == "level3":
+            self._level3.message(frame, events)
         elif message.channel == "trade":
             for entry in message.data:
                 self._trade(frame, entry, message.type == "snapshot", events)
@@ -139,7 +145,7 @@ class KrakenParser(Parser):
             envelope = self._decode_envelope(frame.payload)
         except UNREADABLE as failure:
             raise FrameError(str(failure)) from failure
-        if envelope.channel in {"book", "trade"}:
+        if envelope.channel in {"book", "trade", "level3"}:
             raise FrameError(str(error))
         if envelope.error_message:
             raise RefusalError(f"Kraken refuses: {envelope.error_message}")
@@ -148,6 +154,8 @@ class KrakenParser(Parser):
         if not envelope.success:
             raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
+        if ack is not None and ack.channel == "level3":
+            self._level3.acknowledged(ack.symbol, ack.depth)
         if ack is not None and ack.channel == "book":
             if envelope.method == "unsubscribe" and ack.symbol in self._symbols:
                 self._symbols[ack.symbol].followed = False
@@ -188,6 +196,12 @@ class KrakenParser(Parser):
         one.counts.checksums_failed += 1
         return bids, asks, f"checksum {ours:.0f} is not Kraken's {entry.checksum}"
 
+    def _beside(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:  # noqa: ARG002
+        """Take nothing of a book whose orders come as well."""
+        one = self._instrument(entry.symbol)
+        one.counts.frames += 1
+        one.counts.skipped += 1
+
     def _snapshot(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
         one.counts.frames += 1
@@ -200,6 +214,7 @@ class KrakenParser(Parser):
             events += one.refuse(frame, ts_ns, wrong)
         else:
             self.observed(one, frame, ts_ns, bids, asks)
+            self._level3.yields(one, entry.symbol)
             events.append(one.snapshot(frame, ts_ns, bids, asks, depth))
 
     def _update(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
@@ -279,4 +294,32 @@ class KrakenFeed(Feed):
         return msgspec.json.encode({"method": method, "params": params}).decode()
 
 
-VENUE = Venue("kraken", KrakenParser, KrakenFeed)
+class KrakenOrdersFeed(KrakenFeed):
+    """The same, order by order, on the socket for holders of a key.
+
+    The token is short-lived, and asked for at each connection: https://docs.kraken.com/api/docs/guides/spot-ws-auth.
+
+    Raises:
+        InputError: neither a token is given nor ``KRAKEN_TOKEN`` set.
+    """
+
+    url = "wss://ws-auth.kraken.com/v2"
+    depth = 1000
+
+    def __init__(self, *args: Any, token: Callable[[], str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._token = token or (lambda: os.environ.get(TOKEN, ""))
+        self._last_token = self._token()
+        if not self._last_token:
+            raise InputError(f"Kraken gives its books order by order to holders of a key alone: set {TOKEN} to a token")
+
+    def _book(self, names: list[str]) -> dict[str, Any]:
+        self._last_token = self._token()
+        return {"channel": "level3", "symbol": names, "depth": self.depth, "snapshot": True, "token": self._last_token}
+
+    def redacted(self, message: str) -> str:
+        """Return the message without the token."""
+        return message.replace(self._last_token, "")
+
+
+VENUE = Venue("kraken", KrakenParser, KrakenFeed, {"orders": KrakenOrdersFeed})

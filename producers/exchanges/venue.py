@@ -1,7 +1,7 @@
 """The registry of venues: every module of this package that has a ``VENUE`` is one."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -12,11 +12,15 @@ from quicksilver.errors import InputError
 
 
 class Venue(NamedTuple):
-    """A venue's name, how its frames are read, and where they come from."""
+    """A venue's name, how its frames are read, and where they come from.
+
+    ``others`` are feeds of the same books by another channel, asked for as ``NAME/WHICH``: ``orders`` order by order.
+    """
 
     name: str
     parser: type[Parser]
     feed: type[Feed]
+    others: Mapping[str, type[Feed]] = {}
 
 
 @cache
@@ -42,11 +46,19 @@ def parser_of(name: str, reject: Reject) -> Parser:
 
 
 def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
-    """Return a new feed of a venue, of its own REST address if none is given.
+    """Return a new feed of ``NAME``, or ``NAME/WHICH`` of its others, such as ``bitstamp/orders``.
+
+    Its REST address is its own if none is given.
 
     Raises:
-        InputError: no such venue.
+        InputError: no such venue, or it has no such feed.
     """
-    if name not in venues():
+    venue_name, slash, which = name.partition("/")
+    venue = venues().get(venue_name)
+    if venue is None:
         raise InputError(f"unknown venue {name!r}; there are {', '.join(sorted(venues()))}")
-    return venues()[name].feed(name, symbols, rest_url=rest_url)
+    feed = venue.others.get(which) if slash else venue.feed
+    if feed is None:
+        there = sorted(f"{one.name}/{other}" for one in venues().values() for other in one.others)
+        raise InputError(f"{venue.name} has no feed {which!r}; there are {', '.join(there)}")
+    return feed(venue.name, symbols, rest_url=rest_url or None)

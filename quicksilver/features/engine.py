@@ -1,8 +1,11 @@
 """The features of one instrument: its book, the state behind the windows, and the records they give."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from quicksilver.book import Book
+from quicksilver.counts import LevelCounts
 from quicksilver.events import BookDelta, BookSnapshot, FloatArray, Price, Trade
 from quicksilver.features import clock, kernel
 from quicksilver.features.state import new_state, reset
@@ -80,18 +83,19 @@ class FeatureEngine:
         row = [None if value != value else value for value in self.vector.tolist()]  # noqa: PLR0124 (is NaN)
         return Features(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, *row)
 
-    def top(self, event: BookSnapshot | BookDelta, n_levels: int) -> BookTop:
+    def top(self, event: BookSnapshot | BookDelta, n_levels: int, counts: LevelCounts | None = None) -> BookTop:
         """Return the best levels and the ticks since the last top, which start again from zero."""
         bids, asks = self.book.top(n_levels)
+        counts = counts or LevelCounts()
         s = self.state[0]
         top = BookTop(
             event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns,
-            _top_levels(bids), _top_levels(asks),
+            _top_levels(bids, counts.bids), _top_levels(asks, counts.asks),
             int(s["upticks"]), int(s["downticks"]), float(s["uptick_notional"]), float(s["downtick_notional"]),
         )  # fmt: skip
         s["upticks"] = s["downticks"] = s["uptick_notional"] = s["downtick_notional"] = 0.0
         return top
 
 
-def _top_levels(levels: FloatArray) -> list[TopLevel]:
-    return [TopLevel(price, size, cum_size) for price, size, cum_size in levels.tolist()]
+def _top_levels(levels: FloatArray, counts: Mapping[float, int]) -> list[TopLevel]:
+    return [TopLevel(price, size, cum_size, counts.get(price)) for price, size, cum_size in levels.tolist()]

@@ -1,0 +1,79 @@
+"""The texts of Bitstamp's books and orders: prices, sizes, and rows that are levels or orders."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from producers.exchanges.base import decoded
+from quicksilver.errors import FrameError
+from quicksilver.events import Levels
+from quicksilver.orders import OrderBook, OrderId, units_of
+
+Rows: TypeAlias = list[tuple[str, str]]
+Listed: TypeAlias = tuple[OrderId, int, float, int]
+"""An order of a whole book: id, side, price, units."""
+_rows = msgspec.json.Decoder(Rows).decode
+_listed = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
+
+
+def rows_of(text: bytes | msgspec.Raw) -> Rows:
+    """Return the rows of a pushed book's side, price and size.
+
+    Raises:
+        FrameError: it is none.
+    """
+    return decoded(_rows, bytes(text))
+
+
+def listed_orders(bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw) -> list[Listed]:
+    """Return the orders of a REST book whose rows name them; nothing where rows are levels.
+
+    >>> listed_orders(b'[["1.5", "2", "77"]]', b"[]"), listed_orders(b'[["1.5", "2"]]', b"[]")
+    ([(77, 0, 1.5, 2000000000000000000)], [])
+
+    Raises:
+        FrameError: it is no book of orders.
+    """
+    texts = bytes(bids), bytes(asks)
+    if not any(text[: text.find(b"]")].count(b",") > 1 for text in texts):
+        return []
+    rows = [(side, row) for side, text in enumerate(texts) for row in decoded(_listed, text)]
+    try:
+        return [(int(number), side, number_of(price), size_of(amount)) for side, (price, amount, number) in rows]
+    except ValueError as error:
+        raise FrameError(f"a book of orders whose orders have no number: {error}") from error
+
+
+def folded(listed: list[Listed]) -> tuple[Levels, Levels]:
+    """Return the levels of a list of orders."""
+    book = OrderBook()
+    book.load(listed)
+    fold = book.whole()
+    return fold.bids, fold.asks
+
+
+def number_of(text: str | float) -> float:
+    """Return a price or size, 0 included.
+
+    Raises:
+        FrameError: it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise FrameError(f"not a number: {text!r:.40}") from error
+    if not 0 <= number < float("inf"):
+        raise FrameError(f"not a price: {text!r:.40}")
+    return number
+
+
+def size_of(text: str) -> int:
+    """Return a size in units.
+
+    Raises:
+        FrameError: it is none.
+    """
+    try:
+        return units_of(text)
+    except ValueError as error:
+        raise FrameError(str(error)) from error
