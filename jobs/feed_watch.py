@@ -81,10 +81,9 @@ class FeedWatch:
             self._since_s = time.monotonic()
             if (venue, why) not in self._said:
                 self._said.add((venue, why))
-                about = ", ".join(symbols) if len(symbols) < len(self._feeds[venue].symbols) else "a subscription"
-                log.warning(
-                    "%s: %s was refused: %s; `quicksilver symbols %s` lists its symbols", venue, about, why, venue
-                )
+                named = len(symbols) < len(self._feeds[venue].symbols)
+                about = f"nothing comes of {', '.join(symbols)}" if named else "a subscription is missing"
+                log.warning("%s: %s; %s, see `quicksilver symbols %s`", venue, why, about, venue)
 
     def _meant(self, venue: str, payload: bytes) -> list[str]:
         """The symbols that a refusal names; where it names none, all of which it may be."""
@@ -100,8 +99,8 @@ class FeedWatch:
                 del self._refused[venue, symbol]
         asked = {(venue, symbol) for venue, feed in self._feeds.items() for symbol in feed.symbols}
         if self._refused and asked <= self._refused.keys() and now_s - self._since_s >= REFUSED_S:
-            whys = dict.fromkeys(f"{venue}: {why}" for (venue, _), why in self._refused.items())
-            raise InputError(f"everything was refused: {'; '.join(whys)}; check SYMBOLS= and VENUES=")
+            whys = "; ".join(dict.fromkeys(self._refused.values()))
+            raise InputError(f"nothing can start: {whys}; check SYMBOLS= and VENUES=")
 
     async def _ask_the_silent(self, frame: Frame, parser: Parser, now_s: float) -> list[AnyEvent]:
         feed = self._feeds[frame.venue]

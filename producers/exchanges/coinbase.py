@@ -54,6 +54,7 @@ class _Message(msgspec.Struct):
     channel: str = ""
     type: str = ""
     message: str = ""
+    reason: str = ""  # of the Exchange's errors
     timestamp: str = ""
     sequence_num: int = -1
     events: list[_Event] = []
@@ -117,7 +118,7 @@ class CoinbaseParser(Parser):
         message = decoded(self._decode, frame.payload)
         channel = message.channel
         if message.type == "error":
-            raise RefusalError(f"Coinbase refuses: {message.message}")
+            raise RefusalError(f"Coinbase refuses: {': '.join(filter(None, (message.message, message.reason)))}")
         if not channel and message.type in KINDS:
             self._exchange.message(frame, events)
             return
