@@ -10,6 +10,7 @@ try:
     from jobs.doctor import checks
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.publish_command import publish
+    from jobs.record_command import record
     from jobs.run_command import run, serve
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
@@ -24,6 +25,7 @@ except KeyboardInterrupt:  # imports take half a second: Ctrl-C within it is no 
 app = typer.Typer(help="Streaming crypto market data: features, predictions, portfolios.", no_args_is_help=True)
 app.command("csv")(produce)
 app.command("publish")(publish)
+app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)

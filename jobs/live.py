@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from api.hub import SourceInfo
-from jobs.parsers import Parsers
+from jobs.parsers import SIMULATED, Parsers
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
@@ -18,9 +18,12 @@ from producers.simulator.server import serve
 from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent
 
-SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 RESTART_S = 5.0
 log = logging.getLogger(__name__)
+
+
+def _untapped(_: Frame) -> None:
+    """Take no note of a frame: nobody records it."""
 
 
 class FeedSource:
@@ -38,6 +41,7 @@ class FeedSource:
             (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
         ]
         self._parsers = Parsers(ignore)
+        self.tap: Callable[[Frame], None] = _untapped
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received."""
@@ -47,6 +51,7 @@ class FeedSource:
         try:
             while True:
                 frame = await queue.get()
+                self.tap(frame)
                 yield frame.ts_recv_ns, parsers.parse(frame)
         finally:
             for task in tasks:
@@ -93,6 +98,7 @@ class SimulatorSource:
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
         self._parser = KrakenParser(SIMULATED)
+        self.tap: Callable[[Frame], None] = _untapped
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
@@ -102,6 +108,7 @@ class SimulatorSource:
             self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
                 async for frame in frames:
+                    self.tap(frame)
                     yield frame.ts_recv_ns, parser.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)

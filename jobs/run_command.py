@@ -29,6 +29,7 @@ def run(
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
+    record: Annotated[Path | None, setting("record")] = None,
     bus: Annotated[str | None, setting("bus")] = None,
     store: Annotated[str | None, setting("store")] = None,
 ) -> None:
@@ -76,8 +77,10 @@ async def _run(settings: RunSettings) -> None:
     stop = _stop_on_signals()
     source = await prepared(lambda: _prepare(settings), stop, typer.echo)
     from jobs.embedded import run_embedded
+    from jobs.recording import recording
 
-    await run_embedded(source, settings, typer.echo, stop)
+    with recording(source, settings, typer.echo):
+        await run_embedded(source, settings, typer.echo, stop)
     typer.echo("stopped")
 
 

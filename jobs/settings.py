@@ -33,6 +33,9 @@ class RunSettings(BaseSettings):
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")
     keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")
+    record: Path | None = Field(None, description="folder for tapes of every frame of live data; empty: none")
+    record_mb: int = Field(256, ge=1, description="megabytes after which a recording goes on in a new file")
+    record_minutes: float = Field(60.0, gt=0, description="minutes after which a recording goes on in a new file")
     bus: BusName = Field("memory", description="how records travel; kafka is for `quicksilver serve`")
     store: StoreName = Field("sqlite", description="where records rest; cassandra is for `quicksilver serve`")
 

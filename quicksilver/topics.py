@@ -2,7 +2,7 @@
 
 import msgspec
 
-from quicksilver import events, records
+from quicksilver import events, raw, records
 from quicksilver.records import Published
 
 CONTRACT_VERSION = 1  # rides in a header of every message; rises when old readers could not read new messages
@@ -27,6 +27,7 @@ class Topic(msgspec.Struct, frozen=True):
     compacted: bool = False  # keeps the last message of each key, for ever
 
 
+RAW = Topic("raw", raw.RawFrame, "raw")
 PRICE = Topic("price", events.Price, "events")
 TRADES = Topic("trades", events.Trade, "events")
 BOOKS = Topic("books", events.BookDelta, "events")
@@ -51,11 +52,13 @@ TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
     events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
 }  # fmt: skip
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
 
 
-def key_of(record: Published | events.Event | records.Model) -> str:
-    """Return the record's topic key: ``venue:symbol``, a universe, or a hop."""
+def key_of(record: Published | events.Event | records.Model | raw.RawFrame) -> str:
+    """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``."""
+    if isinstance(record, raw.RawFrame):
+        return f"{record.venue}:{record.conn}"
     if isinstance(record, records.Frontier):
         return record.universe
     if isinstance(record, records.Latency):
