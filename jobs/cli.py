@@ -15,6 +15,7 @@ try:
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
+    from jobs.tape_cli import tape
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -33,6 +34,7 @@ app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
+app.add_typer(tape, name="tape")
 
 
 @app.command()

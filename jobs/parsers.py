@@ -33,12 +33,23 @@ class Parsers:
         parser = self.by_venue.get(frame.venue)
         if parser is None:
             try:
-                parser = self.by_venue[frame.venue] = _parser_of(frame.venue, self._reject)
+                parser = self.of(frame.venue)
             except InputError as error:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
                 return []
         return parser.parse(frame)
+
+    def of(self, venue: str) -> Parser:
+        """Return the venue's parser, new if need be.
+
+        Raises:
+            InputError: no such venue.
+        """
+        parser = self.by_venue.get(venue)
+        if parser is None:
+            parser = self.by_venue[venue] = _parser_of(venue, self._reject)
+        return parser
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Take a book anew from its next snapshot."""

@@ -40,6 +40,8 @@ def publish(
     venues: Annotated[str | None, _setting("venues")] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
     record: Annotated[Path | None, _setting("record")] = None,
+    record_mb: Annotated[int | None, _setting("record_mb")] = None,
+    record_minutes: Annotated[float | None, _setting("record_minutes")] = None,
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     session: Annotated[str | None, _setting("session")] = None,
     universe: Annotated[str | None, _setting("universe")] = None,

@@ -76,4 +76,9 @@ def recording(source: Source, settings: RunSettings, say: Callable[[str], None])
 
 def written(tape: RotatingTape, recorder: TapeRecorder) -> dict[str, Any]:
     """Return what a recording has written."""
-    return {"frames": tape.frames, "bytes": tape.bytes, "lost": recorder.lost, "files": [str(one) for one in tape.files]}
+    return {
+        "frames": tape.frames,
+        "bytes": tape.bytes,
+        "lost": recorder.lost,
+        "files": [str(one) for one in tape.files],
+    }

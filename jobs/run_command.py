@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from jobs.settings import RunSettings, ServeSettings
 from jobs.starting import prepared, setting
@@ -29,7 +30,11 @@ def run(
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
+    full_books_per_s: Annotated[float | None, setting("full_books_per_s")] = None,
+    full_book_levels: Annotated[int | None, setting("full_book_levels")] = None,
     record: Annotated[Path | None, setting("record")] = None,
+    record_mb: Annotated[int | None, setting("record_mb")] = None,
+    record_minutes: Annotated[float | None, setting("record_minutes")] = None,
     bus: Annotated[str | None, setting("bus")] = None,
     store: Annotated[str | None, setting("store")] = None,
 ) -> None:
@@ -91,5 +96,8 @@ def _prepare(settings: RunSettings) -> "Source":
     from jobs.warm_up import warm_up
 
     source = choose(settings, typer.echo)
+    source.config = replace(
+        source.config, full_books_per_s=settings.full_books_per_s, full_book_levels=settings.full_book_levels
+    )
     warm_up()
     return source

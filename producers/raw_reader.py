@@ -57,9 +57,7 @@ def read_raw(servers: str, reject: Reject, start_ns: int | None = None, end_ns: 
         reader.close()
 
 
-def _whole(
-    parts: "_Partitions", reject: Reject, start_ns: int | None, end_ns: int | None
-) -> Iterator[Frame]:
+def _whole(parts: "_Partitions", reject: Reject, start_ns: int | None, end_ns: int | None) -> Iterator[Frame]:
     last: dict[tuple[str, str, str], int] = {}
     for frame, session, _, number in parts.merged():
         key = (session, frame.venue, frame.conn)
@@ -67,10 +65,14 @@ def _whole(
         if before is not None and number <= before:
             continue  # a producer that did not know whether its message had come
         last[key] = number
-        if (start_ns is not None and frame.ts_recv_ns < start_ns) or (end_ns is not None and frame.ts_recv_ns >= end_ns):
+        if (start_ns is not None and frame.ts_recv_ns < start_ns) or (
+            end_ns is not None and frame.ts_recv_ns >= end_ns
+        ):
             continue
         if before is not None and number > before + 1:
-            reason = f"message {number} of {frame.venue}:{frame.conn} after {before}: {number - before - 1} are not there"
+            reason = (
+                f"message {number} of {frame.venue}:{frame.conn} after {before}: {number - before - 1} are not there"
+            )
             reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, reason, b""))
             yield msgspec.structs.replace(frame, direction="disconnect", payload=reason.encode(), url=None)
         yield frame
@@ -116,7 +118,9 @@ class _Partitions:
 
     def _read(self, waiting: list[int]) -> None:
         """Read until one of the partitions that are waited for has spoken or ended; others do not run far ahead."""
-        ahead = [TopicPartition(RAW.name, one) for one in self._left if one not in waiting and len(self._heads[one]) > READ]
+        ahead = [
+            TopicPartition(RAW.name, one) for one in self._left if one not in waiting and len(self._heads[one]) > READ
+        ]
         self._reader.pause(ahead)
         heard = time.monotonic()
         while all(one in self._left and not self._heads[one] for one in waiting):

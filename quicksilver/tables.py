@@ -21,7 +21,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 1  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 2  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 
@@ -194,6 +194,7 @@ TABLES: dict[str, Table] = {
     table.topic.name: table
     for table in (
         Table(topics.TOPS, _EVENT, 2 * DAY_S),
+        Table(topics.FULL_BOOKS, _EVENT, 2 * DAY_S),
         Table(topics.TRADES, _EVENT, 30 * DAY_S),
         Table(topics.CANDLES, ("interval_ns", "ts_open_ns"), 365 * DAY_S, time="ts_open_ns"),
         Table(topics.FEATURES, _EVENT, 7 * DAY_S),

@@ -32,6 +32,7 @@ PRICE = Topic("price", events.Price, "events")
 TRADES = Topic("trades", events.Trade, "events")
 BOOKS = Topic("books", events.BookDelta, "events")
 TOPS = Topic("tops", records.BookTop, "tops")
+FULL_BOOKS = Topic("full-books", records.FullBook, "full-books")
 CANDLES = Topic("candles", records.Candle, "candles")
 FEATURES = Topic("features", records.Features, "derived")
 LABELS = Topic("labels", records.Label, "derived")
@@ -46,7 +47,7 @@ CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted
 
 
 RECORD_TOPICS: tuple[Topic, ...] = (
-    TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
+    TOPS, FULL_BOOKS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, LATENCY, DEAD_LETTERS,
 )  # fmt: skip
 TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {

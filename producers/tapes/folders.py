@@ -1,4 +1,4 @@
-"""A folder of tapes as one: in receive order, the files of a recording one after another, none opened before its time."""
+"""A folder of tapes as one: in receive order, a recording's files one after another, none opened before its time."""
 
 import heapq
 from collections import deque

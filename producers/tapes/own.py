@@ -1,9 +1,9 @@
 """Quicksilver's own tape: zstd-compressed JSON lines: a header, one frame a line, and an end.
 
 ``{"quicksilver_tape": 2, ...}`` says what is recorded (``Header``); ``{"ts": ns, "dir": "recv", "venue": "kraken",
-"conn": "kraken.1", "text": "..."}`` is a frame (``quicksilver/raw.py``), with ``"url"`` for REST bodies and ``"b64"`` in
-the place of ``"text"`` where the bytes are not UTF-8; ``{"quicksilver_tape_end": n}`` ends a tape of n frames. A tape
-without its end was never finished, and is said to be torn. Tapes of version 1 have neither fields nor end.
+"conn": "kraken.1", "text": "..."}`` is a frame (``quicksilver/raw.py``), with ``"url"`` for REST bodies and ``"b64"``
+in the place of ``"text"`` where the bytes are not UTF-8; ``{"quicksilver_tape_end": n}`` ends a tape of n frames. A
+tape without its end was never finished, and is said to be torn. Tapes of version 1 have neither fields nor end.
 """
 
 import os

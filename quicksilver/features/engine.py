@@ -1,13 +1,16 @@
 """The features of one instrument: its book, the state behind the windows, and the records they give."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from quicksilver.book import Book
 from quicksilver.events import BookDelta, BookSnapshot, FloatArray, Price, Trade
 from quicksilver.features import clock, kernel
-from quicksilver.features.state import new_state, reset
-from quicksilver.records import BookTop, Features, TopLevel
+from quicksilver.features.state import TICKS, new_state, reset
+from quicksilver.records import BookTop, Features, FullBook, TopLevel
 
+FULL_TICKS = tuple(f"full_{name}" for name in TICKS)
 SIGN = {"buy": 1, "sell": -1, None: 0}
 
 
@@ -83,14 +86,26 @@ class FeatureEngine:
     def top(self, event: BookSnapshot | BookDelta, n_levels: int) -> BookTop:
         """Return the best levels and the ticks since the last top, which start again from zero."""
         bids, asks = self.book.top(n_levels)
+        return BookTop(*_head(event), _top_levels(bids), _top_levels(asks), *self._ticks(TICKS))
+
+    def full_book(self, event: BookSnapshot | BookDelta, n_levels: int) -> FullBook:
+        """Return the whole book, to ``n_levels`` a side, and the ticks since the last one, which start again too."""
+        n_bids, n_asks = self.book.levels
+        bids, asks = self.book.top(min(n_levels, max(n_bids, n_asks)))
+        ticks = self._ticks(FULL_TICKS)
+        return FullBook(*_head(event), _top_levels(bids), _top_levels(asks), n_bids, n_asks, *ticks)
+
+    def _ticks(self, names: Sequence[str]) -> tuple[int, int, float, float]:
+        """Counts and notionals of the moves up and down, which start again from zero."""
         s = self.state[0]
-        top = BookTop(
-            event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns,
-            _top_levels(bids), _top_levels(asks),
-            int(s["upticks"]), int(s["downticks"]), float(s["uptick_notional"]), float(s["downtick_notional"]),
-        )  # fmt: skip
-        s["upticks"] = s["downticks"] = s["uptick_notional"] = s["downtick_notional"] = 0.0
-        return top
+        up, down, up_notional, down_notional = (float(s[name]) for name in names)
+        for name in names:
+            s[name] = 0.0
+        return int(up), int(down), up_notional, down_notional
+
+
+def _head(event: BookSnapshot | BookDelta) -> tuple[str, str, int, int, int]:
+    return event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns
 
 
 def _top_levels(levels: FloatArray) -> list[TopLevel]:
