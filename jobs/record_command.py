@@ -44,7 +44,7 @@ def record(
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so many seconds; else at Ctrl-C.", min=0.0)] = None,
 ) -> None:
-    """Record every frame of live feeds or the simulator as it came, until Ctrl-C; the last line is the counts, as JSON."""
+    """Record every frame of live feeds or the simulator, until Ctrl-C; the last line is the counts, as JSON."""
     given = {name: value for name, value in locals().items() if value is not None and name != "seconds"}
     with failing():
         left = asyncio.run(_record(RecordSettings(**given), seconds))
@@ -54,7 +54,9 @@ def record(
 
 async def _record(settings: RecordSettings, seconds: float | None) -> int:
     from producers.publishing import stop_on_signals
+    from producers.tapes.rotating import require_writable
 
+    require_writable(settings.record)  # before all that takes seconds
     stop = stop_on_signals()
     source = await prepared(lambda: _prepare(settings), stop, _say)
     from jobs.record import record_source

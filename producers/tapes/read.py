@@ -128,7 +128,8 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
             except StopIteration:
                 return
             except (FrameError, *UNREADABLE, ValueError, ArithmeticError) as error:
-                reject(DeadLetter(last_ns, source, venue, None, f"not a line of this tape: {error}", line))
+                why = f"not a line of this tape: {error}" if line else str(error)
+                reject(DeadLetter(last_ns, source, venue, None, why, line))
                 if not line:
                     return
                 continue

@@ -88,6 +88,8 @@ class TapeRecorder:
             self._say(f"{self.lost:,} frames could not be recorded")
 
     def _work(self) -> None:
+        batch: list[Frame] = []
+        written = 0
         try:
             while True:
                 ending = self._ending.is_set()  # before the batch is taken: what comes after is nobody's any more
@@ -95,6 +97,7 @@ class TapeRecorder:
                     batch, self._batch, self._bytes = self._batch, [], 0
                     if ending and self._missed:
                         batch += _losses(self._missed, self._last_ns)
+                written = self._tape.frames
                 for frame in batch:
                     self._tape.write(frame)
                 if ending:
@@ -102,14 +105,14 @@ class TapeRecorder:
                     return
                 self._tape.sync()
                 self._ending.wait(WAIT_S)
-        except OSError as error:
-            self._fail(error, len(batch))
+        except Exception as error:  # whatever it is: a thread that ended unseen would lose all that follows
+            self._fail(error, len(batch) + written - self._tape.frames)
 
-    def _fail(self, error: OSError, taken: int) -> None:
+    def _fail(self, error: Exception, unwritten: int) -> None:
         self._tape.abandon()
-        why = f"{self._tape.folder}: the recording has ended, the disk does not take it: {error.strerror}"
+        why = f"{self._tape.folder}: the recording has ended, the disk does not take it: {getattr(error, 'strerror', error)}"
         with self._lock:
-            self.lost += taken + len(self._batch)
+            self.lost += unwritten + len(self._batch)
             self._batch, self._bytes = [], 0
             self.failure = why
         self._say(why)

@@ -80,7 +80,7 @@ class RotatingTape:
         self._first_ns = 0
         self._dirty = False
         self._synced_s = time.monotonic()
-        _require_writable(folder)
+        require_writable(folder)
 
     def write(self, frame: Frame) -> None:
         """Append a frame, to a new file where the last one is full.
@@ -137,7 +137,12 @@ class RotatingTape:
         return tape
 
 
-def _require_writable(folder: Path) -> None:
+def require_writable(folder: Path) -> None:
+    """Make sure that tapes can be written to a folder, which is made if it is not there.
+
+    Raises:
+        InputError: they cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
