@@ -110,7 +110,8 @@ class TapeRecorder:
 
     def _fail(self, error: Exception, unwritten: int) -> None:
         self._tape.abandon()
-        why = f"{self._tape.folder}: the recording has ended, the disk does not take it: {getattr(error, 'strerror', error)}"
+        reason = getattr(error, "strerror", None) or error
+        why = f"{self._tape.folder}: the recording has ended, the disk does not take it: {reason}"
         with self._lock:
             self.lost += unwritten + len(self._batch)
             self._batch, self._bytes = [], 0

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from typer.testing import CliRunner
@@ -45,6 +45,7 @@ from tests.conftest import ROOT
 
 NAMES = ["BTC/USD", "ETH/USD"]
 PATIENCE_S = 60.0
+T = TypeVar("T", bound=RunSettings)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,10 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in RecordSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(feed_module, "APART_S", 0.05)
+
+
+def settled(kind: type[T], **given: Any) -> T:
+    return kind(**given)
 
 
 class Noted(FeedSource):
@@ -114,7 +119,7 @@ async def test_a_tape_of_a_run_through_faults_gives_the_same_features(tmp_path: 
     bus.subscribe(lambda topic, key, record: published.append(record))
     async with serve(Market(3, time.time_ns(), NAMES, 3.0)) as server:
         source = Noted(server.url)
-        settings = RunSettings(record=tmp_path / "tapes", record_minutes=0.01)
+        settings = settled(RunSettings, record=tmp_path / "tapes", record_minutes=0.01)
         with recording(source, settings, said.append):
             running = asyncio.create_task(EmbeddedRunner(source, bus).run())
             try:
@@ -154,7 +159,7 @@ async def test_the_recorder_asks_for_books_anew_and_its_tape_has_every_frame(tmp
     asked = [json.loads(frame.payload) for frame in frames if frame.direction == "send"]
     again = [one for one in asked if one["method"] == "unsubscribe"]
     assert {one["params"]["symbol"][0] for one in again} >= set(NAMES)
-    records, summary = replayed(tmp_path)
+    _, summary = replayed(tmp_path)
     assert summary["gaps"] == source.gaps
     assert summary["events"] in {len(source.events), len(source.events) + 1}
 
@@ -164,10 +169,10 @@ async def test_what_is_recorded_already_is_not_recorded_again(tmp_path: Path) ->
         writer.write(Frame("kraken", "k", "recv", 1, b"{}"))
     source = TapeSource(tmp_path / "x.zst", "max")
     why = "RECORD= is for live feeds and the simulator, and this is a tape file"
-    with pytest.raises(InputError, match=why), recording(source, RunSettings(record=tmp_path / "t"), print):
+    with pytest.raises(InputError, match=why), recording(source, settled(RunSettings, record=tmp_path / "t"), print):
         pass
     with pytest.raises(InputError, match=why):
-        await record_source(source, RecordSettings(record=tmp_path / "t"), print, asyncio.Event())
+        await record_source(source, settled(RecordSettings, record=tmp_path / "t"), print, asyncio.Event())
     assert not (tmp_path / "t").exists()
 
 
@@ -178,7 +183,7 @@ def command(*arguments: str, limit: int | None = None) -> "subprocess.Popen[str]
 
     return subprocess.Popen(
         [sys.executable, "-m", "jobs.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, preexec_fn=bounded,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, preexec_fn=bounded,  # noqa: PLW1509
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Recordings of several files: rotation, crashes, damage, and files that follow each other without being opened early."""
+"""Recordings of several files: rotation, crashes, damage, and files that follow each other, none opened early."""
 
 import os
 import resource
@@ -114,7 +114,7 @@ def test_files_of_a_recording_keep_their_order_where_times_go_back(tmp_path: Pat
 @contextmanager
 def few_open_files(more: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + more, before[1]))
     try:
         yield
     finally:
@@ -260,7 +260,7 @@ def test_frames_that_the_disk_is_too_slow_for_are_said_counted_and_marked(tmp_pa
         recorder.put(one)
     assert recorder.lost == 2
     tape.let.set()
-    while not tape.frames == 4:
+    while tape.frames != 4:
         threading.Event().wait(0.01)
     recorder.put(frames[6])
     recorder.put(frames[7])
