@@ -36,7 +36,8 @@ class _Recorded(NamedTuple):
     ts_ms: int
     session: str
     place: int  # among all frames of its session
-    number: int  # among those of its key
+    number: int  # among those of its key; 0: it has none
+    read: int  # among all that were read: no two are the same
     frame: Frame
 
 
@@ -66,9 +67,9 @@ def read_raw(servers: str, reject: Reject, start_ns: int | None = None, end_ns: 
 
 def _whole(parts: "_Partitions", reject: Reject, start_ns: int, end_ns: int) -> Iterator[Frame]:
     last: dict[tuple[str, str, str], int] = {}
-    for _, session, _, number, frame in parts.merged():
+    for _, session, _, number, _, frame in parts.merged():
         key = (session, frame.venue, frame.conn)
-        before = last.get(key)
+        before = last.get(key) if number else None
         if before is not None and number <= before:
             continue  # sent twice by a producer that did not know whether it had come
         last[key] = number
@@ -88,6 +89,7 @@ class _Partitions:
     def __init__(self, reader: Consumer, servers: str, reject: Reject, start_ns: int | None) -> None:
         self._reader, self._reject, self._servers = reader, reject, servers
         self._heap: list[_Recorded] = []
+        self._n_read = 0
         self._ends: dict[int, int] = {}  # of the partitions that are not read to their end
         self._read_to: dict[int, int] = {}  # the last time of publishing read of each of these, milliseconds
         found = reader.list_topics(timeout=ANSWER_S).topics
@@ -139,7 +141,8 @@ class _Partitions:
         ts_ms = max(raw.timestamp()[1], 0)
         self._read_to[part] = max(self._read_to[part], ts_ms)
         try:
-            heapq.heappush(self._heap, _recorded(raw, ts_ms))
+            self._n_read += 1
+            heapq.heappush(self._heap, _recorded(raw, ts_ms, self._n_read))
         except (FrameError, *UNREADABLE, ValueError) as error:
             source = f"{RAW.name}[{part}]@{offset}"
             self._reject(DeadLetter(ts_ms * 1_000_000, source, "", None, f"not a frame: {error}", raw.value() or b""))
@@ -147,9 +150,9 @@ class _Partitions:
             del self._ends[part], self._read_to[part]
 
 
-def _recorded(raw: Any, ts_ms: int) -> _Recorded:
+def _recorded(raw: Any, ts_ms: int, read: int) -> _Recorded:
     known = {name: text.decode() for name, text in raw.headers() or () if name in _HEADERS and text}
     message = Message(raw.topic(), raw.partition(), raw.offset(), ts_ms, "", Headers(**known), raw.value() or b"")
     message.require_version()
     frame = _line(message.value).frame(message.place)
-    return _Recorded(ts_ms, message.headers.s, message.ordinal, message.number, frame)
+    return _Recorded(ts_ms, message.headers.s, message.ordinal, message.number, read, frame)

@@ -92,7 +92,7 @@ def whole(stream: Iterator[bytes]) -> Iterator[bytes]:
         if expected and not line.endswith(b"\n"):
             raise FrameError(f"{TORN}, in the midst of a line of {len(line):,} bytes")
         if not line.startswith(MARK):
-            frames += bool(line.strip())
+            frames += line != b"\n"
         elif line.startswith(_END):
             _check_end(line, frames)
             expected = False

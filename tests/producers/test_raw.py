@@ -1,17 +1,24 @@
 """Topic ``raw`` on a real Kafka: frames come back byte for byte and in order, and what is missing is said."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.live import SimulatorSource
+from jobs.record import record_source
+from jobs.record_command import RecordSettings
 from producers.exchanges.base import ignore
 from producers.frames import Frame
+from producers.kafka import client_settings
 from producers.raw import RawPublisher
 from producers.raw_reader import read_raw
 from producers.tapes import read_frames
@@ -108,6 +115,28 @@ class TestKafka:
         assert [one for one in rest if one[0] != "w"] == [bare(one) for one in mine if len(one.payload) < 5000]
         until = [bare(one) for one in read_raw(node.servers, ignore, later - 10**9, later + 50_000)]
         assert until == [one for one in found if one[3] < later + 50_000]  # type: ignore[operator]
+
+    async def test_the_recorder_publishes_what_it_writes_to_the_tape(self, node: Broker, tmp_path: Path) -> None:
+        before_ns, stop, said = time.time_ns(), asyncio.Event(), list[str]()
+        given: dict[str, Any] = {"record": tmp_path, "raw": True, "kafka_servers": node.servers, "source": "sim"}
+        settings = RecordSettings(**given)
+        asyncio.get_running_loop().call_later(2.0, stop.set)
+        assert await record_source(SimulatorSource(7), settings, said.append, stop) == 0
+        recorded = [bare(one) for one in read_frames(tmp_path)]
+        assert [bare(one) for one in read_raw(node.servers, ignore, before_ns)] == recorded
+        assert json.loads(said[-1])["frames"] == len(recorded) > 50
+
+    async def test_messages_of_others_are_dead_letters_and_numbers_may_be_missing(self, node: Broker) -> None:
+        other = Producer(client_settings(node.servers))
+        before_ns = time.time_ns()
+        for i in range(3):
+            other.produce(RAW.name, encode_line(OwnLine.of(Frame("x", "x", "recv", before_ns + i, b"%d" % i))), b"x:x")
+        other.produce(RAW.name, b"junk", b"x:x")
+        other.flush(10)
+        letters: list[DeadLetter] = []
+        assert [one.payload for one in read_raw(node.servers, letters.append, before_ns)] == [b"0", b"1", b"2"]
+        ((why, payload),) = [(letter.reason[:12], letter.payload) for letter in letters]
+        assert (why, payload) == ("not a frame:", b"junk")
 
     def test_a_kafka_without_the_topic_is_one_sentence(self, tmp_path: Path) -> None:
         done = CliRunner().invoke(
