@@ -1,7 +1,9 @@
 """Frames of any venue to events, and the counts of a whole run."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from producers.audits import Auditor
 from producers.exchanges.base import Counts, Parser, Reject
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import parser_of
@@ -25,6 +27,7 @@ class Parsers:
         self._reject = reject
         self.by_venue: dict[str, Parser] = {}
         self.frames: dict[str, int] = {}
+        self.auditor = Auditor()
         self.unreadable = 0  # lines of the tape, and frames of venues without a parser
 
     def parse(self, frame: Frame) -> list[AnyEvent]:
@@ -33,23 +36,29 @@ class Parsers:
         parser = self.by_venue.get(frame.venue)
         if parser is None:
             try:
-                parser = self.of(frame.venue)
+                parser = self.by_venue[frame.venue] = _parser_of(frame.venue, self._reject)
             except InputError as error:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
                 return []
-        return parser.parse(frame)
+            self.auditor.attach(parser)
+        events = parser.parse(frame)
+        for event in events:
+            self.auditor.event(event)
+        for doubt in self.auditor.doubts():
+            one = self.by_venue[doubt.venue].instrument(doubt.symbol)
+            for gap in one.gap(frame, frame.ts_recv_ns, doubt.reason):
+                self.auditor.event(gap)
+                events.append(gap)
+        return events
 
-    def of(self, venue: str) -> Parser:
-        """Return the venue's parser, new if need be.
+    def audits(self) -> Sequence[Any]:
+        """Return the audits made since this was last asked."""
+        return self.auditor.audits()
 
-        Raises:
-            InputError: no such venue.
-        """
-        parser = self.by_venue.get(venue)
-        if parser is None:
-            parser = self.by_venue[venue] = _parser_of(venue, self._reject)
-        return parser
+    def finish(self) -> None:
+        """Compare the books that still wait for it: no more frames come."""
+        self.auditor.finish()
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Take a book anew from its next snapshot."""

@@ -1,7 +1,6 @@
 """``quicksilver tape verify``: what a tape proves of its books, by each venue's own rules."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from quicksilver.events import NO_LEVELS, AnyEvent, BookDelta, BookSnapshot, Gap
 from quicksilver.records import DeadLetter
 
 SHOWN = ("frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "rejected")
+COMPARED = ("compared", "best_bid_equal", "best_ask_equal")
 
 
 class Verification:
@@ -28,9 +28,8 @@ class Verification:
     def __init__(self, skip_ns: int = 0) -> None:
         self.letters = Letters()
         self._parsers = Parsers(self.letters)
-        self._auditor = Auditor(skip_ns=skip_ns)
+        self._parsers.auditor = Auditor(skip_ns=skip_ns)
         self._books: dict[tuple[str, str], Book] = {}
-        self._attached: set[str] = set()
         self._events = 0
 
     def run(self, frames: Iterable[Frame]) -> dict[str, Any]:
@@ -40,11 +39,11 @@ class Verification:
             InputError: not one frame could be read.
         """
         for frame in frames:
-            self._attach(frame.venue)
             for event in self._parsers.parse(frame):
                 self._events += 1
                 self._take(event)
-                self._auditor.event(event)
+            self._parsers.audits()  # they are counted; each by itself is of no use here
+        self._parsers.finish()
         if not sum(self._parsers.frames.values()) or (self.letters.count and not self._events):
             raise InputError(": ".join(["nothing could be read", *self.letters.reasons[:1]]))
         return self._found()
@@ -53,14 +52,6 @@ class Verification:
         """Count a line of the tape that holds no frame."""
         self._parsers.unreadable += 1
         self.letters(letter)
-
-    def _attach(self, venue: str) -> None:
-        """Listen to the venue's parser before it sees its first frame."""
-        if venue in self._attached:
-            return
-        self._attached.add(venue)
-        with suppress(InputError):  # a venue without a parser: each of its frames will be a dead letter
-            self._auditor.attach(self._parsers.of(venue))
 
     def _take(self, event: AnyEvent) -> None:
         """Keep the book; one that is crossed after a whole message is none, which its parser cannot see."""
@@ -78,14 +69,14 @@ class Verification:
             for symbol, one in sorted(parser.instruments.items()):
                 book = self._books.get((name, symbol))
                 one.counts.crossed = book.crossed if book else 0
-                audit = self._auditor.counts.get((name, symbol), AuditCounts())
+                audit = self._parsers.auditor.counts.get((name, symbol), AuditCounts())
                 symbols[symbol] = _shown(one.counts, audit)
                 counts.add(one.counts)
-                _add(compared, audit)
+                compared.add(audit)
             counts.frames = self._parsers.frames.get(name, 0)
             venues[name] = {**_shown(counts, compared), "symbols": symbols}
             total.add(counts)
-            _add(audits, compared)
+            audits.add(compared)
         total.frames = sum(self._parsers.frames.values())
         return {**_shown(total, audits), "torn": self.letters.torn, "venues": venues}
 
@@ -100,17 +91,8 @@ def _crosses(book: Book, event: BookDelta | BookSnapshot | Gap) -> bool:
     return book.apply(NO_LEVELS, NO_LEVELS)
 
 
-def _add(to: AuditCounts, other: AuditCounts) -> None:
-    to.compared += other.compared
-    to.best_bid_equal += other.best_bid_equal
-    to.best_ask_equal += other.best_ask_equal
-
-
 def _shown(counts: Counts, audits: AuditCounts) -> dict[str, Any]:
-    same = {
-        "compared": audits.compared, "best_bid_equal": audits.best_bid_equal, "best_ask_equal": audits.best_ask_equal
-    }  # fmt: skip
-    return {**{name: getattr(counts, name) for name in SHOWN}, "audits": same}
+    return {**{name: getattr(counts, name) for name in SHOWN}, "audits": msgspec.structs.asdict(audits)}
 
 
 def verify(tape: Path, venue: str | None, skip_ns: int) -> tuple[dict[str, Any], Letters]:
@@ -140,11 +122,11 @@ def table_of(found: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("venue", "symbol"):
         table.add_column(name)
-    for name in (*SHOWN, "audits", "bid_equal", "ask_equal"):
-        table.add_column(name.replace("checksums", "sums").replace("_", " "), justify="right")
+    for name in (*SHOWN, *COMPARED):
+        table.add_column(name.replace("checksums", "sums").replace("best_", "").replace("_", " "), justify="right")
     for venue, one in found["venues"].items():
         for symbol, counts in (*one["symbols"].items(), ("all", one)):
-            numbers = [counts[name] for name in SHOWN] + list(counts["audits"].values())
+            numbers = [counts[name] for name in SHOWN] + [counts["audits"][name] for name in COMPARED]
             table.add_row(venue, symbol, *(f"{number:,}" for number in numbers))
     return table
 

@@ -1,6 +1,7 @@
-"""Stand-in: compares the books kept from a stream with full books that the stream itself holds."""
+"""Stand-in for the audits (another part of the issue): it compares nothing, and has their interface."""
 
-from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,16 +16,32 @@ class AuditCounts(msgspec.Struct):
     best_bid_equal: int = 0
     best_ask_equal: int = 0
 
+    def add(self, other: "AuditCounts") -> None:
+        """Add ``other``'s numbers to these."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 class Auditor:
-    """Counts by venue and symbol; observations before the first receive time + ``skip_ns`` are left out."""
+    """Compares; ``skip_ns`` of receive time, from the first event on, are left out."""
 
     def __init__(self, skip_ns: int = 0) -> None:
+        self.counts: dict[tuple[str, str], AuditCounts] = {}
         self.skip_ns = skip_ns
-        self.counts: dict[tuple[str, str], AuditCounts] = defaultdict(AuditCounts)
 
     def attach(self, parser: Parser) -> None:
-        """Hear what the parser observes."""
+        """Look at every whole book that this parser reads."""
 
     def event(self, event: AnyEvent) -> None:
-        """Take in the next event."""
+        """Take in an event of an attached parser."""
+
+    def finish(self) -> None:
+        """Compare what still waits."""
+
+    def audits(self) -> Sequence[Any]:
+        """Return the audits made since this was last asked."""
+        return ()
+
+    def doubts(self) -> Sequence[Any]:
+        """Return the books that have come into doubt since this was last asked."""
+        return ()

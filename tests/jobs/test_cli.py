@@ -257,7 +257,7 @@ def test_a_tape_is_stepped_through_over_rest_with_its_full_books(tmp_path: Path)
         while not httpx.get(f"{url}api/replay").json()["ended"]:
             time.sleep(0.05)
         counts = httpx.get(f"{url}api/health").json()["counts"]
-        rows = []
+        rows: list[dict[str, Any]] = []
         while len(rows) < counts["full-books"]:  # the store takes them in batches
             rows = httpx.get(f"{url}api/full-books/kraken:BTC-USD").json()["rows"]
         code, _, errors, _ = run.end(signal.SIGTERM)
