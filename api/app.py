@@ -13,7 +13,8 @@ from fastapi.staticfiles import StaticFiles
 
 from api.guard import Guard
 from api.hub import Hub
-from api.ports import JsonStore
+from api.ports import JsonStore, Playing
+from api.replay import add_replay
 from api.symbols import Symbols, add_symbols
 from quicksilver import __version__
 from quicksilver.errors import StoreError
@@ -36,11 +37,13 @@ def create_app(
     hosts: Sequence[str] = (),
     parts: Callable[[], dict[str, object]] = dict,
     symbols: Symbols | None = None,
+    playback: Playing | None = None,
 ) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
     ``symbols`` are those that can be added and removed, None where this process subscribes to nothing itself.
     ``parts`` gives what ``/api/health`` says of the servers that this process leans on, its ``status`` included.
+    ``playback`` is what plays the source, if that is a recording.
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     """
@@ -80,6 +83,7 @@ def create_app(
         return _json(FEATURES)
 
     add_symbols(app, symbols)
+    add_replay(app, playback)
     _add_tables(app, store)
 
     @app.websocket("/ws")

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-RING = 1000  # rows kept per channel and key for a new subscriber's snapshot
+RING = 1000  # rows kept per channel and key for a new subscriber's snapshot ...
+RING_BYTES = 4 << 20  # ... or fewer: a full book is of half a megabyte
 MAX_WAITING_BYTES = 8 << 20  # a client this far behind is closed
 MAX_KEY_CHARS = 1 << 18  # some 20,000 keys; a client may name keys that do not exist, so they must be bounded
 
@@ -16,16 +17,20 @@ MAX_KEY_CHARS = 1 << 18  # some 20,000 keys; a client may name keys that do not 
 class Stream:
     """One channel and key: the number of its last row, and its last rows as JSON."""
 
-    __slots__ = ("channel", "key", "rows", "seq")
+    __slots__ = ("bytes", "channel", "key", "rows", "seq")
 
     def __init__(self, channel: str, key: str) -> None:
         self.channel, self.key, self.seq = channel, key, 0
-        self.rows: deque[bytes] = deque(maxlen=RING)
+        self.rows: deque[bytes] = deque()
+        self.bytes = 0
 
     def append(self, row: bytes) -> None:
         """Number a row and keep it."""
         self.seq += 1
         self.rows.append(row)
+        self.bytes += len(row)
+        while len(self.rows) > RING or (self.bytes > RING_BYTES and len(self.rows) > 1):
+            self.bytes -= len(self.rows.popleft())
 
     def snapshot(self, history: int) -> bytes:
         """Return the message with the last ``history`` rows."""

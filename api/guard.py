@@ -1,8 +1,8 @@
 """Refuses what other web sites make a visitor's browser ask of a server on the visitor's machine.
 
 A site can point its own name at 127.0.0.1 (DNS rebinding) and then read REST as if it were its own: so the name that a
-request was sent to must be one of ours. And a browser lets any site open a websocket anywhere, but says in ``Origin``
-who asks: so that must be us, as it must for a request that changes something. Programs send no ``Origin``, and are
+request was sent to must be one of ours. And a browser lets any site open a websocket anywhere, and send what changes
+something (a form, ``POST``), but says in ``Origin`` who asks: so that must be us. Programs send no ``Origin``, and are
 welcome.
 """
 
@@ -39,10 +39,12 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._any and _name(f"//{host}") not in self._hosts:
             return f"{host[:100]!r} is not a name of this server; QUICKSILVER_HOST= is the address to serve on"
-        changes = scope["type"] == "websocket" or scope["method"] not in READING
-        if changes and origin is not None and not _same(origin, host):
-            do = "read from" if scope["type"] == "websocket" else "change anything"
-            return f"pages of {origin[:100]!r} may not {do} here"
+        if origin is None or _same(origin, host):
+            return None
+        if scope["type"] == "websocket":
+            return f"pages of {origin[:100]!r} may not read from here"
+        if scope["method"] not in READING:
+            return f"pages of {origin[:100]!r} may not change anything here"
         return None
 
 

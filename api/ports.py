@@ -1,4 +1,4 @@
-"""What REST needs of a store beyond ``quicksilver.ports.Store``."""
+"""What REST needs: of a store beyond ``quicksilver.ports.Store``, and of a recording that is played."""
 
 from typing import Protocol
 
@@ -18,3 +18,26 @@ class JsonStore(Store, Protocol):
         limit: int = 1000,
     ) -> list[bytes]:
         """Return rows as ``read`` does, each as its JSON."""
+
+
+class Playing(Protocol):
+    """A recording that is played, and does as it is told."""
+
+    def pause(self) -> None:
+        """Let nothing through from now on."""
+
+    def resume(self) -> None:
+        """Go on from where it is."""
+
+    def step(self, n: int) -> None:
+        """Pause, and let the next ``n`` messages through."""
+
+    def set_speed(self, text: str) -> None:
+        """Go on at another speed: a positive number, or ``max``.
+
+        Raises:
+            InputError: it is none.
+        """
+
+    def state(self) -> dict[str, object]:
+        """Return whether it is paused or has ended, its speed, and where it is."""

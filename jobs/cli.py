@@ -10,11 +10,13 @@ try:
     from jobs.doctor import checks
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.publish_command import publish
+    from jobs.record_command import record
     from jobs.run_command import run, serve
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
     from jobs.symbols_command import symbols
+    from jobs.tape_cli import tape
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -26,6 +28,7 @@ app = typer.Typer(help="Streaming crypto market data: features, predictions, por
 app.command("csv")(produce)
 app.command("publish")(publish)
 app.command("symbols")(symbols)
+app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)
@@ -33,6 +36,7 @@ app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
+app.add_typer(tape, name="tape")
 
 
 @app.command()

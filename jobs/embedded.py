@@ -13,6 +13,7 @@ from jobs.databases import open_store
 from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
+from jobs.recorded import Recorded
 from jobs.settings import PAGE, RunSettings
 from jobs.sources import Adjustable, Source
 from producers.clocks import Clocks
@@ -168,7 +169,9 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         bus.subscribe(writer.on_record)
         runner = EmbeddedRunner(source, bus)
         try:
-            async with serving(create_app(hub, store, PAGE, [host], symbols=runner), host, settings.port) as port:
+            playback = source.playback if isinstance(source, Recorded) else None
+            app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback)
+            async with serving(app, host, settings.port) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
         finally:

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from api.hub import SourceInfo
 from jobs.feed_watch import FeedWatch
-from jobs.parsers import Parsers
+from jobs.parsers import SIMULATED, Parsers
 from jobs.starting_feeds import ensure_listed
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
@@ -23,9 +23,12 @@ from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 from quicksilver.records import Audit
 
-SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 RESTART_S = 5.0
 log = logging.getLogger(__name__)
+
+
+def _untapped(_: Frame) -> None:
+    """Take no note of a frame: nobody records it."""
 
 
 class FeedSource:
@@ -46,6 +49,7 @@ class FeedSource:
         self._watch = FeedWatch(self.feeds, self._parsers)
         self._queue: asyncio.Queue[Frame] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
+        self.tap: Callable[[Frame], None] = _untapped
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received.
@@ -60,6 +64,7 @@ class FeedSource:
         try:
             while True:
                 frame = await self._queue.get()
+                self.tap(frame)
                 events = parsers.parse(frame)
                 yield frame.ts_recv_ns, events + await watch.after(frame)
         finally:
@@ -148,6 +153,7 @@ class SimulatorSource:
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
         self._parser = KrakenParser(SIMULATED)
+        self.tap: Callable[[Frame], None] = _untapped
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
@@ -157,6 +163,7 @@ class SimulatorSource:
             self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
                 async for frame in frames:
+                    self.tap(frame)
                     yield frame.ts_recv_ns, parser.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)

@@ -5,6 +5,7 @@ from typing import Any
 
 from producers.audits import Auditor
 from producers.exchanges.base import Counts, Parser, Reject
+from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
 from quicksilver.errors import InputError
@@ -12,6 +13,7 @@ from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import Audit, DeadLetter
 
+SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 SUMMARY = (
     "frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "features", "rejected",
     "duplicates", "skipped",
@@ -38,7 +40,7 @@ class Parsers:
         parser = self.by_venue.get(frame.venue)
         if parser is None:
             try:
-                parser = self.by_venue[frame.venue] = parser_of(frame.venue, self._reject)
+                parser = self.by_venue[frame.venue] = _parser_of(frame.venue, self._reject)
             except InputError as error:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
@@ -84,6 +86,11 @@ class Parsers:
             venues[name] = {**_as_dict(counts), "symbols": symbols}
         total.frames = sum(self.frames.values())
         return {**_as_dict(total), "venues": venues}
+
+
+def _parser_of(venue: str, reject: Reject) -> Parser:
+    """The parser of a venue, or of the built-in exchange, which speaks Kraken's protocol."""
+    return KrakenParser(SIMULATED, reject) if venue == SIMULATED else parser_of(venue, reject)
 
 
 def _as_dict(counts: Counts) -> dict[str, int]:

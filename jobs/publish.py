@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Protocol
 
 from jobs.books import BookWatch
 from jobs.lives import Lives
@@ -14,16 +15,30 @@ from producers.kafka import KafkaPublisher
 from producers.publishing import publish_all, summary
 from producers.sessions import checked, csv_session, live_session, tape_session
 from quicksilver.events import AnyEvent, Gap
+from quicksilver.records import Audit, DeadLetter
 from quicksilver.topics import AUDITS, DEAD_LETTERS, EVENT_TOPIC_OF, key_of
 
 WATCH_S = 1.0
 NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), AUDITS, DEAD_LETTERS)})
 
 
+class EventSink(Protocol):
+    """Where events and dead letters go."""
+
+    async def event(self, event: AnyEvent) -> AnyEvent:
+        """Take an event when there is room; returns what was taken in its place."""
+
+    def letter(self, letter: DeadLetter) -> None:
+        """Take a dead letter."""
+
+    def audit(self, audit: Audit) -> None:
+        """Take an audit."""
+
+
 class PublishRun:
     """Moves one source's events to Kafka, and asks venues again for the books that were lost or found crossed."""
 
-    def __init__(self, source: Source, publisher: KafkaPublisher) -> None:
+    def __init__(self, source: Source, publisher: EventSink) -> None:
         self._source = source
         self._publisher = publisher
         self._books = BookWatch()

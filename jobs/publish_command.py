@@ -40,6 +40,9 @@ def publish(
     venues: Annotated[str | None, _setting("venues")] = None,
     audit_every_s: Annotated[float | None, _setting("audit_every_s")] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
+    record: Annotated[Path | None, _setting("record")] = None,
+    record_mb: Annotated[int | None, _setting("record_mb")] = None,
+    record_minutes: Annotated[float | None, _setting("record_minutes")] = None,
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     session: Annotated[str | None, _setting("session")] = None,
     universe: Annotated[str | None, _setting("universe")] = None,
@@ -58,8 +61,10 @@ async def _publish(settings: PublishSettings) -> int:
     stop = stop_on_signals()
     source, session = await prepared(lambda: _prepare(settings), stop, _say)
     from jobs.publish import publish_source
+    from jobs.recording import recording
 
-    left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe)
+    with recording(source, settings, _say):
+        left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe)
     if stop.is_set():
         _say("stopped")
     return left

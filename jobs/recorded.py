@@ -10,7 +10,8 @@ from jobs.databases import name_of
 from jobs.parsers import Parsers
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject, ignore
-from producers.pacing import Pacer, parse_speed
+from producers.pacing import parse_speed
+from producers.playback import Playback
 from producers.tapes import layout_of, read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
@@ -21,23 +22,25 @@ BREATHE_S = 0.01  # how long a tape at full speed may keep the event loop
 CSV_ROWS_PER_S = 20.0
 
 
-class _Recorded:
-    """What tapes and CSV files share: their own pace, and nobody to ask again."""
+class Recorded:
+    """What tapes and CSV files share: their own pace, which ``playback`` may change, and nobody to ask again."""
 
     realtime = False
     lasting = True
     instruments: Sequence[tuple[str, str]] = ()  # not known before they are read
     info: SourceInfo
-    _pacer: Pacer
+    playback: Playback
 
     async def _paced(self, batches: Iterator[tuple[int, list[AnyEvent]]]) -> AsyncIterator[list[AnyEvent]]:
         breathed = time.monotonic()
         for ts_ns, events in batches:
-            await self._pacer.wait(ts_ns)
+            if events:
+                await self.playback.wait(ts_ns)
             if time.monotonic() - breathed > BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = time.monotonic()
             yield events
+        self.playback.ended = True
 
     async def resync(self, venue: str, symbol: str) -> None:
         """Do nothing: a recording says no more than it says."""
@@ -50,7 +53,7 @@ class _Recorded:
         return ()
 
 
-class TapeSource(_Recorded):
+class TapeSource(Recorded):
     """A recording of raw frames, at its own pace or another.
 
     Raises:
@@ -62,7 +65,7 @@ class TapeSource(_Recorded):
     def __init__(self, path: Path, speed: str) -> None:
         self._path = path
         self._parsers = Parsers(ignore)
-        self._pacer = Pacer(parse_speed(speed or "1"))
+        self.playback = Playback(parse_speed(speed or "1"))
         layout = "folder" if path.is_dir() else layout_of(path)
         self.database = name_of("tape", path)
         self.info = SourceInfo("TAPE", f"{path.name} ({layout}), speed {speed or '1'}")
@@ -95,7 +98,7 @@ class TapeSource(_Recorded):
         return self._parsers.audits()
 
 
-class CsvSource(_Recorded):
+class CsvSource(Recorded):
     """A CSV file of prices.
 
     Raises:
@@ -106,7 +109,7 @@ class CsvSource(_Recorded):
         self._file = CsvFile(path)
         interval_ns = self._file.interval_ns
         self.config = PipelineConfig.for_rows(interval_ns)
-        self._pacer = Pacer(parse_speed(speed) if speed else CSV_ROWS_PER_S * interval_ns / 1e9)
+        self.playback = Playback(parse_speed(speed) if speed else CSV_ROWS_PER_S * interval_ns / 1e9)
         self.database = name_of("csv", path)
         self.info = SourceInfo("CSV", f"{path.name}, a row each {interval_ns / 1e9:g} s")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from jobs.settings import RunSettings, ServeSettings
 from jobs.starting import prepared, setting
@@ -30,6 +31,11 @@ def run(
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
+    full_books_per_s: Annotated[float | None, setting("full_books_per_s")] = None,
+    full_book_levels: Annotated[int | None, setting("full_book_levels")] = None,
+    record: Annotated[Path | None, setting("record")] = None,
+    record_mb: Annotated[int | None, setting("record_mb")] = None,
+    record_minutes: Annotated[float | None, setting("record_minutes")] = None,
     bus: Annotated[str | None, setting("bus")] = None,
     store: Annotated[str | None, setting("store")] = None,
 ) -> None:
@@ -77,8 +83,10 @@ async def _run(settings: RunSettings) -> None:
     stop = _stop_on_signals()
     source = await prepared(lambda: _prepare(settings), stop, typer.echo)
     from jobs.embedded import run_embedded
+    from jobs.recording import recording
 
-    await run_embedded(source, settings, typer.echo, stop)
+    with recording(source, settings, typer.echo):
+        await run_embedded(source, settings, typer.echo, stop)
     typer.echo("stopped")
 
 
@@ -89,5 +97,8 @@ def _prepare(settings: RunSettings) -> "Source":
     from jobs.warm_up import warm_up
 
     source = choose(settings, typer.echo)
+    source.config = replace(
+        source.config, full_books_per_s=settings.full_books_per_s, full_book_levels=settings.full_book_levels
+    )
     warm_up()
     return source

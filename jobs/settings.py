@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quicksilver.errors import InputError
+from quicksilver.grid import MAX_FULL_BOOKS_PER_S
 
 PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
 SourceName = Literal["auto", "live", "sim", "tape", "csv"]
@@ -34,6 +35,13 @@ class RunSettings(BaseSettings):
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")
     keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")
+    full_books_per_s: float = Field(
+        0.0, ge=0, le=MAX_FULL_BOOKS_PER_S, description="full books a second to record of each instrument; 0: none"
+    )
+    full_book_levels: int = Field(5_000, ge=1, description="most levels a side that a full book holds")
+    record: Path | None = Field(None, description="folder for tapes of every frame of live data; empty: none")
+    record_mb: int = Field(256, ge=1, description="megabytes after which a recording goes on in a new file")
+    record_minutes: float = Field(60.0, gt=0, description="minutes after which a recording goes on in a new file")
     bus: BusName = Field("memory", description="how records travel; kafka is for `quicksilver serve`")
     store: StoreName = Field("sqlite", description="where records rest; cassandra is for `quicksilver serve`")
 

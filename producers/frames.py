@@ -1,10 +1,12 @@
 """A frame: exactly what came over a wire, and when; what tapes hold and parsers read."""
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-Direction: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest"]
+from quicksilver.raw import FrameDirection
+
+Direction: TypeAlias = FrameDirection
 
 
 class Frame(msgspec.Struct, frozen=True):

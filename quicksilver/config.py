@@ -3,6 +3,7 @@
 import msgspec
 
 from quicksilver.events import SECOND_NS
+from quicksilver.grid import MAX_FULL_BOOKS_PER_S
 from quicksilver.labels import LabelConfig
 from quicksilver.portfolio.stage import PortfolioConfig
 
@@ -12,15 +13,32 @@ class PipelineConfig(msgspec.Struct, frozen=True):
 
     ``decide_every_ns`` is the decision grid: features are emitted at every book message, predictions and labels for
     at most one in each cell of the grid, for consecutive messages are nearly the same example.
+
+    ``full_books_per_s`` full books a second of each instrument, at the first book message in each such part of event
+    time; 0: none. ``full_book_levels`` is the most levels that one holds of a side.
     """
 
     top_levels: int = 10
     top_every_ns: int = SECOND_NS // 20
+    full_books_per_s: float = 0.0
+    full_book_levels: int = 5_000
     candle_intervals_ns: tuple[int, ...] = (5 * SECOND_NS, 60 * SECOND_NS)
     candle_every_ns: int = SECOND_NS // 4
     decide_every_ns: int = SECOND_NS // 4
     labels: LabelConfig = LabelConfig()
     portfolio: PortfolioConfig | None = PortfolioConfig()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.full_books_per_s <= MAX_FULL_BOOKS_PER_S or self.full_book_levels < 1:
+            raise ValueError(
+                f"{self.full_books_per_s:g} full books a second of {self.full_book_levels} levels: give 0 to"
+                f" {MAX_FULL_BOOKS_PER_S:g} a second, and at least 1 level"
+            )
+
+    @property
+    def full_books_every_ns(self) -> int:
+        """Return the event time from one full book to the next; 0: there are none."""
+        return round(SECOND_NS / self.full_books_per_s) if self.full_books_per_s else 0
 
     @classmethod
     def for_rows(cls, interval_ns: int) -> "PipelineConfig":

@@ -1,4 +1,6 @@
-"""The decision grid: which features are predicted from, and labelled."""
+"""The decision grid: which features are predicted from, and labelled; full books have a grid of their own."""
+
+MAX_FULL_BOOKS_PER_S = 1_000.0
 
 
 class DecisionGrid:

@@ -37,6 +37,7 @@ class InstrumentStage:
         ]
         self._grid = DecisionGrid(config.decide_every_ns)
         self._next_top_ns = 0
+        self._full_books = DecisionGrid(config.full_books_every_ns) if config.full_books_per_s else None
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes.
@@ -85,6 +86,8 @@ class InstrumentStage:
         if event.ts_event_ns >= self._next_top_ns and not isinstance(event, Price):
             records.append(self.engine.top(event, self.config.top_levels, self._counts))
             self._next_top_ns = event.ts_event_ns + self.config.top_every_ns
+        if self._full_books is not None and not isinstance(event, Price) and self._full_books.due(event.ts_event_ns):
+            records.append(self.engine.full_book(event, self.config.full_book_levels, self._counts))
         return records
 
     def _gap(self, event: AnyEvent, reason: str) -> list[AnyRecord]:
@@ -93,6 +96,8 @@ class InstrumentStage:
         self._labels.gap()
         self._grid.reset()
         self._next_top_ns = 0
+        if self._full_books is not None:
+            self._full_books.reset()
         return self._become("GAP", reason, event)
 
     def _become(self, state: DataState, reason: str, event: AnyEvent) -> list[AnyRecord]:
@@ -111,7 +116,7 @@ class InstrumentStage:
             "counts": self._counts.dump(),
             "labels": self._labels.dump(),
             "candles": [builder.dump() for builder in self._candles],
-            "clocks": [self._next_top_ns, self._grid.next_ns],
+            "clocks": [self._next_top_ns, self._grid.next_ns, self._full_books.next_ns if self._full_books else 0],
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -126,4 +131,6 @@ class InstrumentStage:
         self._labels.load(saved["labels"])
         for builder, data in zip(self._candles, saved["candles"], strict=True):
             builder.load(data)
-        self._next_top_ns, self._grid.next_ns = saved["clocks"]
+        self._next_top_ns, self._grid.next_ns, next_full_ns = saved["clocks"]
+        if self._full_books is not None:
+            self._full_books.next_ns = next_full_ns

@@ -1,9 +1,9 @@
 """The one composition that every runner calls: an event in, records out, in a defined order.
 
-Per event: its instrument's records (status, candles, labels, features, top), each followed by what the models make of
-it (scores, predictions), and last the universe's frontier. Models and portfolio read records, not events: in a cluster
-they are jobs of their own that see nothing else. The state goes to bytes and back (``dump``, ``load``), so a runner can
-be stopped at any event and go on with the same output.
+Per event: its instrument's records (status, candles, labels, features, top, full book), each followed by what the
+models make of it (scores, predictions), and last the universe's frontier. Models and portfolio read records, not
+events: in a cluster they are jobs of their own that see nothing else. The state goes to bytes and back (``dump``,
+``load``), so a runner can be stopped at any event and go on with the same output.
 """
 
 import msgspec

@@ -48,6 +48,24 @@ class BookTop(Record, frozen=True):
     downtick_notional: float
 
 
+class FullBook(Record, frozen=True):
+    """The whole book, best level first, and the mid-price moves since the last full book; on demand, N times a second.
+
+    Of each side it holds the best ``PipelineConfig.full_book_levels`` levels (5,000 unless set otherwise: half a
+    megabyte of JSON, for neither Kafka nor Cassandra takes any size); ``n_bids`` and ``n_asks`` say how many the book
+    has.
+    """
+
+    bids: list[TopLevel]
+    asks: list[TopLevel]
+    n_bids: int
+    n_asks: int
+    upticks: int
+    downticks: int
+    uptick_notional: float
+    downtick_notional: float
+
+
 class Candle(Record, frozen=True):
     """Open, high, low, close of one interval; rewritten under the same ``ts_open_ns`` until ``closed``.
 
@@ -263,7 +281,18 @@ class Model(msgspec.Struct, frozen=True):
 
 
 AnyRecord: TypeAlias = (
-    BookTop | Candle | Features | Label | Prediction | Score | Frontier | Status | Audit | Latency | DeadLetter
+    BookTop
+    | FullBook
+    | Candle
+    | Features
+    | Label
+    | Prediction
+    | Score
+    | Frontier
+    | Status
+    | Audit
+    | Latency
+    | DeadLetter
 )
 Published: TypeAlias = AnyRecord | Trade
 """What goes over the bus and into the store: records, and the trades they were made of."""

@@ -194,6 +194,7 @@ TABLES: dict[str, Table] = {
     table.topic.name: table
     for table in (
         Table(topics.TOPS, _EVENT, 2 * DAY_S),
+        Table(topics.FULL_BOOKS, _EVENT, 2 * DAY_S),
         Table(topics.TRADES, _EVENT, 30 * DAY_S),
         Table(topics.CANDLES, ("interval_ns", "ts_open_ns"), 365 * DAY_S, time="ts_open_ns"),
         Table(topics.FEATURES, _EVENT, 7 * DAY_S),

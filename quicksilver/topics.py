@@ -2,7 +2,7 @@
 
 import msgspec
 
-from quicksilver import events, records
+from quicksilver import events, raw, records
 from quicksilver.records import Published
 
 CONTRACT_VERSION = 1  # rides in a header of every message; rises when old readers could not read new messages
@@ -27,10 +27,12 @@ class Topic(msgspec.Struct, frozen=True):
     compacted: bool = False  # keeps the last message of each key, for ever
 
 
+RAW = Topic("raw", raw.RawFrame, "raw")
 PRICE = Topic("price", events.Price, "events")
 TRADES = Topic("trades", events.Trade, "events")
 BOOKS = Topic("books", events.BookDelta, "events")
 TOPS = Topic("tops", records.BookTop, "tops")
+FULL_BOOKS = Topic("full-books", records.FullBook, "full-books")
 CANDLES = Topic("candles", records.Candle, "candles")
 FEATURES = Topic("features", records.Features, "derived")
 LABELS = Topic("labels", records.Label, "derived")
@@ -46,17 +48,19 @@ CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted
 
 
 RECORD_TOPICS: tuple[Topic, ...] = (
-    TOPS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, AUDITS, LATENCY, DEAD_LETTERS,
+    TOPS, FULL_BOOKS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, AUDITS, LATENCY, DEAD_LETTERS,
 )  # fmt: skip
 TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
     events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
 }  # fmt: skip
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
 
 
-def key_of(record: Published | events.Event | records.Model) -> str:
-    """Return the record's topic key: ``venue:symbol``, a universe, or a hop."""
+def key_of(record: Published | events.Event | records.Model | raw.RawFrame) -> str:
+    """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``."""
+    if isinstance(record, raw.RawFrame):
+        return f"{record.venue}:{record.conn}"
     if isinstance(record, records.Frontier):
         return record.universe
     if isinstance(record, records.Latency):

@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from producers.frames import Direction, Frame
-from producers.tapes.own import OwnLine
+from producers.tapes.own import MARK, OwnLine
 from quicksilver.errors import FrameError
 from quicksilver.events import SECOND_NS
 
@@ -48,7 +48,7 @@ _ARROWS: dict[bytes | None, Direction] = {None: "recv", b"<-": "send", b"->": "r
 
 def own(line: bytes, venue: str, source: str) -> Frame | None:  # noqa: ARG001 (all layouts are called alike)
     """Quicksilver's own layout."""
-    return None if line.startswith(b'{"quicksilver_tape"') else _own(line).frame(source)
+    return None if line.startswith(MARK) else _own(line).frame(source)
 
 
 def market_aggregator(line: bytes, venue: str, source: str) -> Frame | None:  # noqa: ARG001

@@ -1,6 +1,5 @@
 """Reading tapes: the layout is recognised from the first line; a line that cannot be read is rejected, not fatal."""
 
-import heapq
 import re
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -10,7 +9,8 @@ from typing import BinaryIO, TypeAlias
 from producers.exchanges.base import MAX_NS, WALL_CLOCK_NS, Reject, ignore
 from producers.files import READ_ERRORS, open_binary
 from producers.frames import Frame
-from producers.tapes import lines
+from producers.tapes import lines, own
+from producers.tapes.folders import merged
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import FrameError, InputError
 from quicksilver.records import DeadLetter
@@ -75,9 +75,7 @@ def read_frames(path: Path, *, venue: str | None = None, reject: Reject = ignore
         files = sorted(file for file in path.iterdir() if file.is_file())
         if not files:
             raise InputError(f"{path}: the folder holds no files")
-        yield from heapq.merge(
-            *(read_frames(file, venue=venue, reject=reject) for file in files), key=lambda frame: frame.ts_recv_ns
-        )
+        yield from merged(files, lambda file, refuse: read_frames(file, venue=venue, reject=refuse), reject)
         return
     layout = layout_of(path)
     name = venue or venue_of(path)
@@ -117,6 +115,8 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
         stream = _lines_of(file)
         if read is lines.cryptofeed_legacy:
             stream = lines.whole_bodies(stream)
+        elif read is lines.own:
+            stream = own.whole(stream)
         while True:
             number += 1
             source = f"{path}:{number}"
@@ -128,7 +128,8 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
             except StopIteration:
                 return
             except (FrameError, *UNREADABLE, ValueError, ArithmeticError) as error:
-                reject(DeadLetter(last_ns, source, venue, None, f"not a line of this tape: {error}", line))
+                why = f"not a line of this tape: {error}" if line else str(error)
+                reject(DeadLetter(last_ns, source, venue, None, why, line))
                 if not line:
                     return
                 continue

@@ -1,6 +1,6 @@
 """The features of one instrument: its book, the state behind the windows, and the records they give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from quicksilver.book import Book
 from quicksilver.counts import LevelCounts
 from quicksilver.events import BookDelta, BookSnapshot, FloatArray, Price, Trade
 from quicksilver.features import clock, kernel
-from quicksilver.features.state import new_state, reset
-from quicksilver.records import BookTop, Features, TopLevel
+from quicksilver.features.state import TICKS, new_state, reset
+from quicksilver.records import BookTop, Features, FullBook, TopLevel
 
+FULL_TICKS = tuple(f"full_{name}" for name in TICKS)
 SIGN = {"buy": 1, "sell": -1, None: 0}
 
 
@@ -87,14 +88,28 @@ class FeatureEngine:
         """Return the best levels and the ticks since the last top, which start again from zero."""
         bids, asks = self.book.top(n_levels)
         counts = counts or LevelCounts()
+        our_bids, our_asks = _top_levels(bids, counts.bids), _top_levels(asks, counts.asks)
+        return BookTop(*_head(event), our_bids, our_asks, *self._ticks(TICKS))
+
+    def full_book(self, event: BookSnapshot | BookDelta, n_levels: int, counts: LevelCounts | None = None) -> FullBook:
+        """Return the whole book, to ``n_levels`` a side, and the ticks since the last one, which start again too."""
+        n_bids, n_asks = self.book.levels
+        bids, asks = self.book.top(min(n_levels, max(n_bids, n_asks)))
+        counts = counts or LevelCounts()
+        our_bids, our_asks = _top_levels(bids, counts.bids), _top_levels(asks, counts.asks)
+        return FullBook(*_head(event), our_bids, our_asks, n_bids, n_asks, *self._ticks(FULL_TICKS))
+
+    def _ticks(self, names: Sequence[str]) -> tuple[int, int, float, float]:
+        """Counts and notionals of the moves up and down, which start again from zero."""
         s = self.state[0]
-        top = BookTop(
-            event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns,
-            _top_levels(bids, counts.bids), _top_levels(asks, counts.asks),
-            int(s["upticks"]), int(s["downticks"]), float(s["uptick_notional"]), float(s["downtick_notional"]),
-        )  # fmt: skip
-        s["upticks"] = s["downticks"] = s["uptick_notional"] = s["downtick_notional"] = 0.0
-        return top
+        up, down, up_notional, down_notional = (float(s[name]) for name in names)
+        for name in names:
+            s[name] = 0.0
+        return int(up), int(down), up_notional, down_notional
+
+
+def _head(event: BookSnapshot | BookDelta) -> tuple[str, str, int, int, int]:
+    return event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns
 
 
 def _top_levels(levels: FloatArray, counts: Mapping[float, int]) -> list[TopLevel]:

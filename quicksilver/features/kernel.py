@@ -46,9 +46,13 @@ def take_top(s: Any, bid: float, bid_size: float, ask: float, ask_size: float) -
         if mid > s.mid:
             s.upticks += 1.0
             s.uptick_notional += s.ask * s.ask_size
+            s.full_upticks += 1.0
+            s.full_uptick_notional += s.ask * s.ask_size
         elif mid < s.mid:
             s.downticks += 1.0
             s.downtick_notional += s.bid * s.bid_size
+            s.full_downticks += 1.0
+            s.full_downtick_notional += s.bid * s.bid_size
     s.bid, s.bid_size, s.ask, s.ask_size = bid, bid_size, ask, ask_size
     take_mid(s, mid)
 

@@ -20,6 +20,7 @@ RSI_BARS = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
 MOMENTUM_BARS = 30
 
+TICKS = ("upticks", "downticks", "uptick_notional", "downtick_notional")
 SUMS = ("ofi", "buy", "sell", "n_buy", "n_sell", "volume")
 
 STATE_DTYPE = np.dtype(
@@ -31,7 +32,8 @@ STATE_DTYPE = np.dtype(
         ("mid", "f8"),  # NaN: none yet
         ("bid", "f8"), ("bid_size", "f8"), ("ask", "f8"), ("ask_size", "f8"),  # the last best levels; NaN: none yet
         *((name, "f8") for name in SUMS),  # cumulative sums since the start
-        ("upticks", "f8"), ("downticks", "f8"), ("uptick_notional", "f8"), ("downtick_notional", "f8"),
+        *((name, "f8") for name in TICKS),  # moves of the mid since the last top
+        *((f"full_{name}", "f8") for name in TICKS),  # the same since the last full book
         ("n_bars", "i8"), ("bar_close", "f8"), ("squared_returns", "f8"),
         ("gain", "f8"), ("loss", "f8"), ("ema_fast", "f8"), ("ema_slow", "f8"), ("macd_signal", "f8"),
         ("n_trades", "f8"), ("bucket_size", "f8"), ("bucket_buy", "f8"), ("bucket_sell", "f8"), ("n_buckets", "i8"),

@@ -1,5 +1,8 @@
 """The composition: cut anywhere it goes on to the bit, and nothing comes out of a broken book."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from producers.exchanges.kraken import KrakenParser
@@ -7,6 +10,7 @@ from producers.frames import Frame
 from producers.simulator.engine import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
+from quicksilver.book import Book
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Price, Trade
@@ -14,10 +18,23 @@ from quicksilver.instrument import InstrumentStage
 from quicksilver.models.stage import PredictionStage
 from quicksilver.pipeline import Pipeline
 from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
-from quicksilver.records import AnyRecord, BookTop, Candle, Features, Frontier, Label, Prediction, Score, Status
+from quicksilver.records import (
+    AnyRecord,
+    BookTop,
+    Candle,
+    Features,
+    Frontier,
+    FullBook,
+    Label,
+    Prediction,
+    Score,
+    Status,
+    TopLevel,
+)
 
 START = 1_700_000_000_000_000_000
 CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfolios=300))
+FULL = msgspec.structs.replace(CONFIG, full_books_per_s=4.0)
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +62,79 @@ def test_the_same_events_give_the_same_bytes(events: list[AnyEvent]) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.11, 0.37, 0.501, 0.52, 0.8, 1.0])
 def test_a_run_cut_in_two_equals_a_whole_one(events: list[AnyEvent], share: float) -> None:
     cut = int(share * len(events))
-    first, second = Pipeline(CONFIG), Pipeline(CONFIG)
+    first, second = Pipeline(FULL), Pipeline(FULL)
     before = run(first, events[:cut])
     second.load(first.dump())
     assert second.dump() == first.dump()
-    assert before + run(second, events[cut:]) == run(Pipeline(CONFIG), events)
+    assert before + run(second, events[cut:]) == run(Pipeline(FULL), events)
 
 
 def test_every_kind_of_record_comes_out(events: list[AnyEvent]) -> None:
     pipeline = Pipeline(CONFIG)
     kinds = {type(record) for event in events for record in pipeline.step(event)}
     assert kinds == {Features, BookTop, Candle, Label, Prediction, Score, Frontier, Status}
+
+
+def test_full_books_are_off_unless_asked_for_and_change_nothing_else(events: list[AnyEvent]) -> None:
+    pipeline = Pipeline(FULL)
+    records = [record for event in events for record in pipeline.step(event)]
+    assert {type(record) for record in records} == {
+        Features, BookTop, FullBook, Candle, Label, Prediction, Score, Frontier, Status
+    }  # fmt: skip
+    others = [codec.encode(record) for record in records if not isinstance(record, FullBook)]
+    plain = Pipeline(CONFIG)
+    assert others == [codec.encode(record) for event in events for record in plain.step(event)]
+
+
+def test_a_full_book_is_the_whole_book_at_the_first_message_of_each_part_of_a_second(events: list[AnyEvent]) -> None:
+    pipeline, book, due_ns = Pipeline(FULL), Book(), 0
+    moves = [0, 0]
+    n_full = 0
+    mid: float | None = None
+    for event in (event for event in events if event.symbol == "ETH-USD"):
+        full = next((one for one in pipeline.step(event) if isinstance(one, FullBook)), None)
+        if isinstance(event, BookSnapshot):
+            book.snapshot(event.bids, event.asks, event.depth)
+        elif isinstance(event, BookDelta):
+            book.apply(event.bids, event.asks)
+        else:
+            assert full is None
+            continue
+        bids, asks = book.top(1000)
+        before, mid = mid, (bids[0, 0] + asks[0, 0]) / 2
+        moves[0] += before is not None and mid > before
+        moves[1] += before is not None and mid < before
+        assert (full is not None) == (event.ts_event_ns >= due_ns)
+        if full is not None:
+            due_ns = (event.ts_event_ns // 250_000_000 + 1) * 250_000_000
+            assert [[*msgspec.structs.astuple(level)[:3]] for level in full.bids] == bids.tolist()
+            assert [[*msgspec.structs.astuple(level)[:3]] for level in full.asks] == asks.tolist()
+            assert (full.n_bids, full.n_asks, full.seq) == (len(bids), len(asks), event.seq)
+            assert [full.upticks, full.downticks] == moves
+            moves = [0, 0]
+            n_full += 1
+    assert n_full > 40
+
+
+def test_a_full_book_holds_no_more_levels_than_it_may_and_says_how_many_there_are() -> None:
+    pipeline = Pipeline(PipelineConfig(full_books_per_s=1.0, full_book_levels=2, portfolio=None))
+    bids, asks = Levels.of([(10, 1), (9, 2), (8, 3)]), Levels.of([(11, 4)])
+    records = pipeline.step(BookSnapshot("v", "A-B", 1, START, START + 5, bids, asks))
+    assert [record for record in records if isinstance(record, FullBook)] == [
+        FullBook(
+            "v", "A-B", 1, START, START + 5, [TopLevel(10, 1, 1), TopLevel(9, 2, 3)], [TopLevel(11, 4, 4)], 3, 1,
+            0, 0, 0.0, 0.0,
+        )
+    ]  # fmt: skip
+    moved = BookDelta("v", "A-B", 2, START + 10**9, START, Levels.of([(10, 0)]), Levels.of([]))
+    (full,) = [record for record in pipeline.step(moved) if isinstance(record, FullBook)]
+    assert (full.n_bids, full.downticks, full.downtick_notional) == (2, 1, 10.0)
+
+
+@pytest.mark.parametrize("wrong", [{"full_books_per_s": -1.0}, {"full_books_per_s": 1e9}, {"full_book_levels": 0}])
+def test_a_number_of_full_books_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="full books a second of"):
+        PipelineConfig(**wrong)
 
 
 def test_nothing_is_derived_between_a_gap_and_the_next_snapshot(events: list[AnyEvent]) -> None:

@@ -85,7 +85,7 @@ def test_columns_are_the_day_and_the_fields_with_their_kinds() -> None:
         "bigint", "text", "boolean", "blob",
     )  # fmt: skip
     nested = {(name, one.name) for name, table in TABLES.items() for one in table.columns if one.nested}
-    assert nested == {("tops", "bids"), ("tops", "asks")} | {
+    assert nested == {(name, side) for name in ("tops", "full-books") for side in ("bids", "asks")} | {
         ("frontiers", name)
         for name in ("assets", "correlation", "picks", "frontier", "frontier_weights", "cloud")
     }  # fmt: skip

@@ -124,7 +124,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 def records(venue: str, seed: int, seconds: int) -> list[Published]:
     """Records of every type, in the order in which they are published."""
-    pipeline, found = Pipeline(PipelineConfig()), list[Published]()
+    pipeline, found = Pipeline(PipelineConfig(full_books_per_s=1.0)), list[Published]()
     for event in market(venue, seed, seconds):
         found += [event] if isinstance(event, Trade) else []
         found += pipeline.step(event)

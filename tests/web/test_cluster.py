@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from jobs.live import SIMULATED
+from jobs.parsers import SIMULATED
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
 from producers.simulator.engine import frames

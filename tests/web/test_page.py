@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from jobs.live import SIMULATED
+from jobs.parsers import SIMULATED
 from producers.simulator.listings import LISTINGS
 from quicksilver.events import Trade
 from quicksilver.features import FEATURES

@@ -1,0 +1,313 @@
+"""Recordings of several files: rotation, crashes, damage, and files that follow each other, none opened early."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from producers.frames import Frame
+from producers.tapes import TapeWriter, read_frames
+from producers.tapes.own import Header, header_of
+from producers.tapes.recorder import TapeRecorder
+from producers.tapes.rotating import RotatingTape, part_of, recording_of
+from quicksilver.errors import FrameError, InputError
+from quicksilver.records import DeadLetter
+from tests.conftest import ROOT
+from tests.producers.test_tapes import bare, read_bytes
+
+START = 1_790_000_000_123_456_789
+SECOND = 1_000_000_000
+
+
+def frame(i: int, conn: str = "v.1", step_ns: int = SECOND) -> Frame:
+    text = f'{{"n":{i},"x":"{os.urandom(20).hex()}"}}'
+    return Frame("v", conn, "recv", START + i * step_ns, text.encode())
+
+
+def recorded(folder: Path, frames: list[Frame], **given: float) -> list[Path]:
+    tape = RotatingTape(folder, {"source": "TEST"}, **given)  # type: ignore[arg-type]
+    for one in frames:
+        tape.write(one)
+    tape.close()
+    assert tape.frames == len(frames)
+    assert tape.bytes == sum(path.stat().st_size for path in tape.files)
+    return tape.files
+
+
+def read(path: Path) -> tuple[list[tuple[object, ...]], list[str]]:
+    letters: list[DeadLetter] = []
+    frames = [bare(one) for one in read_frames(path, reject=letters.append)]
+    return frames, [letter.reason for letter in letters]
+
+
+def same(frames: list[Frame]) -> list[tuple[object, ...]]:
+    return [bare(one) for one in frames]
+
+
+def test_files_end_by_time_and_sort_as_they_were_written(tmp_path: Path) -> None:
+    frames = [frame(i) for i in range(25)]
+    files = recorded(tmp_path, frames, max_s=10)
+    assert [path.name for path in files] == [f"20260921T141320.123456789-00000{n}.tape.zst" for n in (1, 2, 3)]
+    assert sorted(tmp_path.iterdir()) == files
+    assert [len(read(path)[0]) for path in files] == [10, 10, 5]
+    assert read(tmp_path) == (same(frames), [])
+
+
+def test_files_end_by_size(tmp_path: Path) -> None:
+    frames = [frame(i, step_ns=2 * SECOND) for i in range(300)]
+    files = recorded(tmp_path, frames, max_bytes=2_000)
+    assert len(files) > 5
+    assert all(2_000 <= path.stat().st_size < 2_400 for path in files[:-1])
+    assert read(tmp_path) == (same(frames), [])
+
+
+def test_a_recording_says_what_it_is(tmp_path: Path) -> None:
+    files = recorded(tmp_path, [frame(0), frame(10)], max_s=5)
+    headers = [header_of(read_bytes(path).splitlines()[0]) for path in files]
+    name = recording_of(START)
+    assert headers == [Header(2, name, n, {"source": "TEST"}) for n in (1, 2)]
+    part = part_of(files[1])
+    assert part == (name, START, 2)
+    assert part_of(tmp_path / "20269921T141320.123456789-000001.tape.zst") is None
+    assert part_of(tmp_path / "other.tape.zst") is None
+
+
+def test_a_tape_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(FrameError, match="a tape of version 3, this is 2: update Quicksilver"):
+        header_of(b'{"quicksilver_tape":3}')
+
+
+def test_a_tape_without_fields_or_end_is_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_bytes(b'{"quicksilver_tape":1}\n{"ts":5,"dir":"recv","venue":"v","conn":"c","text":"a"}')
+    assert read(path) == ([("v", "c", "recv", 5, b"a", None)], [])
+
+
+def test_recordings_in_one_folder_follow_each_other_and_other_tapes_are_merged(tmp_path: Path) -> None:
+    first, second = [frame(i) for i in range(5)], [frame(i, "v.2") for i in range(4, 9)]
+    recorded(tmp_path, second, max_s=2)
+    recorded(tmp_path, first, max_s=2)
+    third = [frame(i, "v.3") for i in range(9)]
+    with TapeWriter(tmp_path / "other.zst") as writer:
+        for one in third:
+            writer.write(one)
+    found, letters = read(tmp_path)
+    assert letters == []
+    assert [one[3] for one in found] == sorted(one[3] for one in found)  # type: ignore[type-var]
+    for conn, frames in (("v.1", first), ("v.2", second), ("v.3", third)):
+        assert [one for one in found if one[1] == conn] == same(frames)
+
+
+def test_files_of_a_recording_keep_their_order_where_times_go_back(tmp_path: Path) -> None:
+    frames = [frame(i) for i in (0, 5, 3, 9, 8, 12, 11)]
+    assert len(recorded(tmp_path, frames, max_s=4)) > 2
+    assert read(tmp_path)[0] == same(frames)
+
+
+@contextmanager
+def few_open_files(more: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_file_is_opened_when_its_time_has_come(tmp_path: Path) -> None:
+    frames = []
+    for part in range(8):  # recordings, of ten files each
+        some = [frame(part * 10 + i) for i in range(10)]
+        recorded(tmp_path, some, max_s=1)
+        frames += some
+    with few_open_files(6):
+        assert read(tmp_path) == (same(frames), [])
+
+
+def test_a_torn_tape_is_read_up_to_the_tear_at_every_byte(tmp_path: Path) -> None:
+    frames = [frame(i) for i in range(6)]
+    (path,) = recorded(tmp_path / "whole", frames)
+    whole = path.read_bytes()
+    torn, counts = tmp_path / "torn.zst", []
+    for length in range(1, len(whole)):
+        torn.write_bytes(whole[:length])
+        try:
+            found, letters = read(torn)
+        except InputError:  # not even the header is left
+            found, letters = [], ["torn"]
+        assert found == same(frames)[: len(found)]
+        if length < len(whole) - 12:  # the end's own block and the checksum after it
+            assert [("torn" in why) for why in letters] == [True]
+        counts.append(len(found))
+    assert counts == sorted(counts)
+    assert counts[-20] >= len(frames) - 1
+    assert read(path) == (same(frames), [])
+
+
+def test_a_tape_that_lies_about_its_frames_is_torn(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(
+        b'{"quicksilver_tape":2}\n{"ts":5,"dir":"recv","venue":"v","conn":"c"}\n{"quicksilver_tape_end":2}\n'
+    )
+    found, (why,) = read(path)
+    assert (len(found), why[-58:]) == (1, "torn here: it says that it holds 2 frames, and 1 are there")
+
+
+def test_what_a_missing_file_held_ends_the_connections(tmp_path: Path) -> None:
+    frames = [frame(i, f"v.{1 + i % 2}") for i in range(9)]
+    files = recorded(tmp_path, frames, max_s=3)
+    files[1].unlink()
+    found, letters = read(tmp_path)
+    why = f"the tape is torn here: file 2 of recording {recording_of(START)} is not there"
+    ends = [
+        ("v", conn, "disconnect", frames[2].ts_recv_ns, f"not recorded: {why}".encode(), None)
+        for conn in ("v.1", "v.2")
+    ]
+    assert letters == [why]
+    assert found == same(frames[:3]) + ends + same(frames[6:])
+
+
+@pytest.mark.parametrize("length", [0, 5, 150])
+def test_a_file_torn_in_the_middle_ends_the_connections_and_the_next_goes_on(tmp_path: Path, length: int) -> None:
+    frames = [frame(i) for i in range(9)]
+    files = recorded(tmp_path, frames, max_s=3)
+    files[1].write_bytes(files[1].read_bytes()[:length])
+    found, letters = read(tmp_path)
+    kept = [one for one in found if one[2] != "disconnect"]
+    assert len(letters) == 1
+    assert kept == same(frames[: len(kept) - 3] + frames[6:])
+    (end,) = [one for one in found if one[2] == "disconnect"]
+    assert found.index(end) == len(kept) - 3
+    assert "torn" in str(end[4])
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from producers.tapes.rotating import RotatingTape
+from tests.producers.test_rotating import Frame, START
+tape = RotatingTape(Path(sys.argv[1]), max_bytes=20_000)
+i = 0
+while True:
+    tape.write(Frame("v", "v.1", "recv", START + i * 1_000_000, b"%d" % i * 40))
+    i += 1
+    if i % 500 == 0:
+        tape._synced_s = -10.0
+        tape.sync()
+        print(i, flush=True)
+"""
+
+
+def test_what_was_synced_outlives_a_kill(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITING, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as writing:  # fmt: skip
+        assert writing.stdout is not None
+        try:
+            synced = 0
+            for line in writing.stdout:
+                synced = int(line)
+                if synced >= 30_000:
+                    break
+        finally:
+            writing.send_signal(signal.SIGKILL)
+        synced = max([synced, *map(int, writing.stdout.read().split())])
+    assert len(list(tmp_path.iterdir())) > 2
+    frames, letters = read(tmp_path)
+    kept = [one for one in frames if one[2] != "disconnect"]
+    assert len(kept) >= synced
+    assert [one[4] for one in kept] == [b"%d" % i * 40 for i in range(len(kept))]
+    assert len(letters) == 1
+    assert "torn" in letters[0]
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="file: tapes cannot be written there: File exists"):
+        RotatingTape(tmp_path / "file")
+
+
+class Slow(RotatingTape):
+    """A disk that takes nothing until it is let."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.let = threading.Event()
+        self.asked = threading.Event()
+
+    def write(self, frame: Frame) -> None:
+        self.asked.set()
+        self.let.wait()
+        super().write(frame)
+
+
+def test_frames_that_the_disk_is_too_slow_for_are_said_counted_and_marked(tmp_path: Path) -> None:
+    said: list[str] = []
+    tape = Slow(tmp_path)
+    recorder = TapeRecorder(tape, said.append, queue_frames=3)
+    frames = [frame(i) for i in range(8)]
+    recorder.put(frames[0])
+    tape.asked.wait()
+    for one in frames[1:6]:  # room is for three of these
+        recorder.put(one)
+    assert recorder.lost == 2
+    tape.let.set()
+    while tape.frames != 4:
+        threading.Event().wait(0.01)
+    recorder.put(frames[6])
+    recorder.put(frames[7])
+    recorder.close()
+    mark = Frame("v", "v.1", "disconnect", frames[6].ts_recv_ns, b"not recorded: 2 frames, the disk did not keep up")
+    assert read(tmp_path) == (same([*frames[:4], mark, *frames[6:]]), [])
+    assert said == [
+        f"the disk does not keep up with the recording in {tmp_path}: frames are lost from here",
+        "2 frames could not be recorded",
+    ]
+
+
+async def test_who_can_wait_loses_nothing(tmp_path: Path) -> None:
+    recorder = TapeRecorder(RotatingTape(tmp_path), ignore_text, queue_frames=40)
+    frames = [frame(i, step_ns=1000) for i in range(2_000)]
+    for one in frames:
+        recorder.put(one)
+        await recorder.room()
+    recorder.close()
+    assert (recorder.lost, read(tmp_path)) == (0, (same(frames), []))
+
+
+def ignore_text(_: str) -> None:
+    pass
+
+
+async def test_a_disk_that_fails_is_said_once_and_ends_who_waits(tmp_path: Path) -> None:
+    class Full(RotatingTape):
+        def write(self, frame: Frame) -> None:
+            if self.frames == 2:
+                raise OSError(28, "No space left on device")
+            super().write(frame)
+
+    said: list[str] = []
+    recorder = TapeRecorder(Full(tmp_path), said.append)
+    for i in range(4):
+        recorder.put(frame(i))
+    put = 4
+    with pytest.raises(InputError, match="the disk does not take it: No space left on device"):
+        while True:
+            await recorder.room()
+            recorder.put(frame(9))
+            put += 1
+    recorder.close()
+    why = f"{tmp_path}: the recording has ended, the disk does not take it: No space left on device"
+    assert said == [why, f"{recorder.lost:,} frames could not be recorded"]
+    assert recorder.lost == put - 2
+    found, letters = read(tmp_path)
+    assert [one[3] for one in found if one[2] == "recv"] == [START, START + SECOND]
+    assert "torn" in letters[0]
