@@ -339,6 +339,27 @@ def bitstamp_book(micros: int, body: str = '"bids":[["99","1"]],"asks":[["101","
     return Frame("bitstamp", "b", "rest", micros * 1000, text, "https://x/api/v2/order_book/btcusd/")
 
 
+@pytest.mark.parametrize("ahead_ns", [-2_000_000, 0, 5_000_000])
+def test_bitstamp_a_book_from_before_a_loss_is_known_for_one_whatever_our_clock_says(ahead_ns: int) -> None:
+    def received(frame: Frame) -> Frame:
+        return msgspec.structs.replace(frame, ts_recv_ns=frame.ts_recv_ns + 10_000_000 + ahead_ns)
+
+    lost = Frame("bitstamp", "b", "disconnect", 5_000_000, b"")
+    frames = [
+        bitstamp_diff(3_000, '[["98","2"]]', "[]"),
+        bitstamp_book(3_500),
+        bitstamp_diff(4_000, '[["98","3"]]', "[]"),
+        lost,
+        bitstamp_diff(5_400, '[["98","4"]]', "[]"),
+        bitstamp_book(4_900),
+        bitstamp_book(5_300),
+    ]
+    events = play(BitstampParser(), [*map(received, frames)])
+    assert [(type(event), event.ts_event_ns) for event in events if not isinstance(event, Gap)] == [
+        (BookSnapshot, 3_500_000), (BookDelta, 4_000_000), (BookSnapshot, 5_300_000), (BookDelta, 5_400_000),
+    ]  # fmt: skip
+
+
 def test_bitstamp_an_unreadable_book_is_said_once_and_the_next_one_bridges() -> None:
     parser = BitstampParser()
     events = play(

@@ -21,7 +21,7 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Trade
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import DeadLetter, Latency, Published
+from quicksilver.records import Audit, DeadLetter, Latency, Published
 from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Outgoing, outgoing
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
@@ -129,6 +129,7 @@ def records(venue: str, seed: int, seconds: int) -> list[Published]:
         found += [event] if isinstance(event, Trade) else []
         found += pipeline.step(event)
     found.append(Latency(f"{venue} hop", MS * 1_000_000, 3, 1.5, -0.0, 5e-324))
+    found.append(Audit(venue, "A-B", 7, MS * 1_000_000, MS * 1_000_000, 20, 1, 0.5, True, False, "best ask 2, not 3"))
     found.append(DeadLetter(MS * 1_000_000, "file:1", venue, None, "no", bytes(range(256))))
     return found
 
