@@ -92,7 +92,6 @@ class InstrumentStage:
 
     def _gap(self, event: AnyEvent, reason: str) -> list[AnyRecord]:
         self.engine.gap()
-        self._counts.clear()
         self._labels.gap()
         self._grid.reset()
         self._next_top_ns = 0

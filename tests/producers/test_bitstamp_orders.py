@@ -285,6 +285,24 @@ def test_orders_are_bridged_to_the_rest_book_by_their_times() -> None:
     assert parser.counts.skipped == 1
 
 
+def test_an_event_from_before_the_book_is_in_it() -> None:
+    parser = BitstampParser()
+    late = order("order_changed", 3, 0, "99.5", "0.125", 95)
+    assert [type(event) for event in play(parser, [ACK, WHOLE, late])] == [BookSnapshot]
+    assert parser.instruments["BTC-USD"].counts.duplicates == 1
+
+
+def test_what_was_kept_before_a_loss_is_no_bridge() -> None:
+    """Also where the venue's clock is ahead of ours: the book must be newer than all that was kept."""
+    parser = BitstampParser()
+    ahead = order("order_created", 9, 0, "90", "1", 5_000)
+    ahead = msgspec.structs.replace(ahead, ts_recv_ns=NOW)
+    events = play(parser, [ACK, ahead, Frame("bitstamp", "c", "disconnect", NOW + 1, b"")])
+    newer = [rest([["99", "1", "3"]], [["101", "1", "4"]], at_ms) for at_ms in (4_000, 6_000)]
+    events += play(parser, newer)
+    assert [type(event) for event in events] == [Gap, BookSnapshot]
+
+
 def test_a_recorded_order_event_is_read(tapes: Path) -> None:
     lines = (tapes / "crypto-msg-parser/bitstamp.jsonl").read_text().splitlines()
     raw = {one["test"]: one["raw"] for one in map(msgspec.json.decode, filter(None, lines))}

@@ -153,6 +153,21 @@ def test_a_lost_message_is_a_gap_and_only_of_its_product() -> None:
     assert list(event.bids) == [[100.0, 1.0], [99.0, 1.0], [97.0, 1.0]]
 
 
+def test_what_was_kept_before_a_loss_is_no_bridge() -> None:
+    parser = new_parser()
+    frames = [opened(5, "e", "buy", "1", "1"), opened(8, "f", "buy", "2", "1"), whole(5, [["3", "1", "g"]], [])]
+    assert kinds(play(parser, frames)) == ["Gap"]  # at 5 there is no book to which 8 would be the next
+    assert kinds(parser.parse(whole(7, [["3", "1", "g"]], []))) == ["BookSnapshot"]
+
+
+def test_numbers_that_begin_anew_are_a_gap() -> None:
+    parser = new_parser()
+    events = play(parser, [BOOK, opened(11, "e", "buy", "1", "1"), opened(0, "f", "buy", "2", "1")])
+    assert kinds(events) == ["BookSnapshot", "BookDelta", "Gap"]
+    assert kinds(parser.parse(whole(0, [["3", "1", "g"]], []))) == ["BookSnapshot"]
+    assert kinds(parser.parse(opened(1, "h", "buy", "2", "1"))) == ["BookDelta"]
+
+
 def test_of_both_channels_the_first_whole_book_feeds_it() -> None:
     levels = {"type": "snapshot", "product_id": "ETH-USD", "bids": [["50", "1"]], "asks": [["60", "1"]]}
     change = {"type": "l2update", "product_id": "ETH-USD", "time": TIME, "changes": [["buy", "51", "1"]]}

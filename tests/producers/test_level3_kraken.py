@@ -210,6 +210,18 @@ def test_every_message_is_proved_and_folds_to_the_same_levels(
             assert [str(order.id) for order in book.queue(side, float(price))] == [number for number, _ in queue]
 
 
+@pytest.mark.parametrize("larger_goes_back", [False, True])
+def test_the_checksum_says_where_a_larger_order_stands(larger_goes_back: bool) -> None:
+    venue, parser = Venue(larger_goes_back), KrakenParser()
+    events = parser.parse(snapshot(*venue.sides, EXAMPLE))
+    events += parser.parse(venue.step(0, "modify", 9, "9.00000001"))
+    assert [type(event) for event in events] == [BookSnapshot, BookDelta]
+    book = parser.orders("BTC-USD")
+    assert book is not None
+    places = [order.id for order in book.queue(0, 44939.4)]
+    assert places.index("b44939.4.1") == (7 if larger_goes_back else 1)
+
+
 def test_a_checksum_that_differs_is_a_gap_until_the_next_snapshot() -> None:
     parser, venue = KrakenParser(), Venue(larger_goes_back=False)
     good = venue.step(0, "add", 3, "1.50000000")

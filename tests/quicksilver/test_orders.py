@@ -16,8 +16,8 @@ from quicksilver.orders import ASK, BID, ONE, OrderBook, QueuePosition, units_of
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import AnyRecord, BookTop
 
-IDS = st.integers(1, 12)
-PRICES = st.sampled_from([(BID, 99.5), (BID, 99.0), (BID, 0.1), (ASK, 100.0), (ASK, 100.25), (ASK, 1e6)])
+IDS = st.integers(1, 6)
+PRICES = st.sampled_from([(BID, 99.5), (BID, 0.1), (ASK, 100.25), (ASK, 1e6)])
 SIZES = st.sampled_from(["0.1", "0.2", "0.00000001", "7", "1234.56789012"])
 
 
@@ -133,7 +133,7 @@ class LevelsOfOrders(RuleBasedStateMachine):
 
 
 TestLevelsOfOrders = LevelsOfOrders.TestCase
-TestLevelsOfOrders.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLevelsOfOrders.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 @given(st.decimals(0, 10**9, places=8) | st.sampled_from([Decimal("1E-8"), Decimal("7e-7"), Decimal("2.50")]))
@@ -155,6 +155,18 @@ def test_a_level_beyond_the_depth_goes_with_all_its_orders() -> None:
     fold = book.changes()
     assert (list(fold.bids), fold.bid_counts, list(fold.asks)) == ([[98.0, 0.0]], (0,), [])
     assert sorted(str(order.id) for price in book.prices(BID) for order in book.queue(BID, price)) == list("0123")
+
+
+def test_a_larger_order_goes_to_the_back_unless_it_is_to_stay() -> None:
+    book = OrderBook()
+    book.load([(n, ASK, 101.0, ONE) for n in range(3)])
+    book.resize(0, 2 * ONE, keep=True)
+    assert [order.id for order in book.queue(ASK, 101.0)] == [0, 1, 2]
+    book.resize(1, 2 * ONE)
+    book.resize(0, ONE // 2)
+    book.change(0, 101.0, ONE)
+    assert [(order.id, order.size) for order in book.queue(ASK, 101.0)] == [(2, 1.0), (1, 2.0), (0, 1.0)]
+    assert book.queue_position(0) == QueuePosition(2, 3.0)
 
 
 def test_many_orders_come_and_go_in_a_moment() -> None:
