@@ -20,12 +20,8 @@ from quicksilver.errors import QuicksilverError
 log = logging.getLogger(__name__)
 
 RECENT = 1_000  # messages of a partition that are read at the start; a client gets so many rows of a key at most
-RECENT_OF = {
-    "status": 20_000,
-    "frontiers": 50,
-    "dead-letters": 100,
-    "full-books": 10,
-}  # an old status still holds; the others are big
+# An old status still holds; the others are big.
+RECENT_OF = {"status": 20_000, "frontiers": 50, "dead-letters": 100, "full-books": 10}
 BATCH = 500  # messages handed over at once: some milliseconds of the loop's time
 IN_FLIGHT = 2  # batches that the loop has not taken yet
 POLL_S = 0.2  # how long a message is waited for before the thread looks whether it shall end

@@ -40,20 +40,24 @@ def add_replay(app: FastAPI, playback: Playing | None) -> None:
     async def control(order: Order) -> Response:
         """Pause, resume, step through or change the speed of the recording; returns its state."""
         one = required()
-        if order.action == "speed" and order.speed is None:
-            raise HTTPException(422, "speed: give a positive number such as 0.5, 1 or 50, or max")
-        if order.speed is not None:
-            try:
-                one.set_speed(str(order.speed))
-            except InputError as error:
-                raise HTTPException(422, str(error)) from error
-        if order.action == "pause":
-            one.pause()
-        elif order.action == "resume":
-            one.resume()
-        elif order.action == "step":
-            one.step(order.n)
+        _obey(one, order)
         return _state(one)
+
+
+def _obey(one: Playing, order: Order) -> None:
+    if order.action == "speed" and order.speed is None:
+        raise HTTPException(422, "speed: give a positive number such as 0.5, 1 or 50, or max")
+    if order.speed is not None:
+        try:
+            one.set_speed(str(order.speed))
+        except InputError as error:
+            raise HTTPException(422, str(error)) from error
+    if order.action == "pause":
+        one.pause()
+    elif order.action == "resume":
+        one.resume()
+    elif order.action == "step":
+        one.step(order.n)
 
 
 def _state(one: Playing) -> Response:

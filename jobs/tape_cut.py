@@ -132,6 +132,7 @@ class _Cut:
         self._wanted, self._places, self._run_up = wanted, places, run_up
         self._begun = _run_ups(places) if run_up else {}
         self.level: dict[str, int] = {}
+        self.missing = set(wanted.symbols)  # those of which nothing was kept
 
     def settle(self) -> None:
         """Find the least of each venue that gives the same books and events as the whole."""
@@ -159,6 +160,7 @@ class _Cut:
         parsers = Parsers(ignore)
         for place, inside, frame in self._places:
             events = parsers.parse(frame) if self._wanted.symbols else []
+            self.missing -= {event.symbol for event in events}
             if (inside or self._run_up) and self._keeps(place, inside, frame, events, self.level.get(frame.venue, 0)):
                 yield inside, frame
 
@@ -179,6 +181,10 @@ def cut(read: Read, out: Path, wanted: Wanted, about: dict[str, Any], run_up: bo
         for inside, frame in one.kept():
             before += not inside
             writer.write(frame)
+        if one.missing:
+            raise InputError(
+                f"the tape has nothing of {', '.join(sorted(one.missing))} before its end, or of that venue"
+            )
         if writer.frames == before:
             raise InputError("there are no frames of that span, venue and symbol on the tape")
     kept = {venue: LEVELS[level] for venue, level in sorted(one.level.items())}

@@ -109,14 +109,16 @@ def _lines_of(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
+_WHOLE: dict[ReadLine, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
+    lines.cryptofeed_legacy: lines.whole_bodies,
+    lines.own: own.whole,
+}
+
+
 def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Iterator[Frame]:
     last_ns, number = 0, 0
     with open_binary(path) as file:
-        stream = _lines_of(file)
-        if read is lines.cryptofeed_legacy:
-            stream = lines.whole_bodies(stream)
-        elif read is lines.own:
-            stream = own.whole(stream)
+        stream = _WHOLE.get(read, iter)(_lines_of(file))
         while True:
             number += 1
             source = f"{path}:{number}"

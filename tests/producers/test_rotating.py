@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from producers.frames import Frame
 from producers.tapes import TapeWriter, read_frames
 from producers.tapes.own import Header, header_of
-from producers.tapes.recorder import TapeRecorder
 from producers.tapes.rotating import RotatingTape, part_of, recording_of
 from quicksilver.errors import FrameError, InputError
 from quicksilver.records import DeadLetter
@@ -233,81 +231,3 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="file: tapes cannot be written there: File exists"):
         RotatingTape(tmp_path / "file")
-
-
-class Slow(RotatingTape):
-    """A disk that takes nothing until it is let."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.let = threading.Event()
-        self.asked = threading.Event()
-
-    def write(self, frame: Frame) -> None:
-        self.asked.set()
-        self.let.wait()
-        super().write(frame)
-
-
-def test_frames_that_the_disk_is_too_slow_for_are_said_counted_and_marked(tmp_path: Path) -> None:
-    said: list[str] = []
-    tape = Slow(tmp_path)
-    recorder = TapeRecorder(tape, said.append, queue_frames=3)
-    frames = [frame(i) for i in range(8)]
-    recorder.put(frames[0])
-    tape.asked.wait()
-    for one in frames[1:6]:  # room is for three of these
-        recorder.put(one)
-    assert recorder.lost == 2
-    tape.let.set()
-    while tape.frames != 4:
-        threading.Event().wait(0.01)
-    recorder.put(frames[6])
-    recorder.put(frames[7])
-    recorder.close()
-    mark = Frame("v", "v.1", "disconnect", frames[6].ts_recv_ns, b"not recorded: 2 frames, the disk did not keep up")
-    assert read(tmp_path) == (same([*frames[:4], mark, *frames[6:]]), [])
-    assert said == [
-        f"the disk does not keep up with the recording in {tmp_path}: frames are lost from here",
-        "2 frames could not be recorded",
-    ]
-
-
-async def test_who_can_wait_loses_nothing(tmp_path: Path) -> None:
-    recorder = TapeRecorder(RotatingTape(tmp_path), ignore_text, queue_frames=40)
-    frames = [frame(i, step_ns=1000) for i in range(2_000)]
-    for one in frames:
-        recorder.put(one)
-        await recorder.room()
-    recorder.close()
-    assert (recorder.lost, read(tmp_path)) == (0, (same(frames), []))
-
-
-def ignore_text(_: str) -> None:
-    pass
-
-
-async def test_a_disk_that_fails_is_said_once_and_ends_who_waits(tmp_path: Path) -> None:
-    class Full(RotatingTape):
-        def write(self, frame: Frame) -> None:
-            if self.frames == 2:
-                raise OSError(28, "No space left on device")
-            super().write(frame)
-
-    said: list[str] = []
-    recorder = TapeRecorder(Full(tmp_path), said.append)
-    for i in range(4):
-        recorder.put(frame(i))
-    put = 4
-    with pytest.raises(InputError, match="the disk does not take it: No space left on device"):
-        while True:
-            await recorder.room()
-            recorder.put(frame(9))
-            put += 1
-    recorder.close()
-    why = f"{tmp_path}: the recording has ended, the disk does not take it: No space left on device"
-    assert said == [why, f"{recorder.lost:,} frames could not be recorded"]
-    assert recorder.lost == put - 2
-    found, letters = read(tmp_path)
-    assert [one[3] for one in found if one[2] == "recv"] == [START, START + SECOND]
-    assert "torn" in letters[0]
