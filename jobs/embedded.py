@@ -7,6 +7,7 @@ from contextlib import aclosing, closing
 
 from api.app import create_app
 from api.hub import Hub
+from api.metrics import MeterCollector
 from api.server import greet, serving
 from jobs.databases import open_store
 from jobs.lives import Lives
@@ -32,6 +33,7 @@ class EmbeddedRunner:
         self._pipeline = Pipeline(source.config)
         self._latencies = Latencies()
         self._lives = Lives(source.instruments)
+        source.meter.watch(source.instruments, self._lives.state)
         self.events = 0
 
     async def run(self) -> None:
@@ -87,10 +89,11 @@ class EmbeddedRunner:
             if self._lives.after(key, event, records):
                 if not isinstance(event, Gap):
                     self._source.doubt(event.venue, event.symbol)
+                    self._source.meter.crossed(event.venue, event.symbol)
                 await self._source.resync(event.venue, event.symbol)
 
     async def _watch(self) -> None:
-        """Each second: report latencies, say who has fallen silent, ask again for books that did not come."""
+        """Each second: report latencies and feeds, say who has fallen silent, ask again for books that did not come."""
         while True:
             await asyncio.sleep(WATCH_S)
             self._report()
@@ -101,8 +104,11 @@ class EmbeddedRunner:
                     await self._source.resync(status.venue, status.symbol)
 
     def _report(self) -> None:
-        for record in self._latencies.report(time.time_ns()):
-            self._bus.publish(record)
+        now_ns = time.time_ns()
+        for latency in self._latencies.report(now_ns):
+            self._bus.publish(latency)
+        for stats in self._source.meter.report(now_ns):
+            self._bus.publish(stats)
 
 
 async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -119,7 +125,8 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         bus.subscribe(writer.on_record)
         runner = EmbeddedRunner(source, bus)
         try:
-            async with serving(create_app(hub, store, PAGE, [host]), host, settings.port) as port:
+            app = create_app(hub, store, PAGE, [host], collectors=[MeterCollector(source.meter)])
+            async with serving(app, host, settings.port) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
         finally:

@@ -12,6 +12,7 @@ from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
 from producers.frames import Frame
+from producers.metrics import Meter
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
@@ -37,11 +38,12 @@ class FeedSource:
         self.instruments: Sequence[tuple[str, str]] = [
             (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
         ]
+        self.meter = Meter()
         self._parsers = Parsers(ignore)
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received."""
-        parsers = self._parsers = Parsers(reject)
+        parsers = self._parsers = Parsers(reject, self.meter)
         queue: asyncio.Queue[Frame] = asyncio.Queue(1)
         tasks = [asyncio.create_task(_pump(feed, queue)) for feed in self.feeds.values()]
         try:
@@ -92,23 +94,25 @@ class SimulatorSource:
         self._seed = seed
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
-        self._parser = KrakenParser(SIMULATED)
+        self.meter = Meter()
+        self._parsers = Parsers(ignore)
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
         market = Market(self._seed, time.time_ns(), self._symbols)
-        self._parser = parser = KrakenParser(SIMULATED, reject)
+        parsers = self._parsers = Parsers(reject, self.meter)
+        parsers.by_venue[SIMULATED] = KrakenParser(SIMULATED, reject)
         async with serve(market, clock=time.time_ns) as server:
             self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
                 async for frame in frames:
-                    yield frame.ts_recv_ns, parser.parse(frame)
+                    yield frame.ts_recv_ns, parsers.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
         """Ask the simulator for the symbol's book again."""
         if self._feed is not None:
             await self._feed.resync(symbol)
 
-    def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
+    def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
-        self._parser.doubt(symbol)
+        self._parsers.doubt(venue, symbol)

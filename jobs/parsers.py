@@ -5,6 +5,7 @@ from typing import Any
 from producers.exchanges.base import Counts, Parser, Reject
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
+from producers.metrics import Meter
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
@@ -17,11 +18,17 @@ SUMMARY = (
 
 
 class Parsers:
-    """Frames of any venue to events, each venue with its own parser, and the counts of them all."""
+    """Frames of any venue to events, each venue with its own parser, and the counts of them all.
 
-    def __init__(self, reject: Reject) -> None:
+    A ``meter``, if any, sees what passes.
+    """
+
+    def __init__(self, reject: Reject, meter: Meter | None = None) -> None:
         self._reject = reject
+        self._meter = meter
         self.by_venue: dict[str, Parser] = {}
+        if meter is not None:
+            meter.parsers = self.by_venue
         self.frames: dict[str, int] = {}
         self.unreadable = 0  # lines of the tape, and frames of venues without a parser
 
@@ -36,7 +43,10 @@ class Parsers:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
                 return []
-        return parser.parse(frame)
+        events = parser.parse(frame)
+        if self._meter is not None:
+            self._meter.take(frame, events)
+        return events
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Take a book anew from its next snapshot."""

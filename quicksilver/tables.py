@@ -21,7 +21,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 1  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 2  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 
@@ -203,6 +203,7 @@ TABLES: dict[str, Table] = {
         Table(topics.FRONTIERS, _EVENT, 7 * DAY_S, partition=("universe",)),
         Table(topics.STATUS, _EVENT, 30 * DAY_S),
         Table(topics.LATENCY, ("ts_event_ns",), 7 * DAY_S, partition=("hop",)),
+        Table(topics.FEEDS, ("ts_event_ns",), 7 * DAY_S),
         Table(topics.DEAD_LETTERS, ("ts_recv_ns", "source"), 30 * DAY_S, time="ts_recv_ns"),
     )
 }

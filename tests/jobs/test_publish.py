@@ -23,6 +23,7 @@ from jobs.sources import Source
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
 from producers.frames import Frame
+from producers.metrics import Meter
 from producers.sessions import checked, csv_session, tape_session
 from producers.simulator.engine import frames as simulated
 from producers.simulator.orderflow import Market
@@ -39,7 +40,7 @@ from tests.kafka_broker import Broker, broker, needs_java
 pytestmark = needs_java
 NOON = 1_600_000_000
 START_NS = 1_790_000_000_000_000_000
-EVENTS = [name for name in NEEDED if name != "dead-letters"]
+EVENTS = [name for name in NEEDED if name not in {"dead-letters", "feeds"}]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ class Noted:
         self._source = source
         self.info, self.config, self.realtime = source.info, source.config, source.realtime
         self.instruments, self.database, self.lasting = source.instruments, source.database, source.lasting
+        self.meter = source.meter
         self.events: list[AnyEvent] = []
         self.asked: list[tuple[int, str, str]] = []  # after how many events, what, of which symbol
 
@@ -222,6 +224,7 @@ class Scripted:
 
     def __init__(self, events: list[AnyEvent]) -> None:
         self._events = events
+        self.meter = Meter()
         self.books: list[str] = []
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
