@@ -57,7 +57,7 @@ def add_metrics(app: FastAPI, *collectors: Collector) -> None:
         registry.register(one)
 
     @app.get("/metrics")
-    def metrics(request: Request) -> Response:  # in a thread, for a thousand symbols are some 0.2 s of text
+    def metrics(request: Request) -> Response:  # in a thread: a thousand symbols are 3 MB of text, and take 0.7 s
         """Return all metrics, in the format that is asked for."""
         encode, media_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), headers={"Content-Type": media_type})
