@@ -84,7 +84,7 @@ def feed_families(found: Iterable[FeedStats], now_ns: int) -> Iterator[Metric]:
         yield _counter(name, says, FEED, rows, name)
     yield _ages(rows, now_ns)
     yield _states("book_state", "1 for the state that the symbol's book is in, 0 for the others.", FEED, symbols)
-    says = "1 for the state that the venue's connections are in, 0 for the others; GAP: one is lost."
+    says = "1 for the state that the venue's connections are in, 0 for the others; GAP: none is left."
     yield _states("connection_state", says, ("venue",), venues)
 
 
@@ -153,7 +153,7 @@ class FeedCollector(Collector):
             key=lambda one: (one.venue, one.symbol),
         )
         yield from feed_families(rows, time.time_ns())
-        says = "From the venue's clock to the producer's, in the last second in which anything came."
+        says = "From the venue's clock to the producer's, in the last second; absent while nothing comes."
         family = GaugeMetricFamily("quicksilver_exchange_to_receive_quantile_seconds", says, labels=[*FEED, "quantile"])
         for one in rows:
             for quantile, latency_us in (("0.5", one.latency_p50_us), ("0.99", one.latency_p99_us)):

@@ -8,7 +8,6 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -71,6 +70,7 @@ class _VenueFlow:
         self.frames = self.reconnects = self.down = 0
         self.whole = _Flow(now)
         self.symbols: dict[str, _Flow] = {}
+        self.dismissed: set[str] = set()
         self._open: set[str] = set()
 
     def flow(self, symbol: str) -> _Flow:
@@ -109,10 +109,10 @@ class _VenueFlow:
             self.down += 1
 
     def state(self) -> DataState:
-        """Return that of the connections: any that is lost makes it a gap."""
+        """Return that of the connections: a gap when none is left."""
         if not self.frames:
             return "SYNCING"
-        return "GAP" if self.down else "LIVE"
+        return "GAP" if self.down and not self._open else "LIVE"
 
 
 class Meter:
@@ -136,7 +136,17 @@ class Meter:
         """
         self._state_of, self._stale_s = state_of, stale_s
         for venue, symbol in subscribed:
-            self._venue(venue).flow(symbol)
+            self.expect(venue, symbol)
+
+    def expect(self, venue: str, symbol: str) -> None:
+        """Tell of an instrument from now on, before anything has come of it."""
+        of = self._venue(venue)
+        of.dismissed.discard(symbol)
+        of.flow(symbol).heard = self._clock()
+
+    def dismiss(self, venue: str, symbol: str) -> None:
+        """Tell of an instrument no longer: it was removed, and its silence means nothing."""
+        self._venue(venue).dismissed.add(symbol)
 
     def take(self, frame: Frame, events: Sequence[AnyEvent]) -> None:
         """Count a frame, and the events that its parser made of it."""
@@ -198,7 +208,8 @@ class Meter:
         for symbol in list(parser.instruments) if parser else ():  # also those of which no event has come yet
             venue.flow(symbol)
         yield "", venue.whole
-        yield from sorted(islice(list(venue.symbols.items()), MOST_SYMBOLS))
+        told = [one for one in list(venue.symbols.items()) if one[0] not in venue.dismissed]
+        yield from sorted(told[:MOST_SYMBOLS])
 
     def _stats(
         self, name: str, venue: _VenueFlow, symbol: str, flow: _Flow, now: float, now_ns: int

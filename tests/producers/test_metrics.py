@@ -96,13 +96,29 @@ def test_a_connection_that_follows_a_lost_one_is_a_reconnect_and_one_more_is_not
     assert (one.rows()[""].reconnects, one.rows()[""].state) == (0, "LIVE")
     one.frame(direction="disconnect", conn="v.2")
     one.frame(direction="disconnect", conn="v.2")  # said twice
-    assert (one.rows()[""].reconnects, one.rows()[""].state) == (0, "GAP")
+    assert (one.rows()[""].reconnects, one.rows()[""].state) == (0, "LIVE")  # the others are there
     one.frame(direction="connect", conn="v.4")
     assert (one.rows()[""].reconnects, one.rows()[""].state) == (1, "LIVE")
     one.frame(direction="connect", conn="v.4")  # some recordings tell of no disconnect, and name it as before
     one.frame(direction="connect", conn="v.5")
     assert (one.rows()[""].reconnects, one.rows()[""].state) == (2, "LIVE")
+    for conn in ("v.1", "v.3", "v.4", "v.5"):
+        one.frame(direction="disconnect", conn=conn)
+    assert (one.rows()[""].reconnects, one.rows()[""].state) == (2, "GAP")
     assert one.rows()[""].messages == 1
+
+
+def test_a_symbol_that_was_removed_is_told_of_no_longer_until_it_is_added_again() -> None:
+    one = Metered()
+    one.meter.watch([("v", "A-B")], lambda _: "LIVE")
+    one.frame(delta("A-B"))
+    one.meter.dismiss("v", "A-B")
+    one.frame(gap("A-B"))
+    assert list(one.rows()) == [""]
+    assert one.meter.histograms() == []
+    one.clock.s += 5
+    one.meter.expect("v", "A-B")
+    assert (one.rows()["A-B"].age_s, one.rows()["A-B"].received_bytes) == (0.0, 20)
 
 
 @given(st.lists(st.integers(-(10**11), 10**11).filter(bool), min_size=1))

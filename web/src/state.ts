@@ -242,8 +242,14 @@ export class State {
   }
 
   private takeFeed(message: Rows, nowMs: number): void {
-    const stats = message.rows.at(-1) as FeedStats | undefined;
-    if (!stats) return;
+    const last = message.rows.at(-1) as FeedStats | undefined;
+    if (!last) return;
+    const before = this.feeds.get(message.key)?.stats;
+    const stats = { // of a second in which nothing came there is no latency: the one before stands
+      ...last,
+      latency_p50_us: last.latency_p50_us ?? before?.latency_p50_us ?? null,
+      latency_p99_us: last.latency_p99_us ?? before?.latency_p99_us ?? null,
+    };
     // A snapshot may be old: nobody reports any more. Of what comes live no two clocks need agree.
     const toldMs = message.type === "snapshot" ? Math.min(nowMs, stats.ts_event_ns / 1e6) : nowMs;
     this.feeds.set(message.key, { stats, toldMs });

@@ -79,6 +79,9 @@ describe("State", () => {
     expect(state.feeds.get("kraken:BTC-USD")).toMatchObject({ toldMs: 5_000, stats: { messages: 1 } });
     told("delta", 2);
     expect(state.feeds.get("kraken:BTC-USD")).toMatchObject({ toldMs: 9_000, stats: { messages: 2 } });
+    state.take(rows("feeds", { ...base, latency_p50_us: 7, latency_p99_us: 8 }), 9_001);
+    state.take(rows("feeds", { ...base, latency_p50_us: null, latency_p99_us: null }), 9_002);
+    expect(state.feeds.get("kraken:BTC-USD")?.stats).toMatchObject({ latency_p50_us: 7, latency_p99_us: 8 });
     expect(state.instruments.size).toBe(0); // a report is no instrument's word
   });
 

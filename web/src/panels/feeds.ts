@@ -8,7 +8,7 @@ import type { Feed, State } from "../state";
 const host = byId("feeds");
 const OLD_MS = 5_000; // reports come each second; who has not reported for so long has ended, or is away
 const COLUMNS = [
-  "venue", "symbol", "state", "messages/s", "messages", "received", "gaps", "resyncs", "checksums failed", "crossed",
+  "venue", "symbol", "state", "per s", "messages", "received", "gaps", "resyncs", "checksums failed", "crossed",
   "rejected", "reconnects", "last message", "p50", "p99",
 ];
 const BAD = new Set([6, 8, 9, 10]); // columns whose numbers should be 0
