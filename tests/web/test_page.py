@@ -208,6 +208,7 @@ async def test_feeds_have_a_row_each_with_what_was_told_last(site: Site, visit: 
         )  # fmt: skip
 
     async with site.serving() as port:
+        site.bus.publish(Trade("kraken", "ETH-USD", 1, START_NS, START_NS, 1.0, 1.0, "buy", "1"))  # stateless
         site.bus.publish(told("ETH-USD", 9_999, 0.0))
         page = (await visit(f"http://127.0.0.1:{port}/")).page
         feeds = page.get_by_test_id("feeds")
@@ -226,6 +227,23 @@ async def test_feeds_have_a_row_each_with_what_was_told_last(site: Site, visit: 
         ]  # fmt: skip
         bad = await feeds.locator("td.bad").all_inner_texts()
         assert bad == ["3", "1,234", "2 of 1,234"]
+
+
+@pytest.mark.parametrize("site", ["CLUSTER"], indirect=True)
+async def test_feeds_that_nobody_tells_of_any_more_are_stale_and_age(site: Site, visit: Open) -> None:
+    async with site.serving() as port:
+        for symbol, ago_s in (("A-USD", 300), ("B-USD", 0)):
+            told_ns = time.time_ns() - ago_s * SECOND_NS
+            counts = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0)
+            site.bus.publish(FeedStats("kraken", symbol, told_ns, "LIVE", *counts, 0.5, 1.0))
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        rows = page.get_by_test_id("feeds").locator("tr:has(td)")
+        await expect(rows).to_have_count(2)
+        old, new = await table(page.get_by_test_id("feeds"))
+        assert (old[1:3], old[12]) == (["A-USD", "STALE"], "5 min")
+        assert new[1:3] == ["B-USD", "LIVE"]
+        await expect(rows.first).to_have_class("old")
+        await expect(rows.last).to_contain_text("STALE")  # within ten seconds
 
 
 async def test_the_feeds_of_the_simulator_grow_and_fit_a_tablet(simulator: str, visit: Open) -> None:

@@ -3,7 +3,7 @@
 import { byId, element, setText } from "../dom";
 import { age, bytes, fixed, microseconds, UNKNOWN } from "../format";
 import type { FeedStats } from "../records";
-import type { Feed, State } from "../state";
+import { STALE_MS, type Feed, type State } from "../state";
 
 const host = byId("feeds");
 const OLD_MS = 5_000; // reports come each second; who has not reported for so long has ended, or is away
@@ -32,7 +32,7 @@ export class FeedPanel {
     const keys = [...this.state.feeds.keys()].sort();
     if (keys.length === 0) return;
     if (keys.length !== this.rows.size) this.place(keys);
-    for (const [key, feed] of this.state.feeds) this.fill(this.rows.get(key)!, key, feed, nowMs);
+    for (const [key, feed] of this.state.feeds) this.fill(this.rows.get(key)!, feed, nowMs);
   }
 
   private place(keys: string[]): void {
@@ -53,10 +53,11 @@ export class FeedPanel {
     return all.reduce((sum, { stats }) => sum + stats.received_bytes, 0);
   }
 
-  private fill(row: HTMLElement, key: string, { stats, toldMs }: Feed, nowMs: number): void {
+  private fill(row: HTMLElement, { stats, toldMs }: Feed, nowMs: number): void {
     const sinceMs = Math.max(0, nowMs - toldMs);
-    const realtime = this.state.source === "LIVE" || this.state.source === "SIMULATED";
-    const state = this.state.instruments.get(key)?.shown(nowMs, realtime) ?? stats.state;
+    // Not the header's state, which the cluster's jobs tell: this is what the process that reads the feed says of it.
+    const recorded = this.state.source === "TAPE" || this.state.source === "CSV";
+    const state = stats.state === "LIVE" && !recorded && sinceMs > STALE_MS ? "STALE" : stats.state;
     const received = stats.symbol === "" ? this.received(stats.venue) : stats.received_bytes;
     cells(stats, state, received, stats.age_s + sinceMs / 1000).forEach((text, at) => {
       const cell = row.children[at] as HTMLElement;
