@@ -10,9 +10,11 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client.registry import Collector
 
 from api.guard import Guard
 from api.hub import Hub
+from api.metrics import HubCollector, add_metrics
 from api.ports import JsonStore, Playing
 from api.replay import add_replay
 from api.symbols import Symbols, add_symbols
@@ -38,6 +40,7 @@ def create_app(
     parts: Callable[[], dict[str, object]] = dict,
     symbols: Symbols | None = None,
     playback: Playing | None = None,
+    collectors: Sequence[Collector] = (),
 ) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
@@ -46,6 +49,7 @@ def create_app(
     ``playback`` is what plays the source, if that is a recording.
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
+    ``collectors`` are what ``/metrics`` tells beside the hub's numbers and the process's.
     """
     app = FastAPI(title="Quicksilver", version=__version__, docs_url="/api/docs", openapi_url="/api/openapi.json")
     started = monotonic()
@@ -91,6 +95,7 @@ def create_app(
         """Stream records; see ``PROTOCOL.md``."""
         await hub.serve(socket)
 
+    add_metrics(app, HubCollector(hub), *collectors)
     _add_page(app, page)
     app.add_middleware(Guard, hosts=hosts)
     return app

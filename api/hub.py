@@ -86,6 +86,14 @@ class Hub:
             if client.wants(topic, key):
                 client.take(stream, row)
 
+    def last_rows(self, topic: str) -> list[bytes]:
+        """Return the last row of each of the topic's keys, as JSON."""
+        return [stream.rows[-1] for (name, _), stream in list(self._streams.items()) if name == topic]
+
+    def waiting_bytes(self) -> list[int]:
+        """Return how many bytes wait for each client."""
+        return [client.waiting_bytes for client in list(self._clients)]
+
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client until it leaves, or is too slow."""
         await socket.accept()

@@ -62,8 +62,10 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> so
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
+async def serving(app: FastAPI, host: str, port: int, setting: str = "PORT") -> AsyncIterator[int]:
     """Serve the application while the context lasts; gives the port, a free one for port 0.
+
+    ``setting`` is what the user may choose the port by.
 
     Raises:
         InputError: the port is taken or not allowed, or the host is no address of this machine.
@@ -72,7 +74,7 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[int]:
         listeners = await asyncio.to_thread(_bound, host, port)  # the name may have to be looked up
     except (OSError, UnicodeError) as error:  # UnicodeError: such as no name can be
         why = getattr(error, "strerror", None) or error
-        remedy = "choose another with PORT= or QUICKSILVER_HOST="
+        remedy = f"choose another with {setting}= or QUICKSILVER_HOST="
         raise InputError(f"cannot serve on {host} port {port}: {why}; {remedy}") from error
     config = uvicorn.Config(
         app,

@@ -7,6 +7,7 @@ from contextlib import aclosing, closing
 
 from api.app import create_app
 from api.hub import Hub
+from api.metrics import MeterCollector
 from api.server import greet, serving
 from api.symbols import Subscribed
 from jobs.databases import open_store
@@ -38,6 +39,7 @@ class EmbeddedRunner:
         self._latencies = Latencies()
         self._lives = Lives(source.instruments)
         self._clocks = Clocks()
+        source.meter.watch(source.instruments, self._lives.state)
         self.events = 0
 
     async def run(self) -> None:
@@ -77,6 +79,7 @@ class EmbeddedRunner:
             InputError: that cannot be.
         """
         await self._adjustable().add(venue, symbol)
+        self._source.meter.expect(venue, symbol)
         self._bus.publish(self._lives.expect(venue, symbol))
 
     async def remove(self, venue: str, symbol: str) -> None:
@@ -86,6 +89,7 @@ class EmbeddedRunner:
             InputError: that cannot be.
         """
         await self._adjustable().remove(venue, symbol)
+        self._source.meter.dismiss(venue, symbol)
         self._bus.publish(self._lives.dismiss(venue, symbol, REMOVED))
 
     def _adjustable(self) -> Adjustable:
@@ -135,10 +139,11 @@ class EmbeddedRunner:
             if self._lives.after(key, event, records):
                 if not isinstance(event, Gap):
                     self._source.doubt(event.venue, event.symbol)
+                    self._source.meter.crossed(event.venue, event.symbol)
                 await self._source.resync(event.venue, event.symbol)
 
     async def _watch(self) -> None:
-        """Each second: report latencies, say who has fallen silent, ask again for books that did not come."""
+        """Each second: report latencies and feeds, say who has fallen silent, ask again for books that did not come."""
         while True:
             await asyncio.sleep(WATCH_S)
             self._report()
@@ -151,8 +156,11 @@ class EmbeddedRunner:
     def _report(self) -> None:
         for venue, behind_ns in self._clocks.behind().items():
             self._latencies.add(f"0 clock behind venue: {venue}", behind_ns / 1e3)
-        for record in self._latencies.report(time.time_ns()):
-            self._bus.publish(record)
+        now_ns = time.time_ns()
+        for latency in self._latencies.report(now_ns):
+            self._bus.publish(latency)
+        for stats in self._source.meter.report(now_ns):
+            self._bus.publish(stats)
 
 
 async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -170,7 +178,8 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         runner = EmbeddedRunner(source, bus)
         try:
             playback = source.playback if isinstance(source, Recorded) else None
-            app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback)
+            told = [MeterCollector(source.meter)]
+            app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)
             async with serving(app, host, settings.port) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)

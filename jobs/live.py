@@ -15,6 +15,7 @@ from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import KrakenFeed, KrakenParser
 from producers.exchanges.venue import feed_of
 from producers.frames import Frame
+from producers.metrics import Meter
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
@@ -45,6 +46,7 @@ class FeedSource:
         self.instruments: Sequence[tuple[str, str]] = [
             (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
         ]
+        self.meter = Meter()
         self._parsers = Parsers(ignore)
         self._watch = FeedWatch(self.feeds, self._parsers)
         self._queue: asyncio.Queue[Frame] = asyncio.Queue(1)
@@ -57,7 +59,7 @@ class FeedSource:
         Raises:
             InputError: every venue refuses all that it is asked for.
         """
-        parsers = self._parsers = Parsers(reject)
+        parsers = self._parsers = Parsers(reject, self.meter)
         watch = self._watch = FeedWatch(self.feeds, parsers)
         self._queue = asyncio.Queue(1)
         self._tasks = [asyncio.create_task(_pump(feed, self._queue)) for feed in self.feeds.values()]
@@ -152,28 +154,30 @@ class SimulatorSource:
         self._seed = seed
         self._symbols = symbols
         self._feed: KrakenFeed | None = None
-        self._parser = KrakenParser(SIMULATED)
+        self.meter = Meter()
+        self._parsers = Parsers(ignore)
         self.tap: Callable[[Frame], None] = _untapped
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
         market = Market(self._seed, time.time_ns(), self._symbols)
-        self._parser = parser = KrakenParser(SIMULATED, reject)
+        parsers = self._parsers = Parsers(reject, self.meter)
+        parsers.by_venue[SIMULATED] = KrakenParser(SIMULATED, reject)
         async with serve(market, clock=time.time_ns) as server:
             self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
                 async for frame in frames:
                     self.tap(frame)
-                    yield frame.ts_recv_ns, parser.parse(frame)
+                    yield frame.ts_recv_ns, parsers.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
         """Ask the simulator for the symbol's book again."""
         if self._feed is not None:
             await self._feed.resync(symbol)
 
-    def doubt(self, venue: str, symbol: str) -> None:  # noqa: ARG002
+    def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
-        self._parser.doubt(symbol)
+        self._parsers.doubt(venue, symbol)
 
     def audits(self) -> Sequence[Audit]:
         """Return nothing: the simulator has no REST interface to give whole books."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from quicksilver.events import AnyEvent, Gap
-from quicksilver.records import AnyRecord, Status
+from quicksilver.records import AnyRecord, DataState, Status
 from quicksilver.topics import key_of
 
 STALE_S = 10.0  # a live instrument silent for this long is said to be stale
@@ -79,6 +79,13 @@ class Lives:
     def forget(self, key: str) -> None:
         """Say nothing more of an instrument: its data is recorded, and silence means nothing."""
         self._lives.pop(key, None)
+
+    def state(self, key: str) -> DataState:
+        """Return what was last said of an instrument; of one that is not known, that it waits for its book."""
+        life = self._lives.get(key)
+        if life is None:
+            return "SYNCING"
+        return "STALE" if life.stale else life.status.state
 
     def silent(self) -> list[Status]:
         """Return what to say of the instruments that have fallen silent, once for each."""

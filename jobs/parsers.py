@@ -8,6 +8,7 @@ from producers.exchanges.base import Counts, Parser, Reject
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
+from producers.metrics import Meter
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
@@ -25,11 +26,16 @@ class Parsers:
 
     Books are audited on the way. One that is in doubt is lost, by a ``Gap``, as part of the frame that has shown it:
     that follows from the frames alone, so a tape gives the same events as what it was recorded from.
+
+    A ``meter``, if any, sees what passes.
     """
 
-    def __init__(self, reject: Reject) -> None:
+    def __init__(self, reject: Reject, meter: Meter | None = None) -> None:
         self._reject = reject
+        self._meter = meter
         self.by_venue: dict[str, Parser] = {}
+        if meter is not None:
+            meter.parsers = self.by_venue
         self.frames: dict[str, int] = {}
         self.auditor = Auditor()
         self.unreadable = 0  # lines of the tape, and frames of venues without a parser
@@ -54,6 +60,8 @@ class Parsers:
             for gap in one.gap(frame, frame.ts_recv_ns, doubt.reason):
                 self.auditor.event(gap)
                 events.append(gap)
+        if self._meter is not None:
+            self._meter.take(frame, events)
         return events
 
     def audits(self) -> Sequence[Audit]:

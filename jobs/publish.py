@@ -1,25 +1,27 @@
 """``quicksilver publish``: any source to Kafka, where the cluster takes over."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Protocol
 
 from jobs.books import BookWatch
-from jobs.lives import Lives
+from jobs.lives import STALE_S, Lives
 from jobs.publish_command import PublishSettings
+from jobs.publish_metrics import exposing
 from jobs.sources import Source, choose
 from producers.csv_prices import CsvFile
 from producers.kafka import KafkaPublisher
 from producers.publishing import publish_all, summary
 from producers.sessions import checked, csv_session, live_session, tape_session
 from quicksilver.events import AnyEvent, Gap
-from quicksilver.records import Audit, DeadLetter
-from quicksilver.topics import AUDITS, DEAD_LETTERS, EVENT_TOPIC_OF, key_of
+from quicksilver.records import Audit, DeadLetter, FeedStats
+from quicksilver.topics import AUDITS, DEAD_LETTERS, EVENT_TOPIC_OF, FEEDS, key_of
 
 WATCH_S = 1.0
-NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), AUDITS, DEAD_LETTERS)})
+NEEDED = sorted({topic.name for topic in (*EVENT_TOPIC_OF.values(), AUDITS, FEEDS, DEAD_LETTERS)})
 
 
 class EventSink(Protocol):
@@ -34,6 +36,9 @@ class EventSink(Protocol):
     def audit(self, audit: Audit) -> None:
         """Take an audit."""
 
+    def report(self, stats: FeedStats) -> None:
+        """Take a feed's counts."""
+
 
 class PublishRun:
     """Moves one source's events to Kafka, and asks venues again for the books that were lost or found crossed."""
@@ -43,6 +48,8 @@ class PublishRun:
         self._publisher = publisher
         self._books = BookWatch()
         self._lives = Lives(source.instruments)
+        # What is stale the API says; here nobody notes when an instrument speaks, but the meter.
+        source.meter.watch(source.instruments, self._lives.state, STALE_S if source.realtime else math.inf)
 
     async def run(self) -> None:
         """Take in the source's events until it ends.
@@ -57,7 +64,9 @@ class PublishRun:
         finally:
             for task in (taking, watching):
                 task.cancel()
-            await asyncio.gather(taking, watching, return_exceptions=True)
+            ended = await asyncio.gather(taking, watching, return_exceptions=True)
+            if not any(isinstance(one, Exception) for one in ended):  # else its own error could hide theirs
+                self._report()
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.batches(self._publisher.letter)) as batches:  # type: ignore[type-var]
@@ -77,14 +86,20 @@ class PublishRun:
         if self._lives.after(key_of(event), event, statuses):
             if not isinstance(event, Gap):
                 self._source.doubt(event.venue, event.symbol)
+                self._source.meter.crossed(event.venue, event.symbol)
             await self._source.resync(event.venue, event.symbol)
 
     async def _watch(self) -> None:
-        """Ask again for books that did not come."""
+        """Each second: report feeds, ask again for books that did not come."""
         while True:
             await asyncio.sleep(WATCH_S)
+            self._report()
             for status in self._lives.unanswered() if self._source.realtime else []:
                 await self._source.resync(status.venue, status.symbol)
+
+    def _report(self) -> None:
+        for stats in self._source.meter.report(time.time_ns()):
+            self._publisher.report(stats)
 
 
 def prepare(settings: PublishSettings, say: Callable[[str], None]) -> tuple[Source, str]:
@@ -102,11 +117,13 @@ def prepare(settings: PublishSettings, say: Callable[[str], None]) -> tuple[Sour
 
 
 async def publish_source(
-    source: Source, session: str, servers: str, say: Callable[[str], None], stop: asyncio.Event, universe: str = ""
-) -> int:
+    source: Source, session: str, servers: str, say: Callable[[str], None], stop: asyncio.Event, universe: str = "",
+    metrics_at: tuple[str, int] | None = None,
+) -> int:  # fmt: skip
     """Publish a source until it ends or ``stop``, and say the counts; returns how many messages were not delivered.
 
-    Without a ``universe`` its instruments belong to that of its configuration.
+    Without a ``universe`` its instruments belong to that of its configuration. ``metrics_at`` is where, if anywhere,
+    Prometheus may ask how it goes: host and port.
 
     Raises:
         InputError: the source or Kafka cannot be used, or a message could not be delivered.
@@ -123,6 +140,7 @@ async def publish_source(
         await publisher.connect(NEEDED)
         await PublishRun(source, publisher).run()
 
-    left = await publish_all(publisher, work(), stop, say)
+    async with exposing(source.meter, publisher, metrics_at, say):
+        left = await publish_all(publisher, work(), stop, say)
     say(summary(publisher, left, seconds=round(time.monotonic() - started, 3)))
     return left

@@ -23,6 +23,12 @@ class PublishSettings(RunSettings):
     kafka_servers: str = Field(SERVERS, description="Kafka's addresses, with commas")
     session: str = Field("", description="name of this run; else that of the content, for live data of the time")
     universe: str = Field("", pattern=r"^[\w.-]{0,64}$", description="whose portfolios the prices belong to")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of GET /metrics, for Prometheus; 0: any free one; none: not served",
+    )
 
 
 _setting = partial(setting, of=PublishSettings)
@@ -46,6 +52,8 @@ def publish(
     kafka_servers: Annotated[str | None, _setting("kafka_servers", "--servers")] = None,
     session: Annotated[str | None, _setting("session")] = None,
     universe: Annotated[str | None, _setting("universe")] = None,
+    metrics_port: Annotated[int | None, _setting("metrics_port")] = None,
+    quicksilver_host: Annotated[str | None, _setting("quicksilver_host", "--host")] = None,
 ) -> None:
     """Publish live feeds, the simulator, a tape or a CSV file to Kafka; the last line is the counts, as JSON."""
     given = {name: value for name, value in locals().items() if value is not None}
@@ -63,8 +71,9 @@ async def _publish(settings: PublishSettings) -> int:
     from jobs.publish import publish_source
     from jobs.recording import recording
 
+    place = None if settings.metrics_port is None else (settings.quicksilver_host, settings.metrics_port)
     with recording(source, settings, _say):
-        left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe)
+        left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe, place)
     if stop.is_set():
         _say("stopped")
     return left

@@ -19,7 +19,7 @@ from producers.raw import RawPublisher
 from producers.sessions import live_session
 from producers.tapes.recorder import TapeRecorder
 from quicksilver.events import AnyEvent
-from quicksilver.records import Audit, DeadLetter
+from quicksilver.records import Audit, DeadLetter, FeedStats
 from quicksilver.topics import DEAD_LETTERS, RAW
 
 
@@ -39,6 +39,9 @@ class _Sink:
 
     def audit(self, audit: Audit) -> None:
         """Take no note of an audit: the book that it is made with is on the tape."""
+
+    def report(self, stats: FeedStats) -> None:
+        """Take no note of counts: they can be made from the tape."""
 
 
 class RecordRun(PublishRun):

@@ -10,6 +10,7 @@ from jobs.databases import name_of
 from jobs.parsers import Parsers
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject, ignore
+from producers.metrics import Meter
 from producers.pacing import parse_speed
 from producers.playback import Playback
 from producers.tapes import layout_of, read_frames
@@ -64,6 +65,7 @@ class TapeSource(Recorded):
 
     def __init__(self, path: Path, speed: str) -> None:
         self._path = path
+        self.meter = Meter()
         self._parsers = Parsers(ignore)
         self.playback = Playback(parse_speed(speed or "1"))
         layout = "folder" if path.is_dir() else layout_of(path)
@@ -79,7 +81,7 @@ class TapeSource(Recorded):
                 reasons.append(letter.reason)
             reject(letter)
 
-        parsers = self._parsers = Parsers(refuse)
+        parsers = self._parsers = Parsers(refuse, self.meter)
         frames = read_frames(self._path, reject=refuse)
         found = False
         async for events in self._paced((frame.ts_recv_ns, parsers.parse(frame)) for frame in frames):
@@ -107,6 +109,7 @@ class CsvSource(Recorded):
 
     def __init__(self, path: Path, speed: str) -> None:
         self._file = CsvFile(path)
+        self.meter = Meter()  # of no use here: rows of a file are no feed
         interval_ns = self._file.interval_ns
         self.config = PipelineConfig.for_rows(interval_ns)
         self.playback = Playback(parse_speed(speed) if speed else CSV_ROWS_PER_S * interval_ns / 1e9)

@@ -11,6 +11,7 @@ from api.app import create_app
 from api.hub import Hub, SourceInfo
 from api.kafka_bus import KafkaBus
 from api.kafka_rows import Row
+from api.metrics import BusCollector, FeedCollector
 from api.ports import JsonStore
 from api.server import greet, serving
 from jobs.databases import open_store
@@ -18,13 +19,14 @@ from jobs.lives import Lives
 from jobs.outputs import Latencies
 from jobs.settings import PAGE, ServeSettings
 from quicksilver.errors import StoreError
-from quicksilver.records import DeadLetter, Published, Status
+from quicksilver.records import Audit, DeadLetter, FeedStats, Published, Status
 from quicksilver.topics import TOPIC_OF, key_of
 
 HOP = "publish to API"
 WATCH_S = 1.0
 STORE_WATCH_S = 2.0
 DATABASE = "cluster.sqlite"
+REPORTS = {Audit, DeadLetter, FeedStats}  # they name an instrument, but are none of its messages
 LIVE_WITHIN_NS = 60_000_000_000  # data published this soon after it was received is live; of a recording it is older
 
 
@@ -39,7 +41,7 @@ class Desk:
     def take(self, rows: list[Row]) -> None:
         """Take in a batch of rows, on the event loop."""
         now_ns = time.time_ns()
-        for key in {row.key for row in rows if type(row.record) is not DeadLetter}:
+        for key in {row.key for row in rows if type(row.record) not in REPORTS}:
             again = self._lives.before(key)
             if again is not None:
                 self.publish(again)
@@ -131,7 +133,8 @@ async def run_serve(settings: ServeSettings, say: Callable[[str], None], stop: a
             return {**health, "status": health["status"] if watch.connected else "degraded", "store": watch.state}
 
         bus = KafkaBus(settings.kafka_servers, desk.take, keep if settings.store == "sqlite" else None, say)
-        async with serving(create_app(hub, store, PAGE, [host], parts), host, settings.port) as port:
+        app = create_app(hub, store, PAGE, [host], parts, collectors=[FeedCollector(hub), BusCollector(bus)])
+        async with serving(app, host, settings.port) as port:
             greet(hub.source, host, port, say)
             gc.freeze()  # what is there stays: not to be walked through, for a sixth of a second, now and again
             async with _reading(bus) as failed:

@@ -11,6 +11,7 @@ from jobs.starting_feeds import started
 from producers.exchanges.base import Reject
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import feed_of
+from producers.metrics import Meter
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
@@ -26,6 +27,7 @@ class Source(Protocol):
     instruments: Sequence[tuple[str, str]]  # venue and symbol of all that is subscribed to, where that is known
     database: str  # name of the file of its rows
     lasting: bool  # whether the rows of earlier runs belong to the same market
+    meter: Meter  # counts what comes of its feeds
 
     def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield ``(ts_recv_ns of the live clock or None, events of one frame)``."""

@@ -9,6 +9,10 @@ from quicksilver.raw import FrameDirection
 Direction: TypeAlias = FrameDirection
 
 
+NOT_NEEDED = b"its last symbol was removed"
+"""Payload of a ``disconnect`` that we have wanted: no other connection takes its place."""
+
+
 class Frame(msgspec.Struct, frozen=True):
     """One message of one connection, verbatim.
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Price
-from quicksilver.records import Audit, DeadLetter
+from quicksilver.records import Audit, DeadLetter, FeedStats
 from quicksilver.streaming.message import Headers, Outgoing, outgoing
 from quicksilver.topics import EVENT_TOPIC_OF, key_of
 
@@ -191,6 +191,15 @@ class KafkaPublisher:
         while self._letters and not self._post_letters() and len(self._letters) > MAX_LETTERS:
             self._producer.poll(ASK_S / 10)
             self.look()
+
+    def report(self, stats: FeedStats) -> None:
+        """Publish a feed's counts, or nothing while there is no room: those of the next report contain them.
+
+        Raises:
+            InputError: the broker refuses it.
+        """
+        one = outgoing(stats, self._now_ms(), Headers(s=self.session))
+        self._post(one.topic, one.key, one.value, one.headers.items(), one.ts_ms)
 
     async def flush(self) -> None:
         """Return when everything is delivered.

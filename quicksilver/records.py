@@ -232,6 +232,42 @@ class Latency(msgspec.Struct, frozen=True):
     max_us: float
 
 
+class FeedStats(msgspec.Struct, frozen=True):
+    """What has come of one instrument's feed since its process began; stamped by runners, never by the core.
+
+    All integers are counts since then, as ``producers.exchanges.base.Counts`` has them (a message that tells of several
+    trades may count for each); ``early`` are events that seem to have been received before they happened: our clock is
+    behind the venue's. ``age_s`` is how long ago its last message came, in seconds. ``messages_per_s`` and the
+    latencies from the venue's clock to ours, in microseconds, are of the time since the row before. ``reconnects`` are
+    those of all connections to the venue.
+
+    The row without a symbol is of the venue's connections: ``messages`` are all their frames, ``state`` is theirs, and
+    the other numbers are of frames that name no symbol or several.
+    """
+
+    venue: str
+    symbol: str
+    ts_event_ns: int
+    state: DataState
+    messages: int
+    received_bytes: int
+    events: int
+    gaps: int
+    resyncs: int
+    checksums_passed: int
+    checksums_failed: int
+    crossed: int
+    duplicates: int
+    skipped: int
+    rejected: int
+    reconnects: int
+    early: int
+    age_s: float
+    messages_per_s: float
+    latency_p50_us: float | None = None
+    latency_p99_us: float | None = None
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """Input that was refused: why, from where (``file:line`` or ``topic[partition]@offset``), and its bytes."""
 
@@ -292,6 +328,7 @@ AnyRecord: TypeAlias = (
     | Status
     | Audit
     | Latency
+    | FeedStats
     | DeadLetter
 )
 Published: TypeAlias = AnyRecord | Trade

@@ -205,6 +205,7 @@ TABLES: dict[str, Table] = {
         Table(topics.STATUS, _EVENT, 30 * DAY_S),
         Table(topics.AUDITS, _EVENT, 30 * DAY_S),
         Table(topics.LATENCY, ("ts_event_ns",), 7 * DAY_S, partition=("hop",)),
+        Table(topics.FEEDS, ("ts_event_ns",), 7 * DAY_S),
         Table(topics.DEAD_LETTERS, ("ts_recv_ns", "source"), 30 * DAY_S, time="ts_recv_ns"),
     )
 }

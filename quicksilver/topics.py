@@ -42,13 +42,15 @@ FRONTIERS = Topic("frontiers", records.Frontier, "frontiers", partitions=1)
 STATUS = Topic("status", records.Status, "derived")
 AUDITS = Topic("audits", records.Audit, partitions=1)
 LATENCY = Topic("latency", records.Latency, partitions=1)
+FEEDS = Topic("feeds", records.FeedStats, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
 MODELS = Topic("models", records.Model, compacted=True)
 CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
 RECORD_TOPICS: tuple[Topic, ...] = (
-    TOPS, FULL_BOOKS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, AUDITS, LATENCY, DEAD_LETTERS,
+    TOPS, FULL_BOOKS, CANDLES, FEATURES, LABELS, PREDICTIONS, SCORES, FRONTIERS, STATUS, AUDITS, LATENCY, FEEDS,
+    DEAD_LETTERS,
 )  # fmt: skip
 TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*RECORD_TOPICS, TRADES)}
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {

@@ -20,7 +20,7 @@ from producers.exchanges.connection import Connection, Patience
 from producers.exchanges.fetching import Fetcher
 from producers.exchanges.limits import Limits
 from producers.exchanges.listings import Listing, Listings, unlisted
-from producers.frames import Direction, Frame
+from producers.frames import NOT_NEEDED, Direction, Frame
 
 APART_S = 5.0  # between two connections: venues ban who connects again at once, time after time
 CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
@@ -243,7 +243,7 @@ class Feed(ABC):
         task.cancel()
         await asyncio.wait({task})
         if was_open:
-            await self.put(connection.name, "disconnect", b"its last symbol was removed")
+            await self.put(connection.name, "disconnect", NOT_NEEDED)
 
     # What connections ask of their feed.
 

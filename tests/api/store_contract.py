@@ -3,7 +3,7 @@
 from quicksilver import codec
 from quicksilver.events import Trade
 from quicksilver.ports import Store
-from quicksilver.records import Candle, DeadLetter, Latency, Status
+from quicksilver.records import Candle, DeadLetter, FeedStats, Latency, Status
 from quicksilver.tables import DAY_NS
 
 
@@ -58,10 +58,13 @@ class StoreContract:
 
     def test_records_without_an_instrument(self, store: Store) -> None:
         letter = DeadLetter(7, "a:1", "kraken", None, "why", b"\xff")
-        store.write([Latency("hop", 5, 1, 1.0, 2.0, 3.0), letter])
+        feed = FeedStats("kraken", "", 6, "LIVE", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0.5, 2.5, None, -1.5)
+        store.write([Latency("hop", 5, 1, 1.0, 2.0, 3.0), letter, feed])
         settle(store)
         assert store.read("latency", "hop") == [Latency("hop", 5, 1, 1.0, 2.0, 3.0)]
         assert store.read("dead-letters", store.keys("dead-letters")[0]) == [letter]
+        assert store.keys("feeds") == ["kraken:"]
+        assert store.read("feeds", "kraken:") == [feed]
 
     def test_the_newest_rows_come_from_as_many_days_as_it_takes(self, store: Store) -> None:
         rows = [status(i, i * DAY_NS // 3) for i in range(12)]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from api.hub import SourceInfo
@@ -19,27 +20,31 @@ from jobs.embedded import EmbeddedRunner
 from jobs.publish import NEEDED, publish_source
 from jobs.publish_command import PublishSettings
 from jobs.recorded import CsvSource, TapeSource
+from jobs.replay import replay_tape
 from jobs.sources import Source
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
 from producers.frames import Frame
+from producers.metrics import Meter
 from producers.sessions import checked, csv_session, tape_session
 from producers.simulator.engine import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter
+from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Price
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, Audit, Status
+from quicksilver.records import AnyRecord, Audit, FeedStats, Status
 from quicksilver.streaming.message import Headers, Message, event_message
+from tests.exposition import samples
 from tests.kafka_broker import Broker, broker, needs_java
 
 pytestmark = needs_java
 NOON = 1_600_000_000
 START_NS = 1_790_000_000_000_000_000
-EVENTS = [name for name in NEEDED if name not in {"audits", "dead-letters"}]
+EVENTS = [name for name in NEEDED if name not in {"audits", "dead-letters", "feeds"}]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,7 @@ class Noted:
         self._source = source
         self.info, self.config, self.realtime = source.info, source.config, source.realtime
         self.instruments, self.database, self.lasting = source.instruments, source.database, source.lasting
+        self.meter = source.meter
         self.events: list[AnyEvent] = []
         self.asked: list[tuple[int, str, str]] = []  # after how many events, what, of which symbol
 
@@ -225,6 +231,7 @@ class Scripted:
 
     def __init__(self, events: list[AnyEvent]) -> None:
         self._events = events
+        self.meter = Meter()
         self.books: list[str] = []
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
@@ -350,6 +357,32 @@ def test_told_to_stop_it_delivers_what_it_has_and_says_so(node: Broker, number: 
     assert [int(one.headers.g) for one in found] == list(range(1, len(found) + 1))
     assert (counts["published"], counts["undelivered"]) == (len(found), 0)
     assert {one.headers.u for one in found} == {"mine"}
+
+
+def test_it_can_be_scraped_and_its_last_report_counts_the_whole_tape(node: Broker, tmp_path: Path) -> None:
+    tape = long_tape(tmp_path / "kraken.tape")
+    summary = replay_tape(tape)["venues"]["kraken"]
+    arguments = ("--source", "tape", "--tape", tape, "--session", "scraped", "--metrics-port", 0)
+    with command(node, *arguments, "--speed", "30") as process:
+        assert process.stderr is not None
+        url = next(line for line in process.stderr if line.startswith("metrics")).split()[1]
+        until_more(node, process, 100)
+        found = samples(httpx.get(url).text)
+        code, lines = ended(process)
+    assert (code, json.loads(lines[-1])["published"]) == (0, summary["events"])
+    assert found("quicksilver_published_total", topic="books") >= 100 - found(
+        "quicksilver_published_total", topic="trades"
+    )
+    assert found("quicksilver_messages_total", venue="kraken", symbol="BTC-USD") > 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    last = {one.key: codec.decode(FeedStats, one.value) for one in node.read("feeds", session="scraped")}
+    whole = last.pop("kraken:")
+    assert (whole.messages, whole.state) == (summary["frames"], "LIVE")
+    assert {row.symbol: row.messages for row in last.values()} == {
+        symbol: counts["frames"] for symbol, counts in summary["symbols"].items()
+    }
+    assert {(row.state, row.gaps, row.checksums_failed) for row in last.values()} == {("LIVE", 0, 0)}
 
 
 @pytest.mark.parametrize(

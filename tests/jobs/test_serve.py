@@ -30,13 +30,14 @@ from jobs.settings import RunSettings, ServeSettings
 from quicksilver import codec
 from quicksilver.errors import StoreError
 from quicksilver.events import Trade
-from quicksilver.records import Published, Status
+from quicksilver.records import FeedStats, Published, Status
 from quicksilver.streaming.message import Headers, event_message
 from quicksilver.topics import TOPIC_OF, key_of
 from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.api.kafka_site import Publisher, needs_kafka, rows_until, running_kafka, status, subscribe
 from tests.conftest import ROOT
+from tests.exposition import samples
 
 PATIENCE_S = 60.0
 NS = 1_000_000_000
@@ -153,6 +154,10 @@ class TestOnKafka:
                     rows = await rows_until(client, first + 99)
                 assert [row["seq"] for row in rows] == list(range(1, first + 100))
                 one.wait(duplicates=first + 99)
+                found = samples(httpx.get(f"{one.url}metrics").text)
+                assert found("quicksilver_bus_connected") == 1
+                assert found("quicksilver_bus_duplicates_total") == first + 99
+                assert found("quicksilver_rows_total", topic="status") == first + 99
                 assert one.end(signal.SIGTERM)[-1] == "stopped"
         with serving_process(tmp_path, "127.0.0.1:1") as one:  # what is stored is served without a broker
             found = httpx.get(f"{one.url}api/status/kraken:SRV-USD?limit=1000").json()["rows"]
@@ -188,6 +193,9 @@ async def test_what_is_live_falls_stale_and_a_recording_does_not(monkeypatch: py
                 await asyncio.sleep(0.02)
         assert one.hub.counts["latency"] >= 1
         assert one.state("kraken:REC-USD") == "LIVE"
+        told = FeedStats("kraken", "LIV-USD", now_ns, "STALE", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9.0, 0.0)
+        one.take(told, now_ns // 1_000_000)  # a report on it is no word of its own
+        assert one.state("kraken:LIV-USD") == "STALE"
         one.take(Trade("kraken", "LIV-USD", 2, now_ns, now_ns, 10.0, 1.0, "buy", "1"), now_ns // 1_000_000)
         assert one.state("kraken:LIV-USD") == "LIVE"
     finally:

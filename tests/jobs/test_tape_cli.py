@@ -123,7 +123,9 @@ def test_what_cannot_be_read_is_one_sentence(tapes: Path, tmp_path: Path) -> Non
     assert "--start soon: not a time such as" in refused("cut", junk, tmp_path / "new", "--start", "soon")
     why = "there are no frames of that span, venue and symbol on the tape"
     assert refused("cut", junk, tmp_path / "new", "--venue", "coinbase") == why
-    assert "the tape has nothing of X-Y before that end" in refused("cut", tapes / LIVE, tmp_path / "new", "--symbol", "x-y")
+    assert "the tape has nothing of X-Y before that end" in refused(
+        "cut", tapes / LIVE, tmp_path / "new", "--symbol", "x-y"
+    )
     assert not (tmp_path / "new").exists()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quicksilver import codec, topics
 from quicksilver.events import Trade
-from quicksilver.records import DeadLetter, Frontier, Latency, Pick
+from quicksilver.records import DeadLetter, FeedStats, Frontier, Latency, Pick
 from quicksilver.tables import DAY_NS, TABLES, Table
 from quicksilver.topics import key_of
 
@@ -112,6 +112,7 @@ def test_a_topic_key_gives_the_partition_of_its_records() -> None:
         (Trade("kraken", "A:B", 1, 2, 3, 4.0, 5.0, "buy"), ("kraken", "A:B")),
         (Latency("a:b", 5, 1, 1.0, 2.0, 3.0), ("a:b",)),
         (letter, ("kraken", "")),
+        (FeedStats("kraken", "", 5, "LIVE", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0), ("kraken", "")),
         (DeadLetter(7, "a:1", "", "X-Y", "why", b""), ("", "X-Y")),
     ):
         table = TABLES[topics.TOPIC_OF[type(record)].name]

@@ -21,7 +21,7 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Trade
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import Audit, DeadLetter, Latency, Published
+from quicksilver.records import Audit, DeadLetter, FeedStats, Latency, Published
 from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Outgoing, outgoing
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
@@ -130,6 +130,8 @@ def records(venue: str, seed: int, seconds: int) -> list[Published]:
         found += pipeline.step(event)
     found.append(Latency(f"{venue} hop", MS * 1_000_000, 3, 1.5, -0.0, 5e-324))
     found.append(Audit(venue, "A-B", 7, MS * 1_000_000, MS * 1_000_000, 20, 1, 0.5, True, False, "best ask 2, not 3"))
+    feed = FeedStats(venue, "", MS * 1_000_000, "LIVE", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0.5, 2.5)
+    found += [feed, msgspec.structs.replace(feed, symbol="BTC-USD", latency_p50_us=-0.5, latency_p99_us=2.0)]
     found.append(DeadLetter(MS * 1_000_000, "file:1", venue, None, "no", bytes(range(256))))
     return found
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from typing import TypeAlias
 
 import pytest
@@ -11,7 +12,18 @@ from jobs.parsers import SIMULATED
 from producers.simulator.listings import LISTINGS
 from quicksilver.events import Trade
 from quicksilver.features import FEATURES
-from quicksilver.records import BookTop, Candle, DataState, DeadLetter, Features, Prediction, Score, Status, TopLevel
+from quicksilver.records import (
+    BookTop,
+    Candle,
+    DataState,
+    DeadLetter,
+    Features,
+    FeedStats,
+    Prediction,
+    Score,
+    Status,
+    TopLevel,
+)
 from tests.web.conftest import PATIENCE_MS, Open, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -186,6 +198,65 @@ async def test_the_ladder_is_the_last_top(site: Site, visit: Open) -> None:
             await expect(page.get_by_test_id("ladder").locator(".middle")).to_have_text(f"mid {mid:.3f}")
             assert await ladder(page) == shown(book)
         await expect(page.locator("#spread")).to_have_text("spread 1.00 (0.3333 bps)")
+
+
+async def test_feeds_have_a_row_each_with_what_was_told_last(site: Site, visit: Open) -> None:
+    def told(symbol: str, messages: int, age_s: float, *, gaps: int = 0) -> FeedStats:
+        return FeedStats(
+            "kraken", symbol, time.time_ns(), "LIVE", messages, 12_345, 900, gaps, 1, 1_232, 2, 0, 5, 6,
+            3 if symbol == "" else 0, 4, 0, age_s, 12.34, None if symbol == "" else 5_420.0, 120_400.0,
+        )  # fmt: skip
+
+    async with site.serving() as port:
+        site.bus.publish(Trade("kraken", "ETH-USD", 1, START_NS, START_NS, 1.0, 1.0, "buy", "1"))  # stateless
+        site.bus.publish(told("ETH-USD", 9_999, 0.0))
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        feeds = page.get_by_test_id("feeds")
+        await expect(feeds.locator("tr:has(td)")).to_have_count(1)
+        for messages in (1, 1_234):
+            site.bus.publish(told("ETH-USD", messages, 600.0, gaps=messages))
+        site.bus.publish(told("", 5_678, 7_300.0))
+        await expect(feeds.locator("tr:has(td)")).to_have_count(2)
+        await expect(feeds.locator("[data-key='kraken:ETH-USD']")).to_contain_text("1,234")
+        assert await table(feeds) == [
+            ["kraken", "connections", "LIVE", "12.3", "5,678", "25 kB", "", "", "", "", "3", "4", "2 h", "", ""],
+            [
+                "kraken", "ETH-USD", "LIVE", "12.3", "1,234", "12 kB", "1,234", "1", "2 of 1,234", "0", "0", "4",
+                "10 min", "5.4 ms", "120 ms",
+            ],
+        ]  # fmt: skip
+        bad = await feeds.locator("td.bad").all_inner_texts()
+        assert bad == ["3", "1,234", "2 of 1,234"]
+
+
+@pytest.mark.parametrize("site", ["CLUSTER"], indirect=True)
+async def test_feeds_that_nobody_tells_of_any_more_are_stale_and_age(site: Site, visit: Open) -> None:
+    async with site.serving() as port:
+        for symbol, ago_s in (("A-USD", 300), ("B-USD", 0)):
+            told_ns = time.time_ns() - ago_s * SECOND_NS
+            counts = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0)
+            site.bus.publish(FeedStats("kraken", symbol, told_ns, "LIVE", *counts, 0.5, 1.0))
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        rows = page.get_by_test_id("feeds").locator("tr:has(td)")
+        await expect(rows).to_have_count(2)
+        old, new = await table(page.get_by_test_id("feeds"))
+        assert (old[1:3], old[12]) == (["A-USD", "STALE"], "5 min")
+        assert new[1:3] == ["B-USD", "LIVE"]
+        await expect(rows.first).to_have_class("old")
+        await expect(rows.last).to_contain_text("STALE")  # within ten seconds
+
+
+async def test_the_feeds_of_the_simulator_grow_and_fit_a_tablet(simulator: str, visit: Open) -> None:
+    page = (await visit(simulator, viewport={"width": 800, "height": 900})).page
+    feeds = page.get_by_test_id("feeds")
+    await expect(feeds.locator("tr:has(td)")).to_have_count(len(LISTINGS) + 1)
+    assert await feeds.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    rows = await table(feeds)
+    assert {row[1] for row in rows} == {"connections", *(symbol.replace("/", "-") for symbol in LISTINGS)}
+    assert [row[4] for row in rows if row[4] == "0"] == []
+    before = int(rows[0][4].replace(",", ""))
+    await expect(feeds.locator("tr.venue td:nth-child(5)")).not_to_have_text(rows[0][4])
+    assert int((await table(feeds))[0][4].replace(",", "")) > before
 
 
 async def test_the_badge_follows_the_state_of_the_data(site: Site, visit: Open) -> None:

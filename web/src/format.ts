@@ -45,6 +45,21 @@ export function microseconds(value: number): string {
   return `${value.toFixed(0)} µs`;
 }
 
+/** An age: 0.4 s, 12 s, 3 min, 2 h, 5 d. */
+export function age(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${seconds.toFixed(0)} s`;
+  if (seconds < 7200) return `${(seconds / 60).toFixed(0)} min`;
+  return seconds < 172800 ? `${(seconds / 3600).toFixed(0)} h` : `${(seconds / 86400).toFixed(0)} d`;
+}
+
+/** Bytes as 512 B, 1.5 kB, 20 MB. */
+export function bytes(value: number): string {
+  let unit = 0;
+  while (value >= 999.5 && unit < 5) [value, unit] = [value / 1000, unit + 1];
+  return `${unit > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} ${["B", "kB", "MB", "GB", "TB", "PB"][unit]}`;
+}
+
 /** A span of nanoseconds as 250 ms, 5 s, 1 min, 1 h, 1 d. */
 export function span(ns: number): string {
   const seconds = ns / 1e9;

@@ -5,6 +5,7 @@ import "./style.css";
 import { byId } from "./dom";
 import { CandlePanel } from "./panels/candles";
 import { FeaturePanel } from "./panels/features";
+import { FeedPanel } from "./panels/feeds";
 import { FrontierPanel } from "./panels/frontier";
 import { renderHeader, renderLink } from "./panels/header";
 import { LadderPanel } from "./panels/ladder";
@@ -18,6 +19,7 @@ const state = new State();
 const candles = new CandlePanel(state);
 const ladder = new LadderPanel(state);
 const features = new FeaturePanel(state);
+const feeds = new FeedPanel(state);
 const frontier = new FrontierPanel(state);
 const score = new ScorePanel(state);
 
@@ -34,6 +36,7 @@ function frame(nowMs: number): void {
     if (dirty.has("frontier")) frontier.render();
     if (dirty.has("score")) score.render();
     if (dirty.has("latency")) renderLatency(state);
+    if (dirty.has("feeds")) feeds.render(Date.now());
   }
   requestAnimationFrame(frame);
 }
@@ -41,7 +44,7 @@ function frame(nowMs: number): void {
 const client = new Client(
   `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
   [
-    { channels: ["status", "tops", "latency", "frontiers", "features"], history: 1 },
+    { channels: ["status", "tops", "latency", "feeds", "frontiers", "features"], history: 1 },
     { channels: ["dead-letters"], history: 5 },
     { channels: ["trades"], history: 30 },
     { channels: ["candles", "predictions", "scores"], history: 600 },
@@ -70,7 +73,7 @@ if (chosen) {
   retheme();
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
-setInterval(() => state.dirty.add("header"), 500); // silence changes a state too
+setInterval(() => state.dirty.add("header").add("feeds"), 500); // silence changes states and ages too
 for (const ms of [2000, 8000]) setTimeout(() => state.selectBusiest(), ms); // some venues begin late
 
 Object.assign(window, { __quicksilver: counters });

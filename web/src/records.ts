@@ -100,6 +100,27 @@ export interface Latency {
   max_us: number;
 }
 
+export interface FeedStats {
+  venue: string;
+  symbol: string; // empty: of the venue's connections
+  ts_event_ns: number;
+  state: DataState;
+  messages: number;
+  received_bytes: number;
+  gaps: number;
+  resyncs: number;
+  checksums_passed: number;
+  checksums_failed: number;
+  crossed: number;
+  rejected: number;
+  reconnects: number;
+  early: number;
+  age_s: number;
+  messages_per_s: number;
+  latency_p50_us: number | null;
+  latency_p99_us: number | null;
+}
+
 export interface DeadLetter {
   source: string;
   venue: string;

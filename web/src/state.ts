@@ -1,11 +1,11 @@
 /** All that the page knows; messages change it, panels read it once a frame. */
 
 import type {
-  BookTop, Candle, DataState, DeadLetter, Features, Frontier, Latency, Prediction, Score, Status, Trade,
+  BookTop, Candle, DataState, DeadLetter, Features, FeedStats, Frontier, Latency, Prediction, Score, Status, Trade,
 } from "./records";
 import type { Rows, Welcome } from "./protocol";
 
-const PANELS = ["header", "candles", "ladder", "trades", "features", "frontier", "score", "latency"] as const;
+const PANELS = ["header", "candles", "ladder", "trades", "features", "frontier", "score", "latency", "feeds"] as const;
 export type Panel = (typeof PANELS)[number];
 
 const KEPT_CANDLES = 600;
@@ -16,6 +16,12 @@ const KEPT_SCORES = 600;
 export const STALE_MS = 10_000; // what the server calls stale, STALE_S of jobs/lives.py
 
 const SIMULATED = "sim"; // the venue of simulated data, SIMULATED of jobs/live.py
+
+/** What was told of a feed last, and when that was by the page's clock. */
+export interface Feed {
+  stats: FeedStats;
+  toldMs: number;
+}
 
 export interface Call {
   prediction: Prediction;
@@ -85,6 +91,7 @@ export class State {
   private chosen = false;
   frontier: Frontier | null = null;
   latency = new Map<string, Latency>();
+  feeds = new Map<string, Feed>();
   letters: { key: string; letter: DeadLetter }[] = [];
   private refused = new Map<string, number>();
   dirty = new Set<Panel>(PANELS); // at first all: a panel without data says so
@@ -148,6 +155,7 @@ export class State {
   take(message: Rows, nowMs: number): void {
     if (message.channel === "frontiers") return this.takeFrontier(message.rows as Frontier[]);
     if (message.channel === "latency") return this.takeLatency(message.rows as Latency[]);
+    if (message.channel === "feeds") return this.takeFeed(message, nowMs);
     if (message.channel === "dead-letters") return this.takeLetters(message);
     const one = this.instrument(message.key);
     const selected = message.key === this.selected;
@@ -231,6 +239,21 @@ export class State {
   private takeLatency(rows: Latency[]): void {
     for (const row of rows) this.latency.set(row.hop, row);
     this.dirty.add("latency");
+  }
+
+  private takeFeed(message: Rows, nowMs: number): void {
+    const last = message.rows.at(-1) as FeedStats | undefined;
+    if (!last) return;
+    const before = this.feeds.get(message.key)?.stats;
+    const stats = { // of a second in which nothing came there is no latency: the one before stands
+      ...last,
+      latency_p50_us: last.latency_p50_us ?? before?.latency_p50_us ?? null,
+      latency_p99_us: last.latency_p99_us ?? before?.latency_p99_us ?? null,
+    };
+    // A snapshot may be old: nobody reports any more. Of what comes live no two clocks need agree.
+    const toldMs = message.type === "snapshot" ? Math.min(nowMs, stats.ts_event_ns / 1e6) : nowMs;
+    this.feeds.set(message.key, { stats, toldMs });
+    this.dirty.add("feeds");
   }
 
   private takeLetters(message: Rows): void {

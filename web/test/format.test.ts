@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clock, decimalsOf, fixed, microseconds, price, short, span } from "../src/format";
+import { age, bytes, clock, decimalsOf, fixed, microseconds, price, short, span } from "../src/format";
 
 describe("format", () => {
   it("tells decimals from prices", () => {
@@ -16,6 +16,15 @@ describe("format", () => {
 
   it("shows prices whole", () => {
     expect([price(64033.649999999994), price(0.52165), price(null)]).toEqual(["64033.65", "0.52165", "–"]);
+  });
+
+  it("shows ages and bytes in units that fit", () => {
+    expect([0.04, 9.94, 12.4, 119, 120, 7199, 7200, 172800].map(age)).toEqual(
+      ["0.0 s", "9.9 s", "12 s", "119 s", "2 min", "120 min", "2 h", "2 d"],
+    );
+    expect([0, 999, 1000, 9_949, 12_345, 999_499, 999_600, 3.2e9].map(bytes)).toEqual(
+      ["0 B", "999 B", "1.0 kB", "9.9 kB", "12 kB", "999 kB", "1.0 MB", "3.2 GB"],
+    );
   });
 
   it("shortens numbers to four digits", () => {

@@ -71,6 +71,20 @@ describe("State", () => {
     expect([...(state.current?.candles.get(10)?.values() ?? [])].map((one) => one.close)).toEqual([3]);
   });
 
+  it("takes what came live as of now, and a snapshot as of when it was made", () => {
+    const state = new State();
+    const told = (type: "snapshot" | "delta", messages: number): void =>
+      state.take({ ...rows("feeds", { ...base, ts_event_ns: 5_000e6, messages }), type }, 9_000);
+    told("snapshot", 1);
+    expect(state.feeds.get("kraken:BTC-USD")).toMatchObject({ toldMs: 5_000, stats: { messages: 1 } });
+    told("delta", 2);
+    expect(state.feeds.get("kraken:BTC-USD")).toMatchObject({ toldMs: 9_000, stats: { messages: 2 } });
+    state.take(rows("feeds", { ...base, latency_p50_us: 7, latency_p99_us: 8 }), 9_001);
+    state.take(rows("feeds", { ...base, latency_p50_us: null, latency_p99_us: null }), 9_002);
+    expect(state.feeds.get("kraken:BTC-USD")?.stats).toMatchObject({ latency_p50_us: 7, latency_p99_us: 8 });
+    expect(state.instruments.size).toBe(0); // a report is no instrument's word
+  });
+
   it("keeps unknown feature values as unknown", () => {
     const state = new State();
     state.take(rows("features", { ...base, vpin: null, mid: 2 }), 0);
