@@ -12,7 +12,7 @@ from jobs.parsers import SIMULATED, Parsers
 from jobs.starting_feeds import ensure_listed
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed, KrakenParser
+from producers.exchanges.kraken import KrakenFeed
 from producers.exchanges.venue import feed_of
 from producers.frames import Frame
 from producers.metrics import Meter
@@ -162,7 +162,6 @@ class SimulatorSource:
         """Start the exchange and yield each frame's events."""
         market = Market(self._seed, time.time_ns(), self._symbols)
         parsers = self._parsers = Parsers(reject, self.meter)
-        parsers.by_venue[SIMULATED] = KrakenParser(SIMULATED, reject)
         async with serve(market, clock=time.time_ns) as server:
             self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
             async with aclosing(self._feed.frames()) as frames:
