@@ -415,6 +415,14 @@ def test_a_book_that_was_whole_only_lately_may_differ_from_one_of_before() -> No
     assert found == AuditCounts(undecided=1)
 
 
+@pytest.mark.parametrize("later", [[], [(1, 8, 1, 9_000)]])
+def test_a_level_that_fell_out_of_the_depth_does_not_come_back(later: list[Change]) -> None:
+    """It was removed at the venue meanwhile, which says nothing of what is beyond the depth."""
+    walk = Walk([(0, 5, 1, 100), (0, 3, 1, 4_000), (0, 3, 0, 100), (0, 8, 1, 100), *later], depth=2)
+    assert walk.levels()[0].tolist() == [[99.0, 5.0], [92.0, 1.0]]
+    assert walk.audit(walk.levels()) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
+
+
 def test_a_level_that_came_and_went_within_a_message_is_no_difference() -> None:
     walk = Walk([])
     before_ns, (bids, asks) = walk.now_ns, walk.levels()
