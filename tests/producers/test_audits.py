@@ -307,6 +307,13 @@ def test_differences_that_pass_cost_nothing(tapes: Path) -> None:
     assert events == own
 
 
+def test_differences_in_other_places_each_time_cost_nothing(tapes: Path) -> None:
+    """They are of the way that the answers took, not of the book."""
+    events, audits, own = kraken_in_doubt(tapes, [1.0] * 7)
+    assert [one.levels_different for one in audits] == [1] * 7
+    assert events == own
+
+
 # Sockets that send a whole book again
 
 
@@ -331,18 +338,20 @@ changes = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 8), st.integers(0
 class Walk:
     """A small book and its changes, one event each, told to an auditor; ``states`` are the book after each."""
 
-    def __init__(self, steps: list[Change], age_ns: int = 10 * SECOND_NS) -> None:
+    def __init__(self, steps: list[Change], depth: int | None = None, age_ns: int = 10 * SECOND_NS) -> None:
         self.auditor, self.parser = Auditor(), KrakenParser()
         self.auditor.attach(self.parser)
         self.one, self.now_ns = self.parser.instrument("A-B"), START_NS
         self.sides: tuple[dict[float, float], dict[float, float]] = ({99.0: 5.0, 90.0: 5.0}, {101.0: 5.0, 110.0: 5.0})
         self.states = [(self.now_ns, self.levels())]
-        self.events: list[AnyEvent] = [self.one.snapshot(self.frame(), self.now_ns - MS, *self.levels(), None)]
+        self.events: list[AnyEvent] = [self.one.snapshot(self.frame(), self.now_ns - MS, *self.levels(), depth)]
         self.now_ns += age_ns
         for side, distance, size, wait_ms in steps:
             price = 100.0 - distance if side == 0 else 100.0 + distance
             self.now_ns += wait_ms * MS
             self.sides[side][price] = float(size)
+            for gone in sorted((p for p, q in self.sides[side].items() if q), reverse=not side)[depth or 99 :]:
+                del self.sides[side][gone]
             pair = [Levels.of([]), Levels.of([])]
             pair[side] = Levels.of([(price, float(size))])
             self.events.append(self.one.delta(self.frame(), self.now_ns - MS, *pair))
@@ -365,19 +374,22 @@ class Walk:
         return self.auditor.total()
 
 
-@given(steps=changes, back_ms=st.integers(0, 2_900))
-@settings(deadline=None, max_examples=200)
-def test_any_book_that_ours_was_lately_is_found_equal(steps: list[Change], back_ms: int) -> None:
-    walk = Walk(steps)
+depths = st.sampled_from([None, 2, 3])
+
+
+@given(steps=changes, back_ms=st.integers(0, 2_900), depth=depths)
+@settings(deadline=None, max_examples=300)
+def test_any_book_that_ours_was_lately_is_found_equal(steps: list[Change], back_ms: int, depth: int | None) -> None:
+    walk = Walk(steps, depth)
     then = [state for ts_ns, state in walk.states if ts_ns <= walk.now_ns - back_ms * MS] or [walk.states[0][1]]
     found = walk.audit(then[-1])
     assert (found.compared, found.best_bid_equal, found.best_ask_equal, found.levels_different) == (1, 1, 1, 0)
 
 
-@given(steps=changes, which=st.integers(0, 25))
-@settings(deadline=None, max_examples=200)
-def test_a_book_is_compared_as_of_its_own_time(steps: list[Change], which: int) -> None:
-    walk = Walk(steps)
+@given(steps=changes, which=st.integers(0, 25), depth=depths)
+@settings(deadline=None, max_examples=300)
+def test_a_book_is_compared_as_of_its_own_time(steps: list[Change], which: int, depth: int | None) -> None:
+    walk = Walk(steps, depth)
     ts_ns, state = walk.states[which % len(walk.states)]
     found = walk.audit(state, ts_ns - MS)
     if found.undecided:
@@ -401,6 +413,24 @@ def test_a_level_that_ours_never_had_is_found(steps: list[Change], side: int) ->
 def test_a_book_that_was_whole_only_lately_may_differ_from_one_of_before() -> None:
     found = Walk([], age_ns=SECOND_NS).audit((Levels.of([(99.0, 4.0)]), Levels.of([(101.0, 5.0)])))
     assert found == AuditCounts(undecided=1)
+
+
+@pytest.mark.parametrize("later", [[], [(1, 8, 1, 9_000)]])
+def test_a_level_that_fell_out_of_the_depth_does_not_come_back(later: list[Change]) -> None:
+    """It was removed at the venue meanwhile, which says nothing of what is beyond the depth."""
+    walk = Walk([(0, 5, 1, 100), (0, 3, 1, 4_000), (0, 3, 0, 100), (0, 8, 1, 100), *later], depth=2)
+    assert walk.levels()[0].tolist() == [[99.0, 5.0], [92.0, 1.0]]
+    assert walk.audit(walk.levels()) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
+
+
+def test_a_level_that_came_and_went_within_a_message_is_no_difference() -> None:
+    walk = Walk([])
+    before_ns, (bids, asks) = walk.now_ns, walk.levels()
+    walk.now_ns += 100 * MS
+    message = walk.one.delta(walk.frame(), walk.now_ns, Levels.of([(99.5, 0.0), (90.0, 6.0)]), Levels.of([]))
+    walk.events.append(message)
+    amid = Levels.of([(99.5, 1.0), *bids.tolist()])
+    assert walk.audit((amid, asks), before_ns + 50 * MS) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
 
 
 def test_a_gap_ends_what_waits_for_its_comparison() -> None:
