@@ -16,7 +16,8 @@ from producers.tapes import read_frames
 from quicksilver.book import Book
 from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, BookSnapshot, Gap, Levels, Trade
 from quicksilver.orders import QueuePosition
-from quicksilver.records import DeadLetter
+from quicksilver.pipeline import Pipeline
+from quicksilver.records import BookTop, DeadLetter
 from tests.producers.faults import assert_sound, books_of, play
 
 TAPE = "ob-analytics/split/dev_first3h.log.xz"
@@ -149,6 +150,22 @@ def test_a_book_starts_from_a_pushed_one_with_the_orders_that_are_known() -> Non
     assert orders is not None
     assert (orders.count(0, 99.0), orders.queue_position(7)) == (None, QueuePosition(1, 2.0))
     assert parser.orders("ETH-USD") is None
+
+
+def test_tops_have_the_order_counts(recorded: list[Frame]) -> None:
+    """Through the whole pipeline: best first, with the number of orders where all of them are known."""
+    parser, pipeline = BitstampParser(), Pipeline()
+    events = play(parser, recorded[:3000])
+    tops = [record for event in events for record in pipeline.step(event) if isinstance(record, BookTop)]
+    orders = parser.orders("BTC-USD")
+    assert orders is not None
+    counted = [level.count for top in tops for level in (*top.bids, *top.asks)]
+    assert None in counted
+    assert {1, 2} <= set(counted)
+    last = pipeline.step(msgspec.structs.replace(events[-1], ts_event_ns=events[-1].ts_event_ns + SECOND_NS))
+    [top] = [record for record in last if isinstance(record, BookTop)]
+    for side, levels in enumerate((top.bids, top.asks)):
+        assert [level.count for level in levels] == [orders.count(side, level.price) for level in levels]
 
 
 def test_late_events_of_deleted_orders_are_ignored() -> None:
