@@ -123,7 +123,9 @@ def test_what_cannot_be_read_is_one_sentence(tapes: Path, tmp_path: Path) -> Non
     assert "--start soon: not a time such as" in refused("cut", junk, tmp_path / "new", "--start", "soon")
     why = "there are no frames of that span, venue and symbol on the tape"
     assert refused("cut", junk, tmp_path / "new", "--venue", "coinbase") == why
-    assert "the tape has nothing of X-Y before that end" in refused("cut", tapes / LIVE, tmp_path / "new", "--symbol", "x-y")
+    assert "the tape has nothing of X-Y before that end" in refused(
+        "cut", tapes / LIVE, tmp_path / "new", "--symbol", "x-y"
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -198,6 +200,7 @@ def test_features_of_a_cut_equal_those_of_the_whole(tapes: Path, tmp_path: Path,
         bare(frame) for frame in frames if frame.ts_recv_ns < start_ns + 20 * SECOND
     ]  # the one connection was open from the beginning
     assert found["run_up_frames"] == sum(frame.ts_recv_ns < start_ns for frame in frames)
+    assert found["run_up"] == {venue: "the symbols' own frames of open connections"}
     cut = features_of(out, start_ns)
     assert cut == features_of(whole, start_ns)[: len(cut)]
     assert len(cut) > 10
