@@ -182,9 +182,8 @@ def cut(read: Read, out: Path, wanted: Wanted, about: dict[str, Any], run_up: bo
             before += not inside
             writer.write(frame)
         if one.missing:
-            raise InputError(
-                f"the tape has nothing of {', '.join(sorted(one.missing))} before its end, or of that venue"
-            )
+            missing = ", ".join(sorted(one.missing))
+            raise InputError(f"the tape has nothing of {missing} before that end, or not of that venue")
         if writer.frames == before:
             raise InputError("there are no frames of that span, venue and symbol on the tape")
     kept = {venue: LEVELS[level] for venue, level in sorted(one.level.items())}

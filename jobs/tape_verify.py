@@ -114,7 +114,7 @@ def has_faults(found: dict[str, Any]) -> bool:
 
     Books that differ from a full book on the tape are no such fault: the two may be of different moments.
     """
-    return found["torn"] or any(found[name] for name in ("gaps", "checksums_failed", "crossed", "rejected"))
+    return any(found[name] for name in ("gaps", "checksums_failed", "crossed", "rejected"))
 
 
 def table_of(found: dict[str, Any]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.client import MAX_KEY_CHARS, MAX_WAITING_BYTES, RING, Client, Stream
+from api.client import MAX_KEY_CHARS, MAX_WAITING_BYTES, RING, RING_BYTES, Client, Stream
 
 
 def stream(key: str, n: int = 0) -> Stream:
@@ -126,3 +126,15 @@ def test_the_keys_that_a_client_names_are_bounded() -> None:
     client.subscribe("trades", None)
     with pytest.raises(ValueError, match="more than 262144 characters"):
         client.unsubscribe("trades", ["x" * MAX_KEY_CHARS, "y"])
+
+
+def test_a_stream_of_large_rows_keeps_fewer_and_always_the_last() -> None:
+    one = Stream("full-books", "k")
+    rows = [b'"%d%s"' % (i, b"x" * (RING_BYTES // 4)) for i in range(6)]
+    for row in rows:
+        one.append(row)
+    assert list(one.rows) == rows[-3:]
+    assert (one.bytes, one.seq) == (sum(map(len, rows[-3:])), 6)
+    huge = b'"%s"' % (b"y" * 2 * RING_BYTES)
+    one.append(huge)
+    assert (list(one.rows), one.bytes) == ([huge], len(huge))

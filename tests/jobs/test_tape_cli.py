@@ -200,6 +200,7 @@ def test_features_of_a_cut_equal_those_of_the_whole(tapes: Path, tmp_path: Path,
         bare(frame) for frame in frames if frame.ts_recv_ns < start_ns + 20 * SECOND
     ]  # the one connection was open from the beginning
     assert found["run_up_frames"] == sum(frame.ts_recv_ns < start_ns for frame in frames)
+    assert found["run_up"] == {venue: "the symbols' own frames of open connections"}
     cut = features_of(out, start_ns)
     assert cut == features_of(whole, start_ns)[: len(cut)]
     assert len(cut) > 10

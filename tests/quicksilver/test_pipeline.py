@@ -129,6 +129,9 @@ def test_a_full_book_holds_no_more_levels_than_it_may_and_says_how_many_there_ar
     moved = BookDelta("v", "A-B", 2, START + 10**9, START, Levels.of([(10, 0)]), Levels.of([]))
     (full,) = [record for record in pipeline.step(moved) if isinstance(record, FullBook)]
     assert (full.n_bids, full.downticks, full.downtick_notional) == (2, 1, 10.0)
+    assert not any(isinstance(one, FullBook) for one in pipeline.step(Gap("v", "A-B", 3, START + 10**9, START, "lost")))
+    again = pipeline.step(BookSnapshot("v", "A-B", 4, START + 10**9 + 1, START, bids, asks))
+    assert [(one.seq, one.upticks) for one in again if isinstance(one, FullBook)] == [(4, 0)]  # at once, and anew
 
 
 @pytest.mark.parametrize("wrong", [{"full_books_per_s": -1.0}, {"full_books_per_s": 1e9}, {"full_book_levels": 0}])
