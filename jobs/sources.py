@@ -14,7 +14,7 @@ from jobs.live import FeedSource, SimulatorSource
 from jobs.recorded import CsvSource, TapeSource
 from jobs.settings import RunSettings
 from producers.exchanges.base import Reject
-from producers.exchanges.venue import venues
+from producers.exchanges.venue import venue_named
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
@@ -93,12 +93,10 @@ def live_source(names: list[str], symbols: list[str]) -> FeedSource | None:
     A venue that is not reached now is taken all the same: its feed tries for ever, as after any lost connection.
 
     Raises:
-        InputError: an unknown venue.
+        InputError: an unknown venue, or one that has no live books.
     """
-    unknown = [name for name in names if name not in venues()]
-    if unknown:
-        raise InputError(f"unknown venue {unknown[0]!r}; there are {', '.join(sorted(venues()))}")
-    if not _any_reachable([venues()[name].feed.url for name in names]):
+    chosen = [venue_named(name) for name in names]
+    feeds = [venue.feed(venue.name, symbols) for venue in chosen]
+    if not _any_reachable([feed.url for feed in feeds]):
         return None
-    feeds = [venues()[name].feed(name, symbols) for name in names]
     return FeedSource(feeds, SourceInfo("LIVE", f"public feeds of {', '.join(names)}"))
