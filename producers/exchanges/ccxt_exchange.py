@@ -21,7 +21,7 @@ from quicksilver.errors import InputError
 
 PREFIX = "ccxt-"  # an exchange that we have a file for, through ccxt all the same
 KEEP_ALIVE_MS = 5_000  # between pings, where they are websocket's own: ccxt misses the answer after two or three
-_BLOCKED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
+_BLOCKED = {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
 _STATUS = re.compile(r"^\S+ [A-Z]+ \S+ (\d{3})\b")  # how ccxt begins what it says of a REST answer
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's ways to say a precision
 _SHOWN = 300  # letters of a venue's answer, which may be a whole page
@@ -110,7 +110,7 @@ class Verdict(Enum):
     """What to do after an error of ccxt's."""
 
     REFUSED = "the venue will not give this, however often it is asked"
-    BARRED = "the venue will not talk to us at all: geo-block, ban, keys, a certificate that is not trusted"
+    BARRED = "the venue will not talk to us at all: geo-block, ban, a certificate that is not trusted"
     DOUBT = "the book is in doubt, and ccxt asks for it again"
     BROKEN = "the network or the venue failed: try again later"
 
@@ -119,11 +119,10 @@ def verdict(error: BaseException) -> Verdict:
     """Return what an error of ccxt's asks for; https://docs.ccxt.com/#/README?id=error-handling draws their tree."""
     import ccxt
 
-    if certificate_error(error) or status_of(error) in _BLOCKED:
+    if certificate_error(error) or status_of(error) in _BLOCKED or isinstance(error, ccxt.RestrictedLocation):
         return Verdict.BARRED
-    if isinstance(error, (ccxt.AuthenticationError, ccxt.RestrictedLocation)):
-        return Verdict.BARRED
-    if isinstance(error, (ccxt.BadRequest, ccxt.NotSupported, ccxt.ArgumentsRequired, ccxt.OperationRejected)):
+    refusals = (ccxt.BadRequest, ccxt.NotSupported, ccxt.ArgumentsRequired, ccxt.OperationRejected)
+    if isinstance(error, (ccxt.AuthenticationError, *refusals)):
         return Verdict.REFUSED
     return Verdict.DOUBT if isinstance(error, ccxt.InvalidNonce) else Verdict.BROKEN
 

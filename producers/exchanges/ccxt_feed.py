@@ -58,12 +58,28 @@ class CcxtFeed(Feed):
             async for frame in frames:
                 yield frame
 
+    async def add(self, symbol: str) -> None:
+        """Subscribe to one more symbol, on a connection of its own; the others go on undisturbed."""
+        symbol = symbol_of(symbol)
+        self.symbols = list(dict.fromkeys([*self.symbols, symbol]))
+        self._sessions.add(symbol)
+
+    async def remove(self, symbol: str) -> None:
+        """Subscribe to a symbol no longer; the others go on undisturbed."""
+        symbol = symbol_of(symbol)
+        self.symbols = [one for one in self.symbols if one != symbol]
+        self._sessions.remove(symbol)
+
     async def resync(self, symbol: str) -> None:
         """Have one symbol's book asked for anew, on a connection of its own; the others go on undisturbed.
 
         Nothing is done while the book is on its way already.
         """
         self._sessions.resync(symbol)
+
+    async def renew(self, symbol: str) -> None:
+        """Subscribe anew to all of one symbol, as ``resync``."""
+        await self.resync(symbol)
 
     async def markets(self) -> list[Market]:
         """Return all that the venue lists.

@@ -26,17 +26,19 @@ Put: TypeAlias = Callable[[Frame], None]
 class Session:
     """Watches books and trades through one exchange object, and writes down what it says.
 
-    ``symbols`` are ccxt's names by ours. ``refused`` has those whose book the venue will not give, and why; it is
-    ``mixed`` if something was refused and ccxt could not tell for which symbol.
+    ``symbols`` are ccxt's names by ours. ``served`` are those of which something came, ``refused`` those whose book the
+    venue will not give, and why; ``barred`` is whether it will not talk to us at all. The session is ``mixed`` if
+    something was refused, and ccxt could not tell of which symbol.
     """
 
     def __init__(
         self, exchange: Any, venue: str, conn: str, symbols: Mapping[str, str], put: Put, say: Callable[[str], None]
     ) -> None:
         self.symbols = dict(symbols)
-        self.refused: dict[str, tuple[Verdict, str]] = {}
+        self.served: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self.barred = False
         self.mixed = False
-        self.served = False
         self._exchange = exchange
         self._venue = venue
         self._conn = conn
@@ -143,9 +145,10 @@ class Session:
 
     def _on_reject(self, error: Any, message_hash: str | None = None) -> None:
         """Say at once that a book is in doubt: ccxt has put changes into it that it does not trust."""
+        to_all = message_hash is None or error is self._told_to_all  # ccxt goes on to tell one after the other
         if message_hash is None:
             self._told_to_all = error
-        if self._over.done() or (message_hash is None and verdict(error) is not Verdict.DOUBT):
+        if self._over.done() or (to_all and verdict(error) is not Verdict.DOUBT):
             return
         concerned = [symbol for name, symbol in self._hashes.items() if message_hash in {None, name}]
         for symbol in dict.fromkeys(concerned):
@@ -168,7 +171,7 @@ class Session:
                 if task is None or task.cancelling():
                     raise
                 self.end(f"{self._venue}: ccxt has closed its connection")  # it cancels who waits for it
-            except Exception as error:
+            except Exception as error:  # an error of ccxt's tree, or whatever its code stumbles over
                 if not self._goes_on(symbol, kind, error):
                     return
                 await asyncio.sleep(AGAIN_S)
@@ -176,23 +179,26 @@ class Session:
     def _goes_on(self, symbol: str, kind: str, error: Exception) -> bool:
         """Do what an error asks for; False if there is nothing more to watch."""
         found, why = verdict(error), sentence(self._venue, error)
-        if found is Verdict.REFUSED and error is self._told_to_all and len(self.symbols) > 1:
-            self.mixed = True
-            self.end(why)
-            return False
-        if found in {Verdict.REFUSED, Verdict.BARRED}:
-            if kind == "book":
-                self.refused[symbol] = found, why
-            self._say(f"no {kind} of {symbol}: {why}")
-            self._send([Refused(symbol, f"no {kind} of {symbol}: {why}")])
-            if set(self.symbols) <= set(self.refused):
-                self.end(why)
-            return False
         if found is Verdict.DOUBT:
             self._doubt(symbol, error)
             return True
-        self.end(why)
+        self.mixed = found is Verdict.REFUSED and error is self._told_to_all and len(self.symbols) > 1
+        self.barred = found is Verdict.BARRED
+        if found is Verdict.REFUSED and not self.mixed:
+            self._refuse(symbol, kind, why)
+        else:
+            self.end(why)
         return False
+
+    def _refuse(self, symbol: str, kind: str, why: str) -> None:
+        """Go on without what the venue will not give, while there is anything left."""
+        why = f"no {kind} of {symbol}: {why}"
+        self._say(why)
+        self._send([Refused(symbol, why)])
+        if kind == "book":
+            self.refused[symbol] = why
+        if set(self.symbols) <= set(self.refused):
+            self.end(why)
 
     async def _until_over(self) -> str:
         while True:
@@ -205,7 +211,8 @@ class Session:
 
     def _send(self, messages: Iterable[AnyMessage]) -> None:
         for message in messages:
-            self.served |= not isinstance(message, Refused)
+            if not isinstance(message, Refused):
+                self.served.add(message.symbol)
             self._frame("recv", msgspec.json.encode(message))
         self._heard_s = time.monotonic()
 

@@ -41,7 +41,7 @@ class Sessions:
 
     def __init__(self, venue: str, symbols: Sequence[str], make: Callable[[], Any]) -> None:
         self._venue = venue
-        self._symbols = symbols
+        self._symbols = list(symbols)
         self._make = make
         self._listed: Any = None  # an exchange, closed, with the venue's markets: all sessions share them
         self._out: asyncio.Queue[Frame | Exception] = asyncio.Queue()
@@ -50,8 +50,9 @@ class Sessions:
         self._begun = 0
         self._refused: set[str] = set()
         self._said: set[str] = set()
-        self._served = False
+        self._served: set[str] = set()
         self._dialling = asyncio.Lock()
+        self._read = False  # whether somebody reads the frames
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield frames for ever; close the iterator to end it.
@@ -63,7 +64,8 @@ class Sessions:
         self._dialling = asyncio.Lock()
         self._of.clear()
         self._refused.clear()
-        self._begin(self._start)
+        self._read = True
+        self._begin(self._start, list(self._symbols))
         try:
             while True:
                 found = await self._out.get()
@@ -71,9 +73,27 @@ class Sessions:
                     raise found
                 yield found
         finally:
+            self._read = False
             for task in self._work:
                 task.cancel()
             await asyncio.gather(*self._work, return_exceptions=True)
+
+    def add(self, symbol: str) -> None:
+        """Watch one more symbol, in a session of its own."""
+        if symbol not in self._symbols:
+            self._symbols.append(symbol)
+            self._refused.discard(symbol)
+            if self._read:
+                self._begin(self._start, [symbol])
+
+    def remove(self, symbol: str) -> None:
+        """Watch a symbol no longer."""
+        self._symbols = [one for one in self._symbols if one != symbol]
+        session = self._of.pop(symbol, None)
+        if session is not None and len(session.symbols) > 1:
+            session.drop(symbol)
+        elif session is not None:
+            session.end(f"{self._venue}: its last symbol was removed")
 
     def resync(self, symbol: str) -> None:
         """Have one symbol's book asked for anew, unless it is on its way already."""
@@ -107,18 +127,16 @@ class Sessions:
         except Exception as error:
             self._out.put_nowait(error)
 
-    async def _start(self) -> None:
+    async def _start(self, symbols: list[str]) -> None:
         known = listed(await self._load())
-        for symbol in self._symbols:
+        for symbol in symbols:
             if symbol not in known:
                 why = f"{self._venue} lists no {symbol}{suggestion(symbol, known)}"
                 self._say(f"{why}; going on without it")
                 refused = msgspec.json.encode(Refused(symbol, why))
                 self._give(Frame(self._venue, self._venue, "recv", time.time_ns(), refused))
                 self._refuse(symbol, why)
-        wanted = [symbol for symbol in self._symbols if symbol in known]
-        if wanted:
-            await self._run(wanted)
+        await self._run(symbols)
 
     async def _load(self) -> Any:
         """Return an exchange that knows its markets, and is used for nothing else."""
@@ -128,7 +146,7 @@ class Sessions:
             try:
                 await exchange.load_markets()
                 self._listed = exchange
-            except Exception as error:
+            except Exception as error:  # an error of ccxt's tree, or whatever its code stumbles over
                 self._heed(error)
                 attempt += 1
                 await self._wait(attempt, retry_after_s(exchange))
@@ -139,23 +157,22 @@ class Sessions:
     def _heed(self, error: Exception) -> None:
         """Say what is wrong; raise it if trying again has no sense."""
         why = sentence(self._venue, error)
-        if verdict(error) is Verdict.BARRED and not self._served:
+        if verdict(error) in {Verdict.REFUSED, Verdict.BARRED}:
             raise InputError(why) from error
         self._say(f"{why}; trying again")
 
     async def _run(self, symbols: list[str]) -> None:
         """Begin one session after the other for these symbols, while any of them is wanted."""
         attempt = 0
-        while symbols:
+        while symbols := [one for one in symbols if one in self._symbols and one not in self._refused]:
             session, after_s = await self._one_session(symbols)
-            symbols = [symbol for symbol in session.symbols if symbol not in self._refused]
+            symbols = list(session.symbols)
             attempt = 0 if session.served else attempt + 1
             if session.mixed:
                 for symbol in symbols[1:]:
                     self._begin(self._run, [symbol])
                 symbols = symbols[:1]
-            if symbols:
-                await self._wait(attempt, after_s)
+            await self._wait(attempt, after_s)
 
     async def _one_session(self, symbols: list[str]) -> tuple[Session, float]:
         """Run a session to its end; returns it, and the seconds for which the venue wants no other."""
@@ -169,18 +186,20 @@ class Sessions:
         session = Session(exchange, self._venue, f"{self._venue}.{self._begun}", wanted, self._give, self._say)
         self._of.update(dict.fromkeys(symbols, session))
         why = await session.run()
-        self._of.update(dict.fromkeys(session.symbols))
+        self._of.update({symbol: None for symbol, one in self._of.items() if one is session})
         self._after(session, why)
         return session, retry_after_s(exchange)
 
     def _after(self, session: Session, why: str) -> None:
         if session.served:
-            self._served = True
+            self._served |= session.served
             self._said.clear()
-        for symbol, (found, reason) in session.refused.items():
-            if found is Verdict.REFUSED or not self._served:
+        if session.barred and not self._served:
+            raise InputError(why)
+        for symbol, reason in session.refused.items():
+            if symbol not in self._served:  # else it may be a whim of the venue's
                 self._refuse(symbol, reason)
-        if not self._refused.issuperset(session.symbols):
+        if not self._refused.issuperset(set(session.symbols) & set(self._symbols)):
             self._say(f"{why}; connecting again")
 
     def _refuse(self, symbol: str, why: str) -> None:
