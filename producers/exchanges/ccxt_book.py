@@ -54,7 +54,7 @@ class BookTeller:
         return self._n
 
 
-def best(side: Iterable[Sequence[Any]]) -> Sizes:
+def best(side: Sequence[Sequence[Any]]) -> Sizes:
     """Return the best ``DEPTH`` levels of a side that is sorted, best first.
 
     Where ccxt keeps orders one by one, those of one price are one level.
@@ -62,7 +62,11 @@ def best(side: Iterable[Sequence[Any]]) -> Sizes:
     >>> best([[100.0, 1.0, "order 1"], [100.0, 2.0, "order 2"], [99.0, 5.0, "order 3"]])
     {100.0: 3.0, 99.0: 5.0}
     """
-    sizes: Sizes = {}
+    rows = side[:DEPTH]
+    sizes: Sizes = {row[0]: row[1] for row in rows}
+    if len(sizes) == len(rows):
+        return sizes  # no two rows of one price, as everywhere but with order by order books: it has to be fast
+    sizes = {}
     for price, size, *_ in side:
         if price in sizes:
             sizes[price] += size
@@ -74,6 +78,8 @@ def best(side: Iterable[Sequence[Any]]) -> Sizes:
 
 
 def _changes(before: Sizes, after: Sizes) -> list[tuple[float, float]]:
+    if before == after:
+        return []
     removed = [(price, 0.0) for price in before if price not in after]
     return removed + [(price, size) for price, size in after.items() if before.get(price) != size]
 
