@@ -56,7 +56,7 @@ class Session:
 
     async def run(self) -> str:
         """Watch until a connection breaks or ``end`` is called; returns why."""
-        self._listen()
+        self.listen()
         kinds = ["book", "trades"] if self._exchange.has.get("watchTrades") else ["book"]
         tasks = [asyncio.create_task(self._watch(symbol, kind)) for symbol in self.symbols for kind in kinds]
         try:
@@ -70,6 +70,16 @@ class Session:
                 self._frame("disconnect", self._over.result().encode())
             await self._exchange.close()
 
+    def listen(self) -> None:
+        """Take what the exchange says from now on."""
+        exchange = self._exchange
+        also(exchange, "on_connected", lambda client, *_: self._on_connected(client.url))
+        also(exchange, "on_error", lambda _client, error: self.end(sentence(self._venue, error)))
+        also(exchange, "on_close", lambda _client, code: self.end(f"{self._venue} closed the connection ({code})"))
+        make, handle = exchange.client, exchange.handle_message
+        exchange.handle_message = lambda client, message: self._handle(handle, client, message)
+        exchange.client = lambda url: self._tapped(make(url))
+
     def end(self, why: str) -> None:
         """End the session; what ccxt says from now on is not taken."""
         if not self._over.done():
@@ -82,15 +92,6 @@ class Session:
     def healing(self, symbol: str) -> bool:
         """Whether the symbol's book is on its way, or ccxt has just begun to ask for it again."""
         return not self._tellers[symbol].told and time.monotonic() - self._asked_s[symbol] < HEALING_S
-
-    def _listen(self) -> None:
-        exchange = self._exchange
-        also(exchange, "on_connected", lambda client, *_: self._on_connected(client.url))
-        also(exchange, "on_error", lambda _client, error: self.end(sentence(self._venue, error)))
-        also(exchange, "on_close", lambda _client, code: self.end(f"{self._venue} closed the connection ({code})"))
-        make, handle = exchange.client, exchange.handle_message
-        exchange.handle_message = lambda client, message: self._handle(handle, client, message)
-        exchange.client = lambda url: self._tapped(make(url))
 
     def _tapped(self, client: Any) -> Any:
         if "resolve" not in vars(client):

@@ -4,21 +4,29 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from api.hub import SourceInfo
 from jobs.live import FeedSource
+from producers.exchanges import ccxt_session
 from producers.exchanges.base import ignore
 from producers.exchanges.ccxt_exchange import new_exchange
+from producers.exchanges.ccxt_parser import CcxtParser
+from producers.exchanges.ccxt_session import Session
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken import KrakenFeed, KrakenParser
 from producers.exchanges.venue import venue_named
+from producers.frames import Frame
 from producers.simulator.orderflow import Market
 from producers.simulator.server import serve
+from producers.tapes import read_frames
 from quicksilver.book import Book
-from quicksilver.events import BookDelta, BookSnapshot, Gap, Trade
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
+from tests.producers.faults import play
 
 NATIVE, THROUGH = "kraken", "ccxt-kraken"
 COMMON = 150  # books of one millisecond to compare
@@ -60,15 +68,56 @@ class Seen:
         self.tops: dict[int, Any] = {}
         self.trades: dict[str | None, tuple[Any, ...]] = {}
 
-    def take(self, event: Any) -> None:
-        assert not isinstance(event, Gap)
+    def take(self, event: AnyEvent) -> None:
         if isinstance(event, Trade):
             self.trades[event.trade_id] = event.price, event.size, event.side, event.ts_event_ns // 1_000_000
-        elif isinstance(event, BookSnapshot):
-            self.book.snapshot(event.bids, event.asks, event.depth)
-        elif isinstance(event, BookDelta):
-            assert not self.book.apply(event.bids, event.asks)
+        apply(self.book, [event])
+        if isinstance(event, BookDelta):
             self.tops[event.ts_event_ns // 1_000_000] = [side[:, :2].tolist() for side in self.book.top(10)]
+
+
+@pytest.mark.parametrize("tape", ["crossbook/kraken_btcusd_sample.cbcap", "crossbook/kraken_btcusd_l2.cbcap"])
+async def test_a_real_recording_gives_the_same_books_message_by_message(
+    tapes: Path, tape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rest() as rest_url:
+        exchange = new_exchange(NATIVE, None, rest_url, None)
+        await exchange.load_markets()
+    said: list[Frame] = []
+    session = Session(exchange, THROUGH, "ccxt-kraken.1", {"BTC-USD": "BTC/USD"}, said.append, pytest.fail)
+    session.listen()
+    client = exchange.client("wss://ws.kraken.com/v2")
+    ours, theirs, parsers = Book(), Book(), (KrakenParser(), CcxtParser(THROUGH))
+    compared = 0
+    for frame in read_frames(tapes / tape):
+        monkeypatch.setattr(ccxt_session, "time", Clock(frame.ts_recv_ns))
+        exchange.handle_message(client, msgspec.json.decode(frame.payload))
+        events = [parsers[0].parse(frame), play(parsers[1], said)]
+        said.clear()
+        for book, found in zip((ours, theirs), events, strict=True):
+            apply(book, found)
+        compared += bool(events[1])
+        depth = max(*ours.levels, 1)
+        assert [side.tolist() for side in theirs.top(depth)] == [side.tolist() for side in ours.top(depth)]
+    assert compared == parsers[0].instruments["BTC-USD"].counts.checksums_passed > 300
+    await exchange.close()
+
+
+class Clock:
+    """Time as it was when a frame was received."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.time_ns = lambda: now_ns
+        self.monotonic = lambda: now_ns / 1e9
+
+
+def apply(book: Book, events: list[AnyEvent]) -> None:
+    for event in events:
+        assert not isinstance(event, Gap)
+        if isinstance(event, BookSnapshot):
+            book.snapshot(event.bids, event.asks, event.depth)
+        elif isinstance(event, BookDelta):
+            assert not book.apply(event.bids, event.asks)
 
 
 async def test_ccxts_kraken_gives_the_same_books_and_trades_as_ours() -> None:
