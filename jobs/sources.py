@@ -89,7 +89,7 @@ def live_source(
     Each symbol's book is compared with one fetched each ``audit_every_s``, unless that is 0.
 
     Raises:
-        InputError: an unknown venue or one named twice, or no venue lists any of the symbols.
+        InputError: an unknown venue, one named twice or without live books, or no venue lists any of the symbols.
     """
     found = [feed_of(name, symbols) for name in names]
     twice = [feed.venue for i, feed in enumerate(found) if feed.venue in {other.venue for other in found[:i]}]

@@ -1,4 +1,4 @@
-"""The registry of venues: every module of this package that has a ``VENUE`` is one."""
+"""The registry of venues: every module of this package that has a ``VENUE`` is one; the others are ccxt's."""
 
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import NamedTuple
 
 from producers.exchanges.base import Parser, Reject
+from producers.exchanges.ccxt_exchange import PREFIX, exchange_ids, suggestion
+from producers.exchanges.ccxt_feed import CcxtFeed
+from producers.exchanges.ccxt_parser import CcxtParser
 from producers.exchanges.feed import Feed
 from quicksilver.errors import InputError
 
@@ -25,12 +28,29 @@ class Venue(NamedTuple):
 
 @cache
 def venues() -> dict[str, Venue]:
-    """Return all venues by name."""
+    """Return by name the venues that have a file of their own."""
     package = __name__.rpartition(".")[0]
     path = import_module(package).__path__
     modules = (import_module(f"{package}.{found.name}") for found in pkgutil.iter_modules(path))
     known = [module.VENUE for module in modules if hasattr(module, "VENUE")]
     return {venue.name: venue for venue in known}
+
+
+def venue_named(name: str) -> Venue:
+    """Return a venue of our own, or one of ccxt's; ``ccxt:NAME`` or ``ccxt-NAME`` is ccxt's in any case.
+
+    Raises:
+        InputError: no such venue.
+    """
+    known = venues().get(name)
+    if known is not None:
+        return known
+    through_ccxt = name.replace(":", "-")  # a colon would part venue and symbol in a topic's key
+    if through_ccxt.removeprefix(PREFIX) in exchange_ids():
+        return Venue(through_ccxt, CcxtParser, CcxtFeed)
+    near = suggestion(through_ccxt.removeprefix(PREFIX), {*venues(), *exchange_ids()})
+    all_ours = f"; there are {', '.join(sorted(venues()))}, and all that ccxt.pro has"
+    raise InputError(f"unknown venue {name!r}{near or all_ours}")
 
 
 def parser_of(name: str, reject: Reject) -> Parser:
@@ -39,10 +59,7 @@ def parser_of(name: str, reject: Reject) -> Parser:
     Raises:
         InputError: no such venue.
     """
-    try:
-        return venues()[name].parser(name, reject)
-    except KeyError:
-        raise InputError(f"no parser for venue {name!r}; there are {', '.join(sorted(venues()))}") from None
+    return venue_named(name).parser(name, reject)
 
 
 def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
@@ -54,9 +71,7 @@ def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
         InputError: no such venue, or it has no such feed.
     """
     venue_name, slash, which = name.partition("/")
-    venue = venues().get(venue_name)
-    if venue is None:
-        raise InputError(f"unknown venue {name!r}; there are {', '.join(sorted(venues()))}")
+    venue = venue_named(venue_name)
     feed = venue.others.get(which) if slash else venue.feed
     if feed is None:
         there = sorted(f"{one.name}/{other}" for one in venues().values() for other in one.others)

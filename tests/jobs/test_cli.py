@@ -24,7 +24,7 @@ from jobs.settings import RunSettings
 from producers.exchanges.venue import venues
 from quicksilver import __version__
 
-VENUES = ", ".join(sorted(venues()))
+VENUES = f"{', '.join(sorted(venues()))}, and all that ccxt.pro has"
 PATIENCE_S = 60.0  # for a start, which may have to compile kernels on a busy machine
 
 
@@ -162,7 +162,7 @@ def test_replay_refuses_options_it_cannot_use(tmp_path: Path) -> None:
     tape.write_text('{"channel":"heartbeat"}\n')
     assert refused(quicksilver("replay", tape, "--speed", "0")).startswith("speed '0': give a positive number")
     assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == (
-        f"nothing could be read: 1 dead letters: no parser for venue 'mtgox'; there are {VENUES}"
+        f"nothing could be read: 1 dead letters: unknown venue 'mtgox'; there are {VENUES}"
     )
     assert refused(quicksilver("replay", tape, "--out", tape)).startswith(f"{tape}: ")
     assert refused(quicksilver("replay", tape, "--save-state", tmp_path / "no" / "s")).startswith(f"{tmp_path}/no/s: ")

@@ -82,7 +82,7 @@ class TestEveryVenue:
 
 
 def test_an_unknown_venue_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="no parser for venue 'nowhere'"):
+    with pytest.raises(InputError, match="unknown venue 'nowhere'"):
         parser_of("nowhere", lambda letter: None)
 
 

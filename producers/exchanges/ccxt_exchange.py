@@ -1,0 +1,209 @@
+"""ccxt.pro's exchanges: which there are, one made ready to be listened to, and what its errors mean.
+
+To import ccxt takes seconds: it is done where an exchange of its is made, and not to know their names.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from http import HTTPStatus
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from ssl import SSLCertVerificationError, SSLContext
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from producers.exchanges.ccxt_wire import symbol_of
+from quicksilver.errors import InputError
+
+PREFIX = "ccxt-"  # an exchange that we have a file for, through ccxt all the same
+KEEP_ALIVE_MS = 5_000  # between pings, where they are websocket's own: ccxt misses the answer after two or three
+_BLOCKED = {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
+_STATUS = re.compile(r"^\S+ [A-Z]+ \S+ (\d{3})\b")  # how ccxt begins what it says of a REST answer
+_DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's ways to say a precision
+_SHOWN = 300  # letters of a venue's answer, which may be a whole page
+
+
+@cache
+def exchange_ids() -> frozenset[str]:
+    """Return the names of all exchanges with websockets, as ccxt writes them, without importing one."""
+    ccxt = find_spec("ccxt")
+    folders = [f"{folder}/pro" for folder in (ccxt.submodule_search_locations or [] if ccxt else [])]
+    return frozenset(found.name for found in iter_modules(folders) if not found.ispkg)
+
+
+def new_exchange(exchange_id: str, url: str | None, rest_url: str | None, ssl: SSLContext | None) -> Any:
+    """Return a ccxt exchange that has opened nothing yet; ``url`` and ``rest_url`` replace scheme and host of its own.
+
+    Raises:
+        InputError: ccxt gives no live book of it.
+    """
+    kind = getattr(import_module(f"ccxt.pro.{exchange_id}"), exchange_id)
+    exchange = kind({"aiohttp_trust_env": True})
+    if not exchange.has.get("watchOrderBook"):
+        raise InputError(f"ccxt gives no live order book of {exchange_id}; take another venue")
+    for scheme, instead in (("ws", url), ("http", rest_url)):
+        if instead:
+            exchange.urls["api"] = _moved(exchange.urls["api"], scheme, instead)
+    if ssl is not None:
+        exchange.ssl_context = ssl
+    if exchange.streaming.get("ping") is None:
+        exchange.streaming = {**exchange.streaming, "keepAlive": KEEP_ALIVE_MS}
+    return exchange
+
+
+def _moved(urls: Any, scheme: str, instead: str) -> Any:
+    """The same addresses elsewhere: those that begin with ``scheme``, at any depth."""
+    if isinstance(urls, Mapping):
+        return {name: _moved(one, scheme, instead) for name, one in urls.items()}
+    if not isinstance(urls, str) or not urls.startswith(scheme):
+        return urls
+    there = urlsplit(instead)
+    return urlunsplit(urlsplit(urls)._replace(scheme=there.scheme, netloc=there.netloc))
+
+
+def address_of(exchange: Any) -> str:
+    """Return an address of the exchange, to see whether it can be reached: a websocket's, where ccxt knows one."""
+    known = list(_texts(exchange.urls["api"]))
+    found = next((one for one in known if one.startswith("ws")), known[0])
+    return found.replace("{hostname}", exchange.hostname or "")
+
+
+def _texts(urls: Any) -> Iterator[str]:
+    if isinstance(urls, Mapping):
+        for one in urls.values():
+            yield from _texts(one)
+    elif isinstance(urls, str):
+        yield urls
+
+
+def also(owner: Any, name: str, hook: Callable[..., object]) -> None:
+    """Have ``hook`` called with the same arguments before each call of a method of ccxt's objects."""
+    method = getattr(owner, name)
+
+    def both(*given: Any) -> Any:
+        hook(*given)
+        return method(*given)
+
+    setattr(owner, name, both)
+
+
+def listed(exchange: Any) -> dict[str, str]:
+    """Return the exchange's symbols by our names for them."""
+    return {symbol_of(unified): unified for unified in exchange.symbols}
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the question whether a name like it was meant, or nothing.
+
+    >>> suggestion("BTC-UDST", ["BTC-USDT", "BTC-USD", "ETH-EUR"]), suggestion("btc", ["BTC-USD"])
+    ('; did you mean BTC-USDT or BTC-USD?', '')
+    """
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+class Verdict(Enum):
+    """What to do after an error of ccxt's."""
+
+    REFUSED = "the venue will not give this, however often it is asked"
+    BARRED = "the venue will not talk to us at all: geo-block, ban, a certificate that is not trusted"
+    DOUBT = "the book is in doubt, and ccxt asks for it again"
+    BROKEN = "the network or the venue failed: try again later"
+
+
+def verdict(error: BaseException) -> Verdict:
+    """Return what an error of ccxt's asks for; https://docs.ccxt.com/#/README?id=error-handling draws their tree."""
+    import ccxt
+
+    if certificate_error(error) or status_of(error) in _BLOCKED or isinstance(error, ccxt.RestrictedLocation):
+        return Verdict.BARRED
+    refusals = (ccxt.BadRequest, ccxt.NotSupported, ccxt.ArgumentsRequired, ccxt.OperationRejected)
+    if isinstance(error, (ccxt.AuthenticationError, *refusals)):
+        return Verdict.REFUSED
+    return Verdict.DOUBT if isinstance(error, ccxt.InvalidNonce) else Verdict.BROKEN
+
+
+def sentence(venue: str, error: BaseException) -> str:
+    """Return what happened, for people, and what they can do where that is known."""
+    import ccxt
+
+    text = f"{error or repr(error)}"[:_SHOWN]
+    if certificate := certificate_error(error):
+        return f"{venue}: its TLS certificate is not trusted ({certificate}); check this machine's clock and proxy"
+    if isinstance(error, ccxt.AuthenticationError):
+        return f"{venue} wants an API key for this, and only what is public is read here: {text}"
+    if status_of(error) in _BLOCKED or isinstance(error, ccxt.RestrictedLocation):
+        return f"{venue} bars this machine, maybe for the country it is in: {text}"
+    return f"{venue}: {type(error).__name__}: {text}"
+
+
+def certificate_error(error: BaseException) -> SSLCertVerificationError | None:
+    """Return the failed check of a certificate that an error of ccxt's comes from."""
+    for one in _causes(error):
+        certificate = getattr(one, "certificate_error", one)  # aiohttp wraps it
+        if isinstance(certificate, SSLCertVerificationError):
+            return certificate
+    return None
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of the answer that an error of ccxt's is about."""
+    for one in _causes(error):
+        status = getattr(one, "status", None)  # aiohttp's, of a handshake
+        if isinstance(status, int):
+            return status
+    said = _STATUS.match(str(error))
+    return int(said[1]) if said else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was made from: ccxt takes the first one as its text, or raises from it."""
+    found: Any = error
+    while isinstance(found, BaseException):
+        yield found
+        found = found.__cause__ or next(iter(found.args), None)
+
+
+def retry_after_s(exchange: Any) -> float:
+    """Return the seconds for which the venue's last answers ask to be left alone; 0 if they do not."""
+    asked = [client.last_retry_after for client in exchange.clients.values()]
+    headers = exchange.last_response_headers or {}
+    asked.append(next((value for name, value in headers.items() if name.lower() == "retry-after"), None))
+    return max((float(one) for one in asked if one is not None and re.fullmatch(r"\d+(\.\d+)?", str(one))), default=0.0)
+
+
+class Market(NamedTuple):
+    """A market that ccxt has loaded.
+
+    Sizes are in the base currency (of contracts: in contracts), the tick in the quote currency; None: not said, or said
+    in significant digits. https://docs.ccxt.com/#/README?id=market-structure
+    """
+
+    venue: str
+    symbol: str
+    native: str
+    tick_size: float | None
+    lot_size: float | None
+    min_size: float | None
+    active: bool
+
+
+def listings(venue: str, exchange: Any) -> Iterator[Market]:
+    """Yield each market that the exchange has loaded."""
+    for market in exchange.markets.values():
+        precision = market.get("precision") or {}
+        amounts = (market.get("limits") or {}).get("amount") or {}
+        tick, lot = (_step(precision.get(name), exchange.precisionMode) for name in ("price", "amount"))
+        least = amounts.get("min")
+        active = market.get("active") is not False
+        yield Market(venue, symbol_of(market["symbol"]), market["id"], tick, lot, least and float(least), active)
+
+
+def _step(precision: float | None, mode: int) -> float | None:
+    if precision is None or mode not in {_TICK_SIZE, _DECIMAL_PLACES}:
+        return None
+    return float(precision) if mode == _TICK_SIZE else 10.0 ** -int(precision)
