@@ -48,6 +48,8 @@ class FeedSource:
             while True:
                 frame = await queue.get()
                 yield frame.ts_recv_ns, parsers.parse(frame)
+                for symbol in parsers.refused(frame.venue):
+                    await self.resync(frame.venue, symbol)
         finally:
             for task in tasks:
                 task.cancel()

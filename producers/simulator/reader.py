@@ -88,6 +88,10 @@ class Reader:
                     lost = lost or record.state == "GAP"
             if lost:
                 await self._lost(event)
+        while self.parser.refused:
+            symbol = self.parser.refused.pop()
+            self.gaps.append(Seen(symbol, time.monotonic(), "a book was refused"))
+            await self.feed.resync(symbol)
         for symbol in made:
             if self.states[symbol] == "LIVE":
                 self.wrong[symbol] += self.best(symbol) not in self._true(symbol, frame, known)

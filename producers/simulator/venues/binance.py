@@ -133,6 +133,7 @@ class BinanceEngine(VenueEngine):
         """Begin the numbers of the symbol's changes anew."""
         super().reset(symbol)
         self._told[symbol] = self.numbers[symbol]
+        self.numbers[symbol] += sum(len(keys) for keys in self._pending.get(symbol, ()))
 
     def notice(self) -> Notice:
         """Say that the server shuts down, then close."""
