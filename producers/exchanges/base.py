@@ -135,7 +135,9 @@ class Parser(ABC):
         self.instruments: dict[str, Instrument] = {}
         self.counts = Counts()  # of frames that name no instrument
         self.last_of: dict[str, int] = {}  # the last number of each connection, where a venue numbers its messages
-        self.refused: set[str] = set()  # symbols whose book came and was of no use: who reads asks again and removes them
+        self.refused: set[str] = (
+            set()
+        )  # symbols whose book came and was of no use: who reads asks again and removes them
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:

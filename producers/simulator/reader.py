@@ -1,6 +1,5 @@
 """A live feed on a simulated venue as a runner has it, its books compared with the venue's own at every message."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -60,7 +59,6 @@ class Reader:
         self.states: dict[str, str] = dict.fromkeys(self.symbols, "SYNCING")
         self.features: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()  # features of a book that was not the venue's
-        self.heard_s = time.monotonic()
         self._truths = Truths(server)
         self._last: dict[str, Truth] = {}
 
@@ -68,7 +66,6 @@ class Reader:
         """Read for ever."""
         async with aclosing(self.feed.frames()) as frames:
             async for frame in frames:
-                self.heard_s = time.monotonic()
                 await self._take(frame)
 
     async def _take(self, frame: Frame) -> None:
@@ -117,8 +114,3 @@ class Reader:
         """Return the best levels of a symbol's book."""
         sides = (tuple((price, size) for price, size, _ in side.tolist()) for side in self.book(symbol).top(n))
         return Truth(*sides)
-
-    async def until_still(self, quiet_s: float) -> None:
-        """Wait until nothing has come for so long."""
-        while time.monotonic() - self.heard_s < quiet_s:
-            await asyncio.sleep(quiet_s / 4)

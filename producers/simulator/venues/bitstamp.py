@@ -117,9 +117,9 @@ class BitstampEngine(VenueEngine):
         return posts
 
     def reset(self, symbol: str) -> None:
-        """Set the symbol's clock back by a second: there are no numbers to begin anew."""
+        """Set the symbol's clock back by a minute: there are no numbers to begin anew."""
         super().reset(symbol)
-        self._back_ns[symbol] += SECOND_NS
+        self._back_ns[symbol] += 60 * SECOND_NS
 
     def notice(self) -> Notice:
         """Ask to connect anew, then close."""

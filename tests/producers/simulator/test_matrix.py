@@ -33,9 +33,7 @@ def test_a_fault_is_seen_where_the_protocol_allows_it_and_mended(
     assert outcome.features > 3
 
 
-def test_the_matrix_is_printed(
-    outcomes: dict[tuple[str, str], Outcome], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_matrix_is_printed(outcomes: dict[tuple[str, str], Outcome], capsys: pytest.CaptureFixture[str]) -> None:
     text = table(list(outcomes.values()))
     with capsys.disabled():
         sys.stdout.write(f"\n{text}\n")
