@@ -15,7 +15,8 @@ import msgspec
 from producers.simulator.faults import DEFAULT_FOR_S, KINDS, Fault
 from producers.simulator.orderflow import Market
 from producers.simulator.reader import Reader
-from producers.simulator.venue_server import VenueServer, serve_venue
+from producers.simulator.serving import serve_venue
+from producers.simulator.venue_server import VenueServer
 from producers.simulator.venues.registry import engine_of
 from producers.simulator.verdicts import Verdict, verdict
 

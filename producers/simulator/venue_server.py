@@ -2,20 +2,16 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from http import HTTPStatus
-from ssl import SSLContext
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from websockets.asyncio.server import ServerConnection
-from websockets.asyncio.server import serve as listen
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from producers.simulator.faults import ON_MESSAGES, Fault, Line, Schedule
+from producers.simulator.serving import response
 from producers.simulator.venues.base import Answer, Message, Session, VenueEngine
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
@@ -24,7 +20,6 @@ PACE_S = 0.005  # messages are sent in batches of this length
 SLICE_S = 0.02  # how long a burst may keep the event loop
 MAX_LATE_S = 1.0  # after a pause (a laptop's sleep) the market goes on, it does not replay the pause
 MAX_BACKLOG = 32 << 20  # bytes a client may leave unread before it is dropped; 50 whole books are 12 MB
-MAX_REQUEST = 64 << 10  # bytes
 RETRY_AFTER_S = 1
 SERVICE_RESTART = 1012  # https://www.iana.org/assignments/websocket/websocket.xml
 Clock: TypeAlias = Callable[[], int]
@@ -72,6 +67,11 @@ class VenueServer:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._closing: set[asyncio.Future[None]] = set()
 
+    @property
+    def path(self) -> str:
+        """The websocket's, in its address."""
+        return self.engine.path
+
     def now_s(self) -> float:
         """Seconds since the start."""
         return asyncio.get_running_loop().time() - self._started_s
@@ -80,13 +80,13 @@ class VenueServer:
         """Answer what is asked over HTTP; None: it is a websocket's handshake, which may go on."""
         upgrade = "Upgrade" in request.headers
         if self.now_s() < self._refuse_until_s and not (upgrade and self.engine.rest_books):
-            return _response(429, b"", {"Retry-After": str(RETRY_AFTER_S)})
+            return response(429, b"", {"Retry-After": str(RETRY_AFTER_S)})
         if upgrade:
             return None
         answer = self.engine.rest(request.path)
         if self.watch is not None:
             self.watch(answer)
-        return _response(answer.status, answer.body, {})
+        return response(answer.status, answer.body)
 
     async def handle(self, client: ServerConnection) -> None:
         """Serve one client until it goes."""
@@ -239,34 +239,3 @@ class VenueServer:
             now_ns = self._clock()
             self.engine.market.rest(max(0, now_ns - self.engine.market.now_ns))
             self.engine.skip_to(now_ns)
-
-
-def _response(status: int, body: bytes, headers: dict[str, str]) -> Response:
-    kind = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-    return Response(status, HTTPStatus(status).phrase, Headers({**kind, **headers}), body)
-
-
-@asynccontextmanager
-async def serve_venue(
-    server: VenueServer, host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None
-) -> AsyncIterator[VenueServer]:
-    """Serve a venue while the context lasts, with its addresses set.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    async with listen(
-        server.handle, host, port, process_request=server.answer, ssl=tls, compression=None, close_timeout=1,
-        max_size=MAX_REQUEST,
-    ) as listener:  # fmt: skip
-        address = f"{host}:{next(iter(listener.sockets)).getsockname()[1]}"
-        server.url = f"{'wss' if tls else 'ws'}://{address}{server.engine.path}"
-        server.rest_url = f"{'https' if tls else 'http'}://{address}"
-        pacing = asyncio.create_task(server.run())
-        try:
-            yield server
-        finally:
-            pacing.cancel()
-            await asyncio.wait([pacing])
-            if not pacing.cancelled():
-                pacing.result()  # it cannot end but by a fault of its own, which must not go unseen
