@@ -15,6 +15,8 @@ try:
     from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
     from producers.csv_producer import produce
+    from producers.simulator.matrix import faults
+    from producers.simulator.soak import soak
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
     from setup.exits import failing
@@ -27,6 +29,8 @@ app.command("publish")(publish)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)
+app.command("faults")(faults)
+app.command("soak")(soak)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")

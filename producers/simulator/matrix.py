@@ -1,4 +1,4 @@
-"""The fault matrix, every simulated venue with every fault: ``python -m producers.simulator.matrix``.
+"""The fault matrix, every simulated venue with every fault: ``quicksilver faults``.
 
 Each case is a venue of its own with two symbols. When both are live, the fault happens to the first. Then it is
 compared: was it seen; is the book live again and the venue's own, level by level; was any feature computed from a book
@@ -9,8 +9,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Annotated
 
 import msgspec
+import typer
 
 from producers.simulator.faults import DEFAULT_FOR_S, KINDS, Fault
 from producers.simulator.orderflow import Market
@@ -18,7 +20,7 @@ from producers.simulator.reader import Reader
 from producers.simulator.serving import serve_venue
 from producers.simulator.venue_server import VenueServer
 from producers.simulator.venues.registry import engine_of
-from producers.simulator.verdicts import Verdict, verdict
+from producers.simulator.verdicts import VERDICTS, Verdict, cases, verdict
 
 SYMBOLS = ("BTC/USD", "ETH/USD")
 RATE = 0.3  # of the usual market: many venues share one event loop
@@ -172,21 +174,19 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run the matrix, or the venues and faults that are named, and print the table."""
-    import typer
-
-    from producers.simulator.verdicts import cases
-
-    def run(venue: str = "", fault: str = "") -> None:
-        """Let every fault happen at every simulated venue, and print what came of it."""
-        chosen = [one for one in cases() if venue in {"", one[0]} and fault in {"", one[1]}]
-        outcomes = asyncio.run(run_matrix(chosen))
-        typer.echo(table(outcomes))
-        raise typer.Exit(1 if any(one.complaints() for one in outcomes) else 0)
-
-    typer.run(run)
+def faults(
+    venue: Annotated[str, typer.Option(help="of this venue alone")] = "",
+    fault: Annotated[str, typer.Option(help="of this kind alone")] = "",
+) -> None:
+    """Let every fault happen at every simulated venue, print what came of it; exit code 1 if not all is as expected."""
+    chosen = [one for one in cases() if venue in {"", one[0]} and fault in {"", one[1]}]
+    if not chosen:
+        typer.echo(f"error: no such case; venues are {', '.join(VERDICTS)}, faults {', '.join(KINDS)}", err=True)
+        raise typer.Exit(2)
+    outcomes = asyncio.run(run_matrix(chosen))
+    typer.echo(table(outcomes))
+    raise typer.Exit(1 if any(one.complaints() for one in outcomes) else 0)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(faults)

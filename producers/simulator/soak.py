@@ -1,6 +1,6 @@
 """The soak: simulated venues, and readers with the live feeds, all in processes of their own, for as long as wanted.
 
-``python -m producers.simulator.soak --minutes 30``. Each venue closes its connections each minute, in order, so that
+``quicksilver soak --minutes 30``. Each venue closes its connections each minute, in order, so that
 all that it has sent arrives: what it counts as sent must be what was received. Memory is that of the readers.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from producers.simulator.soak_reader import REPORT_S, Report, Where, read_in_process
+from producers.simulator.soak_reader import Report, Where, read_in_process
 from producers.simulator.soak_venue import Plan, listings_of, serve_in_process
 
 SIX = "kraken,coinbase,bitstamp,bitfinex,poloniex,binance"
@@ -82,8 +82,8 @@ class Worker:
         self._process.join()
 
 
-async def run_soak(plans: list[Plan], n_readers: int, seconds: float) -> Totals:
-    """Run the venues and read them for so long.
+async def run_soak(plans: list[Plan], n_readers: int, seconds: float, report_s: float = 10.0) -> Totals:
+    """Run the venues and read them for so long, with a report now and then.
 
     Raises:
         TimeoutError: a venue does not start, or a reader does not end.
@@ -99,7 +99,7 @@ async def run_soak(plans: list[Plan], n_readers: int, seconds: float) -> Totals:
             url, rest_url = await worker.hear(START_S)
             wheres.append(Where(plan.venue, url, rest_url, names))
         shares = [list(range(first, len(plans), n_readers)) for first in range(min(n_readers, len(plans)))]
-        readers = [Worker("a reader", read_in_process, [wheres[one] for one in share]) for share in shares]
+        readers = [Worker("a reader", read_in_process, (report_s, [wheres[one] for one in share])) for share in shares]
         workers += readers
         totals = await _report(readers, seconds)
         for worker in simulated:
@@ -127,7 +127,7 @@ async def _end(readers: list[Worker], sent: list[int], totals: Totals) -> None:
 
 
 async def _report(readers: list[Worker], seconds: float) -> Totals:
-    """Say each ten seconds how it goes, until the end."""
+    """Say how it goes at each report, until the end."""
     totals, started_s, before = Totals(seconds), time.monotonic(), Report()
     last_s = started_s
     while time.monotonic() < started_s + seconds:
@@ -165,7 +165,7 @@ def soak(
         for place, (name, share) in enumerate(zip(names, [messages / len(names)] * len(names), strict=True))
     ]
     try:
-        totals = asyncio.run(run_soak(plans, readers, max(seconds, 2 * REPORT_S)))
+        totals = asyncio.run(run_soak(plans, readers, seconds))
     except (TimeoutError, EOFError) as error:
         typer.echo(f"error: {error or 'a process has ended; what it said is above'}", err=True)
         raise typer.Exit(2) from error

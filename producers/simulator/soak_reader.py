@@ -14,8 +14,8 @@ from producers.exchanges.venue import venues
 from quicksilver.book import Book
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 
-REPORT_S = 10.0
 TICK_S = 0.2
+WAIT_S = 5.0  # for what was sent; as long again if something came
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -100,16 +100,18 @@ def memory_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 1e6
 
 
-def read_in_process(wheres: list[Where], pipe: "Connection[object, object]") -> None:
-    """Read until the other end of the pipe says something, with a report each ten seconds and one at the end.
+def read_in_process(given: tuple[float, list[Where]], pipe: "Connection[object, object]") -> None:
+    """Read until the other end of the pipe says something, with a report now and then and one at the end.
+
+    ``given`` are the seconds between two reports, and what to read.
 
     What it says is the number of messages that were sent: they are waited for. A report comes with whether it is the
     last one.
     """
-    asyncio.run(_read(wheres, pipe))
+    asyncio.run(_read(*given, pipe))
 
 
-async def _read(wheres: list[Where], pipe: "Connection[object, object]") -> None:
+async def _read(report_s: float, wheres: list[Where], pipe: "Connection[object, object]") -> None:
     readers = [SoakReader(where) for where in wheres]
     reading = [asyncio.create_task(reader.run()) for reader in readers]
     try:
@@ -120,14 +122,14 @@ async def _read(wheres: list[Where], pipe: "Connection[object, object]") -> None
             for task in reading:
                 if task.done():
                     task.result()
-            if not ticks % int(REPORT_S / TICK_S):
+            if not ticks % int(report_s / TICK_S):
                 pipe.send((False, _whole(readers)))
         sent = pipe.recv()
         assert isinstance(sent, int)
         before = -1
         while before < sum(reader.received for reader in readers) < sent:
             before = sum(reader.received for reader in readers)
-            await asyncio.sleep(REPORT_S / 2)
+            await asyncio.sleep(WAIT_S)
         pipe.send((True, _whole(readers)))
     finally:
         for task in reading:

@@ -8,6 +8,7 @@ older ones from the file.
 import asyncio
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -67,12 +68,18 @@ class TapeServer:
         return response(200, (before[-1] if before else bodies[0]).payload)
 
     def _asked_for(self, target: str) -> list[Frame]:
-        """The recorded bodies of an address; of any, where the recording has but one."""
+        """The recorded bodies of an address; else of one that ends so, as of an older version of the interface.
+
+        Of any address where the recording has but one.
+        """
         if len(self._bodies) == 1:
             return next(iter(self._bodies.values()))
-        for url, bodies in self._bodies.items():
-            if _place(url) == _place(target):
-                return bodies
+        wanted, query = _place(target)
+        same = [(url, _place(url)[0]) for url in self._bodies if _place(url)[1] == query]
+        for fits in (wanted, wanted.rpartition("/")[2]):
+            for url, path in same:
+                if fits in {path, path.rpartition("/")[2]}:
+                    return self._bodies[url]
         return []
 
     async def handle(self, client: ServerConnection) -> None:
@@ -88,8 +95,10 @@ class TapeServer:
             await asyncio.wait([hearing])
 
     async def _hear(self, client: ServerConnection) -> None:
-        async for message in client:
-            self.requests.append(message if isinstance(message, str) else message.decode(errors="replace"))
+        with suppress(ConnectionClosed):
+            while True:
+                message = await client.recv()
+                self.requests.append(message if isinstance(message, str) else message.decode(errors="replace"))
 
     async def _play(self, client: ServerConnection) -> None:
         clock, started_s, first_ns = asyncio.get_running_loop().time, 0.0, None

@@ -82,7 +82,7 @@ class CoinbaseEngine(VenueEngine):
 
     def _subscriptions(self, session: Session) -> Message:
         channels: dict[str, list[str]] = {}
-        for channel, name in session.streams:
+        for channel, name in sorted(session.streams):
             channels.setdefault(channel, []).append(name)
         return Message(self._message(session, "subscriptions", json({"subscriptions": channels}).decode()))
 
