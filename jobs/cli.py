@@ -18,6 +18,8 @@ try:
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
     from producers.csv_producer import produce
+    from producers.simulator.matrix import faults
+    from producers.simulator.soak import soak
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
     from setup.exits import failing
@@ -32,6 +34,8 @@ app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)
+app.command("faults")(faults)
+app.command("soak")(soak)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")

@@ -69,6 +69,8 @@ class FeedSource:
                 self.tap(frame)
                 events = parsers.parse(frame)
                 yield frame.ts_recv_ns, events + await watch.after(frame)
+                for symbol in parsers.refused(frame.venue):
+                    await self.resync(frame.venue, symbol)
         finally:
             tasks, self._tasks = self._tasks, []
             for task in tasks:

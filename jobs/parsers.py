@@ -77,6 +77,15 @@ class Parsers:
         if venue in self.by_venue:
             self.by_venue[venue].doubt(symbol)
 
+    def refused(self, venue: str) -> list[str]:
+        """Return the symbols whose book came and was of no use, once: they have to be asked for again."""
+        parser = self.by_venue.get(venue)
+        if parser is None or not parser.refused:
+            return []
+        symbols = sorted(parser.refused)
+        parser.refused.clear()
+        return symbols
+
     def summary(self, pipeline: Pipeline, features: dict[tuple[str, str], int]) -> dict[str, Any]:
         """Return the run's counts, whole and by venue and symbol."""
         total, venues = Counts(rejected=self.unreadable), {}

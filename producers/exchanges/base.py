@@ -27,6 +27,7 @@ T = TypeVar("T")
 WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordinals of tapes without a clock
 MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
 MAX_BEHIND_NS = 86_400_000_000_000
+NEAR = 8  # numbers: a message that comes again comes soon; one numbered further back shows that numbers began anew
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 MAX_REFUSALS = 100
 
@@ -75,9 +76,10 @@ def decoded(decode: Callable[[bytes], T], payload: bytes) -> T:
 class Instrument:
     """One symbol of one venue: its event numbers, whether its book can be trusted, and its counts."""
 
-    __slots__ = ("conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
+    __slots__ = ("_refused", "conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
 
-    def __init__(self, venue: str, symbol: str) -> None:
+    def __init__(self, venue: str, symbol: str, refused: set[str]) -> None:
+        self._refused = refused
         self.venue = venue
         self.symbol = symbol
         self.seq = 0
@@ -131,8 +133,12 @@ class Instrument:
         return self.refuse(frame, ts_event_ns, reason) if self.live else []
 
     def refuse(self, frame: Frame, ts_event_ns: int, reason: str) -> list[AnyEvent]:
-        """Number a gap for a snapshot that cannot be trusted, even if it was to be the first; once, too."""
+        """Number a gap for a snapshot that cannot be trusted, even if it was to be the first; once, too.
+
+        Where one is open already no event will make anybody ask for another book: ``Parser.refused`` says so.
+        """
         if self.lost:
+            self._refused.add(self.symbol)
             return []
         self.live, self.lost = False, True
         self.counts.gaps += 1
@@ -175,13 +181,14 @@ class Parser(ABC):
         self.natives: dict[str, str] = {}  # the same the other way round
         self.refusals: deque[tuple[str, bytes]] = deque(maxlen=MAX_REFUSALS)  # until somebody takes them: why, of what
         self.observers: list[Callable[[Observation], None]] = []
+        self.refused: set[str] = set()  # symbols whose book was of no use: who reads asks again, and removes them
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
         """Return the instrument of ``BASE-QUOTE``, new if need be."""
         found = self.instruments.get(symbol)
         if found is None:
-            found = self.instruments[symbol] = Instrument(self.venue, symbol)
+            found = self.instruments[symbol] = Instrument(self.venue, symbol, self.refused)
         return found
 
     def orders(self, symbol: str) -> OrderBook | None:
@@ -252,17 +259,17 @@ class Parser(ABC):
     def in_sequence(self, frame: Frame, what: str, number: int, events: list[AnyEvent]) -> bool:
         """Take note of the number of a connection's message: False if it was seen before.
 
-        After a number above the next, messages were lost: that goes to ``events``. At 0 a venue begins anew.
+        After a number above the next, messages were lost; after one far below, the venue has begun anew, and what was
+        said in between is not known: that goes to ``events``.
         """
         last = self.last_of.get(frame.conn)
-        if last is not None and 0 < number <= last:
+        if last is not None and last - NEAR < number <= last:
             self.counts.duplicates += 1
             return False
         self.last_of[frame.conn] = number
-        if last is not None and number == 0:
-            self.unfollow_all_but(frame)  # until the new books: nobody says how long the connection was away
-        if last is not None and number > last + 1:
-            reason = f"{what} {number} after {last}: {number - last - 1} messages lost"
+        if last is not None and number != last + 1:
+            lost = f"{number - last - 1} messages lost" if number > last else "the numbers began anew"
+            reason = f"{what} {number} after {last}: {lost}"
             # Any symbol's messages may be among them, whichever this frame names.
             events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
         return True

@@ -6,7 +6,8 @@ correctly", 2026-11):
 1. Open the stream and keep its ``depthUpdate`` messages: each holds the changes numbered ``U`` to ``u``.
 2. Fetch ``/api/v3/depth``; it is the book after change ``lastUpdateId``. Older than the first message kept: fetch anew.
 3. Drop messages whose ``u`` is not above the book's; the first that is left has ``U`` at most one above it.
-4. The ``U`` of each further message is at most one above the last ``u``; above that, messages were lost.
+4. The ``U`` of each further message is at most one above the last ``u``; above that, messages were lost. Numbers that
+   fall below those of the stream's last messages began anew: what lay between is not known.
 5. A change sets the size of the level named; 0 removes it. Levels beyond those fetched are known once they change.
 6. There is no checksum.
 
@@ -17,14 +18,14 @@ The futures' messages also say ``pu``, the ``u`` of the message before, by which
 those of one taker at one price together: of a connection that has both only the first kind seen counts.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
@@ -126,6 +127,7 @@ class BinanceParser(Parser):
         self._pairs: dict[str, Instrument] = {}
         self._last: dict[str, int] = {}
         self._kept: dict[str, deque[Change]] = {}
+        self._heard: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=NEAR))  # the newest numbers
         self._trades: dict[str, tuple[str, int]] = {}  # the kind that counts, and its last number
 
     def native(self, symbol: str) -> str:
@@ -192,6 +194,7 @@ class BinanceParser(Parser):
             self._apply(one, change, change.frame, events)
         else:
             self._keep(one, change)
+        self._heard[one.symbol].append(change.last)
 
     def _keep(self, one: Instrument, change: Change) -> None:
         one.counts.skipped += 1  # until a book calls for it
@@ -202,13 +205,23 @@ class BinanceParser(Parser):
         """Apply rules 3 and 4; ``known`` is the frame with which the change became an event."""
         last = self._last[one.symbol]
         if change.last <= last:
-            one.counts.duplicates += 1
+            self._repeated(one, change, known, events)
         elif change.after <= last:
             self._last[one.symbol] = change.last
             events.append(one.delta(known, change.ts_ns, change.bids, change.asks))
         else:
             events += one.gap(known, change.ts_ns, f"changes after {change.after}, {last} was the last: some were lost")
             self._keep(one, change)
+
+    def _repeated(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:
+        """Count a change that the book has; but numbers that fall, of a message never heard before, began anew."""
+        heard = self._heard.get(one.symbol)
+        if heard is None or change.last in heard or change.last > max(heard):
+            one.counts.duplicates += 1
+            return
+        events += one.gap(known, change.ts_ns, f"changes until {change.last} after {max(heard)}: numbers began anew")
+        heard.clear()
+        self._keep(one, change)
 
     def _trade(self, frame: Frame, data: _Data, events: list[AnyEvent]) -> None:
         one = self._instrument(data.pair)
@@ -287,6 +300,11 @@ class BinanceParser(Parser):
         known = list(self.instruments.values())
         return known[0] if len(known) == 1 else None
 
+    def _names(self, frame: Frame) -> list[Instrument]:
+        """Look for the name as streams have it, too: it comes before the pair's."""
+        streams = [one for one in self._on(frame) if self.native(one.symbol).lower().encode() + b"@" in frame.payload]
+        return super()._names(frame) or streams
+
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a connection broke is no bridge."""
         if frame.direction == "rest":
@@ -295,6 +313,7 @@ class BinanceParser(Parser):
         if frame.direction != "recv":
             for one in self.concerned(frame):
                 self._kept.pop(one.symbol, None)
+                self._heard.pop(one.symbol, None)
         return super().lost(frame, reason)
 
 

@@ -144,8 +144,8 @@ class BitstampParser(Parser):
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
         last_ns = self._last_ns[one.symbol]
-        if ts_ns <= self._snapshot_ns[one.symbol]:
-            one.counts.duplicates += 1
+        if ts_ns <= last_ns == self._snapshot_ns[one.symbol]:
+            one.counts.duplicates += 1  # the first after the book, which has them
         elif ts_ns < last_ns:
             events += one.gap(frame, ts_ns, f"a diff of {ts_ns} after one of {last_ns}: reordered")
         elif ts_ns == last_ns:

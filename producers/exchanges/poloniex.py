@@ -4,7 +4,8 @@ Rules (https://api-docs.poloniex.com/spot/websocket/market-data, 2026-11):
 
 1. ``book_lv2`` sends the best 20 levels a side (``snapshot``), then each change (``update``): a level's new size, 0
    removes it. A level that falls out of the 20 is removed by a message too.
-2. ``lastId`` of each update is the ``id`` of the symbol's message before; else messages were lost: subscribe again.
+2. ``lastId`` of each update is the ``id`` of the symbol's message before; else messages were lost, or the numbers began
+   anew: subscribe again. An ``id`` that was there before, or nearly so late, is a repetition.
 3. There is no checksum.
 4. A connection from which nothing comes for 30 s is closed: ``{"event":"ping"}`` now and then is answered.
 
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.exchanges import poloniex_rest
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.poloniex_listings import MARKETS
@@ -160,7 +161,7 @@ class PoloniexParser(Parser):
         last = self._last.get(one.symbol, -1)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot comes
-        elif entry.id <= last:
+        elif last - NEAR < entry.id <= last:
             one.counts.duplicates += 1
         elif entry.last_id != last:
             events += one.gap(frame, ts_ns, f"a change after {entry.last_id}, {last} was the last: some were lost")

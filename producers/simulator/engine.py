@@ -146,7 +146,14 @@ class Engine:
 
     def step(self) -> list[tuple[Stream, str]]:
         """Let the market's next event happen and return the messages it makes."""
+        return self.step_with()[0]
+
+    def step_with(self) -> tuple[list[tuple[Stream, str]], Step]:
+        """Let the market's next event happen and return the messages it makes, and the event."""
         step = self.market.step()
+        return self._told(step), step
+
+    def _told(self, step: Step) -> list[tuple[Stream, str]]:
         symbol, book = step.symbol, self.market.books[step.symbol]
         messages: list[tuple[Stream, str]] = []
         if step.fills:

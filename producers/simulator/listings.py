@@ -1,6 +1,7 @@
 """What the simulated exchange lists, with Kraken's own decimal places."""
 
 from collections.abc import Sequence
+from random import Random
 
 import msgspec
 
@@ -62,3 +63,25 @@ def listed(symbols: Sequence[str | Listing] | None) -> list[Listing]:
     if not found or len({one.symbol for one in found}) < len(found):
         raise InputError("the simulator needs one or more symbols, each once")
     return found
+
+
+def listing_of(symbol: str) -> Listing:
+    """Return a listing of any ``BASE-QUOTE``: that of the same coin if there is one, else one that is made up from it.
+
+    >>> listing_of("BTC-USDT").price, listing_of("btc/usd") is LISTINGS["BTC/USD"]
+    (64000.0, True)
+
+    Raises:
+        InputError: it is not two names.
+    """
+    name = symbol.strip().upper().replace("-", "/")
+    base, slash, quote = name.partition("/")
+    if not (base.isalnum() and slash and quote.isalnum()):
+        raise InputError(f"not a symbol: {symbol!r}; write BASE-QUOTE, such as BTC-USD")
+    if name in LISTINGS:
+        return LISTINGS[name]
+    same = next((one for one in LISTINGS.values() if one.symbol.startswith(f"{base}/")), None)
+    if same is not None:
+        return msgspec.structs.replace(same, symbol=name)
+    rng = Random(base)
+    return Listing(name, round(10 ** rng.uniform(0.0, 3.0), 4), 4, 6, rng.uniform(0.6, 1.2), 0.7, 1_500.0)
