@@ -96,3 +96,14 @@ def test_bitstamp_an_unreadable_first_frame_of_a_new_connection_is_a_loss_all_th
     assert not any(isinstance(event, BookSnapshot) for event in parser.parse(older))
     newer = replace(older, ts_recv_ns=23_000, payload=rest.payload.replace(b"12", b"22"))
     assert [type(event) for event in parser.parse(newer)] == [BookSnapshot]
+
+
+def test_a_connection_that_begins_costs_no_book_that_is_on_its_way_over_another() -> None:
+    """The connection of a symbol is not known before its first change."""
+    parser = BitstampParser()
+    data = b'{"id":5,"amount_str":"0.5","price_str":"10","type":1,"microtimestamp":"11"}'
+    trade = b'{"data":%s,"channel":"live_trades_btcusd","event":"trade"}' % data
+    play(parser, [Frame("bitstamp", "a", "recv", 11_000, trade), Frame("bitstamp", "b", "connect", 15_000, b"")])
+    book = b'{"microtimestamp":"12","bids":[["9","1"]],"asks":[]}'
+    rest = Frame("bitstamp", "a", "rest", 16_000, book, "https://x/api/v2/order_book/btcusd/")
+    assert [type(event) for event in parser.parse(rest)] == [BookSnapshot]
