@@ -424,6 +424,14 @@ def test_a_level_that_fell_out_of_the_depth_does_not_come_back(later: list[Chang
     assert (found.compared, found.best_bid_equal, found.best_ask_equal, found.levels_different) == (1, 1, 1, 0)
 
 
+def test_a_level_that_fell_out_of_the_depth_is_gone_when_another_takes_its_place() -> None:
+    walk = Walk([(0, 5, 1, 100), (0, 3, 1, 4_000)], depth=2)
+    walk.now_ns += 100 * MS
+    walk.events.append(walk.one.delta(walk.frame(), walk.now_ns, Levels.of([(97.0, 0.0), (92.0, 1.0)]), Levels.of([])))
+    bids = Levels.of([(99.0, 5.0), (92.0, 1.0)])
+    assert walk.audit((bids, walk.levels()[1])) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
+
+
 def test_a_level_that_came_and_went_within_a_message_is_no_difference() -> None:
     walk = Walk([])
     before_ns, (bids, asks) = walk.now_ns, walk.levels()
