@@ -101,14 +101,18 @@ class Both:
             one.apply(levels)
             one.changed(self._book)
 
-    def differing(self, upcoming: list[BookDelta]) -> int:
-        """Return how many levels differ that the next change leaves alone; take note of best prices that are equal."""
-        found, touched = 0, prices_of(upcoming)
+    def differing(self, upcoming: list[BookDelta]) -> tuple[int, int]:
+        """Return how many levels differ that the next change leaves alone, and how many in all.
+
+        Takes note of best prices that are equal.
+        """
+        found, in_all, touched = 0, 0, prices_of(upcoming)
         for one in self.sides:
             levels = NO_LEVELS if not upcoming else upcoming[0].asks if one.side else upcoming[0].bids
             self.best_equal[one.side] = self.best_equal[one.side] or one.best_equal(self._book, levels)
-            found += len(set(one.within_edge(one.differing)) - touched[one.side])
-        return found
+            differing = set(one.within_edge(one.differing))
+            found, in_all = found + len(differing - touched[one.side]), in_all + len(differing)
+        return found, in_all
 
 
 def prices_of(changes: Iterable[BookDelta]) -> tuple[set[float], set[float]]:

@@ -54,10 +54,10 @@ def frames_of(tapes: Path, name: str, venue: str = "") -> list[Frame]:
 def test_every_recording_that_holds_whole_books_agrees_with_them(tapes: Path) -> None:
     auditor, audits = audited(frames_of(tapes, LIVE))
     assert auditor.counts == {
-        ("coinbase", "BTC-USD"): AuditCounts(2, 2, 2, 0, 3_996, 0, 0.0),
+        ("coinbase", "BTC-USD"): AuditCounts(2, 2, 2, 0, 3_997, 0, 0.0),
         ("bitstamp", "BTC-USD"): AuditCounts(2, 2, 2, 0, 13_008, 0, 0.0),
     }
-    assert auditor.total() == AuditCounts(4, 4, 4, 0, 17_004, 0, 0.0)
+    assert auditor.total() == AuditCounts(4, 4, 4, 0, 17_005, 0, 0.0)
     assert [(one.venue, one.ts_event_ns, one.levels_different, one.reason) for one in audits] == [
         ("coinbase", 1786253080770329000, 0, ""),
         ("bitstamp", 1786253082027733000, 0, ""),
@@ -114,9 +114,9 @@ def bitstamp_with(tapes: Path, old: bytes, new: bytes) -> tuple[Auditor, Sequenc
 
 def test_another_size_is_reported_with_its_price(tapes: Path) -> None:
     auditor, audits = bitstamp_with(tapes, b'["64734.82","0.25', b'["64734.82","1.25')
-    assert auditor.total() == AuditCounts(2, 2, 2, 0, 13_008, 1, 1.0)
+    assert auditor.total() == AuditCounts(2, 2, 2, 0, 13_009, 1, 1.0)
     assert [one.reason for one in audits] == [
-        "1 of 6504 levels differ, most of all bid 64734.82, 0.25 there and 1.25 at the venue", "",
+        "1 of 6505 levels differ, most of all bid 64734.82, 0.25 there and 1.25 at the venue", "",
     ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_a_best_price_that_differs_is_reported(tapes: Path) -> None:
     auditor, audits = bitstamp_with(tapes, b'"bids":[["64739.06"', b'"bids":[["64739.07"')
     assert (auditor.total().best_bid_equal, auditor.total().best_ask_equal, auditor.total().compared) == (1, 2, 2)
     assert (audits[0].best_bid_equal, audits[0].best_ask_equal, audits[0].levels_different) == (False, True, 2)
-    assert audits[0].reason.startswith("best bid 64739.06, the venue's 64739.07; 2 of 6505 levels differ, ")
+    assert audits[0].reason.startswith("best bid 64739.06, the venue's 64739.07; 2 of 6506 levels differ, ")
 
 
 @pytest.mark.parametrize(("venue", "least"), [("bitstamp", 5), ("coinbase", 2)])
@@ -420,7 +420,16 @@ def test_a_level_that_fell_out_of_the_depth_does_not_come_back(later: list[Chang
     """It was removed at the venue meanwhile, which says nothing of what is beyond the depth."""
     walk = Walk([(0, 5, 1, 100), (0, 3, 1, 4_000), (0, 3, 0, 100), (0, 8, 1, 100), *later], depth=2)
     assert walk.levels()[0].tolist() == [[99.0, 5.0], [92.0, 1.0]]
-    assert walk.audit(walk.levels()) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
+    found = walk.audit(walk.levels())
+    assert (found.compared, found.best_bid_equal, found.best_ask_equal, found.levels_different) == (1, 1, 1, 0)
+
+
+def test_a_level_that_fell_out_of_the_depth_is_gone_when_another_takes_its_place() -> None:
+    walk = Walk([(0, 5, 1, 100), (0, 3, 1, 4_000)], depth=2)
+    walk.now_ns += 100 * MS
+    walk.events.append(walk.one.delta(walk.frame(), walk.now_ns, Levels.of([(97.0, 0.0), (92.0, 1.0)]), Levels.of([])))
+    bids = Levels.of([(99.0, 5.0), (92.0, 1.0)])
+    assert walk.audit((bids, walk.levels()[1])) == AuditCounts(1, 1, 1, 0, 4, 0, 0.0)
 
 
 def test_a_level_that_came_and_went_within_a_message_is_no_difference() -> None:
