@@ -11,6 +11,7 @@ try:
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.publish_command import publish
     from jobs.record_command import record
+    from jobs.rehearsal import rehearse
     from jobs.run_command import run, serve
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
@@ -36,6 +37,7 @@ app.command("train")(train_models)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)
+app.command("rehearse")(rehearse)
 app.add_typer(cluster, name="cluster")
 app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")

@@ -152,19 +152,21 @@ class BitfinexParser(Parser):
         ts_ns = check_time(frame, stamp_ms * MS_NS) if stamp_ms else frame.ts_recv_ns
         if channel.kind == "trades":
             self._trade(frame, channel.instrument, texts, events)
-        elif body == b'"cs"':
-            theirs = _integer(texts[2]) if len(texts) > 2 else 0
-            check = self._raw.check if channel.kind == "raw" else self._check
-            check(frame, channel.instrument, ts_ns, theirs, events)
-        elif channel.kind == "book" and self._raw.feeds(channel.instrument):
-            channel.instrument.counts.skipped += 1
         else:
-            whole = body[:2] in {b"[[", b"[]"}
-            if channel.kind == "raw":
-                take = self._raw.whole if whole else self._raw.update
-            else:
-                take = self._snapshot if whole else self._update
-            take(frame, channel.instrument, ts_ns, body, events)
+            self._book(frame, channel, ts_ns, texts, events)
+
+    def _book(self, frame: Frame, channel: _Channel, ts_ns: int, texts: list[bytes], events: list[AnyEvent]) -> None:
+        """Take in a message of a book, of levels or of orders."""
+        one, body, raw = channel.instrument, texts[1], channel.kind == "raw"
+        if body == b'"cs"':
+            theirs = _integer(texts[2]) if len(texts) > 2 else 0
+            (self._raw.check if raw else self._check)(frame, one, ts_ns, theirs, events)
+        elif not raw and self._raw.feeds(one):
+            one.counts.skipped += 1
+        elif body[:2] in {b"[[", b"[]"}:
+            (self._raw.whole if raw else self._snapshot)(frame, one, ts_ns, body, events)
+        else:
+            (self._raw.update if raw else self._update)(frame, one, ts_ns, body, events)
 
     def _said(self, frame: Frame, event: _Event, events: list[AnyEvent]) -> None:
         """Take in a message that is no list."""

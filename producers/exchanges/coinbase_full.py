@@ -153,7 +153,7 @@ class Full:
             FrameError: it lists no orders.
         """
         whole = decoded(self._decode_whole, frame.payload)
-        orders = [_listed(side, row) for side, rows in ((BID, whole.bids), (ASK, whole.asks)) for row in rows]
+        orders = [*_listed(BID, whole.bids), *_listed(ASK, whole.asks)]
         ts_ns = check_time(frame, iso_to_ns(whole.time)) if whole.time else frame.ts_recv_ns
         if not orders:
             raise FrameError("an empty order book")
@@ -199,9 +199,21 @@ def _apply(book: OrderBook, told: Told) -> None:
             book.change(told.order_id, price, _units(told.new_size))
 
 
-def _listed(side: int, row: tuple[str, str, str]) -> tuple[OrderId, int, float, int]:
-    price, size, order_id = row
-    return order_id, side, _price(price.encode()), _units(size.encode())
+def _listed(side: int, rows: list[tuple[str, str, str]]) -> list[tuple[OrderId, int, float, int]]:
+    """Return the orders of one side; there may be a hundred thousand.
+
+    Raises:
+        FrameError: a price or size is none.
+    """
+    try:
+        orders: list[tuple[OrderId, int, float, int]] = [
+            (order_id, side, float(price), units_of(size)) for price, size, order_id in rows
+        ]
+    except ValueError as error:
+        raise FrameError(f"not an order: {error}") from error
+    if not all(0 < price < float("inf") for _, _, price, _ in orders):
+        raise FrameError("a price that is not positive or not finite")
+    return orders
 
 
 def _text(raw: bytes | msgspec.Raw) -> str:

@@ -1,4 +1,4 @@
-"""Bitstamp order by order: the recording of 2015 with its own top-20 books, and today's channels."""
+"""Bitstamp order by order: the recording of 2015 with its own top-20 books, and what they prove."""
 
 from collections import deque
 from pathlib import Path
@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.exchanges.base import Instrument
-from producers.exchanges.bitstamp import BitstampOrdersFeed, BitstampParser
-from producers.exchanges.venue import feed_of
+from producers.exchanges.bitstamp import BitstampParser
 from producers.frames import Frame
 from producers.tapes import read_frames
 from quicksilver.book import Book
@@ -22,7 +21,6 @@ from tests.producers.faults import assert_sound, books_of, play
 
 TAPE = "ob-analytics/split/dev_first3h.log.xz"
 LAG_NS = 100_000_000  # a pushed book is older than the order events before it, on this tape by at most 15 ms
-NOW = 1_654_072_104_000_000_000
 Best = tuple[float, float]
 
 
@@ -254,130 +252,6 @@ def test_whatever_comes_no_book_is_crossed(told: list[tuple[str, int, int, int, 
         assert [side[:, :2].tolist() for side in tops] == [list(whole.bids), list(whole.asks)]
 
 
-def modern(event: str, channel: str, data: dict[str, object], at_ms: int) -> Frame:
-    body = {"event": event, "channel": channel, "data": {"microtimestamp": str(NOW // 1000 + at_ms * 1000), **data}}
-    return Frame("bitstamp", "c", "recv", NOW + (at_ms + 50) * 1_000_000, msgspec.json.encode(body))
-
-
-def order(event: str, number: int, kind: int, price: str, amount: str, at_ms: int) -> Frame:
-    data = {"id": number, "id_str": str(number), "order_type": kind, "price": float(price), "price_str": price}
-    return modern(event, "live_orders_btcusd", {**data, "amount": float(amount), "amount_str": amount}, at_ms)
-
-
-def rest(bids: list[list[str]], asks: list[list[str]], at_ms: int) -> Frame:
-    body = {"timestamp": "1", "microtimestamp": str(NOW // 1000 + at_ms * 1000), "bids": bids, "asks": asks}
-    url = "https://www.bitstamp.net/api/v2/order_book/btcusd/?group=2"
-    return Frame("bitstamp", "c", "rest", NOW + (at_ms + 60) * 1_000_000, msgspec.json.encode(body), url)
-
-
-ACK = Frame(
-    "bitstamp", "c", "recv", NOW, b'{"event":"bts:subscription_succeeded","channel":"live_orders_btcusd","data":{}}'
-)
-WHOLE = rest([["99.5", "1", "3"], ["99.5", "2", "4"], ["98", "5", "1"]], [["101", "0.25", "2"]], 100)
-
-
-def test_orders_are_bridged_to_the_rest_book_by_their_times() -> None:
-    parser = BitstampParser()
-    before = [
-        order("order_created", 4, 0, "99.5", "2", 90),  # in the book already
-        order("order_changed", 3, 0, "99.50", "0.5", 110),
-        order("order_created", 5, 1, "100.75", "1.10000000", 120),
-    ]
-    events = play(parser, [ACK, *before, WHOLE, order("order_deleted", 4, 0, "99.5", "2", 130)])
-    recv = WHOLE.ts_recv_ns
-    at = NOW + 120_000_000
-    assert events == [
-        BookSnapshot(
-            "bitstamp", "BTC-USD", 1, at, recv, Levels.of([(99.5, 2.5), (98.0, 5.0)]),
-            Levels.of([(100.75, 1.1), (101.0, 0.25)]), None, (2, 1), (1, 1),
-        ),
-        BookDelta(
-            "bitstamp", "BTC-USD", 2, NOW + 130_000_000, NOW + 180_000_000,
-            Levels.of([(99.5, 0.5)]), Levels.of([]), (1,), (),
-        ),
-    ]  # fmt: skip
-    orders = parser.orders("BTC-USD")
-    assert orders is not None
-    assert orders.queue_position(3) == QueuePosition(0, 0.0)
-    assert parser.counts.skipped == 1
-
-
-def test_an_event_from_before_the_book_is_in_it() -> None:
-    parser = BitstampParser()
-    late = order("order_changed", 3, 0, "99.5", "0.125", 95)
-    assert [type(event) for event in play(parser, [ACK, WHOLE, late])] == [BookSnapshot]
-    assert parser.instruments["BTC-USD"].counts.duplicates == 1
-
-
-def test_what_was_kept_before_a_loss_is_no_bridge() -> None:
-    """Also where the venue's clock is ahead of ours: the book must be newer than all that was kept."""
-    parser = BitstampParser()
-    ahead = order("order_created", 9, 0, "90", "1", 5_000)
-    ahead = msgspec.structs.replace(ahead, ts_recv_ns=NOW)
-    events = play(parser, [ACK, ahead, Frame("bitstamp", "c", "disconnect", NOW + 1, b"")])
-    newer = [rest([["99", "1", "3"]], [["101", "1", "4"]], at_ms) for at_ms in (4_000, 6_000)]
-    events += play(parser, newer)
-    assert [type(event) for event in events] == [Gap, BookSnapshot]
-
-
-def test_a_recorded_order_event_is_read(tapes: Path) -> None:
-    lines = (tapes / "crypto-msg-parser/bitstamp.jsonl").read_text().splitlines()
-    raw = {one["test"]: one["raw"] for one in map(msgspec.json.decode, filter(None, lines))}
-    parser = BitstampParser()
-    empty = rest([["30000", "1", "1"]], [["32000", "1", "2"]], -1)
-    events = play(parser, [ACK, empty, Frame("bitstamp", "c", "recv", NOW + 10**9, raw["l3_event"].encode())])
-    assert events[1] == BookDelta(
-        "bitstamp", "BTC-USD", 2, 1_654_072_104_363_000_000, NOW + 10**9,
-        Levels.of([(31483.1, 7.9201)]), Levels.of([]), (1,), (),
-    )  # fmt: skip
-
-
-def test_pushed_books_alone_are_a_book(tapes: Path) -> None:
-    lines = (tapes / "crypto-msg-parser/bitstamp.jsonl").read_text().splitlines()
-    raw = next(one["raw"] for one in map(msgspec.json.decode, filter(None, lines)) if one["test"] == "l2_topk")
-    first = Frame("bitstamp", "c", "recv", 1_653_978_374_000_000_000, raw.encode())
-    body = msgspec.json.decode(raw)
-    body["data"]["microtimestamp"] = "1653978373264007"
-    body["data"]["bids"] = [["31524.50", "0.4"], ["31521.03", "0.66028343"]]
-    second = Frame("bitstamp", "c", "recv", 1_653_978_374_100_000_000, msgspec.json.encode(body))
-    parser = BitstampParser()
-    events = play(parser, [first, second, second])
-    assert [type(event) for event in events] == [BookSnapshot, BookDelta]
-    assert isinstance(events[0], BookSnapshot)
-    assert len(events[0].bids) == 3
-    assert events[1] == BookDelta(
-        "bitstamp", "BTC-USD", 2, 1_653_978_373_264_007_000, second.ts_recv_ns,
-        Levels.of([(31521.05, 0.0), (31524.5, 0.4)]), Levels.of([]),
-    )  # fmt: skip
-    assert parser.instruments["BTC-USD"].counts.duplicates == 1
-
-
-def test_of_several_channels_that_with_the_first_whole_book_feeds_it() -> None:
-    push: dict[str, object] = {"bids": [["99.5", "3"], ["97", "1"]], "asks": [["101", "0.25"]]}
-    seen: list[Levels] = []
-    parser = BitstampParser()
-    parser.observers.append(lambda found: seen.append(found.bids))
-    diff = modern("data", "diff_order_book_btcusd", {"bids": [["99.5", "7"]], "asks": []}, 200)
-    events = play(parser, [ACK, WHOLE, modern("data", "order_book_btcusd", push, 150), diff])
-    assert [type(event) for event in events] == [BookSnapshot]
-    assert [list(bids) for bids in seen] == [[[99.5, 3.0], [97.0, 1.0]]]
-    parser.doubt("BTC-USD")
-    again = rest([["99", "1"]], [["101", "1"]], 300)
-    later = modern("data", "diff_order_book_btcusd", {"bids": [["99", "2"]], "asks": []}, 310)
-    events = play(parser, [again, later, order("order_created", 70, 0, "98", "1", 320)])
-    assert [type(event) for event in events] == [BookSnapshot, BookDelta]
-    assert parser.orders("BTC-USD") is None
-
-
-def test_a_rest_book_of_orders_serves_changes_of_levels_too() -> None:
-    parser = BitstampParser()
-    diff = modern("data", "diff_order_book_btcusd", {"bids": [["99.5", "7"]], "asks": []}, 200)
-    events = play(parser, [WHOLE, diff])
-    assert isinstance(events[0], BookSnapshot)
-    assert (list(events[0].bids), events[0].bid_counts) == ([[99.5, 3.0], [98.0, 5.0]], msgspec.UNSET)
-    assert isinstance(events[1], BookDelta)
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -399,12 +273,3 @@ def test_what_cannot_be_read_is_a_dead_letter(text: str) -> None:
     events = parser.parse(pusher(text, 50))
     assert len(letters) == parser.counts.rejected == 1
     assert [type(event) for event in events] in ([], [Gap])
-
-
-def test_the_feed_subscribes_to_orders_where_that_is_asked_for() -> None:
-    feed = feed_of("bitstamp/orders", ["BTC-USD"])
-    assert isinstance(feed, BitstampOrdersFeed)
-    assert feed.venue == "bitstamp"
-    channels = [msgspec.json.decode(message)["data"]["channel"] for message in feed.subscribe(["BTC-USD"])]
-    assert channels == ["live_orders_btcusd", "live_trades_btcusd"]
-    assert feed.snapshot_url("BTC-USD") == "https://www.bitstamp.net/api/v2/order_book/btcusd/?group=2"

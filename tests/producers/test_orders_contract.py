@@ -15,11 +15,12 @@ from producers.tapes import read_frames
 from quicksilver.book import Book
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 from quicksilver.records import DeadLetter
-from tests.producers import test_bitstamp_orders as bitstamp
+from tests.producers import test_bitstamp_channels as bitstamp
 from tests.producers import test_full_coinbase as coinbase
 from tests.producers import test_level3_kraken as kraken
 from tests.producers import test_raw_bitfinex as bitfinex
 from tests.producers.faults import assert_sound, with_payload
+from tests.producers.test_bitstamp_orders import TAPE
 
 SIZES = ("1.00000000", "0.25000000", "3.50000000")
 
@@ -134,7 +135,7 @@ class TestEveryVenue:
 
 
 def test_events_and_books_stay_the_same_when_a_tape_is_played_twice(tapes: Path) -> None:
-    frames = list(read_frames(tapes / bitstamp.TAPE))[:4000]
+    frames = list(read_frames(tapes / TAPE))[:4000]
     runs = []
     for _ in range(2):
         parser, book = parser_of("bitstamp", lambda letter: None), Book()

@@ -16,7 +16,7 @@ from producers.exchanges.kraken import TOKEN, KrakenOrdersFeed
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
-from tests.producers import test_bitstamp_orders as bitstamp
+from tests.producers import test_bitstamp_channels as bitstamp
 from tests.producers import test_full_coinbase as coinbase
 from tests.producers import test_level3_kraken as kraken
 
