@@ -39,6 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     import ccxt.pro
 
     monkeypatch.setattr(ccxt.pro.Exchange, "timeout_on_exit", 20)
+    monkeypatch.setattr(ccxt.pro.Exchange, "enableRateLimit", False)
     for module, name in (
         (ccxt_sessions, "RETRY_S"), (ccxt_sessions, "DIALS_APART_S"), (ccxt_session, "AGAIN_S")
     ):  # fmt: skip
