@@ -50,9 +50,17 @@ def new_exchange(exchange_id: str, url: str | None, rest_url: str | None, ssl: S
             exchange.urls["api"] = _moved(exchange.urls["api"], scheme, instead)
     if ssl is not None:
         exchange.ssl_context = ssl
+    exchange.asked_to_wait = []
+    also(exchange, "on_rest_response", lambda status, *said: _heed(exchange, status, said[3]))
     if exchange.streaming.get("ping") is None:
         exchange.streaming = {**exchange.streaming, "keepAlive": KEEP_ALIVE_MS}
     return exchange
+
+
+def _heed(exchange: Any, status: int, headers: Mapping[str, str]) -> None:
+    """Keep what a refusal says of when to come again: answers to other requests, sent together, may follow it."""
+    if status >= HTTPStatus.BAD_REQUEST:
+        exchange.asked_to_wait += [value for name, value in headers.items() if name.lower() == "retry-after"]
 
 
 def _moved(urls: Any, scheme: str, instead: str) -> Any:
@@ -169,10 +177,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def retry_after_s(exchange: Any) -> float:
-    """Return the seconds for which the venue's last answers ask to be left alone; 0 if they do not."""
+    """Return the seconds for which the venue's answers ask to be left alone; 0 if they do not."""
     asked = [client.last_retry_after for client in exchange.clients.values()]
-    headers = exchange.last_response_headers or {}
-    asked.append(next((value for name, value in headers.items() if name.lower() == "retry-after"), None))
+    asked += exchange.asked_to_wait
     return max((float(one) for one in asked if one is not None and re.fullmatch(r"\d+(\.\d+)?", str(one))), default=0.0)
 
 

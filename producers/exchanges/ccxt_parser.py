@@ -105,8 +105,8 @@ class CcxtParser(Parser):
         events.append(one.snapshot(frame, ts_ns, bids, asks, message.depth))
 
     def _change(self, frame: Frame, one: Instrument, message: Change, events: list[AnyEvent]) -> None:
-        if not one.live:
-            one.counts.skipped += 1  # until a whole book comes
+        if not (one.live and one.conn == frame.conn):
+            one.counts.skipped += 1  # until a whole book comes; a change is to its own connection's book
             return
         ts_ns = check_time(frame, _time_ns(frame, message.ts))
         bids, asks = self._scanner.two(message.bids, message.asks)

@@ -31,11 +31,13 @@ class Okx:
         self.names = names
         self.refusals: Iterator[HTTPStatus] = iter(())  # of handshakes
         self.rest_refusals: Iterator[tuple[int, str]] = iter(())  # status and headers
+        self.asked_s: list[float] = []  # when spot instruments were asked for
         self.requests: list[tuple[int, str, str, str]] = []  # connection, op, channel, instrument
         self.delisted: set[str] = set()
         self.clients: list[ServerConnection] = []
         self.then: Callable[[ServerConnection, str, str], Awaitable[None]] = self.nothing_more
-        self._subscribed: dict[str, ServerConnection] = {}
+        self.snapshot = BIDS, ASKS
+        self.subscribed: dict[str, ServerConnection] = {}
 
     async def nothing_more(self, client: ServerConnection, channel: str, name: str) -> None:
         """Send nothing but the book."""
@@ -64,8 +66,8 @@ class Okx:
             return
         await self.send(client, event=op, arg={"channel": channel, "instId": name}, connId="a")
         if op == "subscribe" and channel == "books":
-            self._subscribed[name] = client
-            await self.book(name, "snapshot", BIDS, ASKS, 10, -1)
+            self.subscribed[name] = client
+            await self.book(name, "snapshot", *self.snapshot, 10, -1)
         if op == "subscribe":
             await self.then(client, channel, name)
 
@@ -73,7 +75,7 @@ class Okx:
         """Send a book message to whom has subscribed to it last."""
         entry = {"asks": asks, "bids": bids, "ts": f"{self.now_ms}", "seqId": number, "prevSeqId": after}
         arg = {"channel": "books", "instId": name}
-        await self.send(self._subscribed[name], arg=arg, action=action, data=[entry])
+        await self.send(self.subscribed[name], arg=arg, action=action, data=[entry])
 
     async def trade(self, client: ServerConnection, name: str, number: int, ms: int) -> None:
         entry = {"instId": name, "tradeId": f"{number}", "px": "101.5", "sz": "0.25", "side": "buy", "ts": f"{ms}"}
@@ -85,6 +87,8 @@ class Okx:
     async def rest(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer a request for instruments."""
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        if "instType=SPOT" in path:
+            self.asked_s.append(time.monotonic())
         status, headers = next(self.rest_refusals, (200, ""))
         listed = [_instrument(name) for name in self.names] if "instType=SPOT" in path else []
         body = msgspec.json.encode({"code": "0", "msg": "", "data": listed})

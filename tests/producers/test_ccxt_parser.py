@@ -95,7 +95,8 @@ def test_a_refusal_is_a_dead_letter_and_no_gap() -> None:
 
 def test_another_connection_counts_anew_and_the_end_of_the_first_costs_it_nothing() -> None:
     frames = [
-        life("connect"), book(1), change(2), life("connect", "okx.2"), book(1, conn="okx.2"), life("disconnect"),
+        life("connect"), book(1), change(2), life("connect", "okx.2"), book(1, conn="okx.2"), change(3),
+        life("disconnect"),
         change(2, conn="okx.2"), life("disconnect", "okx.2"), life("connect"), book(1),
     ]  # fmt: skip
     events = play(CcxtParser("okx"), frames)
@@ -229,6 +230,8 @@ def test_levels_beyond_the_depth_come_in_when_others_go() -> None:
 
 def test_orders_of_one_price_are_one_level_however_many() -> None:
     assert best([[7.0, 1.0, "a"]] * (DEPTH + 5) + [[6.0, 2.0, "b"]]) == {7.0: DEPTH + 5.0, 6.0: 2.0}
+    orders = [[float(-price), 1.0, "a"] for price in range(DEPTH + 5) for _ in range(2)]
+    assert best(orders) == {float(-price): 2.0 for price in range(DEPTH)}
 
 
 # Names
