@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from quicksilver.codec import UNREADABLE
 from quicksilver.compiled import jit
 from quicksilver.errors import FrameError
-from quicksilver.events import FloatArray, Levels
+from quicksilver.events import NO_LEVELS, FloatArray, Levels
 
 Bytes = NDArray[np.uint8]
 Mantissas = NDArray[np.uint64]
@@ -262,6 +262,16 @@ def levels_of(pairs: Iterable[tuple[str, str]]) -> Levels:
     return Levels.of(levels)
 
 
+def as_levels(rows: FloatArray, n_bids: int, n: int) -> tuple[Levels, Levels]:
+    """Return a copy of the first ``n`` rows ``(price, size)`` as bids, ``n_bids`` of them, and asks."""
+    levels = rows[:n].copy()
+    if n_bids == n:  # most changes are of one side
+        return Levels(levels), NO_LEVELS
+    if not n_bids:
+        return NO_LEVELS, Levels(levels)
+    return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+
+
 def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:
     """Pack three JSON keys for ``scan``: their lengths, then their letters."""
     names = [price.encode(), size.encode(), side.encode()]
@@ -320,8 +330,7 @@ class LevelScanner:
 
     def levels(self, n_bids: int, n: int) -> tuple[Levels, Levels]:
         """Return the first ``n`` rows as bids and asks."""
-        levels = self.rows[:n, :2].copy()
-        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+        return as_levels(self.rows[:, :2], n_bids, n)
 
     def sides(self, text: bytes | msgspec.Raw) -> tuple[Levels, Levels]:
         """Read one level list whose levels name their side; returns bids and asks.
@@ -337,8 +346,7 @@ class LevelScanner:
         if exactness & NO_VALUE:
             self._read_slowly(bytes(text), 0)
             deal(self.rows, n, self._pairs)
-        levels = self._pairs[:n].copy()
-        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+        return as_levels(self._pairs, n_bids, n)
 
     def _read_slowly(self, text: bytes, at: int) -> None:
         """Read what the kernel left to Python: numbers of too many digits, or with an exponent."""

@@ -94,7 +94,9 @@ class Instrument:
 
     def delta(self, frame: Frame, ts_event_ns: int, bids: Levels, asks: Levels) -> BookDelta:
         """Number one message's level changes."""
-        return BookDelta(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, bids, asks)
+        self.seq = seq = self.seq + 1  # as _next, without the call: this is nine events in ten
+        self.counts.events += 1
+        return BookDelta(self.venue, self.symbol, seq, ts_event_ns, frame.ts_recv_ns, bids, asks)
 
     def trade(
         self, frame: Frame, ts_event_ns: int, price: float, size: float, side: Side | None, trade_id: str | None

@@ -25,12 +25,14 @@ from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
+from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 DEPTHS = (10, 25, 100, 500, 1000)
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
+_UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
 _DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument", "level3"}
 
 
@@ -78,7 +80,9 @@ class KrakenParser(Parser):
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_envelope = msgspec.json.Decoder(_Envelope).decode
         self._scanner = LevelScanner("price", "qty")
+        self._block = LevelBlock()
         self._books: dict[str, ChecksumBook] = {}
+        self._known: dict[bytes, tuple[Instrument, ChecksumBook]] = {}  # by the symbol as usual messages have it
         self._depths: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
@@ -99,6 +103,8 @@ class KrakenParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Kraken's.
         """
+        if frame.payload.startswith(_UPDATE) and self._usual(frame, events):
+            return
         if frame.payload[:1] == b"[":
             self._v1.message(frame, events)
             return
@@ -118,6 +124,30 @@ class KrakenParser(Parser):
                 self._trade(frame, entry, message.type == "snapshot", events)
         else:
             self._other(frame, None)
+
+    def _usual(self, frame: Frame, events: list[AnyEvent]) -> bool:
+        """Take in an update that is written as all are; False, and nothing done, if it is not or its book is not live.
+
+        What is done here is what ``_update`` does, in a third of the time.
+        """
+        payload = frame.payload
+        end = payload.find(b'"', len(_UPDATE))
+        known = self._known.get(payload[len(_UPDATE) : end])
+        if known is None or not known[0].live:
+            return False
+        one, book = known
+        middle, end, ts_ns, ours, theirs = book.read_usual(payload, end, self._block)
+        if middle < 0:
+            return False
+        one.counts.frames += 1
+        if ours == theirs:
+            one.counts.checksums_passed += 1
+            bids, asks = self._block.take(middle, end)
+            events.append(one.delta(frame, check_time(frame, ts_ns), bids, asks))
+        else:
+            wrong = self._differs(one, ours, theirs)
+            events += one.gap(frame, check_time(frame, ts_ns), wrong)
+        return True
 
     def _other(self, frame: Frame, error: Exception | None) -> None:
         """Take in what carries no market data: acknowledgements, heartbeats, other channels."""
@@ -163,11 +193,16 @@ class KrakenParser(Parser):
     def _changes(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> tuple[Levels, Levels, str]:
         """Return the bids and asks of a message, and why the book is wrong with them, or nothing."""
         bids, asks, ours = book.read(self._scanner, entry.bids, entry.asks)
-        if ours == entry.checksum:
+        return bids, asks, self._differs(one, ours, entry.checksum)
+
+    @staticmethod
+    def _differs(one: Instrument, ours: int, theirs: int) -> str:
+        """Count a checksum; returns why the book is wrong, or nothing."""
+        if ours == theirs:
             one.counts.checksums_passed += 1
-            return bids, asks, ""
+            return ""
         one.counts.checksums_failed += 1
-        return bids, asks, f"checksum {ours:.0f} is not Kraken's {entry.checksum}"
+        return f"checksum {ours:.0f} is not Kraken's {theirs}"
 
     def _snapshot(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
@@ -175,6 +210,7 @@ class KrakenParser(Parser):
         n = max(len(side) for side in self._scanner.two(entry.bids, entry.asks))
         depth = self._depths.get(entry.symbol) or next((d for d in DEPTHS if d >= n), DEPTHS[-1])
         book = self._books[entry.symbol] = ChecksumBook(depth)
+        self._known[entry.symbol.encode()] = one, book
         bids, asks, wrong = self._changes(one, book, entry)
         ts_ns = check_time(frame, iso_to_ns(entry.timestamp)) if entry.timestamp else frame.ts_recv_ns
         if wrong:
