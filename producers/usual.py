@@ -9,8 +9,8 @@ what is an error. So they are strict: what they accept the general way reads too
 
 import numpy as np
 
-from producers.levels import Mantissas
-from quicksilver.compiled import jit
+from producers.levels import Bytes, Mantissas
+from quicksilver.compiled import jit_lean
 from quicksilver.events import NO_LEVELS, FloatArray, Levels
 
 OTHER = -1
@@ -25,8 +25,13 @@ _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _FIRST_YEAR, _LAST_YEAR = 1971, 2115
 
 
-@jit
-def after(text: bytes, i: int, literal: bytes) -> int:
+def letters(text: str) -> Bytes:
+    """Return a text that kernels look for; a constant of bytes they would make anew at each look."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+@jit_lean
+def after(text: bytes, i: int, literal: Bytes) -> int:
     """Index behind ``literal``, where the text goes on with it at ``i``; ``OTHER`` where not, and where ``i`` is."""
     if i < 0 or i + len(literal) > len(text):
         return OTHER
@@ -36,7 +41,7 @@ def after(text: bytes, i: int, literal: bytes) -> int:
     return i + len(literal)
 
 
-@jit
+@jit_lean
 def integer(text: bytes, i: int) -> tuple[int, int]:
     """Index behind a whole number of JSON, without a sign, and its value."""
     start, total = i, 0
@@ -49,7 +54,7 @@ def integer(text: bytes, i: int) -> tuple[int, int]:
     return i, total
 
 
-@jit
+@jit_lean
 def decimal(text: bytes, i: int) -> tuple[int, float, int]:
     """Index behind a decimal of JSON without sign and exponent, its value, and its digits without the point."""
     start, total = i, 0
@@ -73,9 +78,9 @@ def decimal(text: bytes, i: int) -> tuple[int, float, int]:
     return i, total / _POWERS[places], total
 
 
-@jit
+@jit_lean
 def levels(
-    text: bytes, i: int, n: int, head: bytes, middle: bytes, tail: bytes, pairs: FloatArray, mantissas: Mantissas
+    text: bytes, i: int, n: int, head: Bytes, middle: Bytes, tail: Bytes, pairs: FloatArray, mantissas: Mantissas
 ) -> tuple[int, int]:
     """Read a list of levels ``head price middle size tail`` into rows ``n`` and on; index behind it, and rows then."""
     if i < 0 or i + 1 >= len(text) or text[i] != _OPEN:
@@ -97,14 +102,14 @@ def levels(
     return OTHER, n
 
 
-@jit
+@jit_lean
 def _two(text: bytes, i: int) -> int:
     """Two digits as a number; hundreds where there are none."""
     high, low = text[i] - _ZERO, text[i + 1] - _ZERO
     return high * 10 + low if 0 <= high <= 9 and 0 <= low <= 9 else 1000
 
 
-@jit
+@jit_lean
 def _days(year: int, month: int, day: int) -> int:
     """Days from 1970 to a day of the Gregorian calendar, ``OTHER`` if there is none such."""
     if not (_FIRST_YEAR <= year <= _LAST_YEAR and 1 <= month <= 12):
@@ -119,7 +124,7 @@ def _days(year: int, month: int, day: int) -> int:
     return days + (leap and month > 2) + day - 1
 
 
-@jit
+@jit_lean
 def iso_time(text: bytes, i: int) -> tuple[int, int]:
     """Index behind ``2026-08-09T05:23:43.523084Z`` (nine decimals at most), and nanoseconds since 1970."""
     if i < 0 or i + 20 > len(text):
@@ -162,7 +167,7 @@ class LevelBlock:
         self.at = 0
 
     def take(self, middle: int, end: int) -> tuple[Levels, Levels]:
-        """Return the rows from ``at`` to ``middle`` as bids and from there to ``end`` as asks; they are read for good."""
+        """Return the rows from ``at`` to ``middle`` as bids and from there to ``end`` as asks, for good."""
         rows, at = self.rows, self.at
         bids = Levels(rows[at:middle]) if middle > at else NO_LEVELS
         asks = Levels(rows[middle:end]) if end > middle else NO_LEVELS

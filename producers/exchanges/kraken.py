@@ -33,6 +33,7 @@ from quicksilver.events import AnyEvent, Levels, Side
 DEPTHS = (10, 25, 100, 500, 1000)
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
+_HEARTBEAT = b'{"channel":"heartbeat"}'
 _DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument", "level3"}
 
 
@@ -107,6 +108,9 @@ class KrakenParser(Parser):
             return
         if frame.payload[:1] == b"[":
             self._v1.message(frame, events)
+            return
+        if frame.payload == _HEARTBEAT:
+            self.counts.skipped += 1
             return
         try:
             message = self._decode(frame.payload)

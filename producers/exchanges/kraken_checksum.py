@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from producers import usual
 from producers.levels import UNCHECKED, Bytes, LevelScanner, Mantissas, scan_two
-from producers.usual import LevelBlock
-from quicksilver.compiled import jit
+from producers.usual import LevelBlock, letters
+from quicksilver.compiled import jit_lean
 from quicksilver.errors import FrameError
 from quicksilver.events import FloatArray, Levels
 
 LEVELS = 10
-_PRICE, _SIZE = b'{"price":', b',"qty":'
+_PRICE, _SIZE, _LEVEL_END = letters('{"price":'), letters(',"qty":'), letters("}")
+_BIDS, _ASKS, _CHECKSUM = letters('","bids":'), letters(',"asks":'), letters(',"checksum":')
+_TIME, _END = letters(',"timestamp":"'), letters('"}]}')
 _MOST_TEXT = 40  # digits of a price and a size, 20 at most each
 Words: TypeAlias = NDArray[np.uint32]
 Marks: TypeAlias = NDArray[np.uint64]
@@ -51,7 +53,7 @@ _SHIFT = _fed_zeros(np.arange(256, dtype=np.uint32) << np.arange(0, 32, 8, dtype
 _DIGIT = _fed_zeros(_TABLE[48:58])  # what a digit adds that so many others follow
 
 
-@jit
+@jit_lean
 def _mark(price: int, size: int) -> int:
     """A level's part of the checksum: CRC32 of its text from 0 on, without complements, and above it the length."""
     crc, n = np.uint32(0), 0
@@ -65,7 +67,7 @@ def _mark(price: int, size: int) -> int:
     return (np.uint64(n) << np.uint64(32)) | np.uint64(crc)
 
 
-@jit
+@jit_lean
 def _set(prices: FloatArray, marks: Marks, side: int, n: int, price: float, removed: bool, mark: int) -> int:
     """Set one level of a side of ``n`` levels, sorted best last; returns the new number of levels."""
     i, sign = n, 1.0 - 2.0 * side
@@ -87,7 +89,7 @@ def _set(prices: FloatArray, marks: Marks, side: int, n: int, price: float, remo
     return n + (not known)
 
 
-@jit
+@jit_lean
 def _truncate(prices: FloatArray, marks: Marks, side: int, n: int, depth: int) -> int:
     """Drop what falls out of ``depth``; returns the number of levels left."""
     excess = n - depth
@@ -98,7 +100,7 @@ def _truncate(prices: FloatArray, marks: Marks, side: int, n: int, depth: int) -
     return min(n, depth)
 
 
-@jit
+@jit_lean
 def checksum(marks: Marks, n_bids: int, n_asks: int) -> int:
     """CRC32 of the best ten levels, of whose marks ``(2, capacity)`` the best is last: bids, asks."""
     crc = np.uint32(0xFFFFFFFF)
@@ -116,7 +118,7 @@ def checksum(marks: Marks, n_bids: int, n_asks: int) -> int:
     return crc ^ np.uint32(0xFFFFFFFF)
 
 
-@jit
+@jit_lean
 def apply_rows(
     rows: FloatArray, changes: Mantissas, n_bids: int, n: int, prices: FloatArray, marks: Marks, sizes: Sizes
 ) -> int:
@@ -134,7 +136,7 @@ def apply_rows(
     return checksum(marks, sizes[0], sizes[1])
 
 
-@jit
+@jit_lean
 def scan_and_apply(
     bids: Bytes,
     asks: Bytes,
@@ -155,7 +157,7 @@ def scan_and_apply(
     return n_bids, n, 0, apply_rows(rows, changes, n_bids, n, prices, marks, sizes)
 
 
-@jit
+@jit_lean
 def read_usual(
     text: bytes, i: int, at: int, rows: FloatArray, changes: Mantissas, prices: FloatArray, marks: Marks, sizes: Sizes
 ) -> tuple[int, int, int, int, int]:
@@ -164,11 +166,11 @@ def read_usual(
     The levels are in ``rows`` from ``at`` on, as in ``LevelBlock``. Returns where the bids end, where the asks do, the
     time in nanoseconds, the checksum that is ours, and Kraken's.
     """
-    i, middle = usual.levels(text, usual.after(text, i, b'","bids":'), at, _PRICE, _SIZE, b"}", rows, changes)
-    i, end = usual.levels(text, usual.after(text, i, b',"asks":'), middle, _PRICE, _SIZE, b"}", rows, changes)
-    i, theirs = usual.integer(text, usual.after(text, i, b',"checksum":'))
-    i, ts_ns = usual.iso_time(text, usual.after(text, i, b',"timestamp":"'))
-    if end - at > usual.MOST_LEVELS or usual.after(text, i, b'"}]}') != len(text):
+    i, middle = usual.levels(text, usual.after(text, i, _BIDS), at, _PRICE, _SIZE, _LEVEL_END, rows, changes)
+    i, end = usual.levels(text, usual.after(text, i, _ASKS), middle, _PRICE, _SIZE, _LEVEL_END, rows, changes)
+    i, theirs = usual.integer(text, usual.after(text, i, _CHECKSUM))
+    i, ts_ns = usual.iso_time(text, usual.after(text, i, _TIME))
+    if end - at > usual.MOST_LEVELS or usual.after(text, i, _END) != len(text):
         return usual.OTHER, 0, 0, 0, 0
     ours = apply_rows(rows[at:], changes[at:], middle - at, end - at, prices, marks, sizes)
     return middle, end, ts_ns, ours, theirs
@@ -205,9 +207,7 @@ class ChecksumBook:
 
     def read_usual(self, payload: bytes, i: int, block: LevelBlock) -> tuple[int, int, int, int, int]:
         """Read and apply an update from behind its symbol on; returns what the kernel does."""
-        return read_usual(
-            payload, i, block.at, block.rows, block.mantissas, self._prices, self._marks, self._sizes
-        )
+        return read_usual(payload, i, block.at, block.rows, block.mantissas, self._prices, self._marks, self._sizes)
 
     def read(self, scanner: LevelScanner, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels, int]:
         """Read a message's changes, apply them, and return them with the CRC32 that Kraken would now send.
