@@ -98,6 +98,7 @@ def _side(text: bytes, i: int, code: int, fields: Fields, at: int, rows: FloatAr
         return OTHER
     i, end = levels(text, i, at if bids else fields[_BIDS_END], _HEAD, _MIDDLE, _TAIL, rows, mantissas)
     fields[_BIDS_END if bids else _ASKS_END] = end
+    fields[code] = 0  # it was there
     return i
 
 
