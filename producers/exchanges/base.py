@@ -23,6 +23,9 @@ T = TypeVar("T")
 WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordinals of tapes without a clock
 MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
 MAX_BEHIND_NS = 86_400_000_000_000
+MOST_SYMBOLS = 10_000  # of a venue: twice what the largest lists; more can only be damaged names
+MOST_LETTERS = 64  # of a symbol
+FAR = 1_000_000  # messages of a connection: hours; a number so far from the last was never counted to
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 
 
@@ -134,11 +137,30 @@ class Parser(ABC):
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
-        """Return the instrument of ``BASE-QUOTE``, new if need be."""
+        """Return the instrument of ``BASE-QUOTE``, new if need be.
+
+        Raises:
+            FrameError: it can be no symbol, or there are too many.
+        """
         found = self.instruments.get(symbol)
         if found is None:
+            if len(symbol) > MOST_LETTERS or not symbol.isprintable():
+                raise FrameError(f"not a symbol: {symbol[:40]!r}")
+            if len(self.instruments) >= MOST_SYMBOLS:
+                raise FrameError(f"{symbol!r} is one symbol more than the {MOST_SYMBOLS:,} that a venue may have")
             found = self.instruments[symbol] = Instrument(self.venue, symbol)
         return found
+
+    def named(self, known: dict[str, Instrument], name: str, symbol: str) -> Instrument:
+        """Return the instrument that the venue calls ``name``, and note it in ``known``, which does not grow for ever.
+
+        Raises:
+            FrameError: as ``instrument``.
+        """
+        one = self.instrument(symbol)
+        if len(known) < MOST_SYMBOLS:
+            known[name] = one
+        return one
 
     def parse(self, frame: Frame) -> list[AnyEvent]:
         """Return the events of one frame, in order; a frame that cannot be read is rejected and opens a gap."""
@@ -149,6 +171,7 @@ class Parser(ABC):
             elif frame.direction == "rest":
                 self.response(frame, events)
             elif frame.direction != "send":
+                self.last_of.pop(frame.conn, None)
                 events += self.lost(frame, "connected anew" if frame.direction == "connect" else "connection lost")
         except FrameError as error:
             self.counts.rejected += 1
@@ -181,15 +204,17 @@ class Parser(ABC):
     def in_sequence(self, frame: Frame, what: str, number: int, events: list[AnyEvent]) -> bool:
         """Take note of the number of a connection's message: False if it was seen before.
 
-        After a number above the next, messages were lost: that goes to ``events``. At 0 a venue begins anew.
+        After a number above the next, messages were lost: that goes to ``events``. At 0 a venue begins anew. A number
+        far below the last shows that the last was damaged: it does not make duplicates of all that come.
         """
         last = self.last_of.get(frame.conn)
-        if last is not None and 0 < number <= last:
+        if last is not None and max(0, last - FAR) < number <= last:
             self.counts.duplicates += 1
             return False
         self.last_of[frame.conn] = number
-        if last is not None and number > last + 1:
-            reason = f"{what} {number} after {last}: {number - last - 1} messages lost"
+        if last is not None and not (number == last + 1 or number == 0):
+            lost = f"{number - last - 1} messages lost" if number > last else "the numbers begin anew"
+            reason = f"{what} {number} after {last}: {lost}"
             # Any symbol's messages may be among them, whichever this frame names.
             events += self.lost(msgspec.structs.replace(frame, payload=b""), reason)
         return True

@@ -19,6 +19,7 @@ those of one taker at one price together: of a connection that has both only the
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -148,7 +149,7 @@ class BinanceParser(Parser):
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self._pairs[pair] = self.instrument(self._listed.get(pair) or symbol_of(pair))
+            found = self.named(self._pairs, pair, self._listed.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -201,7 +202,8 @@ class BinanceParser(Parser):
         except UNREADABLE as failure:
             raise FrameError(str(error or failure)) from failure
         inner = other.data if isinstance(other.data, dict) else {}
-        kind = other.kind or inner.get("e", "")
+        named = other.kind or inner.get("e")
+        kind = named if isinstance(named, str) else ""
         if error is not None and kind in {"depthUpdate", *_TRADES}:
             raise FrameError(str(error))
         refused = other.error or (_Error(other.code, other.msg) if other.code else None)
@@ -239,6 +241,8 @@ class BinanceParser(Parser):
 
     def _keep(self, one: Instrument, change: Change) -> None:
         one.counts.skipped += 1  # until a book calls for it
+        own = [Levels(side.array.copy()) for side in (change.bids, change.asks)]  # the block is everybody's
+        change = change._replace(bids=own[0], asks=own[1])
         self._kept.setdefault(one.symbol, deque(maxlen=KEPT_CHANGES)).append(change)
 
     def _apply(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:
@@ -347,8 +351,10 @@ class BinanceParser(Parser):
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a connection broke is no bridge."""
         if frame.direction == "rest":
-            one = self._asked_for(frame.url or "") if "/exchangeInfo" not in (frame.url or "") else None
-            return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
+            with suppress(FrameError):  # an address may name what is no pair
+                one = self._asked_for(frame.url or "") if "/exchangeInfo" not in (frame.url or "") else None
+                return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
+            return []
         if frame.direction != "recv":
             for one in self.concerned(frame):
                 self._kept.pop(one.symbol, None)

@@ -22,7 +22,7 @@ from zlib import crc32
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import MOST_SYMBOLS, Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -33,6 +33,7 @@ from quicksilver.events import NO_LEVELS, AnyEvent, Levels
 
 SEQUENCE, CHECKSUM, TIMESTAMP = 65_536, 131_072, 32_768  # flags of ``conf``
 CHECKED = 25  # levels a side
+MOST_LEVELS = 10_000  # a side, forty times the deepest book that there is
 ANEW = {20_051, 20_061}
 LEAST_MS = 10**12  # a number at a message's end that is larger is its time
 COINS = {"UST": "USDT"}  # where the venue's name is nobody else's
@@ -156,6 +157,8 @@ class BitfinexParser(Parser):
 
     def _subscribed(self, frame: Frame, event: _Event) -> None:
         known = event.channel == "trades" or (event.channel == "book" and event.prec != "R0")
+        if len(self._channels) >= MOST_SYMBOLS:
+            raise FrameError(f"more than {MOST_SYMBOLS:,} channels of one parser")
         if not known or not event.symbol.startswith("t"):
             self._channels[frame.conn, event.channel_id] = None
             return
@@ -184,7 +187,10 @@ class BitfinexParser(Parser):
         if not one.live:
             one.counts.skipped += 1
             return
-        self._texts[one.symbol].set(level)
+        texts = self._texts[one.symbol]
+        texts.set(level)
+        if len(texts.sides[level.side]) > MOST_LEVELS:
+            raise FrameError(f"a book of more than {MOST_LEVELS:,} levels a side, of which 250 were asked for")
         changed = Levels.of([level[:2]])
         events.append(one.delta(frame, ts_ns, *((NO_LEVELS, changed) if level.side else (changed, NO_LEVELS))))
 

@@ -78,7 +78,7 @@ class BitstampParser(Parser):
             quote = next((quote for quote in QUOTES if pair.endswith(quote) and pair != quote), None)
             if quote is None:
                 raise FrameError(f"not a Bitstamp pair: {pair[:40]!r}")
-            found = self._pairs[pair] = self.instrument(f"{pair.removesuffix(quote)}-{quote}".upper())
+            found = self.named(self._pairs, pair, f"{pair.removesuffix(quote)}-{quote}".upper())
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:

@@ -31,6 +31,7 @@ from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 DEPTHS = (10, 25, 100, 500, 1000)
+MOST_STRANGERS = 100  # names without a book that are kept in mind
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
 _HEARTBEAT = b'{"channel":"heartbeat"}'
@@ -87,7 +88,7 @@ class KrakenParser(Parser):
         self._depths: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, None] = {}  # the oldest first
         self._v1 = V1(self)
 
     def native(self, symbol: str) -> str:
@@ -169,6 +170,7 @@ class KrakenParser(Parser):
             raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
         if ack is not None and ack.channel == "book" and ack.depth in DEPTHS:
+            self._instrument(ack.symbol)  # which is one
             self._depths[ack.symbol] = ack.depth
         self.counts.skipped += 1
 
@@ -179,10 +181,20 @@ class KrakenParser(Parser):
             if not (base and slash and quote):
                 raise FrameError(f"not a Kraken symbol: {native[:40]!r}")
             symbol = f"{base}-{quote}".upper()
-            if symbol in self.instruments:
+            other = self.instruments.get(symbol)
+            if other is not None and other.live:
                 raise FrameError(f"{native[:40]!r} is not how {symbol} was written before")
+            if other is not None:  # what it was called before may have been damaged
+                self._forget(other)
             found = self._symbols[native] = self.instrument(symbol)
         return found
+
+    def _forget(self, one: Instrument) -> None:
+        for native in [native for native, other in self._symbols.items() if other is one]:
+            del self._symbols[native]
+            self._books.pop(native, None)
+            self._known.pop(native.encode(), None)
+            self._depths.pop(native, None)
 
     def _stranger(self, native: str) -> Instrument:
         """The instrument of an update without a snapshot before it, as at the start of a recording cut in mid-stream.
@@ -190,7 +202,9 @@ class KrakenParser(Parser):
         Where other books are live it is more likely one of theirs, its name damaged.
         """
         if native not in self._strangers and any(one.live for one in self.instruments.values()):
-            self._strangers.add(native)
+            self._strangers[native] = None
+            if len(self._strangers) > MOST_STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
             raise FrameError(f"an update of {native[:40]!r}, of which there was no snapshot")
         return self._instrument(native)
 
@@ -239,7 +253,7 @@ class KrakenParser(Parser):
     def _trade(self, frame: Frame, entry: _Entry, history: bool, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
         one.counts.frames += 1
-        last = self._trade_ids.get(entry.symbol, 0)
+        last = self._trade_ids.get(one.symbol, 0)
         if entry.trade_id <= last:
             one.counts.duplicates += 1
             return
@@ -248,7 +262,7 @@ class KrakenParser(Parser):
         else:
             ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
             events.append(one.trade(frame, ts_ns, entry.price, entry.qty, entry.side, str(entry.trade_id)))
-        self._trade_ids[entry.symbol] = entry.trade_id
+        self._trade_ids[one.symbol] = entry.trade_id
 
 
 class KrakenFeed(Feed):

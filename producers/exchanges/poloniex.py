@@ -79,7 +79,7 @@ class PoloniexParser(Parser):
             base, underscore, quote = pair.partition("_")
             if not (base and underscore and quote):
                 raise FrameError(f"not a Poloniex pair: {pair[:40]!r}")
-            found = self._pairs[pair] = self.instrument(f"{base}-{quote}".upper())
+            found = self.named(self._pairs, pair, f"{base}-{quote}".upper())
         return found
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:  # noqa: ARG002 (the base's signature)
