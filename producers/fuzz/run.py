@@ -24,6 +24,7 @@ EACH = 5_000  # frames between two looks at whether a good session is read, and 
 MOST_OBJECTS = 3_000_000  # that a parser may hold: books that wait keep 10,000 changes of each symbol
 FAILURES = 5  # that are told; more are most often the same again
 RECOVERY_NS = 1_900_000_000_000_000_000  # of good sessions: no recording is as late
+OTHER = "another"  # connection
 _SHARED = (type, ModuleType, FunctionType)
 
 
@@ -78,7 +79,7 @@ def stream(rng: Random, sessions: Sequence[Sequence[Frame]], foreign: Sequence[b
             elif draw < 0.95 * harm:
                 yield replace(frame, url=rng.choice((None, "", "x", "http://[", "https://x/depth?symbol=A&symbol=%00")))
             elif draw < 0.97 * harm:
-                yield replace(frame, conn="another")
+                yield replace(frame, conn=OTHER)
             earlier = [*earlier[-20:], frame]
 
 
@@ -127,7 +128,9 @@ class Fuzz:
         self.report.objects, self.report.symbols = held(self._parser), len(self._parser.instruments)
         if self.report.objects > MOST_OBJECTS:
             self._failed(f"the parser holds {self.report.objects:,} objects", Frame("", "", "send", 0, b""))
-        frames = session(self.report.venue, RECOVERY_NS + next(self._again) * 10**9)
+        at_ns = RECOVERY_NS + next(self._again) * 10**9
+        self._take(Frame(self.report.venue, OTHER, "disconnect", at_ns - 10**9, b""))  # a live book asks for none
+        frames = session(self.report.venue, at_ns)
         wanted = set()
         for frame in frames:
             wanted |= {event.symbol for event in self._take(frame) if isinstance(event, BookSnapshot)}
@@ -151,14 +154,14 @@ class Fuzz:
             self._failed(f"{type(error).__name__}: {error}", frame)
             return []
         took_ns = time.thread_time_ns() - started
+        for event in events:
+            self._check(event, frame)
         if took_ns > SLOW_NS:
             took_ns = min(took_ns, *(self._again_ns(frame) for _ in range(3)))
         if took_ns > report.slowest_ms * 1e6:
             report.slowest_ms, report.slowest_bytes = took_ns / 1e6, len(frame.payload)
             if took_ns > SLOW_NS:
                 self._failed(f"a frame of {len(frame.payload):,} bytes took {took_ns / 1e6:.1f} ms", frame)
-        for event in events:
-            self._check(event, frame)
         return events
 
     def _again_ns(self, frame: Frame) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from producers.exchanges import base
@@ -71,7 +72,7 @@ class TestEveryVenue:
         before, symbols = parser.counts.skipped + len(letters), set(parser.instruments)
         events = []
         for direction in ("recv", "rest", "send"):
-            events += parser.parse(Frame(name, name, direction, NOW, payload, "x", "tape:1"))  # type: ignore[arg-type]
+            events += parser.parse(Frame(name, name, direction, NOW, payload, "x", "tape:1"))
         assert {type(event) for event in events} <= {Gap}
         assert len(letters) == parser.counts.rejected
         assert all(letter.reason and letter.payload == payload for letter in letters)
@@ -100,7 +101,7 @@ class TestEveryVenue:
                 events += parser.parse(frame)
             for direction in ("disconnect", "disconnect", "connect"):
                 at_ns = NOW + turn * 10**10 + 10**9
-                events += parser.parse(Frame(name, name, direction, at_ns, b""))  # type: ignore[arg-type]
+                events += parser.parse(Frame(name, name, direction, at_ns, b""))
         for symbol in parser.instruments:
             mine = [type(event) for event in events if event.symbol == symbol and not isinstance(event, Trade)]
             assert mine == [BookSnapshot, BookDelta, Gap] * 3
@@ -165,7 +166,7 @@ def test_the_same_seed_makes_the_same_frames() -> None:
 
 
 def test_the_command_prints_a_line_and_says_what_it_does_not_know(tmp_path: Path) -> None:
-    app = command.typer.Typer()
+    app = typer.Typer()
     app.command()(command.main)
     told = CliRunner().invoke(app, ["--venue", "poloniex", "--frames", "300", "--tapes", str(tmp_path / "none")])
     assert told.exit_code == 0
