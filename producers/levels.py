@@ -360,8 +360,9 @@ class LevelScanner:
         for i, row in enumerate(decoded, at):
             pair = (row[price], row[size]) if isinstance(row, dict) else row[:2]
             try:
-                self.rows[i, :2] = [float(value) for value in pair]
+                price_read, size_read = (float(value) for value in pair)
             except ValueError as error:
                 raise FrameError(f"{REASONS[BAD]}: {error}") from error
-            if not (np.all(np.isfinite(self.rows[i, :2])) and self.rows[i, 0] > 0):
+            if not (0 < price_read < math.inf and 0 <= size_read < math.inf):
                 raise FrameError(f"{REASONS[BAD]}: a number that is not finite, or a price of zero")
+            self.rows[i, 0], self.rows[i, 1] = price_read, size_read
