@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quicksilver.codec import UNREADABLE
-from quicksilver.compiled import jit
+from quicksilver.compiled import jit_lean
 from quicksilver.errors import FrameError
-from quicksilver.events import FloatArray, Levels
+from quicksilver.events import NO_LEVELS, FloatArray, Levels
 
 Bytes = NDArray[np.uint8]
 Mantissas = NDArray[np.uint64]
@@ -36,16 +36,18 @@ NO_VALUE, UNCHECKED = 1, 2
 _BID, _ASK_LETTERS = 98.0, (97.0, 111.0)  # bid; ask, offer
 _WS = (32, 9, 10, 13, 44)  # white space and the comma
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE, _OPEN_OBJECT, _CLOSE_OBJECT, _COLON = 34, 92, 91, 93, 123, 125, 58
+_EXPONENT = (69, 101, 43, 45)  # tuples: kernels would make a set anew at each look
+_OPENING, _CLOSING = (_OPEN, _OPEN_OBJECT), (44, _CLOSE, _CLOSE_OBJECT)
 
 
-@jit
+@jit_lean
 def _skip(text: Bytes, i: int) -> int:
     while i < len(text) and text[i] in _WS:
         i += 1
     return i
 
 
-@jit
+@jit_lean
 def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int, column: int) -> int:
     """Read a number, quoted or not, at ``i`` into row ``n``; returns the index behind it or a reason.
 
@@ -65,7 +67,7 @@ def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int,
             places += seen_point
         elif c == 46 and not seen_point:
             seen_point = True
-        elif c in {69, 101, 43, 45} and i > start:
+        elif c in _EXPONENT and i > start:
             plain = False
         else:
             break
@@ -82,7 +84,7 @@ def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int,
     return i
 
 
-@jit
+@jit_lean
 def _skip_string(text: Bytes, i: int) -> int:
     """Index behind the string that starts at ``i``."""
     i += 1
@@ -91,19 +93,19 @@ def _skip_string(text: Bytes, i: int) -> int:
     return i + 1
 
 
-@jit
+@jit_lean
 def _skip_scalar(text: Bytes, i: int) -> int:
     """Index behind a string, number or word; a nested value is not part of any level."""
-    if i >= len(text) or text[i] in {_OPEN, _OPEN_OBJECT}:
+    if i >= len(text) or text[i] in _OPENING:
         return BAD
     if text[i] == _QUOTE:
         return _skip_string(text, i)
-    while i < len(text) and text[i] not in {44, _CLOSE, _CLOSE_OBJECT}:
+    while i < len(text) and text[i] not in _CLOSING:
         i += 1
     return i
 
 
-@jit
+@jit_lean
 def _is(text: Bytes, start: int, end: int, keys: Bytes, which: int) -> bool:
     """Whether ``text[start:end]`` is the which-th of ``keys`` (see ``pack_keys``)."""
     if end - start != keys[which]:
@@ -117,7 +119,7 @@ def _is(text: Bytes, start: int, end: int, keys: Bytes, which: int) -> bool:
     return True
 
 
-@jit
+@jit_lean
 def _pair(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
     """Read ``[price, size, ...]``, ``i`` behind the bracket, into row ``n``; it names no side."""
     rows[n, 2] = 0.0
@@ -134,7 +136,7 @@ def _pair(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int) -
     return i + 1
 
 
-@jit
+@jit_lean
 def _object(text: Bytes, i: int, keys: Bytes, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
     """Read ``{price_key: p, size_key: s, ...}`` into row ``n``; its third cell: first letter of ``keys[2]``'s value."""
     found = 0
@@ -162,7 +164,7 @@ def _object(text: Bytes, i: int, keys: Bytes, rows: FloatArray, mantissas: Manti
             return i
 
 
-@jit
+@jit_lean
 def _scan(text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, n: int) -> int:
     """Scan a JSON list of levels into ``rows`` from row ``n`` on; returns the row behind the last, or a reason."""
     i = _skip(text, 0)
@@ -188,7 +190,7 @@ def _scan(text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, n: i
         n += 1
 
 
-@jit
+@jit_lean
 def _exactness(rows: FloatArray, mantissas: Mantissas, n: int) -> int:
     """Return 0, or ``NO_VALUE`` and ``UNCHECKED`` where rows have values or mantissas that are left to Python."""
     found = 0
@@ -201,7 +203,7 @@ def _exactness(rows: FloatArray, mantissas: Mantissas, n: int) -> int:
     return found
 
 
-@jit
+@jit_lean
 def scan_two(bids: Bytes, asks: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas) -> tuple[int, int, int]:
     """Scan two lists into ``rows`` ``(n, 3)``, price and size, and ``mantissas`` ``(n, 2)``: bids, then asks.
 
@@ -217,7 +219,7 @@ def scan_two(bids: Bytes, asks: Bytes, keys: Bytes, rows: FloatArray, mantissas:
     return n_bids, n, _exactness(rows, mantissas, n)
 
 
-@jit
+@jit_lean
 def deal(rows: FloatArray, n: int, pairs: FloatArray) -> int:
     """Write rows to ``pairs`` ``(n, 2)``, bids before asks by their side's first letter; returns the number of bids."""
     n_bids = 0
@@ -236,7 +238,7 @@ def deal(rows: FloatArray, n: int, pairs: FloatArray) -> int:
     return n_bids
 
 
-@jit
+@jit_lean
 def scan_sides(
     text: Bytes, keys: Bytes, rows: FloatArray, mantissas: Mantissas, pairs: FloatArray
 ) -> tuple[int, int, int]:
@@ -260,6 +262,16 @@ def levels_of(pairs: Iterable[tuple[str, str]]) -> Levels:
     if not all(0 < price < math.inf and 0 <= size < math.inf for price, size in levels):
         raise FrameError("a price or size that is negative or not finite")
     return Levels.of(levels)
+
+
+def as_levels(rows: FloatArray, n_bids: int, n: int) -> tuple[Levels, Levels]:
+    """Return a copy of the first ``n`` rows ``(price, size)`` as bids, ``n_bids`` of them, and asks."""
+    levels = rows[:n].copy()
+    if n_bids == n:  # most changes are of one side
+        return Levels(levels), NO_LEVELS
+    if not n_bids:
+        return NO_LEVELS, Levels(levels)
+    return Levels(levels[:n_bids]), Levels(levels[n_bids:])
 
 
 def pack_keys(price: str = "", size: str = "", side: str = "") -> Bytes:
@@ -320,8 +332,7 @@ class LevelScanner:
 
     def levels(self, n_bids: int, n: int) -> tuple[Levels, Levels]:
         """Return the first ``n`` rows as bids and asks."""
-        levels = self.rows[:n, :2].copy()
-        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+        return as_levels(self.rows[:, :2], n_bids, n)
 
     def sides(self, text: bytes | msgspec.Raw) -> tuple[Levels, Levels]:
         """Read one level list whose levels name their side; returns bids and asks.
@@ -337,8 +348,7 @@ class LevelScanner:
         if exactness & NO_VALUE:
             self._read_slowly(bytes(text), 0)
             deal(self.rows, n, self._pairs)
-        levels = self._pairs[:n].copy()
-        return Levels(levels[:n_bids]), Levels(levels[n_bids:])
+        return as_levels(self._pairs, n_bids, n)
 
     def _read_slowly(self, text: bytes, at: int) -> None:
         """Read what the kernel left to Python: numbers of too many digits, or with an exponent."""
@@ -350,8 +360,9 @@ class LevelScanner:
         for i, row in enumerate(decoded, at):
             pair = (row[price], row[size]) if isinstance(row, dict) else row[:2]
             try:
-                self.rows[i, :2] = [float(value) for value in pair]
+                price_read, size_read = (float(value) for value in pair)
             except ValueError as error:
                 raise FrameError(f"{REASONS[BAD]}: {error}") from error
-            if not (np.all(np.isfinite(self.rows[i, :2])) and self.rows[i, 0] > 0):
+            if not (0 < price_read < math.inf and 0 <= size_read < math.inf):
                 raise FrameError(f"{REASONS[BAD]}: a number that is not finite, or a price of zero")
+            self.rows[i, 0], self.rows[i, 1] = price_read, size_read

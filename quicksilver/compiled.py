@@ -35,9 +35,23 @@ def jit(function: F) -> F:
 
     It is kept under ``build`` (or ``NUMBA_CACHE_DIR``; where neither can be written, where numba likes).
     """
+    return _compiled(function)
+
+
+def jit_lean(function: F) -> F:
+    """Compile a kernel that makes no array, as ``jit`` does, but for numba's counting of who holds which array.
+
+    A kernel that goes through text calls another for each word of it, and each call would count the text's holders
+    twice, by atomic operations, for longer than it takes to read the word. A kernel that makes an array after all does
+    not compile.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: F, **options: Any) -> F:
     before, _NUMBA["CACHE_DIR"] = _NUMBA["CACHE_DIR"], _CACHE
     try:
-        compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
         return compiled
     finally:
         _NUMBA["CACHE_DIR"] = before

@@ -53,7 +53,7 @@ def sources() -> dict[str, tuple[type[Parser], list[Frame]]]:
     return found
 
 
-def _nothing(event: AnyEvent, engine: FeatureEngine) -> None:
+def nothing(event: AnyEvent, engine: FeatureEngine) -> None:
     """Take the event for what it is."""
 
 
@@ -105,7 +105,7 @@ def rows() -> list[Row]:
     for name, (kind, source) in sources().items():
         vectors, encoded = Pass(kind, source, _vector), Pass(kind, source, _row)
         payloads = [frame.payload for frame in source[vectors.start :]]
-        only_parse = Pass(kind, source, _nothing)
+        only_parse = Pass(kind, source, nothing)
         for one in (vectors, encoded, only_parse):
             for _ in range(16):
                 one.prepare()

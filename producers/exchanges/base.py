@@ -28,6 +28,8 @@ WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordi
 MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
 MAX_BEHIND_NS = 86_400_000_000_000
 NEAR = 8  # numbers: a message that comes again comes soon; one numbered further back shows that numbers began anew
+MOST_SYMBOLS = 10_000  # of a venue: twice what the largest lists; more can only be damaged names
+MOST_LETTERS = 64  # of a symbol
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 MAX_REFUSALS = 100
 
@@ -102,7 +104,9 @@ class Instrument:
 
     def delta(self, frame: Frame, ts_event_ns: int, bids: Levels, asks: Levels) -> BookDelta:
         """Number one message's level changes."""
-        return BookDelta(self.venue, self.symbol, self._next(), ts_event_ns, frame.ts_recv_ns, bids, asks)
+        self.seq = seq = self.seq + 1  # as _next, without the call: this is nine events in ten
+        self.counts.events += 1
+        return BookDelta(self.venue, self.symbol, seq, ts_event_ns, frame.ts_recv_ns, bids, asks)
 
     def folded(self, frame: Frame, ts_event_ns: int, fold: Fold, depth: int | None = None) -> BookSnapshot:
         """Number a snapshot of an order-by-order book."""
@@ -185,11 +189,30 @@ class Parser(ABC):
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
-        """Return the instrument of ``BASE-QUOTE``, new if need be."""
+        """Return the instrument of ``BASE-QUOTE``, new if need be.
+
+        Raises:
+            FrameError: it can be no symbol, or there are too many.
+        """
         found = self.instruments.get(symbol)
         if found is None:
+            if len(symbol) > MOST_LETTERS or not symbol.isprintable():
+                raise FrameError(f"not a symbol: {symbol[:40]!r}")
+            if len(self.instruments) >= MOST_SYMBOLS:
+                raise FrameError(f"{symbol!r} is one symbol more than the {MOST_SYMBOLS:,} that a venue may have")
             found = self.instruments[symbol] = Instrument(self.venue, symbol, self.refused)
         return found
+
+    def named(self, known: dict[str, Instrument], name: str, symbol: str) -> Instrument:
+        """Return the instrument that the venue calls ``name``, and note it in ``known``, which does not grow for ever.
+
+        Raises:
+            FrameError: as ``instrument``.
+        """
+        one = self.instrument(symbol)
+        if len(known) < MOST_SYMBOLS:
+            known[name] = one
+        return one
 
     def orders(self, symbol: str) -> OrderBook | None:
         """Return the orders behind a book that comes order by order, as of the last frame; None for any other.
@@ -210,6 +233,7 @@ class Parser(ABC):
             elif frame.direction == "rest":
                 self.response(frame, events)
             elif frame.direction != "send":
+                self.last_of.pop(frame.conn, None)
                 events += self.lost(frame, "connected anew" if frame.direction == "connect" else "connection lost")
         except FrameError as error:
             self.counts.rejected += 1

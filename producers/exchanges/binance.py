@@ -20,22 +20,26 @@ those of one taker at one price together: of a connection that has both only the
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import numpy as np
 
 from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
+from producers.exchanges.binance_usual import DEPTH, KINDS, N_FIELDS, read_usual
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import MS_NS
+from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
-from quicksilver.events import AnyEvent, Levels
+from quicksilver.events import AnyEvent, Levels, Side
 
 # Where nobody has said what a pair's two coins are: the longest of these that ends its name is the second.
 QUOTES = (
@@ -124,6 +128,8 @@ class BinanceParser(Parser):
         self._decode_other = msgspec.json.Decoder(_Other).decode
         self._decode_book = msgspec.json.Decoder(_Book).decode
         self._scanner = LevelScanner()
+        self._block = LevelBlock()
+        self._fields = np.zeros(N_FIELDS, np.int64)
         self._pairs: dict[str, Instrument] = {}
         self._last: dict[str, int] = {}
         self._kept: dict[str, deque[Change]] = {}
@@ -141,7 +147,7 @@ class BinanceParser(Parser):
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or symbol_of(pair))
+            found = self.named(self._pairs, pair, self.listed.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -150,6 +156,8 @@ class BinanceParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Binance's.
         """
+        if self._usual(frame, events):
+            return
         try:
             message = self._decode(frame.payload)
         except UNREADABLE as error:
@@ -163,6 +171,28 @@ class BinanceParser(Parser):
         else:
             self._other(frame, None)
 
+    def _usual(self, frame: Frame, events: list[AnyEvent]) -> bool:
+        """Take in a message that is written as all are; False, and nothing done, if it is not.
+
+        What is done here is what ``_depth`` and ``_trade`` do, in a third of the time.
+        """
+        block = self._block
+        kind, start, end, time_ms, first, second, middle, stop = read_usual(
+            frame.payload, self._fields, block.at, block.rows, block.mantissas
+        )
+        if kind < 0:
+            return False
+        one = self._instrument(frame.payload[start:end].decode())
+        one.counts.frames += 1
+        ts_ns = check_time(frame, time_ms * MS_NS)
+        if kind == DEPTH:
+            bids, asks = block.take(middle, stop)
+            self._changed(frame, one, ts_ns, first, second, bids, asks, events)
+        else:
+            price, size = block.rows[stop].tolist()
+            self._traded(frame, one, ts_ns, KINDS[kind], first, price, size, second == 1, events)
+        return True
+
     def _other(self, frame: Frame, error: Exception | None) -> None:
         """Take in what carries no market data: answers to requests, other streams."""
         try:
@@ -170,7 +200,8 @@ class BinanceParser(Parser):
         except UNREADABLE as failure:
             raise FrameError(str(error or failure)) from failure
         inner = other.data if isinstance(other.data, dict) else {}
-        kind = other.kind or inner.get("e", "")
+        named = other.kind or inner.get("e")
+        kind = named if isinstance(named, str) else ""
         if error is not None and kind in {"depthUpdate", *_TRADES}:
             raise FrameError(str(error))
         refused = other.error or (_Error(other.code, other.msg) if other.code else None)
@@ -189,9 +220,20 @@ class BinanceParser(Parser):
             raise FrameError(f"not numbers of changes: {data.first} to {data.last}")
         bids, asks = self._scanner.two(data.bids, data.asks)
         after = data.first - 1 if data.before < 0 else data.before
-        change = Change(frame, ts_ns, after, data.last, bids, asks)
+        self._changed(frame, one, ts_ns, after, data.last, bids, asks, events)
+
+    def _changed(
+        self, frame: Frame, one: Instrument, ts_ns: int, after: int, last: int, bids: Levels, asks: Levels,
+        events: list[AnyEvent],
+    ) -> None:  # fmt: skip
+        """Take in a book's changes, of which all come but the numbers ``after`` and ``last`` say otherwise."""
+        if one.live and after <= self._last[one.symbol] < last:  # as in _apply: nearly all are
+            self._last[one.symbol] = last
+            events.append(one.delta(frame, ts_ns, bids, asks))
+            return
+        change = Change(frame, ts_ns, after, last, bids, asks)
         if one.live:
-            self._apply(one, change, change.frame, events)
+            self._apply(one, change, frame, events)
         else:
             self._keep(one, change)
         self._heard[one.symbol].append(change.last)
@@ -199,6 +241,8 @@ class BinanceParser(Parser):
     def _keep(self, one: Instrument, change: Change) -> None:
         one.counts.skipped += 1  # until a book calls for it
         one.conn = change.frame.conn
+        own = [Levels(side.array.copy()) for side in (change.bids, change.asks)]  # the block is everybody's
+        change = change._replace(bids=own[0], asks=own[1])
         self._kept.setdefault(one.symbol, deque(maxlen=KEPT_CHANGES)).append(change)
 
     def _apply(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:
@@ -232,14 +276,21 @@ class BinanceParser(Parser):
         except ValueError as error:
             raise FrameError(f"not a trade: {error}") from error
         ts_ns = check_time(frame, data.trade_ms * MS_NS)
-        kind, last = self._trades.setdefault(one.symbol, (data.kind, -1))
-        if kind != data.kind:
+        self._traded(frame, one, ts_ns, data.kind, number, price, size, data.buyer_made, events)
+
+    def _traded(
+        self, frame: Frame, one: Instrument, ts_ns: int, kind: str, number: int, price: float, size: float,
+        buyer_made: bool | None, events: list[AnyEvent],
+    ) -> None:  # fmt: skip
+        """Take in a trade, unless its connection has the other kind too, or has had it."""
+        counted, last = self._trades.get(one.symbol) or self._trades.setdefault(one.symbol, (kind, -1))
+        if counted != kind:
             one.counts.skipped += 1
         elif number <= last:
             one.counts.duplicates += 1
         else:
-            side = None if data.buyer_made is None else "sell" if data.buyer_made else "buy"
-            events.append(one.trade(frame, ts_ns, price, size, side, str(number)))  # type: ignore[arg-type]
+            side: Side | None = None if buyer_made is None else "sell" if buyer_made else "buy"
+            events.append(one.trade(frame, ts_ns, price, size, side, str(number)))
             self._trades[one.symbol] = kind, number
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -308,8 +359,10 @@ class BinanceParser(Parser):
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a connection broke is no bridge."""
         if frame.direction == "rest":
-            one = self._asked_for(frame.url or "")
-            return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
+            with suppress(FrameError):  # an address may name what is no pair
+                one = self._asked_for(frame.url or "")
+                return one.refuse(frame, frame.ts_recv_ns, reason) if one is not None and not one.live else []
+            return []
         if frame.direction != "recv":
             for one in self.concerned(frame):
                 self._kept.pop(one.symbol, None)

@@ -22,7 +22,7 @@ from zlib import crc32
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import MOST_SYMBOLS, Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.bitfinex_listings import COINS, PAIRS, symbol_of
 from producers.exchanges.bitfinex_raw import Raw
 from producers.exchanges.feed import Feed
@@ -36,6 +36,7 @@ from quicksilver.events import NO_LEVELS, AnyEvent, Levels
 
 SEQUENCE, CHECKSUM, TIMESTAMP = 65_536, 131_072, 32_768  # flags of ``conf``
 CHECKED = 25  # levels a side
+MOST_LEVELS = 10_000  # a side, forty times the deepest book that there is
 ANEW = {20_051, 20_061}
 LEAST_MS = 10**12  # a number at a message's end that is larger is its time
 _NATIVE = {ours: theirs for theirs, ours in COINS.items()}
@@ -185,6 +186,8 @@ class BitfinexParser(Parser):
         self.counts.skipped += 1
 
     def _subscribed(self, frame: Frame, event: _Event) -> None:
+        if len(self._channels) >= MOST_SYMBOLS:
+            raise FrameError(f"more than {MOST_SYMBOLS:,} channels of one parser")
         if event.channel not in {"book", "trades"} or not event.symbol.startswith("t"):
             self._channels[frame.conn, event.channel_id] = None
             return
@@ -220,7 +223,10 @@ class BitfinexParser(Parser):
         if not one.live:
             one.counts.skipped += 1
             return
-        self._texts[one.symbol].set(level)
+        texts = self._texts[one.symbol]
+        texts.set(level)
+        if len(texts.sides[level.side]) > MOST_LEVELS:
+            raise FrameError(f"a book of more than {MOST_LEVELS:,} levels a side, of which 250 were asked for")
         changed = Levels.of([level[:2]])
         events.append(one.delta(frame, ts_ns, *((NO_LEVELS, changed) if level.side else (changed, NO_LEVELS))))
 

@@ -86,7 +86,7 @@ class BitstampParser(Parser):
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or symbol_of(pair))
+            found = self.named(self._pairs, pair, self.listed.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:

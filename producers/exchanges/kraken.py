@@ -30,13 +30,17 @@ from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
+from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, InputError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 TOKEN = "KRAKEN_TOKEN"  # the environment variable
 DEPTHS = (10, 25, 100, 500, 1000)
+MOST_STRANGERS = 100  # names without a book that are kept in mind
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
+_UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
+_HEARTBEAT = b'{"channel":"heartbeat"}'
 _DATA_FREE = {"heartbeat", "status", "ticker", "ohlc", "instrument"}
 
 
@@ -86,11 +90,13 @@ class KrakenParser(Parser):
         self._decode = msgspec.json.Decoder(_Message).decode
         self._decode_envelope = msgspec.json.Decoder(_Envelope).decode
         self._scanner = LevelScanner("price", "qty")
+        self._block = LevelBlock()
         self._books: dict[str, ChecksumBook] = {}
+        self._known: dict[bytes, tuple[Instrument, ChecksumBook, str]] = {}  # by the symbol as usual messages have it
         self._depths: dict[str, int] = {}
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, None] = {}  # the oldest first
         self._v1 = V1(self)
         self._level3 = Level3(self, self._instrument)
 
@@ -117,8 +123,13 @@ class KrakenParser(Parser):
         Raises:
             FrameError: the frame is unreadable or not Kraken's.
         """
+        if frame.payload.startswith(_UPDATE) and self._usual(frame, events):
+            return
         if frame.payload[:1] == b"[":
             self._v1.message(frame, events)
+            return
+        if frame.payload == _HEARTBEAT:
+            self.counts.skipped += 1
             return
         try:
             message = self._decode(frame.payload)
@@ -138,6 +149,30 @@ class KrakenParser(Parser):
                 self._trade(frame, entry, message.type == "snapshot", events)
         else:
             self._other(frame, None)
+
+    def _usual(self, frame: Frame, events: list[AnyEvent]) -> bool:
+        """Take in an update that is written as all are; False, and nothing done, if it is not or its book is not live.
+
+        What is done here is what ``_update`` does, in a third of the time.
+        """
+        payload = frame.payload
+        end = payload.find(b'"', len(_UPDATE))
+        known = self._known.get(payload[len(_UPDATE) : end])
+        if known is None or not known[0].live or self._level3.feeds(known[2]):
+            return False
+        one, book, _ = known
+        middle, end, ts_ns, ours, theirs = book.read_usual(payload, end, self._block)
+        if middle < 0:
+            return False
+        one.counts.frames += 1
+        if ours == theirs:
+            one.counts.checksums_passed += 1
+            bids, asks = self._block.take(middle, end)
+            events.append(one.delta(frame, check_time(frame, ts_ns), bids, asks))
+        else:
+            wrong = self._differs(one, ours, theirs)
+            events += one.gap(frame, check_time(frame, ts_ns), wrong)
+        return True
 
     def _other(self, frame: Frame, error: Exception | None) -> None:
         """Take in what carries no market data: acknowledgements, heartbeats, other channels."""
@@ -160,6 +195,7 @@ class KrakenParser(Parser):
             if envelope.method == "unsubscribe" and ack.symbol in self._symbols:
                 self._symbols[ack.symbol].followed = False
             elif ack.depth in DEPTHS:
+                self._instrument(ack.symbol)  # which is one
                 self._depths[ack.symbol] = ack.depth
         if envelope.channel == "status":  # the first message of a connection
             self.unfollow_all_but(frame)
@@ -172,10 +208,20 @@ class KrakenParser(Parser):
             if not (base and slash and quote):
                 raise FrameError(f"not a Kraken symbol: {native[:40]!r}")
             symbol = self.listed.get(native) or f"{base}-{quote}".upper()
-            if symbol in self.instruments:
+            other = self.instruments.get(symbol)
+            if other is not None and other.live:
                 raise FrameError(f"{native[:40]!r} is not how {symbol} was written before")
+            if other is not None:  # what it was called before may have been damaged
+                self._unname(other)
             found = self._symbols[native] = self.instrument(symbol)
         return found
+
+    def _unname(self, one: Instrument) -> None:
+        for native in [native for native, other in self._symbols.items() if other is one]:
+            del self._symbols[native]
+            self._books.pop(native, None)
+            self._known.pop(native.encode(), None)
+            self._depths.pop(native, None)
 
     def _stranger(self, native: str) -> Instrument:
         """The instrument of an update without a snapshot before it, as at the start of a recording cut in mid-stream.
@@ -183,18 +229,25 @@ class KrakenParser(Parser):
         Where other books are live it is more likely one of theirs, its name damaged.
         """
         if native not in self._strangers and any(one.live for one in self.instruments.values()):
-            self._strangers.add(native)
+            self._strangers[native] = None
+            if len(self._strangers) > MOST_STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
             raise FrameError(f"an update of {native[:40]!r}, of which there was no snapshot")
         return self._instrument(native)
 
     def _changes(self, one: Instrument, book: ChecksumBook, entry: _Entry) -> tuple[Levels, Levels, str]:
         """Return the bids and asks of a message, and why the book is wrong with them, or nothing."""
         bids, asks, ours = book.read(self._scanner, entry.bids, entry.asks)
-        if ours == entry.checksum:
+        return bids, asks, self._differs(one, ours, entry.checksum)
+
+    @staticmethod
+    def _differs(one: Instrument, ours: int, theirs: int) -> str:
+        """Count a checksum; returns why the book is wrong, or nothing."""
+        if ours == theirs:
             one.counts.checksums_passed += 1
-            return bids, asks, ""
+            return ""
         one.counts.checksums_failed += 1
-        return bids, asks, f"checksum {ours:.0f} is not Kraken's {entry.checksum}"
+        return f"checksum {ours:.0f} is not Kraken's {theirs}"
 
     def _beside(self, frame: Frame, entry: _Entry, events: list[AnyEvent]) -> None:  # noqa: ARG002
         """Take nothing of a book whose orders come as well."""
@@ -208,6 +261,7 @@ class KrakenParser(Parser):
         n = max(len(side) for side in self._scanner.two(entry.bids, entry.asks))
         depth = self._depths.get(entry.symbol) or next((d for d in DEPTHS if d >= n), DEPTHS[-1])
         book = self._books[entry.symbol] = ChecksumBook(depth)
+        self._known[entry.symbol.encode()] = one, book, entry.symbol
         bids, asks, wrong = self._changes(one, book, entry)
         ts_ns = check_time(frame, iso_to_ns(entry.timestamp)) if entry.timestamp else frame.ts_recv_ns
         if wrong:
@@ -234,7 +288,7 @@ class KrakenParser(Parser):
     def _trade(self, frame: Frame, entry: _Entry, history: bool, events: list[AnyEvent]) -> None:
         one = self._instrument(entry.symbol)
         one.counts.frames += 1
-        last = self._trade_ids.get(entry.symbol, 0)
+        last = self._trade_ids.get(one.symbol, 0)
         if entry.trade_id <= last:
             one.counts.duplicates += 1
             return
@@ -243,7 +297,7 @@ class KrakenParser(Parser):
         else:
             ts_ns = check_time(frame, iso_to_ns(entry.timestamp))
             events.append(one.trade(frame, ts_ns, entry.price, entry.qty, entry.side, str(entry.trade_id)))
-        self._trade_ids[entry.symbol] = entry.trade_id
+        self._trade_ids[one.symbol] = entry.trade_id
 
 
 class KrakenFeed(Feed):

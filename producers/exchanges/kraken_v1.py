@@ -81,17 +81,20 @@ class V1:
         one.counts.frames += 1
         whole = parts[0]
         if bytes(whole.whole_bids) and bytes(whole.whole_asks):
-            book = self._books[one.symbol] = ChecksumBook(depth)
-            bids, asks, _ = book.read(self._scanner, whole.whole_bids, whole.whole_asks)
+            whole_book = self._books[one.symbol] = ChecksumBook(depth)
+            bids, asks, _ = whole_book.read(self._scanner, whole.whole_bids, whole.whole_asks)
             self._parser.observed(one, frame, frame.ts_recv_ns, bids, asks)
             events.append(one.snapshot(frame, frame.ts_recv_ns, bids, asks, depth))
             return
         if not one.live:
             one.counts.skipped += 1
             return
+        book = self._books.get(one.symbol)
+        if book is None:
+            raise FrameError(f"a change of v1 to {one.symbol}, whose book is of v2")
         bids_text = next((part.bids for part in parts if bytes(part.bids)), _NONE)
         asks_text = next((part.asks for part in parts if bytes(part.asks)), _NONE)
-        bids, asks, ours = self._books[one.symbol].read(self._scanner, bids_text, asks_text)
+        bids, asks, ours = book.read(self._scanner, bids_text, asks_text)
         ts_ns, theirs = self._time(frame, bids_text, asks_text), parts[-1].checksum
         if f"{ours:.0f}" == theirs:
             one.counts.checksums_passed += 1

@@ -86,7 +86,7 @@ class PoloniexParser(Parser):
             base, underscore, quote = pair.partition("_")
             if not (base and underscore and quote):
                 raise FrameError(f"not a Poloniex pair: {pair[:40]!r}")
-            found = self._pairs[pair] = self.instrument(self.listed.get(pair) or f"{base}-{quote}".upper())
+            found = self.named(self._pairs, pair, self.listed.get(pair) or f"{base}-{quote}".upper())
         return found
 
     def number_of(self, symbol: str) -> int | None:

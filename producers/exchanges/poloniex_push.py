@@ -51,6 +51,8 @@ class Push:
             channel = int(message[0])
         except (*UNREADABLE, *_BAD) as error:
             raise FrameError(str(error)) from error
+        if channel < 0:
+            raise FrameError(f"not a channel: {channel}")
         if channel >= FIRST_OTHER or len(message) == 2:  # an acknowledgement
             self._parser.counts.skipped += 1
             return

@@ -1,0 +1,1 @@
+"""Frames made to hurt, a million for each venue's parser: see ``__main__.py``."""
