@@ -74,10 +74,15 @@ def _moved(urls: Any, scheme: str, instead: str) -> Any:
 
 
 def address_of(exchange: Any) -> str:
-    """Return an address of the exchange, to see whether it can be reached: a websocket's, where ccxt knows one."""
+    """Return an address of the exchange, to see whether it can be reached: of its websockets' host, if ccxt knows it.
+
+    It is written as a page's: no websocket need be there, ccxt puts the rest of its address together later.
+    """
     known = list(_texts(exchange.urls["api"]))
-    found = next((one for one in known if one.startswith("ws")), known[0])
-    return found.replace("{hostname}", exchange.hostname or "")
+    found = next((one for one in known if one.startswith("ws")), known[0]).replace(
+        "{hostname}", exchange.hostname or ""
+    )
+    return f"http{found.removeprefix('ws')}" if found.startswith("ws") else found
 
 
 def _texts(urls: Any) -> Iterator[str]:

@@ -106,7 +106,7 @@ async def test_books_and_trades_come_as_events() -> None:
 
         site.then = then
         async with reading(site, "BTC/USDT") as (feed, reader):
-            assert (feed.symbols, feed.url) == ([BTC], f"{site.url}/ws/v5")
+            assert (feed.symbols, feed.url) == ([BTC], f"http{site.url.removeprefix('ws')}/ws/v5")
             await reader.until(BookDelta)
     connect, *recv = reader.frames
     assert (connect.conn, connect.direction, connect.url) == ("okx.1", "connect", f"{site.url}/ws/v5/public")
