@@ -77,6 +77,7 @@ async def _serve(plan: Plan, pipe: "Connection[object, object]") -> None:
         pipe.recv()
         server.pause()
         await asyncio.sleep(DRAIN_S)
+        server.mute()  # an answer to a ping would be one that nobody counted
         pipe.send((server.sent, server.connections, server.dropped))
-        while not pipe.poll():  # readers ask for books to the end
+        while not pipe.poll():  # a connection that broke now would cost readers their books
             await asyncio.sleep(0.1)

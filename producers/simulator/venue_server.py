@@ -61,6 +61,7 @@ class VenueServer:
         engine.watched.update(engine.books if given else ())
         self._clients: dict[ServerConnection, tuple[Session, Line]] = {}
         self._by_session: dict[Session, ServerConnection] = {}
+        self._muted = False
         self._refuse_until_s = 0.0
         self._pause_until_s = 0.0
         self._started_s = asyncio.get_running_loop().time()
@@ -116,7 +117,7 @@ class VenueServer:
 
     def _write(self, client: ServerConnection, texts: list[str]) -> None:
         """Write several messages at once: a system call for each would be most of the work."""
-        if not texts or client.protocol.state is not State.OPEN or client.transport.is_closing():
+        if not texts or self._muted or client.protocol.state is not State.OPEN or client.transport.is_closing():
             return
         if client.transport.get_write_buffer_size() > self._max_backlog:
             self.dropped += 1
@@ -187,6 +188,10 @@ class VenueServer:
         """Let the market stand still for good, with all told that has happened."""
         self._pause_until_s = math.inf
         self._flush()
+
+    def mute(self) -> None:
+        """Write nothing more, not even answers: what was sent until now is all that will be."""
+        self._muted = True
 
     def _flush(self) -> None:
         said: dict[ServerConnection, list[Message]] = {}
