@@ -179,7 +179,7 @@ class BitfinexParser(Parser):
             self._subscribed(frame, event)
         elif event.event == "unsubscribed":
             left = self._channels.pop((frame.conn, event.channel_id), None)
-            if left is not None and left.kind == "book":
+            if left is not None and left.kind in {"book", "raw"}:
                 left.instrument.followed = False
         elif event.event == "info" and event.code in ANEW:
             events += self.lost(frame, f"Bitfinex asks to subscribe anew ({event.code})")

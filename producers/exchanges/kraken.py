@@ -189,17 +189,21 @@ class KrakenParser(Parser):
         if not envelope.success:
             raise RefusalError(f"Kraken refuses: {envelope.error}")
         ack = envelope.result
-        if ack is not None and ack.channel == "level3":
-            self._level3.acknowledged(ack.symbol, ack.depth)
-        if ack is not None and ack.channel == "book":
-            if envelope.method == "unsubscribe" and ack.symbol in self._symbols:
-                self._symbols[ack.symbol].followed = False
-            elif ack.depth in DEPTHS:
-                self._instrument(ack.symbol)  # which is one
-                self._depths[ack.symbol] = ack.depth
+        if ack is not None and ack.channel in {"book", "level3"}:
+            self._acknowledged(envelope.method, ack)
         if envelope.channel == "status":  # the first message of a connection
             self.unfollow_all_but(frame)
         self.counts.skipped += 1
+
+    def _acknowledged(self, method: str, ack: _Subscription) -> None:
+        if method == "unsubscribe":
+            if ack.symbol in self._symbols:
+                self._symbols[ack.symbol].followed = False
+        elif ack.channel == "level3":
+            self._level3.acknowledged(ack.symbol, ack.depth)
+        elif ack.depth in DEPTHS:
+            self._instrument(ack.symbol)  # which is one
+            self._depths[ack.symbol] = ack.depth
 
     def _instrument(self, native: str) -> Instrument:
         found = self._symbols.get(native)
