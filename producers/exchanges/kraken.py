@@ -20,7 +20,7 @@ import msgspec
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
-from producers.exchanges.kraken_v1 import V1
+from producers.exchanges.kraken_v1 import DEPTHS, V1
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -30,7 +30,6 @@ from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
-DEPTHS = (10, 25, 100, 500, 1000)
 MOST_STRANGERS = 100  # names without a book that are kept in mind
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
