@@ -39,7 +39,7 @@ from producers.times import MS_NS
 from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
-from quicksilver.events import AnyEvent, Levels, Side
+from quicksilver.events import NO_LEVELS, AnyEvent, Levels, Side
 
 # Where nobody has said what a pair's two coins are: the longest of these that ends its name is the second.
 QUOTES = (
@@ -229,9 +229,11 @@ class BinanceParser(Parser):
         """Take in a book's changes, of which all come but the numbers ``after`` and ``last`` say otherwise."""
         if one.live and after <= self._last[one.symbol] < last:  # as in _apply: nearly all are
             self._last[one.symbol] = last
+            self._heard[one.symbol].append(last)
             events.append(one.delta(frame, ts_ns, bids, asks))
             return
-        change = Change(frame, ts_ns, after, last, bids, asks)
+        own = [Levels(side.array.copy()) if side else NO_LEVELS for side in (bids, asks)]  # the block is everybody's
+        change = Change(frame, ts_ns, after, last, *own)
         if one.live:
             self._apply(one, change, frame, events)
         else:
@@ -241,8 +243,6 @@ class BinanceParser(Parser):
     def _keep(self, one: Instrument, change: Change) -> None:
         one.counts.skipped += 1  # until a book calls for it
         one.conn = change.frame.conn
-        own = [Levels(side.array.copy()) for side in (change.bids, change.asks)]  # the block is everybody's
-        change = change._replace(bids=own[0], asks=own[1])
         self._kept.setdefault(one.symbol, deque(maxlen=KEPT_CHANGES)).append(change)
 
     def _apply(self, one: Instrument, change: Change, known: Frame, events: list[AnyEvent]) -> None:

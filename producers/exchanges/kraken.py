@@ -24,7 +24,7 @@ from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
 from producers.exchanges.kraken_level3 import Level3
 from producers.exchanges.kraken_listings import ASSET_PAIRS
-from producers.exchanges.kraken_v1 import V1
+from producers.exchanges.kraken_v1 import DEPTHS, V1
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -36,7 +36,6 @@ from quicksilver.errors import ForeignFrameError, FrameError, InputError, Refusa
 from quicksilver.events import AnyEvent, Levels, Side
 
 TOKEN = "KRAKEN_TOKEN"  # the environment variable
-DEPTHS = (10, 25, 100, 500, 1000)
 MOST_STRANGERS = 100  # names without a book that are kept in mind
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 COINS = {"XBT": "BTC", "XDG": "DOGE"}
 LEAST_PARTS = 4
+DEPTHS = (10, 25, 100, 500, 1000)  # levels a side that can be subscribed to, of v2 too
 _MISSING, _NONE = msgspec.Raw(b""), msgspec.Raw(b"[]")
 _SIDES: dict[str, Side] = {"b": "buy", "s": "sell"}
 
@@ -65,6 +66,8 @@ class V1:
                 self._trades(frame, self._instrument(pair), self._decode_rows(parts[1]), events)
             elif channel.startswith("book-"):
                 one, depth = self._instrument(pair), int(channel.removeprefix("book-"))
+                if depth not in DEPTHS:  # memory is made for so many levels
+                    raise FrameError(f"not a depth of Kraken's books: {channel[:40]!r}")
                 self._book(frame, one, depth, [self._decode_book(part) for part in parts[1:-2]], events)
             else:
                 self._parser.counts.skipped += 1

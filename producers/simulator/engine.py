@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from producers.exchanges.kraken import DEPTHS
+from producers.exchanges.kraken_v1 import DEPTHS
 from producers.simulator.ladder import Ladder
 from producers.simulator.orderflow import Book, Market, Step
 from producers.simulator.wire import CHECKED, HEARTBEAT, DepthView, answer, checksum, level, status, trades

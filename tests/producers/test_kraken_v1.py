@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
+from producers.fuzz.samples import session
 from producers.tapes import read_frames
 from quicksilver.events import BookDelta, BookSnapshot, Gap, Trade
 from quicksilver.records import DeadLetter
@@ -88,3 +90,23 @@ def test_both_sides_of_a_message_are_applied_before_the_checksum() -> None:
     (_, delta) = play(KrakenParser(), [frame(WHOLE), frame(both % right)])
     assert isinstance(delta, BookDelta)
     assert (len(delta.bids), len(delta.asks), delta.ts_event_ns) == (1, 1, 1_699_999_999_400_000_000)
+
+
+@pytest.mark.parametrize("depth", ["1000000", "999999999999", "-10", "11"])
+def test_a_depth_that_kraken_does_not_have_makes_no_room_for_it(depth: str) -> None:
+    good = next(frame for frame in session("kraken", 1_700_000_000_000_000_000) if b'"book-10"' in frame.payload)
+    letters: list[DeadLetter] = []
+    parser = KrakenParser(reject=letters.append)
+    assert parser.parse(replace(good, payload=good.payload.replace(b"book-10", f"book-{depth}".encode()))) == []
+    assert [letter.reason for letter in letters] == [f"not a depth of Kraken's books: 'book-{depth}'"]
+    assert [type(event) for event in parser.parse(good)] == [BookSnapshot]
+
+
+def test_a_change_of_v1_to_a_book_of_v2_is_a_gap() -> None:
+    frames = session("kraken", 1_700_000_000_000_000_000)
+    change = next(frame for frame in frames if b'"b":' in frame.payload)
+    parser = KrakenParser()
+    play(parser, [frame for frame in frames if frame.payload[:1] != b"["])
+    (gap,) = parser.parse(replace(change, payload=change.payload.replace(b"ETH/USD", b"XBT/USD")))
+    assert isinstance(gap, Gap)
+    assert "whose book is of v2" in gap.reason

@@ -4,7 +4,7 @@ https://docs.kraken.com/api/docs/websocket-v2/status and https://docs.kraken.com
 (2026-11).
 """
 
-from producers.exchanges.kraken import DEPTHS
+from producers.exchanges.kraken_v1 import DEPTHS
 from producers.simulator import engine as kraken
 from producers.simulator.orderflow import Market, Step
 from producers.simulator.venues.base import (

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from producers.exchanges.kraken import DEPTHS, KrakenParser
+from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.kraken_v1 import DEPTHS
 from producers.frames import Frame
 from producers.simulator.engine import Engine, Session, frames
 from producers.simulator.listings import LISTINGS
