@@ -19,7 +19,7 @@ from cryptofeed.symbols import Symbols
 from jobs.benches.frames import Pass, nothing, recordings
 from jobs.benches.measure import ROUNDS, Row, rate_row, seconds
 from producers.exchanges.base import ignore
-from producers.exchanges.binance import symbol_of
+from producers.exchanges.binance_names import symbol_of
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame

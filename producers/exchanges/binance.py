@@ -16,12 +16,15 @@ The futures' messages also say ``pu``, the ``u`` of the message before, by which
 
 ``m`` of a trade says that the buyer was the maker: the taker sold. ``aggTrade`` are the same executions as ``trade``,
 those of one taker at one price together: of a connection that has both only the first kind seen counts.
+
+``bookTicker`` is the best bid and ask after change ``u``, at once: it audits the book where a ``depthUpdate`` ends with
+that change.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -29,81 +32,23 @@ import numpy as np
 
 from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore
 from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
+from producers.exchanges.binance_names import native_of, symbol_of
 from producers.exchanges.binance_usual import DEPTH, KINDS, N_FIELDS, read_usual
+from producers.exchanges.binance_wire import Book, Data, Error, Message, Other
 from producers.exchanges.feed import Feed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
-from producers.levels import LevelScanner
+from producers.levels import LevelScanner, levels_of
 from producers.times import MS_NS
 from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import NO_LEVELS, AnyEvent, Levels, Side
 
-# Where nobody has said what a pair's two coins are: the longest of these that ends its name is the second.
-QUOTES = (
-    "AEUR", "ARS", "AUD", "BIDR", "BKRW", "BNB", "BRL", "BTC", "BUSD", "BVND", "COP", "CZK", "DAI", "DOGE",
-    "DOT", "ETH", "EUR", "EURI", "FDUSD", "GBP", "GYEN", "IDRT", "JPY", "MXN", "NGN", "PAX", "PLN", "RON",
-    "RUB", "TRX", "TRY", "TUSD", "UAH", "USD", "USD1", "USDC", "USDP", "USDS", "USDT", "UST", "VAI", "XRP",
-    "ZAR",
-)  # fmt: skip
 KEPT_CHANGES = 10_000  # about a quarter of an hour at ten a second
-_MISSING = msgspec.Raw(b"")
+KEPT_TICKERS = 256  # of a symbol, between two of its book's messages
 _TRADES = {"trade", "aggTrade"}
-
-
-class _Error(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
-
-
-class _Data(
-    msgspec.Struct,
-    rename={
-        "kind": "e", "time_ms": "E", "pair": "s", "first": "U", "last": "u", "before": "pu", "bids": "b", "asks": "a",
-        "price": "p", "size": "q", "trade_ms": "T", "buyer_made": "m", "trade_id": "t",
-    },
-):  # fmt: skip
-    """A stream's message; ``asks`` is the number of an aggTrade, whose key is the same."""
-
-    kind: str = ""
-    time_ms: int = 0
-    pair: str = ""
-    first: int = -1
-    last: int = -1
-    before: int = -1
-    bids: msgspec.Raw = _MISSING
-    asks: msgspec.Raw = _MISSING
-    price: str = ""
-    size: str = ""
-    trade_ms: int = 0
-    buyer_made: bool | None = None
-    trade_id: int = 0
-
-
-class _Message(_Data):
-    """What comes over a socket: a message, alone or in the envelope of combined streams; or an answer to a request."""
-
-    stream: str = ""
-    data: _Data | None = None
-
-
-class _Other(msgspec.Struct, rename={"kind": "e"}):
-    stream: str = ""
-    kind: str = ""
-    data: Any = None
-    id: Any = None
-    error: _Error | None = None
-    code: int = 0
-    msg: str = ""
-
-
-class _Book(msgspec.Struct, rename={"last": "lastUpdateId", "time_ms": "E"}):
-    last: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-    time_ms: int = 0  # of the futures' books alone
 
 
 class Change(NamedTuple):
@@ -124,9 +69,9 @@ class BinanceParser(Parser):
 
     def __init__(self, venue: str = "binance", reject: Reject = ignore) -> None:
         super().__init__(venue, reject)
-        self._decode = msgspec.json.Decoder(_Message).decode
-        self._decode_other = msgspec.json.Decoder(_Other).decode
-        self._decode_book = msgspec.json.Decoder(_Book).decode
+        self._decode = msgspec.json.Decoder(Message).decode
+        self._decode_other = msgspec.json.Decoder(Other).decode
+        self._decode_book = msgspec.json.Decoder(Book).decode
         self._scanner = LevelScanner()
         self._block = LevelBlock()
         self._fields = np.zeros(N_FIELDS, np.int64)
@@ -134,6 +79,7 @@ class BinanceParser(Parser):
         self._last: dict[str, int] = {}
         self._kept: dict[str, deque[Change]] = {}
         self._heard: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=NEAR))  # the newest numbers
+        self._tickers: dict[str, deque[tuple[int, Frame, Levels, Levels]]] = {}
         self._trades: dict[str, tuple[str, int]] = {}  # the kind that counts, and its last number
 
     def native(self, symbol: str) -> str:
@@ -168,6 +114,8 @@ class BinanceParser(Parser):
             self._depth(frame, data, events)
         elif data.kind in _TRADES:
             self._trade(frame, data, events)
+        elif data.bid_size and data.ask_size and data.kind in {"", "bookTicker"}:
+            self._ticker(frame, data)
         else:
             self._other(frame, None)
 
@@ -193,6 +141,27 @@ class BinanceParser(Parser):
             self._traded(frame, one, ts_ns, KINDS[kind], first, price, size, second == 1, events)
         return True
 
+    def _ticker(self, frame: Frame, data: Data) -> None:
+        """Keep the best prices after a change until the book has it too: then they are shown to who compares."""
+        one = self._pairs.get(data.pair)
+        if one is None:
+            self.counts.skipped += 1
+            return
+        one.counts.frames += 1
+        one.counts.skipped += 1
+        if one.live and self.observers:
+            texts = [bytes(price).strip(b'"').decode() for price in (data.bids, data.asks)]
+            bid, ask = (levels_of([pair]) for pair in zip(texts, (data.bid_size, data.ask_size), strict=True))
+            self._tickers.setdefault(one.symbol, deque(maxlen=KEPT_TICKERS)).append((data.last, frame, bid, ask))
+
+    def _compare(self, one: Instrument, last: int) -> None:
+        """Show the best prices after change ``last``, if they were told, to who compares."""
+        tickers = self._tickers.get(one.symbol)
+        while tickers and tickers[0][0] <= last:
+            number, frame, bid, ask = tickers.popleft()
+            if number == last:
+                self.observed(one, frame, frame.ts_recv_ns, bid, ask, number)
+
     def _other(self, frame: Frame, error: Exception | None) -> None:
         """Take in what carries no market data: answers to requests, other streams."""
         try:
@@ -204,15 +173,14 @@ class BinanceParser(Parser):
         kind = named if isinstance(named, str) else ""
         if error is not None and kind in {"depthUpdate", *_TRADES}:
             raise FrameError(str(error))
-        refused = other.error or (_Error(other.code, other.msg) if other.code else None)
+        refused = other.error or (Error(other.code, other.msg) if other.code else None)
         if refused is not None:
             raise RefusalError(f"Binance refuses: {refused.msg} ({refused.code})")
-        ticker = b'"B"' in frame.payload and b'"A"' in frame.payload  # a bookTicker alone does not say what it is
-        if not (kind or other.stream or ticker or other.id is not None):
+        if not (kind or other.stream or other.id is not None):
             raise ForeignFrameError("not a Binance message: it has neither a kind nor a stream")
         self.counts.skipped += 1
 
-    def _depth(self, frame: Frame, data: _Data, events: list[AnyEvent]) -> None:
+    def _depth(self, frame: Frame, data: Data, events: list[AnyEvent]) -> None:
         one = self._instrument(data.pair)
         one.counts.frames += 1
         ts_ns = check_time(frame, data.time_ms * MS_NS)
@@ -231,6 +199,7 @@ class BinanceParser(Parser):
             self._last[one.symbol] = last
             self._heard[one.symbol].append(last)
             events.append(one.delta(frame, ts_ns, bids, asks))
+            self._compare(one, last)
             return
         own = [Levels(side.array.copy()) if side else NO_LEVELS for side in (bids, asks)]  # the block is everybody's
         change = Change(frame, ts_ns, after, last, *own)
@@ -267,7 +236,7 @@ class BinanceParser(Parser):
         heard.clear()
         self._keep(one, change)
 
-    def _trade(self, frame: Frame, data: _Data, events: list[AnyEvent]) -> None:
+    def _trade(self, frame: Frame, data: Data, events: list[AnyEvent]) -> None:
         one = self._instrument(data.pair)
         one.counts.frames += 1
         try:
@@ -314,7 +283,7 @@ class BinanceParser(Parser):
         self._start(one, frame, book, (bids, asks), events)
 
     def _start(
-        self, one: Instrument, frame: Frame, book: _Book, levels: tuple[Levels, Levels], events: list[AnyEvent]
+        self, one: Instrument, frame: Frame, book: Book, levels: tuple[Levels, Levels], events: list[AnyEvent]
     ) -> None:
         """Apply rules 2 and 3 to a book and what was kept for it."""
         kept = self._kept.get(one.symbol, ())
@@ -373,32 +342,6 @@ class BinanceParser(Parser):
 def _time_of(earlier: Sequence[Change], later: Sequence[Change], frame: Frame) -> int:
     """The venue's time of a book that has none of its own: that of the last change in it, for our clock is another."""
     return earlier[-1].ts_ns if earlier else later[0].ts_ns if later else frame.ts_recv_ns
-
-
-def symbol_of(pair: str) -> str:
-    """Return ``BASE-QUOTE`` of a pair's name, by the quote currencies that there are.
-
-    >>> symbol_of("BTCUSDT"), symbol_of("BTCSTUSDT"), symbol_of("BTCUSDT_270326")
-    ('BTC-USDT', 'BTCST-USDT', 'BTC-USDT_270326')
-
-    Raises:
-        FrameError: it ends with none of them.
-    """
-    coins, underscore, expiry = pair.partition("_")
-    quotes = [quote for quote in QUOTES if coins.endswith(quote) and coins != quote]
-    if not quotes or not coins.isalnum():
-        raise FrameError(f"not a Binance pair: {pair[:40]!r}")
-    quote = max(quotes, key=len)
-    return f"{coins.removesuffix(quote)}-{quote}{underscore}{expiry}"
-
-
-def native_of(symbol: str) -> str:
-    """Return a pair's name at the venue.
-
-    >>> native_of("BTC-USDT"), native_of("BTC-USDT_270326")
-    ('BTCUSDT', 'BTCUSDT_270326')
-    """
-    return symbol.replace("-", "")
 
 
 class BinanceFeed(Feed):
