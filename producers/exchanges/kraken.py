@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
+from producers.exchanges import kraken_v1
 from producers.exchanges.base import Instrument, Parser, Reject, check_time, ignore
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken_checksum import ChecksumBook
-from producers.exchanges.kraken_v1 import DEPTHS, V1
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
@@ -30,6 +30,7 @@ from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
+DEPTHS = kraken_v1.DEPTHS
 MOST_STRANGERS = 100  # names without a book that are kept in mind
 _MISSING = msgspec.Raw(b"")  # no list of levels: a side left out is a damaged message, for Kraken sends both
 _UPDATE = b'{"channel":"book","type":"update","data":[{"symbol":"'  # so begins the usual message
@@ -88,7 +89,7 @@ class KrakenParser(Parser):
         self._trade_ids: dict[str, int] = {}
         self._symbols: dict[str, Instrument] = {}
         self._strangers: dict[str, None] = {}  # the oldest first
-        self._v1 = V1(self)
+        self._v1 = kraken_v1.V1(self)
 
     def native(self, symbol: str) -> str:
         """Return Kraken's name: ``BTC/USD``."""
