@@ -25,6 +25,7 @@ MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would st
 MAX_BEHIND_NS = 86_400_000_000_000
 MOST_SYMBOLS = 10_000  # of a venue: twice what the largest lists; more can only be damaged names
 MOST_LETTERS = 64  # of a symbol
+HEAD = 4096  # bytes in which a message says whose it is: to look for all symbols in a whole book would take too long
 FAR = 1_000_000  # messages of a connection: hours; a number so far from the last was never counted to
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 
@@ -198,8 +199,9 @@ class Parser(ABC):
         return [one for one in self.instruments.values() if one.conn in {frame.conn, ""}]
 
     def _names(self, frame: Frame) -> list[Instrument]:
-        """The instruments that even an unreadable frame's bytes name."""
-        return [one for one in self._on(frame) if self.native(one.symbol).encode() in frame.payload]
+        """The instruments that even an unreadable frame's first bytes name."""
+        head = frame.payload[:HEAD]
+        return [one for one in self._on(frame) if self.native(one.symbol).encode() in head]
 
     def in_sequence(self, frame: Frame, what: str, number: int, events: list[AnyEvent]) -> bool:
         """Take note of the number of a connection's message: False if it was seen before.
