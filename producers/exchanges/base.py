@@ -30,6 +30,7 @@ MAX_BEHIND_NS = 86_400_000_000_000
 NEAR = 8  # numbers: a message that comes again comes soon; one numbered further back shows that numbers began anew
 MOST_SYMBOLS = 10_000  # of a venue: twice what the largest lists; more can only be damaged names
 MOST_LETTERS = 64  # of a symbol
+HEAD = 4096  # bytes in which a message says whose it is: to look for all symbols in a whole book would take too long
 MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 MAX_REFUSALS = 100
 
@@ -277,8 +278,9 @@ class Parser(ABC):
         return [one for one in self.instruments.values() if one.conn in conns]
 
     def _names(self, frame: Frame) -> list[Instrument]:
-        """The instruments that even an unreadable frame's bytes name."""
-        return [one for one in self._on(frame) if self.native(one.symbol).encode() in frame.payload]
+        """The instruments that even an unreadable frame's first bytes name."""
+        head = frame.payload[:HEAD]
+        return [one for one in self._on(frame) if self.native(one.symbol).encode() in head]
 
     def in_sequence(self, frame: Frame, what: str, number: int, events: list[AnyEvent]) -> bool:
         """Take note of the number of a connection's message: False if it was seen before.
