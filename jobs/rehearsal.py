@@ -164,7 +164,9 @@ def rehearse(
     seconds: Annotated[float, typer.Option(min=10, max=3600, help="of the live part")] = 60.0,
     seed: Annotated[int, typer.Option(help="of the markets and of the faults")] = 7,
     venue: Annotated[str, typer.Option(help="simulated venues, with commas")] = SIX,
-    fault: Annotated[list[str] | None, typer.Option(help="KIND[:SYMBOL][@START][+FOR][/EVERY]; else each")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="KIND, and if wanted :SYMBOL @START +FOR /EVERY; else each kind")
+    ] = None,
 ) -> None:
     """Read simulated venues through faults, record them, replay the tape; exit code 1 if features differ."""
     with failing():

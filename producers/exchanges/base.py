@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import ClassVar, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -289,7 +289,7 @@ class Parser(ABC):
         said in between is not known: that goes to ``events``.
         """
         last = self.last_of.get(frame.conn)
-        if last is not None and last - NEAR < number <= last:
+        if last is not None and number > 0 and last - NEAR < number <= last:
             self.counts.duplicates += 1
             return False
         self.last_of[frame.conn] = number
@@ -301,7 +301,7 @@ class Parser(ABC):
         return True
 
     def _lists(self, frame: Frame) -> bool:
-        return self.listings is not None and urlsplit(frame.url or "").path.endswith(self.listings.path)
+        return self.listings is not None and split_address(frame.url or "").path.endswith(self.listings.path)
 
     def _learn(self, frame: Frame) -> None:
         """Take in the venue's own list of what its symbols are called; a guess holds where it cannot be read."""
@@ -377,6 +377,14 @@ class Parser(ABC):
         Raises:
             FrameError: as ``message``.
         """
+
+
+def split_address(url: str) -> SplitResult:
+    """Return the parts of an address; empty ones if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def check_time(frame: Frame, ts_event_ns: int) -> int:

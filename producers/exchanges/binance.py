@@ -25,12 +25,12 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 import numpy as np
 
-from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore, split_address
 from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
 from producers.exchanges.binance_names import native_of, symbol_of
 from producers.exchanges.binance_usual import DEPTH, KINDS, N_FIELDS, read_usual
@@ -314,7 +314,7 @@ class BinanceParser(Parser):
         """The instrument of a REST book's address ``.../depth?symbol=BTCUSDT``; the only one if that is not said."""
         if url.startswith("http") and "/depth" not in url:
             return None
-        named = parse_qs(urlsplit(url).query).get("symbol")
+        named = parse_qs(split_address(url).query).get("symbol")
         if named:
             return self._instrument(self.native(named[0]).upper())
         known = list(self.instruments.values())

@@ -33,6 +33,7 @@ from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
+WAYS = 64  # messages
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
 _MISSING = msgspec.Raw(b"")  # no list of levels
 _SIDES: dict[int, Side] = {0: "buy", 1: "sell"}
@@ -75,7 +76,7 @@ class BitstampParser(Parser):
         self._snapshot_ns: dict[str, int] = {}
         self._lost_ns: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
-        self._quickest_ns: int | None = None  # the least that our clock has said after the venue's
+        self._ways_ns: deque[int] = deque(maxlen=WAYS)  # what our clock said after the venue's, of the newest messages
         self._pairs: dict[str, Instrument] = {}
         self._orders = Orders(self)
 
@@ -112,7 +113,7 @@ class BitstampParser(Parser):
             raise ForeignFrameError("not a Bitstamp message: unknown event without a channel")
         else:
             if message.event == "bts:subscription_succeeded":
-                self._orders.channels.add(channel)
+                self._orders.hear(channel)
             self.counts.skipped += 1
 
     def _by_order(self, frame: Frame, message: _Message, data: _Data, events: list[AnyEvent]) -> None:
@@ -136,11 +137,11 @@ class BitstampParser(Parser):
             one.counts.skipped += 1
             return
         way_ns = frame.ts_recv_ns - ts_ns
-        self._quickest_ns = way_ns if self._quickest_ns is None else min(self._quickest_ns, way_ns)
+        self._ways_ns.append(way_ns)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot calls for it
             one.conn = frame.conn
-            self._orders.channels.add(_BOOK + self.native(one.symbol))
+            self._orders.hear(_BOOK + self.native(one.symbol))
             self._kept.setdefault(one.symbol, deque(maxlen=KEPT_DIFFS)).append((frame, ts_ns, bids, asks))
             return
         last_ns = self._last_ns[one.symbol]
@@ -226,9 +227,14 @@ class BitstampParser(Parser):
             kept = self._kept.pop(one.symbol, ())
             times = [*(ts_ns for _, ts_ns, _, _ in kept), *self._orders.lost(one)]
             # What was lost happened before that, by the venue's clock, however far ours is from it.
-            until_ns = frame.ts_recv_ns - (self._quickest_ns or 0)
+            until_ns = frame.ts_recv_ns - self._quick_ns()
             self._lost_ns[one.symbol] = max([until_ns, *times])
         return super().lost(frame, reason)
+
+    def _quick_ns(self) -> int:
+        """How much our clock says after the venue's of a quick message; the quickest may have had a damaged time."""
+        ways = sorted(self._ways_ns)
+        return ways[len(ways) // 8] if ways else 0
 
     def _unreadable_book(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """A book that cannot be read is missed only where one is waited for; what was kept bridges to the next."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from producers.exchanges import base
 from producers.exchanges.base import Instrument, check_time, decoded
 from producers.exchanges.bitstamp_live import Action, Change, LiveBook, Pushed
 from producers.exchanges.bitstamp_rows import Listed, Rows, number_of, size_of
@@ -87,6 +88,11 @@ class Orders:
             found = self._feeds[one.symbol] = _Feed()
         return found
 
+    def hear(self, channel: str) -> None:
+        """Take note of a channel that is subscribed to; not of names without end, which only damage can bring."""
+        if len(self.channels) < 4 * base.MOST_SYMBOLS:
+            self.channels.add(channel)
+
     def feeds(self, one: Instrument) -> bool:
         """Whether a live book comes from here, and changes of levels are of no use to it."""
         found = self._feeds.get(one.symbol)
@@ -122,7 +128,7 @@ class Orders:
             told = Told(ACTIONS[event], body.id, body.order_type, str(body.price), str(body.amount), frame.ts_recv_ns)
             self.order(frame, one, told, events)
         elif event == "order_book":
-            self.channels.add(LIVE_ORDERS + self._parser.native(one.symbol))
+            self.hear(LIVE_ORDERS + self._parser.native(one.symbol))
             self.push(frame, one, frame.ts_recv_ns, body.bids, body.asks, events)
         elif event == "trade":
             one.counts.frames += 1
@@ -143,7 +149,7 @@ class Orders:
         if not one.live:
             one.counts.skipped += 1  # until a book calls for it
             feed.kept.append(change)
-            self.channels.add(LIVE_ORDERS + self._parser.native(one.symbol))
+            self.hear(LIVE_ORDERS + self._parser.native(one.symbol))
         elif feed.source != "orders":
             one.counts.skipped += 1
         elif change.ts_ns <= feed.snapshot_ns or not feed.live.take(change):

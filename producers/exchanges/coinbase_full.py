@@ -15,11 +15,11 @@ Rules (https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#full-chann
 
 from collections import deque
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time, decoded
+from producers.exchanges.base import Instrument, check_time, decoded, split_address
 from producers.frames import Frame
 from producers.times import iso_to_ns
 from quicksilver.errors import FrameError
@@ -141,7 +141,7 @@ class Full:
 
     def product_of(self, frame: Frame) -> str | None:
         """Return the product whose book of level 3 a REST response is."""
-        parts = urlsplit(frame.url or "")
+        parts = split_address(frame.url or "")
         names = parts.path.strip("/").split("/")
         level = parse_qs(parts.query).get("level", [""])[0]
         return names[1].upper() if len(names) == 3 and names[::2] == ["products", "book"] and level == "3" else None

@@ -5,11 +5,11 @@ answers ``{"error": [], "result": {NAME: {"bids": [[price, size, seconds], ...],
 another than the one asked by, the book has no time, and its sizes are rounded to three decimals.
 """
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.exchanges.base import decoded
+from producers.exchanges.base import decoded, split_address
 from producers.exchanges.kraken_v1 import COINS
 from producers.levels import LevelScanner
 from quicksilver.errors import FrameError, RefusalError
@@ -44,7 +44,7 @@ def rest_name(symbol: str) -> str:
 
 def asked_for(url: str) -> str:
     """Return the pair of a book's address, as ``rest_name`` writes it; nothing if it is another address."""
-    parts = urlsplit(url)
+    parts = split_address(url)
     if not parts.path.endswith(PATH):
         return ""
     pair = parse_qs(parts.query).get("pair", [""])[0].upper()

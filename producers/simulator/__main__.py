@@ -69,7 +69,7 @@ def main(
     symbols: Annotated[str, typer.Option(help="comma separated")] = ",".join(LISTINGS),
     tls: Annotated[tuple[Path, Path] | None, typer.Option(help="certificate and key, PEM files")] = None,
     fault: Annotated[
-        list[str] | None, typer.Option(help="KIND[:SYMBOL][@START][+FOR][/EVERY]; may be given again")
+        list[str] | None, typer.Option(help="KIND, and if wanted :SYMBOL @START +FOR /EVERY; may be given again")
     ] = None,
     tape: Annotated[Path | None, typer.Option(help="play this recording instead of a simulated market")] = None,
 ) -> None:

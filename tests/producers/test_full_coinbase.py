@@ -270,7 +270,7 @@ def test_the_feed_subscribes_to_all_orders() -> None:
     assert feed.snapshot_url("ETH-USD") == URL
     with pytest.raises(InputError, match=r"poloniex has no feed 'orders'; there are .*bitstamp/orders"):
         feed_of("poloniex/orders", [])
-    with pytest.raises(InputError, match="unknown venue 'mtgox/orders'"):
+    with pytest.raises(InputError, match="unknown venue 'mtgox'"):
         feed_of("mtgox/orders", [])
 
 

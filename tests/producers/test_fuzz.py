@@ -189,4 +189,4 @@ def test_the_command_prints_a_line_and_says_what_it_does_not_know(tmp_path: Path
     assert '"venue":"poloniex","seed":1,"frames":3' in told.output
     unknown = CliRunner().invoke(app, ["--venue", "nowhere"])
     assert unknown.exit_code == 2
-    assert "error: no parser for venue 'nowhere'" in unknown.output
+    assert "error: unknown venue 'nowhere'" in unknown.output

@@ -49,7 +49,7 @@ class Listener:
         self.session = made.connect()
         for greeting in self.session.greeting:
             self.take(greeting)
-        for request in self.feed.subscribe(self.feed.symbols):
+        for request in (*self.feed.greeting(), *self.feed.subscribe(self.feed.symbols)):
             self.request(request)
 
     def request(self, text: str) -> None:
