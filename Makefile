@@ -22,7 +22,7 @@ test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python a
 	$(PY) -m pytest
 
 recovery: setup $(STAMP)-dev java  ## Of the tests, those that kill the parts of a real cluster, three times each
-	$(PY) -m pytest -s tests/recovery
+	RECOVERY_RUNS=3 $(PY) -m pytest -s tests/recovery
 
 check: $(STAMP)-dev web/dist/index.html  ## Lint, format and type checks
 	.venv/bin/ruff check .

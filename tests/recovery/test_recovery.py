@@ -1,9 +1,12 @@
-"""Nothing lost, nothing doubled: each part is killed (-9) mid-stream, three times, at moments drawn by a seed.
+"""Nothing lost, nothing doubled: each part is killed (-9) mid-stream, at moments drawn by a seed.
+
+Once each in ``make test``, three times in ``make recovery`` (RECOVERY_RUNS).
 
 The topics, the tables and what a websocket reader got are then those of an uninterrupted run, to the bit.
 """
 
 import math
+import os
 import random
 import sys
 import time
@@ -22,7 +25,7 @@ from tests.recovery.websocket import Reader
 
 FAULTS = ("producer", "kafka", "taskmanager", "jobmanager", "persist", "cassandra", "serve")
 STORED = {"persist", "cassandra"}  # whose recovery shows in the tables
-RUNS = 3
+RUNS = int(os.environ.get("RECOVERY_RUNS", "1"))
 SEED = 20_260_401
 SPEED = 4.0
 LONG_S = 10.0  # how long a tape is published at that speed
