@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-FrameDirection: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest"]
+FrameDirection: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest", "lost"]
 
 
 class RawFrame(msgspec.Struct, omit_defaults=True):

@@ -233,6 +233,8 @@ class Parser(ABC):
                 self._learn(frame)
             elif frame.direction == "rest":
                 self.response(frame, events)
+            elif frame.direction == "lost":
+                events += self.lost(frame, "a line of the recording cannot be read")
             elif frame.direction != "send":
                 self.last_of.pop(frame.conn, None)
                 events += self.lost(frame, "connected anew" if frame.direction == "connect" else "connection lost")

@@ -1,7 +1,7 @@
 """Reading tapes: the layout is recognised from the first line; a line that cannot be read is rejected, not fatal."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -117,6 +117,7 @@ _WHOLE: dict[ReadLine, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
 
 def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Iterator[Frame]:
     last_ns, number = 0, 0
+    known: dict[tuple[str, str], None] = {}  # venue and connection
     with open_binary(path) as file:
         stream = _WHOLE.get(read, iter)(_lines_of(file))
         while True:
@@ -134,12 +135,22 @@ def _read_lines(path: Path, read: ReadLine, venue: str, reject: Reject) -> Itera
                 reject(DeadLetter(last_ns, source, venue, None, why, line))
                 if not line:
                     return
+                yield from _lost(known, last_ns, line, source)
                 continue
             if frame is not None and not -MAX_NS < frame.ts_recv_ns < MAX_NS:
                 reject(DeadLetter(last_ns, source, venue, None, "a receive time of no year that there is", line))
+                yield from _lost(known, last_ns, line, source)
             elif frame is not None:
                 last_ns = frame.ts_recv_ns
+                known[frame.venue, frame.conn] = None
                 yield frame
+
+
+def _lost(known: Collection[tuple[str, str]], ts_ns: int, line: bytes, source: str) -> Iterator[Frame]:
+    """Yield what stands for a line that cannot be read: a message of the connection that it names, or else of any."""
+    named = [one for one in known if f'"{one[1]}"'.encode() in line]
+    for venue, conn in named or known:
+        yield Frame(venue, conn, "lost", ts_ns, line, None, source)
 
 
 def _read_cbcap(path: Path, reject: Reject) -> Iterator[Frame]:

@@ -11,9 +11,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
+from producers.simulator.engine import frames as simulated
+from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter, layout_of, read_frames
 from quicksilver.errors import InputError
+from quicksilver.events import BookDelta, Gap
 from quicksilver.records import DeadLetter
 
 AGGREGATOR = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
@@ -186,7 +190,8 @@ def test_lines_that_are_no_frames_are_rejected_with_file_and_line(tapes: Path, t
     letters: list[DeadLetter] = []
     frames = list(read_frames(path, reject=letters.append))
     assert [letter.source for letter in letters] == [f"{path}:5", f"{path}:9"]
-    assert len(frames) == sum(bool(line.strip()) for line in lines) - 2
+    assert len([one for one in frames if one.direction != "lost"]) == sum(bool(line.strip()) for line in lines) - 2
+    assert {one.source for one in frames if one.direction == "lost"} == {f"{path}:5", f"{path}:9"}
 
 
 def test_a_damaged_gzip_ends_with_a_dead_letter(tapes: Path, tmp_path: Path) -> None:
@@ -217,3 +222,31 @@ def test_what_is_no_tape_is_refused_with_a_sentence(tmp_path: Path, name: str, c
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no files"):
         list(read_frames(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff", b'{"ts":1,', b'{"ts":9e99,"dir":"recv","venue":"kraken","conn":"b","text":""}']
+)
+def test_a_line_that_cannot_be_read_is_a_gap_of_what_it_names(tmp_path: Path, damage: bytes) -> None:
+    """It may have been a change of a book: nothing may be computed from that any more."""
+    told: list[Frame] = []
+    for conn, name in zip("ab", ("BTC/USD", "ETH/USD"), strict=True):
+        made = simulated(Market(7, 1_790_000_000_000_000_000, [name]), [name], 10, 60)
+        told += [Frame("kraken", conn, "recv", ts_ns, payload) for ts_ns, payload in made]
+    path = tmp_path / "one.tape"
+    with TapeWriter(path) as tape:
+        for frame in told:
+            tape.write(frame)
+    whole = zstandard.ZstdDecompressor().stream_reader(path.read_bytes(), read_across_frames=True).read()
+    lines = whole.splitlines()
+    path.write_bytes(b"\n".join([*lines[:100], damage, *lines[100:], b""]))
+    letters: list[DeadLetter] = []
+    parser = KrakenParser("kraken", letters.append)
+    events = [event for frame in read_frames(path, reject=letters.append) for event in parser.parse(frame)]
+    assert [letter.source for letter in letters] == [f"{path}:101"]
+    gaps = {event.symbol: event.reason for event in events if isinstance(event, Gap)}
+    lost = {"ETH-USD"} if b'"b"' in damage else {"BTC-USD", "ETH-USD"}
+    assert gaps == dict.fromkeys(lost, "a line of the recording cannot be read")
+    first = next(i for i, event in enumerate(events) if isinstance(event, Gap))
+    assert any(isinstance(event, BookDelta) and event.symbol == "ETH-USD" for event in events[:first])
+    assert not any(isinstance(event, BookDelta) and event.symbol in lost for event in events[first:])
