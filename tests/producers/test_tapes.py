@@ -239,7 +239,7 @@ def test_a_line_that_cannot_be_read_is_a_gap_of_what_it_names(tmp_path: Path, da
             tape.write(frame)
     whole = zstandard.ZstdDecompressor().stream_reader(path.read_bytes(), read_across_frames=True).read()
     lines = whole.splitlines()
-    path.write_bytes(b"\n".join([*lines[:100], damage, *lines[100:], b""]))
+    path.write_bytes(b"\n".join([*lines[:100], damage, *lines[101:], b""]))
     letters: list[DeadLetter] = []
     parser = KrakenParser("kraken", letters.append)
     events = [event for frame in read_frames(path, reject=letters.append) for event in parser.parse(frame)]
