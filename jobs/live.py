@@ -170,6 +170,8 @@ class SimulatorSource:
                 async for frame in frames:
                     self.tap(frame)
                     yield frame.ts_recv_ns, parsers.parse(frame)
+                    for symbol in parsers.refused(SIMULATED):
+                        await self.resync(SIMULATED, symbol)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
         """Ask the simulator for the symbol's book again."""
