@@ -353,6 +353,7 @@ class BinanceFeed(Feed):
     url = "wss://data-stream.binance.vision/stream"
     rest_url = "https://data-api.binance.vision"
     book_path = "/api/v3/depth?limit=5000"
+    farewell = b'"serverShutdown"'
     settle_s = 0.5  # the first change has to come before the book
     listings = EXCHANGE_INFO
     limits = Limits(

@@ -28,6 +28,8 @@ RENEW_AT = 0.95  # of the life that a venue allows: on our own terms, and not al
 DEAF_S = 1.0  # subscriptions that have to wait for their turn longer than this are sent while it is read already
 Messages: TypeAlias = Callable[[], list[str]]
 
+HEAD = 64  # bytes in which a message says of what kind it is
+
 
 class Patience(NamedTuple):
     """How long a connection waits for what, in seconds.
@@ -129,6 +131,8 @@ class Connection:
                     data = await socket.recv(decode=False)
                 self._feed.heed(data)
                 await self._feed.put(self.name, "recv", data)
+                if self._feed.farewell and self._feed.farewell in data[:HEAD]:
+                    return "the venue asks to connect anew"
                 if time.monotonic() > until_s:
                     return "renewed before the venue ends it"
         except ConnectionClosed as error:

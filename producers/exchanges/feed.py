@@ -43,6 +43,7 @@ class Feed(ABC):
     rest_url = ""  # scheme and host of the venue's REST interface; paths are the feed's own
     settle_s = 0.0  # between subscribing and fetching a book
     audit_every_s = 0.0  # how often each symbol's book is fetched to be compared with ours; 0: never
+    farewell = b""  # what a message's head says where the venue asks to connect anew
     ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
     limits = Limits()
     listings: ClassVar[Listings | None] = None

@@ -189,6 +189,22 @@ async def test_a_feed_that_is_closed_by_the_server_says_so_and_connects_again() 
         assert b"1012 (service restart) restart" in of_one[-1].payload
 
 
+async def test_a_venue_that_asks_for_it_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bitstamp's is to be followed at once (https://www.bitstamp.net/websocket/v2/); it closes some seconds later."""
+
+    async def ask(client: ServerConnection) -> None:
+        await client.send('{"event":"bts:request_reconnect","channel":"","data":""}')
+        await client.wait_closed()
+
+    monkeypatch.setattr(feed_module, "APART_S", 0.05)
+    async with venue() as server, rest((200, BOOK)) as (books, _):
+        server.then = ask
+        async with aclosing(BitstampFeed("bitstamp", SYMBOLS, server.url, books).frames()) as frames:
+            taken = await until(frames, "disconnect", "connect")
+    last = [frame for frame in taken if frame.conn == "bitstamp.1"][-1]
+    assert (last.direction, last.payload) == ("disconnect", b"the venue asks to connect anew")
+
+
 async def test_a_server_that_closes_at_once_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def close(client: ServerConnection) -> None:
         await client.close()
