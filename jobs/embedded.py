@@ -78,7 +78,7 @@ class EmbeddedRunner:
         Raises:
             InputError: that cannot be.
         """
-        await self._adjustable().add(venue, symbol)
+        venue = await self._adjustable().add(venue, symbol)
         self._source.meter.expect(venue, symbol)
         self._bus.publish(self._lives.expect(venue, symbol))
 

@@ -12,7 +12,6 @@ from producers.exchanges.feed import Feed
 from producers.exchanges.silence import Silences
 from producers.frames import Frame
 from quicksilver.errors import InputError
-from quicksilver.events import AnyEvent
 
 LOOK_S = 1.0
 REFUSED_S = 5.0  # after a refusal, before it is taken that nothing else comes: of two channels one may be refused
@@ -29,6 +28,7 @@ class FeedWatch:
         self._silences: defaultdict[str, Silences] = defaultdict(Silences)  # by venue
         self._removed: set[tuple[str, str]] = set()
         self._refused: dict[tuple[str, str], str] = {}  # by venue and symbol, as long as the symbol's book has not come
+        self._lived: set[tuple[str, str]] = set()  # what a venue has given once it gives again: a refusal passes
         self._said: set[tuple[str, str]] = set()
         self._since_s = 0.0  # when the last refusal came
         self._looked_s: dict[str, float] = {}
@@ -46,8 +46,10 @@ class FeedWatch:
         """Return whether the venue has refused the symbol."""
         return (venue, symbol) in self._refused
 
-    async def after(self, frame: Frame) -> list[AnyEvent]:
-        """Look after a frame was parsed; returns the gaps of books that nobody keeps up any more.
+    async def after(self, frame: Frame) -> list[Frame]:
+        """Look after a frame was parsed; returns frames (``drop``) of books that nobody keeps up any more.
+
+        They go the way of all frames, onto tapes too: a replay must give up the same books.
 
         Raises:
             InputError: every venue refuses all that it is asked for.
@@ -56,27 +58,22 @@ class FeedWatch:
         if parser is None:
             return []
         self._take_refusals(frame.venue, parser)
-        gaps = [gap for one in self._removed for gap in self._end(one, parser, frame)]
+        drops = [_drop(frame, parser, symbol, REMOVED) for venue, symbol in self._removed if venue == frame.venue]
         if frame.direction == "disconnect":
             self._silences[frame.venue].forget(one.symbol for one in parser.instruments.values() if not one.conn)
         now_s = time.monotonic()
         if now_s - self._looked_s.get(frame.venue, 0.0) >= LOOK_S:
             self._looked_s[frame.venue] = now_s
             self._give_up(now_s)
-            gaps += await self._ask_the_silent(frame, parser, now_s)
-        return gaps
-
-    @staticmethod
-    def _end(removed: tuple[str, str], parser: Parser, frame: Frame) -> list[AnyEvent]:
-        """A book may come even after its symbol was removed, when it was asked for shortly before."""
-        venue, symbol = removed
-        return parser.drop(symbol, frame.ts_recv_ns, REMOVED) if venue == parser.venue else []
+            drops += await self._ask_the_silent(frame, parser, now_s)
+        return [drop for drop in drops if drop is not None]
 
     def _take_refusals(self, venue: str, parser: Parser) -> None:
         while parser.refusals:
             why, payload = parser.refusals.popleft()
             symbols = self._meant(venue, payload)
-            waiting = [one for one in symbols if not (one in parser.instruments and parser.instruments[one].live)]
+            self._note_live(venue, parser)
+            waiting = [one for one in symbols if (venue, one) not in self._lived]
             self._refused |= {(venue, symbol): why for symbol in waiting}
             self._since_s = time.monotonic()
             if (venue, why) not in self._said:
@@ -85,6 +82,9 @@ class FeedWatch:
                 about = f"nothing comes of {', '.join(symbols)}" if named else "a subscription is missing"
                 log.warning("%s: %s; %s, see `quicksilver symbols %s`", venue, why, about, venue)
 
+    def _note_live(self, venue: str, parser: Parser) -> None:
+        self._lived |= {(venue, one.symbol) for one in parser.instruments.values() if one.live}
+
     def _meant(self, venue: str, payload: bytes) -> list[str]:
         """The symbols that a refusal names; where it names none, all of which it may be."""
         feed = self._feeds[venue]
@@ -92,27 +92,34 @@ class FeedWatch:
         return named or list(feed.symbols)
 
     def _give_up(self, now_s: float) -> None:
-        """End it all where everything was refused: to wait for what cannot come would look like a quiet market."""
-        for venue, symbol in list(self._refused):
-            parser = self._parsers.by_venue.get(venue)
-            if parser is not None and symbol in parser.instruments and parser.instruments[symbol].live:
-                del self._refused[venue, symbol]
+        """End it all where everything was refused from the start: to wait for it would look like a quiet market."""
+        for venue, parser in self._parsers.by_venue.items():
+            self._note_live(venue, parser)
+        self._refused = {one: why for one, why in self._refused.items() if one not in self._lived}
         asked = {(venue, symbol) for venue, feed in self._feeds.items() for symbol in feed.symbols}
-        if self._refused and asked <= self._refused.keys() and now_s - self._since_s >= REFUSED_S:
+        if self._refused and not self._lived and asked <= self._refused.keys() and now_s - self._since_s >= REFUSED_S:
             whys = "; ".join(dict.fromkeys(self._refused.values()))
             raise InputError(f"nothing can start: {whys}; check SYMBOLS= and VENUES=")
 
-    async def _ask_the_silent(self, frame: Frame, parser: Parser, now_s: float) -> list[AnyEvent]:
+    async def _ask_the_silent(self, frame: Frame, parser: Parser, now_s: float) -> list[Frame | None]:
         feed = self._feeds[frame.venue]
-        messages = {one: parser.instruments[one].counts.frames for one in feed.symbols if one in parser.instruments}
-        gaps: list[AnyEvent] = []
+        messages = {one: parser.instruments[one].heard for one in feed.symbols if one in parser.instruments}
+        drops: list[Frame | None] = []
         for symbol, silent_s, usual_s in self._silences[frame.venue].look(messages, now_s):
             why = f"nothing for {silent_s:.0f} s, a message each {usual_s:.2g} s before: subscribed to anew"
             log.warning("%s: %s: %s", frame.venue, symbol, why)
             if feed.snapshot_url(symbol) is not None:  # else a snapshot comes over the socket, and replaces the book
-                gaps += parser.drop(symbol, frame.ts_recv_ns, why)
+                drops.append(_drop(frame, parser, symbol, why))
             await feed.renew(symbol)
-        return gaps
+        return drops
+
+
+def _drop(after: Frame, parser: Parser, symbol: str, why: str) -> Frame | None:
+    """The frame that gives a book up, if it is live: it may come even after its symbol was removed."""
+    one = parser.instruments.get(symbol)
+    if one is None or not one.live:
+        return None
+    return Frame(after.venue, one.conn, "drop", after.ts_recv_ns, f"{symbol} {why}".encode())
 
 
 def _names(native: str, payload: bytes) -> bool:

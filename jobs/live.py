@@ -52,6 +52,7 @@ class FeedSource:
         self._queue: asyncio.Queue[Frame] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
         self.tap: Callable[[Frame], None] = _untapped
+        self._adding = asyncio.Lock()
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received.
@@ -66,9 +67,9 @@ class FeedSource:
         try:
             while True:
                 frame = await self._queue.get()
-                self.tap(frame)
-                events = parsers.parse(frame)
-                yield frame.ts_recv_ns, events + await watch.after(frame)
+                yield frame.ts_recv_ns, self._parse(frame)
+                for drop in await watch.after(frame):
+                    yield drop.ts_recv_ns, self._parse(drop)
                 for symbol in parsers.refused(frame.venue):
                     await self.resync(frame.venue, symbol)
         finally:
@@ -76,6 +77,10 @@ class FeedSource:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _parse(self, frame: Frame) -> list[AnyEvent]:
+        self.tap(frame)
+        return self._parsers.parse(frame)
 
     async def resync(self, venue: str, symbol: str) -> None:
         """Ask the venue for the symbol's book again, unless it has refused that."""
@@ -86,23 +91,31 @@ class FeedSource:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
         self._parsers.doubt(venue, symbol)
 
-    async def add(self, venue: str, symbol: str) -> None:
+    async def add(self, venue: str, symbol: str) -> str:
         """Subscribe to one more symbol, of a venue that is new if need be; all others go on undisturbed.
+
+        Returns the venue's own name: ``bitstamp`` of ``bitstamp/orders``.
 
         Raises:
             InputError: there is no such venue, it does not list the symbol, or both are there already.
         """
-        if (venue, symbol) in self.instruments:
-            raise InputError(f"{venue}:{symbol} is subscribed to already")
-        feed = self.feeds.get(venue) or feed_of(venue, [])
-        await ensure_listed(feed, symbol)
-        await feed.add(symbol)
-        self._watch.wanted(venue, symbol)
-        self.instruments = [*self.instruments, (venue, symbol)]
-        if venue not in self.feeds:
-            feed.audit_every_s = max((one.audit_every_s for one in self.feeds.values()), default=0.0)
-            self.feeds[venue] = feed
-            self._tasks.append(asyncio.create_task(_pump(feed, self._queue)))
+        async with self._adding:  # one after another: each looks at what is there
+            feed = self.feeds.get(venue)
+            if feed is None:
+                feed = await asyncio.to_thread(feed_of, venue, [])  # ccxt's take seconds to make
+            if (feed.venue, symbol) in self.instruments:
+                raise InputError(f"{feed.venue}:{symbol} is subscribed to already")
+            if feed.venue != venue and feed.venue in self.feeds:
+                raise InputError(f"{venue}: there is {feed.venue} already, and a symbol has one book of a venue")
+            await ensure_listed(feed, symbol)
+            await feed.add(symbol)
+            self._watch.wanted(feed.venue, symbol)
+            self.instruments = [*self.instruments, (feed.venue, symbol)]
+            if feed.venue not in self.feeds:
+                feed.audit_every_s = max((one.audit_every_s for one in self.feeds.values()), default=0.0)
+                self.feeds[feed.venue] = feed
+                self._tasks.append(asyncio.create_task(_pump(feed, self._queue)))
+            return feed.venue
 
     async def remove(self, venue: str, symbol: str) -> None:
         """Subscribe to a symbol no longer; its book, if it is live, ends in a gap. All others go on undisturbed.

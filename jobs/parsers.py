@@ -42,7 +42,7 @@ class Parsers:
 
     def parse(self, frame: Frame) -> list[AnyEvent]:
         """Return the frame's events; a venue that is not known is a dead letter."""
-        self.frames[frame.venue] = self.frames.get(frame.venue, 0) + (frame.direction in {"recv", "rest"})
+        self.frames[frame.venue] = self.frames.get(frame.venue, 0) + (frame.direction in {"recv", "rest", "audit"})
         parser = self.by_venue.get(frame.venue)
         if parser is None:
             try:

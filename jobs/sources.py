@@ -48,8 +48,8 @@ class Adjustable(Protocol):
 
     feeds: dict[str, Feed]
 
-    async def add(self, venue: str, symbol: str) -> None:
-        """Subscribe to one more symbol."""
+    async def add(self, venue: str, symbol: str) -> str:
+        """Subscribe to one more symbol; returns the venue's own name."""
 
     async def remove(self, venue: str, symbol: str) -> None:
         """Subscribe to a symbol no longer."""

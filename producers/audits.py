@@ -187,7 +187,7 @@ class Auditor:
                 bid, ask, verdict.reason,
             )
         )  # fmt: skip
-        if seen.frame.direction == "rest":
+        if seen.frame.direction in {"rest", "audit"}:
             self._suspect(key, kept, verdict)
 
     def _suspect(self, key: Key, kept: _Kept, verdict: Verdict) -> None:

@@ -151,7 +151,7 @@ class Meter:
     def take(self, frame: Frame, events: Sequence[AnyEvent]) -> None:
         """Count a frame, and the events that its parser made of it."""
         venue = self._venues.get(frame.venue) or self._venue(frame.venue)
-        if frame.direction in {"recv", "rest"}:
+        if frame.direction in {"recv", "rest", "audit"}:
             venue.message(frame, events, self._clock())
         else:
             venue.connection(frame)

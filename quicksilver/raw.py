@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-FrameDirection: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest", "lost"]
+FrameDirection: TypeAlias = Literal["recv", "send", "connect", "disconnect", "rest", "audit", "lost", "drop"]
 
 
 class RawFrame(msgspec.Struct, omit_defaults=True):

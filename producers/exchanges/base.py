@@ -79,18 +79,24 @@ def decoded(decode: Callable[[bytes], T], payload: bytes) -> T:
 class Instrument:
     """One symbol of one venue: its event numbers, whether its book can be trusted, and its counts."""
 
-    __slots__ = ("_refused", "conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
+    __slots__ = ("_refused", "bodies", "conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
 
     def __init__(self, venue: str, symbol: str, refused: set[str]) -> None:
         self._refused = refused
         self.venue = venue
         self.symbol = symbol
         self.seq = 0
+        self.bodies = 0  # of REST, among the frames that are counted
         self.live = False
         self.lost = False
         self.followed = False  # not any more once its subscription has ended: the book becomes old, not wrong
         self.conn = ""
         self.counts = Counts()
+
+    @property
+    def heard(self) -> int:
+        """How many messages of its connection were about it: what was fetched says nothing of a subscription."""
+        return self.counts.frames - self.bodies
 
     def _next(self) -> int:
         self.seq += 1
@@ -231,10 +237,13 @@ class Parser(ABC):
                 self.message(frame, events)
             elif frame.direction == "rest" and self._lists(frame):
                 self._learn(frame)
-            elif frame.direction == "rest":
+            elif frame.direction in {"rest", "audit"}:
                 self.response(frame, events)
             elif frame.direction == "lost":
                 events += self.lost(frame, "a line of the recording cannot be read")
+            elif frame.direction == "drop":
+                symbol, _, reason = frame.payload.decode().partition(" ")
+                events += self.drop(symbol, frame.ts_recv_ns, reason)
             elif frame.direction != "send":
                 self.last_of.pop(frame.conn, None)
                 events += self.lost(frame, "connected anew" if frame.direction == "connect" else "connection lost")
@@ -245,7 +254,11 @@ class Parser(ABC):
             )
             if isinstance(error, RefusalError):
                 self.refusals.append((str(error), frame.payload))
-            if isinstance(error, RefusalError) or (isinstance(error, ForeignFrameError) and not self._names(frame)):
+            if (
+                frame.direction == "audit"
+                or isinstance(error, RefusalError)
+                or (isinstance(error, ForeignFrameError) and not self._names(frame))
+            ):
                 return events
             events += self.lost(frame, f"a frame was lost: {error}")
         return events
@@ -272,7 +285,8 @@ class Parser(ABC):
 
     def concerned(self, frame: Frame) -> list[Instrument]:
         """Return the instruments that a lost frame may have been about."""
-        return self._names(frame) or self._on(frame)
+        whole = frame.direction in {"recv", "lost"} and len(frame.payload) <= HEAD  # else it may name more, or be prose
+        return (self._names(frame) if whole else []) or self._on(frame)
 
     def _on(self, frame: Frame) -> list[Instrument]:
         """The instruments of a frame's connection; also those of which nobody knows it, unless it has just begun."""
@@ -337,6 +351,7 @@ class Parser(ABC):
     def aside(self, one: Instrument | None) -> None:
         """Count a REST body that is no event: of that instrument's book, or of none's."""
         if one is not None:
+            one.bodies += 1
             one.counts.frames += 1
         (self.counts if one is None else one.counts).skipped += 1
 
@@ -349,11 +364,13 @@ class Parser(ABC):
         """Return the venue's number of the symbol's last change, where a whole book says such a number too."""
         return None
 
-    def awaiting(self, one: Instrument) -> Instrument | None:
-        """Count a REST body of that instrument's book; return the instrument if it waits for one."""
+    def awaiting(self, one: Instrument, frame: Frame) -> Instrument | None:
+        """Count a REST body of that instrument's book; return the instrument if it waits for one, which no audit is."""
+        wanted = not one.live and frame.direction != "audit"
+        one.bodies += 1
         one.counts.frames += 1
-        one.counts.skipped += one.live
-        return None if one.live else one
+        one.counts.skipped += not wanted
+        return one if wanted else None
 
     def doubt(self, symbol: str) -> None:
         """Take the symbol's book anew from the next snapshot: somebody who keeps it has found it crossed."""

@@ -276,7 +276,7 @@ class BinanceParser(Parser):
         bids, asks = self._scanner.two(book.bids, book.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
-        if self.awaiting(one) is None:
+        if self.awaiting(one, frame) is None:
             ts_ns = check_time(frame, book.time_ms * MS_NS) if book.time_ms else frame.ts_recv_ns
             self.observed(one, frame, ts_ns, bids, asks, book.last)
             return
@@ -360,7 +360,7 @@ class BinanceFeed(Feed):
         "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#websocket-limits"
         " and .../rest-api/market-data-endpoints (2026-11)",
         connections=Rate(300, 300), messages=Rate(4, 1), channels=1024, lifetime_s=86_400, rest=Rate(6000, 60),
-        book_weight=250, listings_weight=20,
+        book_weight=250, audit_weight=25, listings_weight=20,
     )  # fmt: skip
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:

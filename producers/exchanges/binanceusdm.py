@@ -26,7 +26,7 @@ class BinanceUsdmFeed(BinanceFeed):
         "https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams"
         " and .../general-info (2026-11)",
         connections=Rate(300, 300), messages=Rate(8, 1), channels=1024, lifetime_s=86_400, rest=Rate(2400, 60),
-        book_weight=20, listings_weight=1,
+        book_weight=20, audit_weight=10, listings_weight=1,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
+OLD_NS = 60_000_000_000  # a book older than the last change that was applied bridges nothing; far older: another clock
 WAYS = 64  # messages
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
 _MISSING = msgspec.Raw(b"")  # no list of levels
@@ -180,10 +181,10 @@ class BitstampParser(Parser):
         bids, asks = folded(listed) if listed else self._scanner.two(data.bids, data.asks)
         if not (bids or asks):
             raise FrameError("an empty order book")
-        if self.awaiting(one) is None:
+        if self.awaiting(one, frame) is None:
             self.observed(one, frame, ts_ns, bids, asks)
             return
-        if ts_ns <= self._lost_ns.get(one.symbol, 0):
+        if ts_ns <= self._lost_ns.get(one.symbol, 0) or 0 < self._last_ns.get(one.symbol, 0) - ts_ns < OLD_NS:
             events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
             one.counts.skipped += 1
             return
@@ -289,8 +290,8 @@ class BitstampFeed(Feed):
         return [self._request("subscribe", kind, symbol) for symbol in symbols for kind in (self.book_channel, _TRADES)]
 
     def unsubscribe(self, symbol: str) -> list[str]:
-        """Return the messages that end one symbol's diffs and trades."""
-        return [self._request("unsubscribe", kind, symbol) for kind in (_BOOK, _TRADES)]
+        """Return the messages that end one symbol's book and trades."""
+        return [self._request("unsubscribe", kind, symbol) for kind in (self.book_channel, _TRADES)]
 
     def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
         """Return nothing: diffs go on, only the snapshot is fetched anew."""

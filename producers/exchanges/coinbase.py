@@ -87,7 +87,7 @@ class CoinbaseParser(Parser):
         """
         product = self._exchange.full.product_of(frame)
         if product is not None:
-            waiting = self.awaiting(self._instrument(product))
+            waiting = self.awaiting(self._instrument(product), frame)
             if waiting is not None:
                 self._exchange.full.whole(frame, waiting, events)
             return

@@ -163,7 +163,7 @@ class Feed(ABC):
         for connection in self._connections:
             self._running[connection] = self.spawn(connection.run)
         if self.audit_every_s:
-            get = partial(self._fetcher.get, weight=self.limits.book_weight)
+            get = partial(self._fetcher.get, weight=self.limits.audit_weight)
             symbols, take = (lambda: self.symbols), self._take_audit
             self.spawn(Auditing(self.audit_every_s, symbols, self.audit_url, get, take).run)
         try:
@@ -292,4 +292,4 @@ class Feed(ABC):
     async def _take_audit(self, symbol: str, body: bytes, url: str) -> None:
         connection = self._of(symbol)
         if connection is not None and connection.socket is not None:
-            await self.put(connection.name, "rest", body, url)
+            await self.put(connection.name, "audit", body, url)

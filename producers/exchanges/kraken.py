@@ -13,6 +13,7 @@ symbol; the ``snapshot`` is history from before the subscription.
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -366,17 +367,15 @@ class KrakenOrdersFeed(KrakenFeed):
     def __init__(self, *args: Any, token: Callable[[], str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._token = token or (lambda: os.environ.get(TOKEN, ""))
-        self._last_token = self._token()
-        if not self._last_token:
+        if not self._token():
             raise InputError(f"Kraken gives its books order by order to holders of a key alone: set {TOKEN} to a token")
 
     def _book(self, names: list[str]) -> dict[str, Any]:
-        self._last_token = self._token()
-        return {"channel": "level3", "symbol": names, "depth": self.depth, "snapshot": True, "token": self._last_token}
+        return {"channel": "level3", "symbol": names, "depth": self.depth, "snapshot": True, "token": self._token()}
 
     def redacted(self, message: str) -> str:
         """Return the message without the token."""
-        return message.replace(self._last_token, "")
+        return re.sub(r'"token":"[^"]*"', '"token":""', message)
 
 
 VENUE = Venue("kraken", KrakenParser, KrakenFeed, {"orders": KrakenOrdersFeed})

@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 
     ``channels`` are those of one connection, and ``channels_each`` what a symbol's book and trades take of them;
     ``lifetime_s`` is how long the venue lets a connection live. ``rest`` counts weights: ``book_weight`` is that of a
-    whole book, ``listings_weight`` that of the venue's list of symbols.
+    whole book, ``audit_weight`` of one to compare with, ``listings_weight`` that of the venue's list of symbols.
     """
 
     source: str = ""
@@ -38,6 +38,7 @@ class Limits(NamedTuple):
     lifetime_s: float = math.inf
     rest: Rate = UNLIMITED
     book_weight: float = 1
+    audit_weight: float = 1
     listings_weight: float = 1
 
     @property

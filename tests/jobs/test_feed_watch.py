@@ -43,7 +43,8 @@ class Watched:
 
     async def take(self, venue: str, payload: bytes, url: str | None = None) -> list[AnyEvent]:
         frame = Frame(venue, f"{venue}.1", "rest" if url else "recv", time.time_ns(), payload, url)
-        return self.parsers.parse(frame) + await self.watch.after(frame)
+        events = self.parsers.parse(frame)
+        return events + [event for drop in await self.watch.after(frame) for event in self.parsers.parse(drop)]
 
 
 def kraken(*symbols: str) -> KrakenFeed:
@@ -93,6 +94,15 @@ async def test_where_everything_is_refused_nothing_can_start(hurried: None) -> N
     )
     with pytest.raises(InputError, match=why):
         await watched.take("kraken", kraken_refusal("BBB/USD"))
+
+
+async def test_what_was_live_once_is_asked_for_again_after_a_refusal_and_ends_no_run(hurried: None) -> None:
+    """Venues refuse what they gave before when they are busy, or in maintenance."""
+    watched = Watched(kraken("AAA-USD"))
+    assert [type(one) for one in await watched.take("kraken", kraken_book("AAA/USD"))] == [BookSnapshot]
+    watched.parsers.doubt("kraken", "AAA-USD")
+    await watched.take("kraken", kraken_refusal("AAA/USD"))
+    assert not watched.watch.in_vain("kraken", "AAA-USD")
 
 
 async def test_a_refusal_of_something_else_is_forgotten_when_the_book_comes(hurried: None) -> None:
@@ -310,13 +320,22 @@ async def test_symbols_come_and_go_while_the_others_go_on_without_a_gap() -> Non
 
 async def test_a_new_venue_is_begun_for_a_symbol_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(["BTC-USD"]) as run, serve(Market(2, time.time_ns(), ["ADA/USD"])) as other:
-        monkeypatch.setitem(venues(), "sim", venues()["kraken"])
+        monkeypatch.setitem(venues(), "sim", venues()["kraken"]._replace(name="sim"))
         monkeypatch.setattr(KrakenFeed, "url", other.url)
         monkeypatch.setattr(KrakenFeed, "rest_url", "http://127.0.0.1:1")
         await run.until("BTC-USD", "LIVE")
         await run.runner.add("sim", "ADA-USD")
         await run.until("ADA-USD", "LIVE")
         assert set(run.source.feeds) == {"kraken", "sim"}
+
+
+async def test_a_venue_has_one_feed_by_whatever_name_it_is_asked_for() -> None:
+    async with running(["BTC-USD"]) as run:
+        await run.until("BTC-USD", "LIVE")
+        with pytest.raises(InputError, match=r"^kraken/orders: there is kraken already, and a symbol has one book"):
+            await run.runner.add("kraken/orders", "ETH-USD")
+        await asyncio.gather(*(run.runner.add("kraken", symbol) for symbol in ("ETH-USD", "SOL-USD")))
+        assert len(set(run.source.instruments)) == len(run.source.instruments) == 3
 
 
 async def test_what_cannot_be_added_or_removed_is_said() -> None:

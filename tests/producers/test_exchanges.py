@@ -393,6 +393,49 @@ def test_bitstamp_a_doubted_book_is_taken_from_the_next_rest_book() -> None:
     assert kinds == [BookSnapshot, BookDelta]
 
 
+def test_bitstamp_a_book_older_than_what_was_applied_to_a_doubted_one_bridges_nothing() -> None:
+    parser = BitstampParser()
+    play(parser, [bitstamp_diff(1_000, "[]", "[]"), bitstamp_book(2_000), bitstamp_diff(9_000, '[["98","2"]]', "[]")])
+    parser.doubt("BTC-USD")
+    assert play(parser, [bitstamp_book(5_000)]) == []
+    assert parser.refused == {"BTC-USD"}
+    assert [type(one) for one in play(parser, [bitstamp_book(9_500)])] == [BookSnapshot]
+
+
+def test_what_was_fetched_to_compare_with_is_never_taken_for_the_book() -> None:
+    """It may hold the best levels alone, and come from before a loss."""
+    parser = BitstampParser()
+    audit = msgspec.structs.replace(bitstamp_book(3), direction="audit")
+    assert play(parser, [bitstamp_diff(1, "[]", "[]"), audit]) == []
+    assert [type(one) for one in play(parser, [bitstamp_book(4)])] == [BookSnapshot]
+    unreadable = msgspec.structs.replace(audit, payload=b"not json")
+    assert play(parser, [unreadable]) == []
+    assert parser.instruments["BTC-USD"].heard == 1
+
+
+@pytest.mark.parametrize("why", [b"KeyError('btcusd')", b"1000 (OK) btcusd", b""])
+def test_a_connection_that_breaks_is_a_gap_of_all_its_books_whatever_its_last_words_name(why: bytes) -> None:
+    parser = BitstampParser()
+
+    def of(pair: str, frame: Frame) -> Frame:
+        url = frame.url and frame.url.replace("btcusd", pair)
+        return msgspec.structs.replace(frame, payload=frame.payload.replace(b"btcusd", pair.encode()), url=url)
+
+    pairs = ("btcusd", "ethusd")
+    play(parser, [of(pair, frame) for pair in pairs for frame in (bitstamp_diff(1, "[]", "[]"), bitstamp_book(2))])
+    events = play(parser, [Frame("bitstamp", "b", "disconnect", 3_000, why)])
+    assert [(type(event), event.symbol) for event in events] == [(Gap, "BTC-USD"), (Gap, "ETH-USD")]
+
+
+def test_a_book_that_we_give_up_ends_in_a_gap_with_the_reason() -> None:
+    parser = BitstampParser()
+    play(parser, [bitstamp_diff(1, "[]", "[]"), bitstamp_book(2)])
+    (gap,) = play(parser, [Frame("bitstamp", "b", "drop", 3_000, b"BTC-USD removed: not wanted")])
+    assert isinstance(gap, Gap)
+    assert (gap.symbol, gap.reason) == ("BTC-USD", "removed: not wanted")
+    assert play(parser, [Frame("bitstamp", "b", "drop", 3_000, b"ETH-USD removed: not wanted")]) == []
+
+
 def test_bitstamp_trades_take_the_takers_side() -> None:
     payload = (
         b'{"data":{"id":5,"amount_str":"0.50000000","price_str":"10.25","type":1,"microtimestamp":"1700000000000001"},'

@@ -13,7 +13,7 @@ from producers.exchanges.bitstamp import BitstampOrdersFeed
 from producers.exchanges.coinbaseexchange import CoinbaseExchangeOrdersFeed
 from producers.exchanges.feed import Feed
 from producers.exchanges.kraken import TOKEN, KrakenOrdersFeed
-from producers.exchanges.venue import parser_of
+from producers.exchanges.venue import feed_of, parser_of
 from producers.frames import Frame
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
 from tests.producers import test_bitstamp_channels as bitstamp
@@ -116,3 +116,10 @@ def test_kraken_and_nobody_sees_the_token(monkeypatch: pytest.MonkeyPatch) -> No
     sent = [frame.payload for frame in frames if frame.direction == "send"]
     assert any(b"level3" in payload for payload in sent)
     assert not any(b"a-secret" in frame.payload for frame in frames)
+
+
+@pytest.mark.parametrize("which", ["", "/orders", "/best"])
+def test_bitstamp_leaves_the_channels_that_it_subscribed_to(which: str) -> None:
+    feed = feed_of(f"bitstamp{which}", ["BTC-USD"])
+    left = [message.replace("bts:unsubscribe", "bts:subscribe") for message in feed.unsubscribe("BTC-USD")]
+    assert left == feed.subscribe(["BTC-USD"])
