@@ -8,7 +8,6 @@ import typer
 from jobs.choices import LEAST, MOST, Span, seconds_ns, time_ns
 from producers.csv_producer import SERVERS
 from quicksilver.errors import InputError
-from quicksilver.events import SECOND_NS
 from setup.exits import failing
 
 FAULTS = 1  # exit code of a tape that shows faults
@@ -46,13 +45,13 @@ def verify(
 ) -> None:
     """Check all sequence numbers, checksums and books; the last line is one JSON object.
 
-    Exit code 0: the tape is sound; 1: it shows a gap, a failed checksum, a crossed book, a frame that cannot be read or
-    a tear; 2: nothing could be read.
+    Exit code 0: the tape is sound; 1: it shows a gap, a failed checksum, a crossed book, a frame that cannot be read,
+    a tear, or an instrument whose best prices are mostly not those of the whole books on it; 2: nothing could be read.
     """
     from jobs import tape_verify
 
     with failing():
-        found, letters = tape_verify.verify(path, venue, round(skip * SECOND_NS))
+        found, letters = tape_verify.verify(path, venue, seconds_ns("--skip", skip) if skip else 0)
     if not only_json:
         _print(tape_verify.table_of(found), letters.shown())
     _answer(found)

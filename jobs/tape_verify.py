@@ -104,6 +104,8 @@ def verify(tape: Path, venue: str | None, skip_ns: int) -> tuple[dict[str, Any],
     run = Verification(skip_ns)
     try:
         found = run.run(read_frames(tape, venue=venue, reject=run.unreadable))
+        if venue is not None and not found["events"]:
+            raise InputError(f"nothing could be read as {venue}'s: no frame of it says anything of a market")
     except InputError as error:
         raise InputError(str(error) if str(error).startswith(str(tape)) else f"{tape}: {error}") from error
     return found, run.letters
@@ -112,9 +114,12 @@ def verify(tape: Path, venue: str | None, skip_ns: int) -> tuple[dict[str, Any],
 def has_faults(found: dict[str, Any]) -> bool:
     """Whether the tape shows that something was lost, changed or cannot be read.
 
-    Books that differ from a full book on the tape are no such fault: the two may be of different moments.
+    A book that differs from a whole one on the tape is no such fault: the two may be of different moments. An
+    instrument of which most differ is.
     """
-    return any(found[name] for name in ("gaps", "checksums_failed", "crossed", "rejected"))
+    audits = [one["audits"] for venue in found["venues"].values() for one in venue["symbols"].values()]
+    worst = any(2 * min(one["best_bid_equal"], one["best_ask_equal"]) < one["compared"] for one in audits)
+    return worst or any(found[name] for name in ("gaps", "checksums_failed", "crossed", "rejected"))
 
 
 def table_of(found: dict[str, Any]) -> Table:

@@ -354,6 +354,7 @@ class BinanceFeed(Feed):
     rest_url = "https://data-api.binance.vision"
     book_path = "/api/v3/depth?limit=5000"
     farewell = b'"serverShutdown"'
+    ping = '{"method":"LIST_SUBSCRIPTIONS","id":0}'  # its own pings are no messages
     settle_s = 0.5  # the first change has to come before the book
     listings = EXCHANGE_INFO
     limits = Limits(

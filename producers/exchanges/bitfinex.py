@@ -312,6 +312,7 @@ class BitfinexFeed(Feed):
     """Bitfinex's public socket."""
 
     url = "wss://api-pub.bitfinex.com/ws/2"
+    ping = '{"event":"ping"}'  # its heartbeats are fifteen seconds apart
     rest_url = "https://api-pub.bitfinex.com"
     listings = PAIRS
     limits = Limits(

@@ -275,6 +275,7 @@ class BitstampFeed(Feed):
 
     url = "wss://ws.bitstamp.net"
     farewell = b'"bts:request_reconnect"'
+    ping = '{"event":"bts:heartbeat"}'
     settle_s = 2.0  # REST books are up to a second old: one fetched at once could be older than the first diff
     rest_url = "https://www.bitstamp.net"
     listings = MARKETS

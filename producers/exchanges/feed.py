@@ -26,7 +26,7 @@ APART_S = 5.0  # between two connections: venues ban who connects again at once,
 CLOSE_S = 0.2  # for the closing handshake: nobody waits for a venue that is left
 OPEN_S = 10.0
 PING_S = 5.0
-QUIET_S = 10.0  # all venues here send a heartbeat or more each second or so
+QUIET_S = 10.0  # all venues send a heartbeat or more each second or so, or answer our pings
 QUEUE_FRAMES = 10_000  # a slower reader makes the socket wait, and the venue tells by closing it
 CONNECT_RETRY_S = 2.0  # doubled at each attempt ...
 CONNECT_RETRY_MOST_S = 60.0  # ... up to this
@@ -44,7 +44,7 @@ class Feed(ABC):
     settle_s = 0.0  # between subscribing and fetching a book
     audit_every_s = 0.0  # how often each symbol's book is fetched to be compared with ours; 0: never
     farewell = b""  # what a message's head says where the venue asks to connect anew
-    ping = ""  # sent now and then to a venue that closes a connection on which nothing is said
+    ping = ""  # sent now and then to a venue that says nothing where nothing happens, or ends such connections
     limits = Limits()
     listings: ClassVar[Listings | None] = None
 

@@ -16,6 +16,8 @@ import typer
 
 from producers.simulator.soak_reader import Report, Where, read_in_process
 from producers.simulator.soak_venue import Plan, listings_of, serve_in_process
+from producers.simulator.venues.registry import engine_of
+from quicksilver.errors import InputError
 
 SIX = "kraken,coinbase,bitstamp,bitfinex,poloniex,binance"
 START_S = 120.0  # for a venue to warm its market up
@@ -148,9 +150,9 @@ async def _report(readers: list[Worker], seconds: float) -> Totals:
 
 
 def soak(
-    minutes: Annotated[float, typer.Option(help="how long")] = 30.0,
-    symbols: Annotated[int, typer.Option(help="of each venue")] = 50,
-    messages: Annotated[float, typer.Option(help="a second, of all venues together")] = 20_000.0,
+    minutes: Annotated[float, typer.Option(help="how long", min=0.1)] = 30.0,
+    symbols: Annotated[int, typer.Option(help="of each venue", min=1)] = 50,
+    messages: Annotated[float, typer.Option(help="a second, of all venues together", min=1)] = 20_000.0,
     reconnect: Annotated[
         float, typer.Option(help="seconds between two breaks of a venue's connections; 0: none")
     ] = 60.0,
@@ -160,6 +162,12 @@ def soak(
 ) -> None:
     """Read simulated venues for a long time; exit code 1 if anything was lost or memory grew."""
     names, seconds = [name.strip() for name in venue.split(",")], 60.0 * minutes
+    try:
+        for name in names:
+            engine_of(name)
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
     plans = [
         Plan(name, symbols, share, reconnect, reconnect * (1 + place / len(names)), seconds - CALM_S, seed + place)
         for place, (name, share) in enumerate(zip(names, [messages / len(names)] * len(names), strict=True))

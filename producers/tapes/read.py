@@ -1,12 +1,14 @@
 """Reading tapes: the layout is recognised from the first line; a line that cannot be read is rejected, not fatal."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from producers.exchanges.base import MAX_NS, WALL_CLOCK_NS, Reject, ignore
+from producers.exchanges.venue import parser_of, venues
 from producers.files import READ_ERRORS, open_binary
 from producers.frames import Frame
 from producers.tapes import lines, own
@@ -18,6 +20,8 @@ from quicksilver.records import DeadLetter
 ReadLine: TypeAlias = Callable[[bytes, str, str], Frame | None]
 
 MAX_PAYLOAD = 256 << 20  # bytes of one message
+FIRST_FRAMES = 500  # that are tried where a tape does not say whose it is
+_OWN_VENUE = {"hftbacktest": "binance", "ob-analytics": "bitstamp"}  # of recorders of one venue alone
 _CBCAP = b"CBCAP1 "
 LAYOUTS: tuple[tuple[str, re.Pattern[bytes], ReadLine], ...] = (
     ("quicksilver", re.compile(rb'\{"quicksilver_tape"'), lines.own),
@@ -78,14 +82,32 @@ def read_frames(path: Path, *, venue: str | None = None, reject: Reject = ignore
         yield from merged(files, lambda file, refuse: read_frames(file, venue=venue, reject=refuse), reject)
         return
     layout = layout_of(path)
-    name = venue or venue_of(path)
+    name = venue or venue_of(path) or _OWN_VENUE.get(layout, "")
     if layout == "cbcap":
         yield from _read_cbcap(path, reject)
         return
     read = next(read for known, _, read in LAYOUTS if known == layout)
     if layout not in {"quicksilver", "market-aggregator", "cryptofeed"} and not name:
-        raise InputError(f"{path}: the tape does not say whose it is; name it with --venue")
+        name = _venue_by_content(path, read)
     yield from _read_lines(path, read, name, reject)
+
+
+def _venue_by_content(path: Path, read: ReadLine) -> str:
+    """The venue whose parser makes the most of a tape's first frames.
+
+    Raises:
+        InputError: none makes anything of them.
+    """
+    made: Counter[str] = Counter()
+    for name in venues():
+        parser = parser_of(name, ignore)
+        frames = islice(_read_lines(path, read, name, ignore), FIRST_FRAMES)
+        made[name] = sum(len(parser.parse(frame)) for frame in frames)
+        made[name] -= parser.counts.rejected
+    best = max(made, key=lambda name: (made[name], -len(name)))  # Coinbase's parser reads its Exchange's, too
+    if made[best] <= 0:
+        raise InputError(f"{path}: the tape does not say whose it is; name it with --venue")
+    return best
 
 
 def venue_of(path: Path) -> str:

@@ -329,7 +329,8 @@ async def test_a_new_venue_is_begun_for_a_symbol_of_it(monkeypatch: pytest.Monke
         assert set(run.source.feeds) == {"kraken", "sim"}
 
 
-async def test_a_venue_has_one_feed_by_whatever_name_it_is_asked_for() -> None:
+async def test_a_venue_has_one_feed_by_whatever_name_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KRAKEN_TOKEN", "a token")
     async with running(["BTC-USD"]) as run:
         await run.until("BTC-USD", "LIVE")
         with pytest.raises(InputError, match=r"^kraken/orders: there is kraken already, and a symbol has one book"):

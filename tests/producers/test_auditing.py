@@ -101,7 +101,7 @@ async def test_each_symbol_has_its_turn() -> None:
             taken = [frame async for frame, _ in zip_first(frames, 5)]
     assert [(one.direction, one.payload, one.url) for one in taken] == [
         ("connect", b"", url),
-        *[("rest", f"/{name}".encode(), f"{books}/{name}") for name in ("A-B", "C-D", "A-B", "C-D")],
+        *[("audit", f"/{name}".encode(), f"{books}/{name}") for name in ("A-B", "C-D", "A-B", "C-D")],
     ]
     assert {one.conn for one in taken} == {"v.1"}
 
@@ -139,7 +139,7 @@ async def test_a_book_that_does_not_come_is_said_and_a_venue_that_wants_rest_has
         feed.audit_every_s = 0.02
         with caplog.at_level(logging.WARNING, logger=auditing.log.name):
             async with asyncio.timeout(10), aclosing(feed.frames()) as frames:
-                while (await anext(frames)).direction != "rest":
+                while (await anext(frames)).direction != "audit":
                     pass
     assert asked[1] - asked[0] >= 0.9
     assert [one.getMessage() for one in caplog.records] == [

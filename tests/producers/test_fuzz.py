@@ -126,7 +126,7 @@ class TestEveryVenue:
 
 
 def test_a_large_frame_that_cannot_be_read_is_not_searched_for_every_symbol() -> None:
-    """Its head says whose it is; where that does not, all books of its connection are in doubt."""
+    """Of a small one the bytes say whose it is; a large one may name several: all of its connection are in doubt."""
     parser, _ = new("kraken")
     books = []
     for i in range(3):
@@ -134,10 +134,10 @@ def test_a_large_frame_that_cannot_be_read_is_not_searched_for_every_symbol() ->
         books += [replace(one, payload=one.payload.replace(b"BTC/USD", name)) for one in session("kraken", NOW)[1:3]]
     for frame in books:
         parser.parse(frame)
-    late = Frame("kraken", "kraken", "recv", NOW, b"{" + b" " * base.HEAD + b'"A1/USD"')
-    early = replace(late, payload=b'{"A1/USD"' + b" " * base.HEAD)
-    assert [event.symbol for event in parser.parse(early)] == ["A1-USD"]
-    assert [event.symbol for event in parser.parse(late)] == ["A0-USD", "A2-USD"]
+    small = Frame("kraken", "kraken", "recv", NOW, b'{"A1/USD"')
+    large = replace(small, payload=b'{"A1/USD"' + b" " * base.HEAD)
+    assert [event.symbol for event in parser.parse(small)] == ["A1-USD"]
+    assert [event.symbol for event in parser.parse(large)] == ["A0-USD", "A2-USD"]
 
 
 def test_a_failure_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,3 +250,23 @@ def test_a_line_that_cannot_be_read_is_a_gap_of_what_it_names(tmp_path: Path, da
     first = next(i for i, event in enumerate(events) if isinstance(event, Gap))
     assert any(isinstance(event, BookDelta) and event.symbol == "ETH-USD" for event in events[:first])
     assert not any(isinstance(event, BookDelta) and event.symbol in lost for event in events[first:])
+
+
+@pytest.mark.parametrize(
+    ("name", "venue"),
+    [
+        ("cryptofeed/legacy/2022-08-21.723f776f.POLONIEX.ws.1.0.zst", "poloniex"),
+        ("cryptofeed/legacy/2021-04-05.1312c062.BITFINEX-58bafb.0.zst", "bitfinex"),
+        ("cryptofeed/legacy/2021-04-05.1312c062.KRAKEN-c197c0.0.zst", "kraken"),
+        ("cryptofeed/legacy/2021-04-17.3525dc8c.COINBASE.ws.28.0.zst", "coinbase"),
+        ("cryptofeed/legacy/2021-04-05.1312c062.BITSTAMP-b88f8b.0.zst", "bitstamp"),
+        ("cryptofeed/legacy/2021-04-05.1312c062.BINANCE-b38f7c.0.zst", "binance"),
+        ("hftbacktest/spot/btcusdt_20240808.gz", "binance"),
+        ("bitfinex-api-go/book_checksum_vector.jsonl", "bitfinex"),
+    ],
+)
+def test_whose_a_tape_is_shows_in_what_it_says(tapes: Path, tmp_path: Path, name: str, venue: str) -> None:
+    """Its file may have any name."""
+    path = tmp_path / f"tape{(tapes / name).suffix}"
+    path.symlink_to(tapes / name)
+    assert next(iter(read_frames(path))).venue == venue
