@@ -61,8 +61,10 @@ class Outcome(msgspec.Struct):
             found.append(f"a gap where nothing was lost: {self.gaps[0]}")
         if mark in {"symbol", "all", "fine"} and self.wrong:
             found.append(f"{self.wrong} features of a broken book")
-        if mark != "-" and not (self.live and self.equal):
-            found.append("the book is not the venue's" if self.live else "not live again")
+        if not self.live:
+            found.append("not live again")
+        elif mark != "-" and not self.equal:
+            found.append("the book is not the venue's")
         if mark != "all" and self.kind != "old-snapshot" and self.others:
             found.append(f"another symbol was disturbed: {self.others[0]}")
         return found
