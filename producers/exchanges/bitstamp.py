@@ -33,7 +33,6 @@ from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
-OLD_NS = 60_000_000_000  # a book older than the last change that was applied bridges nothing; far older: another clock
 WAYS = 64  # messages
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
 _MISSING = msgspec.Raw(b"")  # no list of levels
@@ -184,7 +183,7 @@ class BitstampParser(Parser):
         if self.awaiting(one, frame) is None:
             self.observed(one, frame, ts_ns, bids, asks)
             return
-        if ts_ns <= self._lost_ns.get(one.symbol, 0) or 0 < self._last_ns.get(one.symbol, 0) - ts_ns < OLD_NS:
+        if ts_ns <= self._lost_ns.get(one.symbol, 0) or self._before_last(one, ts_ns):
             events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
             one.counts.skipped += 1
             return
@@ -195,6 +194,11 @@ class BitstampParser(Parser):
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         self._snapshot_ns[one.symbol] = self._last_ns[one.symbol] = ts_ns
         self._bridge(one, frame, events)
+
+    def _before_last(self, one: Instrument, ts_ns: int) -> bool:
+        """Whether a book lacks changes that were applied before it was in doubt; not if the venue's clock is set back."""
+        last_ns, kept = self._last_ns.get(one.symbol, 0), self._kept.get(one.symbol, ())
+        return ts_ns < last_ns and not (kept and kept[-1][1] < last_ns)
 
     def _asked_for(self, url: str) -> Instrument | None:
         """The instrument of a REST book's address ``.../order_book/btcusd/``, or of a tape's ``?symbol=BTC-USD``.
