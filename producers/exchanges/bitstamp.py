@@ -196,7 +196,7 @@ class BitstampParser(Parser):
         self._bridge(one, frame, events)
 
     def _before_last(self, one: Instrument, ts_ns: int) -> bool:
-        """Whether a book lacks changes that were applied before it was in doubt; not if the venue's clock is set back."""
+        """Whether a book lacks changes that were applied before the doubt; not where the venue's clock was set back."""
         last_ns, kept = self._last_ns.get(one.symbol, 0), self._kept.get(one.symbol, ())
         return ts_ns < last_ns and not (kept and kept[-1][1] < last_ns)
 
