@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from quicksilver.book import Book
-from quicksilver.events import NO_LEVELS, AnyEvent, BookDelta, BookSnapshot, Gap, Trade
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 from quicksilver.records import AnyRecord, DataState, Status
 from quicksilver.topics import key_of
 
@@ -40,7 +40,7 @@ class BookWatch:
         elif isinstance(event, BookSnapshot | BookDelta):
             if isinstance(event, BookDelta) and not one.book.ready:
                 return []
-            if _crossed(one.book, event):
+            if one.book.take(event):
                 state, reason = "GAP", "the book is crossed"
         if state == "GAP":
             one.book.gap()
@@ -48,10 +48,3 @@ class BookWatch:
             return []
         one.state = state
         return [Status(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, state, reason)]
-
-
-def _crossed(book: Book, event: BookSnapshot | BookDelta) -> bool:
-    if isinstance(event, BookDelta):
-        return book.apply(event.bids, event.asks)
-    book.snapshot(event.bids, event.asks, event.depth)
-    return book.apply(NO_LEVELS, NO_LEVELS)

@@ -17,6 +17,7 @@ from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
 from jobs.settings import PAGE, RunSettings
 from jobs.sources import Adjustable, Source
+from jobs.taking import take_and_watch
 from producers.clocks import Clocks
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Trade
@@ -52,16 +53,7 @@ class EmbeddedRunner:
         """
         for status in self._lives.waiting():
             self._bus.publish(status)
-        taking, watching = asyncio.create_task(self._take_all()), asyncio.create_task(self._watch())
-        try:
-            await asyncio.wait({taking, watching}, return_when=asyncio.FIRST_COMPLETED)
-            (taking if taking.done() else watching).result()  # raises what went wrong
-        finally:
-            for task in (taking, watching):
-                task.cancel()
-            ended = await asyncio.gather(taking, watching, return_exceptions=True)
-            if not any(isinstance(one, Exception) for one in ended):  # else its own error could hide theirs
-                self._report()
+        await take_and_watch(self._take_all(), self._watch(), self._report)
 
     def subscribed(self) -> list[Subscribed]:
         """Return what is subscribed to, with what its venue lists of it, where that is known."""

@@ -70,7 +70,7 @@ class FeedSource:
                 yield frame.ts_recv_ns, self._parse(frame)
                 for drop in await watch.after(frame):
                     yield drop.ts_recv_ns, self._parse(drop)
-                for symbol in parsers.refused(frame.venue):
+                for symbol in parsers.take_unusable(frame.venue):
                     await self.resync(frame.venue, symbol)
         finally:
             tasks, self._tasks = self._tasks, []
@@ -183,7 +183,7 @@ class SimulatorSource:
                 async for frame in frames:
                     self.tap(frame)
                     yield frame.ts_recv_ns, parsers.parse(frame)
-                    for symbol in parsers.refused(SIMULATED):
+                    for symbol in parsers.take_unusable(SIMULATED):
                         await self.resync(SIMULATED, symbol)
 
     async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)

@@ -77,13 +77,13 @@ class Parsers:
         if venue in self.by_venue:
             self.by_venue[venue].doubt(symbol)
 
-    def refused(self, venue: str) -> list[str]:
+    def take_unusable(self, venue: str) -> list[str]:
         """Return the symbols whose book came and was of no use, once: they have to be asked for again."""
         parser = self.by_venue.get(venue)
-        if parser is None or not parser.refused:
+        if parser is None or not parser.unusable:
             return []
-        symbols = sorted(parser.refused)
-        parser.refused.clear()
+        symbols = sorted(parser.unusable)
+        parser.unusable.clear()
         return symbols
 
     def summary(self, pipeline: Pipeline, features: dict[tuple[str, str], int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jobs.lives import STALE_S, Lives
 from jobs.publish_command import PublishSettings
 from jobs.publish_metrics import exposing
 from jobs.sources import Source, choose
+from jobs.taking import take_and_watch
 from producers.csv_prices import CsvFile
 from producers.kafka import KafkaPublisher
 from producers.publishing import publish_all, summary
@@ -57,16 +58,7 @@ class PublishRun:
         Raises:
             InputError: nothing of the source could be read, or a message could not be delivered.
         """
-        taking, watching = asyncio.create_task(self._take_all()), asyncio.create_task(self._watch())
-        try:
-            await asyncio.wait({taking, watching}, return_when=asyncio.FIRST_COMPLETED)
-            (taking if taking.done() else watching).result()  # raises what went wrong
-        finally:
-            for task in (taking, watching):
-                task.cancel()
-            ended = await asyncio.gather(taking, watching, return_exceptions=True)
-            if not any(isinstance(one, Exception) for one in ended):  # else its own error could hide theirs
-                self._report()
+        await take_and_watch(self._take_all(), self._watch(), self._report)
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.batches(self._publisher.letter)) as batches:  # type: ignore[type-var]

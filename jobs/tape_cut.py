@@ -93,12 +93,8 @@ class _Trial:
 
     def _keep(self, event: AnyEvent) -> None:
         book = self._books.setdefault((event.venue, event.symbol), Book())
-        if isinstance(event, BookSnapshot):
-            book.snapshot(event.bids, event.asks, event.depth)
-        elif isinstance(event, BookDelta) and book.ready:
-            book.apply(event.bids, event.asks)
-        elif isinstance(event, Gap):
-            book.gap()
+        if isinstance(event, BookSnapshot | BookDelta | Gap):
+            book.take(event)
 
     def _add(self, venue: str, *parts: bytes) -> None:
         digest = self._digests.setdefault(venue, hashlib.blake2b())

@@ -15,7 +15,7 @@ from producers.frames import Frame
 from producers.tapes import read_frames
 from quicksilver.book import Book
 from quicksilver.errors import InputError
-from quicksilver.events import NO_LEVELS, AnyEvent, BookDelta, BookSnapshot, Gap
+from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 from quicksilver.records import DeadLetter
 
 SHOWN = ("frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "rejected")
@@ -57,7 +57,7 @@ class Verification:
         """Keep the book; one that is crossed after a whole message is none, which its parser cannot see."""
         if isinstance(event, BookDelta | BookSnapshot | Gap):
             book = self._books.setdefault((event.venue, event.symbol), Book())
-            if _crosses(book, event):
+            if book.take(event):
                 book.gap()
                 self._parsers.doubt(event.venue, event.symbol)
 
@@ -79,16 +79,6 @@ class Verification:
             audits.add(compared)
         total.frames = sum(self._parsers.frames.values())
         return {**_shown(total, audits), "torn": self.letters.torn, "venues": venues}
-
-
-def _crosses(book: Book, event: BookDelta | BookSnapshot | Gap) -> bool:
-    if isinstance(event, BookDelta):
-        return book.ready and book.apply(event.bids, event.asks)
-    if isinstance(event, Gap):
-        book.gap()
-        return False
-    book.snapshot(event.bids, event.asks, event.depth)
-    return book.apply(NO_LEVELS, NO_LEVELS)
 
 
 def _shown(counts: Counts, audits: AuditCounts) -> dict[str, Any]:

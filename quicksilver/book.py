@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from quicksilver.compiled import jit
 from quicksilver.errors import StateError
-from quicksilver.events import FloatArray, Levels
+from quicksilver.events import NO_LEVELS, BookDelta, BookSnapshot, FloatArray, Gap, Levels
 
 HEADER = 8
 CAPACITY, N_BIDS, N_ASKS, DEPTH, READY, CROSSED, DEAD_BIDS, DEAD_ASKS = range(8)
@@ -293,6 +293,20 @@ class Book:
         """
         self.reserve(len(bids), len(asks))
         return bool(apply_delta(self.block, bids.array, asks.array))
+
+    def take(self, event: BookSnapshot | BookDelta | Gap) -> bool:
+        """Apply what an event says, a change only while the book is ready; True if the book is then crossed.
+
+        Raises:
+            StateError: see ``grown``.
+        """
+        if isinstance(event, BookDelta):
+            return self.ready and self.apply(event.bids, event.asks)
+        if isinstance(event, Gap):
+            self.gap()
+            return False
+        self.snapshot(event.bids, event.asks, event.depth)
+        return self.apply(NO_LEVELS, NO_LEVELS)
 
     @property
     def levels(self) -> tuple[int, int]:

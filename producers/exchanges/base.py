@@ -79,10 +79,10 @@ def decoded(decode: Callable[[bytes], T], payload: bytes) -> T:
 class Instrument:
     """One symbol of one venue: its event numbers, whether its book can be trusted, and its counts."""
 
-    __slots__ = ("_refused", "bodies", "conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
+    __slots__ = ("_unusable", "bodies", "conn", "counts", "followed", "live", "lost", "seq", "symbol", "venue")
 
-    def __init__(self, venue: str, symbol: str, refused: set[str]) -> None:
-        self._refused = refused
+    def __init__(self, venue: str, symbol: str, unusable: set[str]) -> None:
+        self._unusable = unusable
         self.venue = venue
         self.symbol = symbol
         self.seq = 0
@@ -146,10 +146,10 @@ class Instrument:
     def refuse(self, frame: Frame, ts_event_ns: int, reason: str) -> list[AnyEvent]:
         """Number a gap for a snapshot that cannot be trusted, even if it was to be the first; once, too.
 
-        Where one is open already no event will make anybody ask for another book: ``Parser.refused`` says so.
+        Where one is open already no event will make anybody ask for another book: ``Parser.unusable`` says so.
         """
         if self.lost:
-            self._refused.add(self.symbol)
+            self._unusable.add(self.symbol)
             return []
         self.live, self.lost = False, True
         self.counts.gaps += 1
@@ -192,7 +192,7 @@ class Parser(ABC):
         self.natives: dict[str, str] = {}  # the same the other way round
         self.refusals: deque[tuple[str, bytes]] = deque(maxlen=MAX_REFUSALS)  # until somebody takes them: why, of what
         self.observers: list[Callable[[Observation], None]] = []
-        self.refused: set[str] = set()  # symbols whose book was of no use: who reads asks again, and removes them
+        self.unusable: set[str] = set()  # symbols whose book was of no use: who reads asks again, and removes them
         self._reject = reject
 
     def instrument(self, symbol: str) -> Instrument:
@@ -207,7 +207,7 @@ class Parser(ABC):
                 raise FrameError(f"not a symbol: {symbol[:40]!r}")
             if len(self.instruments) >= MOST_SYMBOLS:
                 raise FrameError(f"{symbol!r} is one symbol more than the {MOST_SYMBOLS:,} that a venue may have")
-            found = self.instruments[symbol] = Instrument(self.venue, symbol, self.refused)
+            found = self.instruments[symbol] = Instrument(self.venue, symbol, self.unusable)
         return found
 
     def named(self, known: dict[str, Instrument], name: str, symbol: str) -> Instrument:

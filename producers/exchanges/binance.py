@@ -35,7 +35,7 @@ from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
 from producers.exchanges.binance_names import native_of, symbol_of
 from producers.exchanges.binance_usual import DEPTH, KINDS, N_FIELDS, read_usual
 from producers.exchanges.binance_wire import Book, Data, Error, Message, Other
-from producers.exchanges.feed import Feed
+from producers.exchanges.feed import FetchedBookFeed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -344,7 +344,7 @@ def _time_of(earlier: Sequence[Change], later: Sequence[Change], frame: Frame) -
     return earlier[-1].ts_ns if earlier else later[0].ts_ns if later else frame.ts_recv_ns
 
 
-class BinanceFeed(Feed):
+class BinanceFeed(FetchedBookFeed):
     """Binance's public streams and REST book, from the addresses for market data alone.
 
     https://developers.binance.com/docs/binance-spot-api-docs/faqs/market_data_only
@@ -371,14 +371,6 @@ class BinanceFeed(Feed):
     def unsubscribe(self, symbol: str) -> list[str]:
         """Return the message that ends one symbol's changes and trades."""
         return [self._request("UNSUBSCRIBE", [symbol])]
-
-    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
-        """Return nothing: changes go on, only the book is fetched anew."""
-        return []
-
-    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
-        """Return nothing, as ``unsubscribe_book``."""
-        return []
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the book."""

@@ -23,7 +23,7 @@ from producers.exchanges.base import Instrument, Parser, Reject, check_time, dec
 from producers.exchanges.bitstamp_listings import MARKETS
 from producers.exchanges.bitstamp_orders import ACTIONS, BEST, CHANGES, LIVE_ORDERS, PUSHER_SYMBOL, Orders, Told
 from producers.exchanges.bitstamp_rows import folded, listed_orders, rows_of
-from producers.exchanges.feed import Feed
+from producers.exchanges.feed import FetchedBookFeed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
@@ -274,7 +274,7 @@ def native_of(symbol: str) -> str:
     return symbol.replace("-", "").lower()
 
 
-class BitstampFeed(Feed):
+class BitstampFeed(FetchedBookFeed):
     """Bitstamp's public socket and its REST book."""
 
     url = "wss://ws.bitstamp.net"
@@ -297,14 +297,6 @@ class BitstampFeed(Feed):
     def unsubscribe(self, symbol: str) -> list[str]:
         """Return the messages that end one symbol's book and trades."""
         return [self._request("unsubscribe", kind, symbol) for kind in (self.book_channel, _TRADES)]
-
-    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
-        """Return nothing: diffs go on, only the snapshot is fetched anew."""
-        return []
-
-    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
-        """Return nothing, as ``unsubscribe_book``."""
-        return []
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the whole book."""

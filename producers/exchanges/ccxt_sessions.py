@@ -25,12 +25,12 @@ from producers.exchanges.ccxt_exchange import (
 )
 from producers.exchanges.ccxt_session import Session
 from producers.exchanges.ccxt_wire import Refused
+from producers.exchanges.retrying import RETRY_AFTER_MOST_S
 from producers.frames import Frame
 from quicksilver.errors import InputError
 
 RETRY_S = 1.0  # doubled at each attempt that gives nothing ...
 RETRY_MOST_S = 60.0  # ... up to this
-RETRY_AFTER_MOST_S = 3600.0  # a wrong header must not end a feed for good
 DIALS_APART_S = 0.5  # between the beginnings of two sessions: venues count connections by the second
 QUEUE_FRAMES = 10_000  # waiting for their reader; more, and the session is ended: ccxt cannot be made to wait
 log = logging.getLogger(__name__)

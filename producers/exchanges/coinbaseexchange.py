@@ -9,7 +9,7 @@ import msgspec
 
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.coinbase_listings import PRODUCTS
-from producers.exchanges.feed import Feed
+from producers.exchanges.feed import Feed, FetchedBookFeed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
 
@@ -50,7 +50,7 @@ def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> str:
     return msgspec.json.encode({"type": kind, "product_ids": list(symbols), "channels": list(channels)}).decode()
 
 
-class CoinbaseExchangeOrdersFeed(CoinbaseExchangeFeed):
+class CoinbaseExchangeOrdersFeed(FetchedBookFeed, CoinbaseExchangeFeed):
     """The same, order by order: ``full``, which has the trades too, and its REST book (``coinbase_full.py``)."""
 
     rest_url = "https://api.exchange.coinbase.com"
@@ -63,14 +63,6 @@ class CoinbaseExchangeOrdersFeed(CoinbaseExchangeFeed):
     def unsubscribe(self, symbol: str) -> list[str]:
         """Return the message that ends one symbol's orders and heartbeat."""
         return [_request("unsubscribe", ["full", "heartbeat"], [symbol])]
-
-    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
-        """Return nothing: messages go on, only the book is fetched anew."""
-        return []
-
-    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
-        """Return nothing, as ``unsubscribe_book``."""
-        return []
 
     def snapshot_url(self, symbol: str) -> str | None:
         """Return the address of the book of all orders."""

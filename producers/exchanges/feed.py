@@ -293,3 +293,15 @@ class Feed(ABC):
         connection = self._of(symbol)
         if connection is not None and connection.socket is not None:
             await self.put(connection.name, "audit", body, url)
+
+
+class FetchedBookFeed(Feed):
+    """A feed of a venue whose changes go on while a book is fetched anew: there is nothing to send for one."""
+
+    def unsubscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002 (the base's signature)
+        """Return nothing."""
+        return []
+
+    def subscribe_book(self, symbol: str) -> list[str]:  # noqa: ARG002
+        """Return nothing."""
+        return []

@@ -85,8 +85,8 @@ class Reader:
                     lost = lost or record.state == "GAP"
             if lost:
                 await self._lost(event)
-        while self.parser.refused:
-            symbol = self.parser.refused.pop()
+        while self.parser.unusable:
+            symbol = self.parser.unusable.pop()
             self.gaps.append(Seen(symbol, time.monotonic(), "a book was refused"))
             await self.feed.resync(symbol)
         for symbol in made:

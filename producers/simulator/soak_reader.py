@@ -69,8 +69,8 @@ class SoakReader:
                     self.seen[type(event)] += 1
                     if self._lost(event):
                         await self.feed.resync(event.symbol)
-                while self._parser.refused:
-                    await self.feed.resync(self._parser.refused.pop())
+                while self._parser.unusable:
+                    await self.feed.resync(self._parser.unusable.pop())
 
     def _lost(self, event: AnyEvent) -> bool:
         """Take an event into its book; returns whether the book has to be asked for anew."""

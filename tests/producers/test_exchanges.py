@@ -398,7 +398,7 @@ def test_bitstamp_a_book_older_than_what_was_applied_to_a_doubted_one_bridges_no
     play(parser, [bitstamp_diff(1_000, "[]", "[]"), bitstamp_book(2_000), bitstamp_diff(9_000, '[["98","2"]]', "[]")])
     parser.doubt("BTC-USD")
     assert play(parser, [bitstamp_book(5_000)]) == []
-    assert parser.refused == {"BTC-USD"}
+    assert parser.unusable == {"BTC-USD"}
     assert [type(one) for one in play(parser, [bitstamp_book(9_500)])] == [BookSnapshot]
 
 
