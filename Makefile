@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3.11
 STAMP := .venv/.stamp
-export SOURCE TAPE SPEED PORT SYMBOLS VENUES SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN
+export SOURCE TAPE SPEED PORT SYMBOLS VENUES VENUE_URLS SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN
 
 .PHONY: help setup run test recovery check cluster bench bench-cluster doctor format lock clean browser java
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.registry import Collector
 
+from api.docs import add_docs
 from api.guard import Guard
 from api.hub import Hub
 from api.metrics import HubCollector, add_metrics
@@ -51,8 +52,29 @@ def create_app(
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     ``collectors`` are what ``/metrics`` tells beside the hub's numbers and the process's.
     """
-    app = FastAPI(title="Quicksilver", version=__version__, docs_url="/api/docs", openapi_url="/api/openapi.json")
-    started = monotonic()
+    app = FastAPI(
+        title="Quicksilver", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
+    _add_errors(app)
+    _add_state(app, hub, parts)
+    add_symbols(app, symbols)
+    add_replay(app, playback)
+    add_docs(app)
+    _add_tables(app, store)
+
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket) -> None:
+        """Stream records; see ``PROTOCOL.md``."""
+        await hub.serve(socket)
+
+    add_metrics(app, HubCollector(hub), *collectors)
+    _add_page(app, page)
+    app.add_middleware(Guard, hosts=hosts)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Have what goes wrong said in one sentence, as ``detail``."""
 
     @app.exception_handler(RequestValidationError)
     async def say(_: Request, error: RequestValidationError) -> Response:
@@ -64,6 +86,11 @@ def create_app(
     async def away(_: Request, error: StoreError) -> Response:
         """Say that history must wait; what is live goes on."""
         return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "2"})
+
+
+def _add_state(app: FastAPI, hub: Hub, parts: Callable[[], dict[str, object]]) -> None:
+    """Add the routes that say what this process is and holds."""
+    started = monotonic()
 
     @app.get("/api/health")
     async def health() -> Response:
@@ -86,23 +113,10 @@ def create_app(
         """Return what each feature is: formula, unit, warm-up, source."""
         return _json(FEATURES)
 
-    add_symbols(app, symbols)
-    add_replay(app, playback)
-    _add_tables(app, store)
-
-    @app.websocket("/ws")
-    async def websocket(socket: WebSocket) -> None:
-        """Stream records; see ``PROTOCOL.md``."""
-        await hub.serve(socket)
-
-    add_metrics(app, HubCollector(hub), *collectors)
-    _add_page(app, page)
-    app.add_middleware(Guard, hosts=hosts)
-    return app
-
 
 def _add_tables(app: FastAPI, store: JsonStore) -> None:
     def known(topic: str) -> str:
+        """Return the topic if it has a table; else HTTP 404, with those that have."""
         if topic not in TABLES:
             raise HTTPException(404, f"no table {topic!r}; there are {', '.join(TABLES)}")
         return topic
@@ -131,6 +145,7 @@ def _add_page(app: FastAPI, page: Path | None) -> None:
 
         @app.get("/")
         async def no_page() -> HTMLResponse:
+            """Say how the page is built."""
             return HTMLResponse(NO_PAGE)
 
         return

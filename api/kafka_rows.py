@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from quicksilver import codec
 from quicksilver.errors import FrameError
 from quicksilver.events import Trade
-from quicksilver.records import Published
+from quicksilver.records import FullBook, Published
 from quicksilver.streaming.message import Headers, Message
 from quicksilver.topics import RECORD_TOPICS, TRADES, key_of
 
 READ = {topic.name: topic for topic in (*RECORD_TOPICS, TRADES)}
 MAX_ENDED = 8  # ended sessions of a key that are remembered, so that a straggler of theirs is known for one
 NEWER_S = 60.0  # so long after the last message of a newer version this program is said to be too old
+_ONE_OF_AN_EVENT = {Trade, FullBook}  # their event's number tells them apart where they have none of their own
 _HEADERS = frozenset(Headers.__struct_fields__)
 
 
@@ -92,7 +93,7 @@ class RowReader:
         record: Any = codec.decode(READ[message.topic].type, message.value)
         if key_of(record) != message.key:
             raise FrameError(f"its key is {message.key[:100]!r}, its record's {key_of(record)[:100]!r}")
-        number = message.number or (record.seq if type(record) is Trade else 0)
+        number = message.number or (record.seq if type(record) in _ONE_OF_AN_EVENT else 0)
         if number and not self._is_new(message, number):
             self.duplicates += 1
             return None

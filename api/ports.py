@@ -17,7 +17,7 @@ class JsonStore(Store, Protocol):
         end_ns: int | None = None,
         limit: int = 1000,
     ) -> list[bytes]:
-        """Return rows as ``read`` does, each as its JSON."""
+        """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``answers.py``)."""
 
 
 class Playing(Protocol):
@@ -31,6 +31,9 @@ class Playing(Protocol):
 
     def step(self, n: int) -> None:
         """Pause, and let the next ``n`` messages through."""
+
+    async def held(self) -> None:
+        """Return when all steps are done and taken in, or the recording goes on or has ended."""
 
     def set_speed(self, text: str) -> None:
         """Go on at another speed: a positive number, or ``max``.

@@ -1,5 +1,7 @@
 """REST for a recording that is played: its state, and pause, resume, step and speed."""
 
+import asyncio
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -10,6 +12,7 @@ from api.ports import Playing
 from quicksilver.errors import InputError
 
 MAX_STEPS = 1_000_000
+STEP_S = 10.0  # how long an answer waits for its steps
 NO_RECORDING = "this source is no recording: only SOURCE=tape and SOURCE=csv can be paused and stepped through"
 
 
@@ -27,6 +30,7 @@ def add_replay(app: FastAPI, playback: Playing | None) -> None:
     """Add ``/api/replay``; without a ``playback`` it answers 409, with a sentence."""
 
     def required() -> Playing:
+        """Return what plays the recording; HTTP 409 where the source is none."""
         if playback is None:
             raise HTTPException(409, NO_RECORDING)
         return playback
@@ -38,9 +42,13 @@ def add_replay(app: FastAPI, playback: Playing | None) -> None:
 
     @app.post("/api/replay")
     async def control(order: Order) -> Response:
-        """Pause, resume, step through or change the speed of the recording; returns its state."""
+        """Pause, resume, step through or change the speed of the recording; returns its state after that."""
         one = required()
         _obey(one, order)
+        if order.action == "step":
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STEP_S):
+                    await one.held()
         return _state(one)
 
 

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api.hub import SourceInfo
 from quicksilver.errors import InputError
 
+Listeners: TypeAlias = list[socket.socket]
 ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # containers often have a name of IPv6, and no IPv6
 
 
@@ -25,9 +26,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _bound(host: str, port: int) -> list[socket.socket]:
+def _bound(host: str, port: int) -> Listeners:
     """Bind every address of a host (``localhost`` has two), all to the same port, or none."""
-    listeners: list[socket.socket] = []
+    listeners: Listeners = []
     absent = None
     with ExitStack() as unless_all:
         for family, kind, protocol, _, address in dict.fromkeys(
@@ -65,6 +66,17 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> so
 async def serving(app: FastAPI, host: str, port: int, setting: str = "PORT") -> AsyncIterator[int]:
     """Serve the application while the context lasts; gives the port, a free one for port 0.
 
+    Raises:
+        InputError: as ``bound`` does.
+    """
+    async with bound(host, port, setting) as listeners, serving_on(listeners, app) as found:
+        yield found
+
+
+@asynccontextmanager
+async def bound(host: str, port: int, setting: str = "PORT") -> AsyncIterator[Listeners]:
+    """Have a port while the context lasts, before anything is done that only makes sense with it.
+
     ``setting`` is what the user may choose the port by.
 
     Raises:
@@ -76,6 +88,15 @@ async def serving(app: FastAPI, host: str, port: int, setting: str = "PORT") -> 
         why = getattr(error, "strerror", None) or error
         remedy = f"choose another with {setting}= or QUICKSILVER_HOST="
         raise InputError(f"cannot serve on {host} port {port}: {why}; {remedy}") from error
+    with ExitStack() as closing:
+        for listener in listeners:
+            closing.enter_context(listener)
+        yield listeners
+
+
+@asynccontextmanager
+async def serving_on(listeners: Listeners, app: FastAPI) -> AsyncIterator[int]:
+    """Serve the application on what is bound while the context lasts; gives the port."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -98,8 +119,6 @@ async def serving(app: FastAPI, host: str, port: int, setting: str = "PORT") -> 
             if connection.transport is not None:
                 connection.transport.abort()
         await asyncio.sleep(0)  # in which the transports close
-        for listener in listeners:
-            listener.close()
 
 
 def greet(source: SourceInfo, host: str, port: int, say: Callable[[str], None]) -> None:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from api.answers import bounded
 from quicksilver.errors import InputError, StoreError
 from quicksilver.records import Published
-from quicksilver.tables import DAY_NS, KEYS_LIFE_S, SCHEMA_VERSION, TABLES, Row, Table
+from quicksilver.tables import KEYS_LIFE_S, SCHEMA_VERSION, TABLES, Row, Table
 from quicksilver.topics import TOPIC_OF, key_of
 from setup.cassandra.client import (
     FAILURES,
@@ -29,7 +30,6 @@ from setup.cassandra.client import (
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-PAGE_ROWS = 1_000  # a page is in the node's memory and in ours: 1,000 frontiers are 100 MB already
 CONCURRENCY = 128  # rows on their way at once; more waits in the node's queue, not less in ours
 COUNT_S = 120.0  # counting reads a whole partition
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -44,7 +44,7 @@ class _Statements(NamedTuple):
 def _prepare(session: Any, table: Table) -> _Statements:
     names = ", ".join(column.name for column in table.columns)
     marks = ", ".join("?" for _ in table.columns)
-    there = " AND ".join(f"{name} = ?" for name in [*table.partition, "day"])
+    there = " AND ".join(f"{name} = ?" for name in table.wide_partition)
     made = _Statements(
         session.prepare(f"INSERT INTO {table.name} ({names}) VALUES ({marks})"),
         session.prepare(
@@ -54,7 +54,7 @@ def _prepare(session: Any, table: Table) -> _Statements:
     )
     for statement in made:
         statement.is_idempotent = True  # rows are written onto themselves: the driver may ask another node
-        statement.fetch_size = PAGE_ROWS
+        statement.fetch_size = table.rows_at_once  # a page is in the node's memory and in ours
     return made
 
 
@@ -73,7 +73,7 @@ class _Connection:
             self.tables = {name: _prepare(self.session, table) for name, table in TABLES.items()}
             prepare = self.session.prepare
             self.write_key = prepare("INSERT INTO keys (topic, key, day) VALUES (?, ?, ?) USING TTL ?")
-            self.days = prepare("SELECT day FROM keys WHERE topic = ? AND key = ? AND day >= ? AND day <= ?")
+            self.buckets = prepare("SELECT day FROM keys WHERE topic = ? AND key = ? AND day >= ? AND day <= ?")
             self.keys = prepare("SELECT key FROM keys WHERE topic = ? GROUP BY key")
             self.partitions = prepare("SELECT key, day FROM keys WHERE topic = ?")
         except FAILURES as error:
@@ -160,7 +160,8 @@ class CassandraStore:
         """
         connection = self._connected()
         keys: dict[tuple[str, str, int], Any] = {}
-        rows: dict[tuple[str, str, str], Any] = {}  # of one row the last only: what is sent at once has no order
+        # Of one row the last only: what is sent at once has no order. Of large ones the driver takes one at a time.
+        rows, large = (dict[tuple[str, str, str], Any]() for _ in range(2))
         for record in records:
             table = TABLES[TOPIC_OF[type(record)].name]
             topic, key = table.topic.name, key_of(record)
@@ -169,12 +170,13 @@ class CassandraStore:
                 bound = connection.tables[topic].insert.bind(row)
             except (TypeError, struct.error) as error:
                 raise InputError(f"{topic}: a row cannot be stored: {error}") from error
-            rows[topic, key, table.row_key(record)] = bound
-            day = table.day_of(record)
-            keys[topic, key, day] = connection.write_key.bind((topic, key, day, table.ttl_s + KEYS_LIFE_S))
+            (large if table.rows_at_once < CONCURRENCY else rows)[topic, key, table.row_key(record)] = bound
+            bucket = table.bucket_of(record)
+            keys[topic, key, bucket] = connection.write_key.bind((topic, key, bucket, table.ttl_s + KEYS_LIFE_S))
         try:
-            for some in (keys, rows):  # keys first: a row without its key would not be found
-                execute_concurrent(connection.session, [(one, None) for one in some.values()], CONCURRENCY)
+            # Keys first: a row without its key would not be found.
+            for some, at_once in ((keys, CONCURRENCY), (rows, CONCURRENCY), (large, 1)):
+                execute_concurrent(connection.session, [(one, None) for one in some.values()], at_once)
         except InvalidRequest as error:
             raise InputError(f"Cassandra refuses a row: {why(error)}") from error  # as it would each time
         except FAILURES as error:
@@ -183,27 +185,26 @@ class CassandraStore:
     def _rows(
         self, topic: str, key: str, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
     ) -> Iterator[Row]:
-        """Give the newest rows of a span, newest first: days back from the last, until there are enough."""
+        """Give the newest rows of a span, newest first: buckets back from the last, until there are enough."""
         start, end = LEAST if start_ns is None else start_ns, MOST if end_ns is None else end_ns
         connection, table, left = self._connected(), TABLES[topic], limit
-        days = self._ask(connection.days, (topic, key, start // DAY_NS, (end - 1) // DAY_NS))
-        for (day,) in days:
+        first, last = start // table.bucket_ns, (end - 1) // table.bucket_ns
+        for (bucket,) in self._ask(connection.buckets, (topic, key, first, last)):
             if left <= 0:
                 return
-            found = self._ask(connection.tables[topic].read, (*table.partition_of(key), day, start, end, left))
+            found = self._ask(connection.tables[topic].read, (*table.partition_of(key), bucket, start, end, left))
             yield from found
             left -= len(found)
 
     def read_json(
         self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
     ) -> list[bytes]:
-        """Return rows as ``read`` does, each as its JSON.
+        """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``api/answers.py``).
 
         Raises:
             StoreError: Cassandra is away.
         """
-        json = TABLES[topic].json
-        return [json(row) for row in self._rows(topic, key, start_ns, end_ns, limit)][::-1]
+        return bounded(map(TABLES[topic].json, self._rows(topic, key, start_ns, end_ns, limit)))
 
     def read(
         self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
@@ -232,8 +233,8 @@ class CassandraStore:
         """
         connection, table = self._connected(), TABLES[topic]
         return sum(
-            self._ask(connection.tables[topic].count, (*table.partition_of(key), day), COUNT_S)[0][0]
-            for key, day in self._ask(connection.partitions, (topic,))
+            self._ask(connection.tables[topic].count, (*table.partition_of(key), bucket), COUNT_S)[0][0]
+            for key, bucket in self._ask(connection.partitions, (topic,))
         )
 
     def close(self) -> None:

@@ -8,12 +8,13 @@ process the publisher is the event loop, so that pages wait with it: late is bet
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Queue
 
 import msgspec
 
+from api.answers import bounded
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.records import Published
@@ -104,7 +105,8 @@ class SqliteStore:
             work(*given)
         except Exception as error:
             self._failure = error
-            log.exception("%s: writing failed; nothing more is stored", self._path)
+            fault = None if isinstance(error, sqlite3.Error) else error  # a full disk is none of ours: no traceback
+            log.error("%s: writing failed; nothing more is stored", self._path, exc_info=fault)
 
     def _upsert(self, records: Sequence[Published]) -> None:
         by_table: dict[str, list[tuple[str, str, int, int, bytes]]] = {}
@@ -127,23 +129,27 @@ class SqliteStore:
     def read_json(
         self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
     ) -> list[bytes]:
-        """Return rows as ``read`` does, each as its JSON."""
-        query = (
-            f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
-            " ORDER BY time_ns DESC, seq DESC, row DESC LIMIT ?"
-        )
-        span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
+        """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``api/answers.py``)."""
         with self._read_lock:
-            found = self._reader.execute(query, (key, *span, limit)).fetchall()
-        return [body for (body,) in reversed(found)]
+            return bounded(self._bodies(topic, key, start_ns, end_ns, limit))
 
     def read(
         self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
     ) -> list[msgspec.Struct]:
         """Return the newest ``limit`` rows of ``key`` with ``start_ns <= time < end_ns``, oldest first."""
-        kind = TABLES[topic].topic.type
-        bodies = self.read_json(topic, key, start_ns=start_ns, end_ns=end_ns, limit=limit)
-        return [codec.decode(kind, body) for body in bodies]
+        with self._read_lock:
+            bodies = list(self._bodies(topic, key, start_ns, end_ns, limit))
+        return [codec.decode(TABLES[topic].topic.type, body) for body in reversed(bodies)]
+
+    def _bodies(self, topic: str, key: str, start_ns: int | None, end_ns: int | None, limit: int) -> Iterator[bytes]:
+        """Give the newest rows of a span, newest first."""
+        query = (
+            f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
+            " ORDER BY time_ns DESC, seq DESC, row DESC LIMIT ?"
+        )
+        span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
+        for (body,) in self._reader.execute(query, (key, *span, limit)):
+            yield body
 
     def keys(self, topic: str) -> list[str]:
         """Return the keys that have rows, sorted."""

@@ -1,5 +1,6 @@
 """Symbols that are subscribed to while a process runs: which they are, one more, one less."""
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -11,6 +12,9 @@ from producers.exchanges.listings import Listing
 from quicksilver.errors import InputError
 
 NOT_HERE = "this process subscribes to nothing itself: `quicksilver run` and `quicksilver publish` do"
+
+_COIN = r"[^\W_][\w.:$*+]*"  # any script's letters: there are such coins; futures add to theirs, as in USDT:USDT
+_SYMBOL = re.compile(rf"{_COIN}(-{_COIN})+")
 
 
 class Subscribed(msgspec.Struct):
@@ -64,6 +68,8 @@ def add_symbols(app: FastAPI, symbols: Symbols | None) -> None:
         if symbols is None:
             return _refused(NOT_HERE, 409)
         venue, symbol = wanted.venue.strip(), wanted.symbol.strip().upper()
+        if _SYMBOL.fullmatch(symbol) is None:
+            return _refused(f"not a symbol: {symbol!r}; write BASE-QUOTE, such as BTC-USD", 422)
         try:
             await symbols.add(venue, symbol)
         except InputError as error:

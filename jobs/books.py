@@ -25,11 +25,7 @@ class BookWatch:
         self._known: dict[str, _Known] = {}
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
-        """Return the status that this event causes, if it is another than before.
-
-        Raises:
-            StateError: more book levels than supported.
-        """
+        """Return the status that this event causes, if it is another than before."""
         if isinstance(event, Trade):
             return []
         one = self._known.setdefault(key_of(event), _Known())
@@ -40,8 +36,8 @@ class BookWatch:
         elif isinstance(event, BookSnapshot | BookDelta):
             if isinstance(event, BookDelta) and not one.book.ready:
                 return []
-            if one.book.take(event):
-                state, reason = "GAP", "the book is crossed"
+            reason = one.book.take(event)
+            state = "GAP" if reason else "LIVE"
         if state == "GAP":
             one.book.gap()
         if state == one.state:

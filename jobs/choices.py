@@ -18,17 +18,18 @@ class Span(NamedTuple):
     until_ns: int = MOST
 
     @classmethod
-    def of(cls, since: str | None, until: str | None) -> "Span":
-        """Return the span between two times.
+    def of(cls, since: str | None, until: str | None, options: tuple[str, str] = ("--since", "--until")) -> "Span":
+        """Return the span between two times, which the user has given by these options.
 
         Raises:
             InputError: one is no time, or nothing is between.
         """
         span = cls(
-            LEAST if since is None else time_ns("--since", since), MOST if until is None else time_ns("--until", until)
+            LEAST if since is None else time_ns(options[0], since),
+            MOST if until is None else time_ns(options[1], until),
         )
         if span.since_ns >= span.until_ns:
-            raise InputError(f"--since {since} is not before --until {until}")
+            raise InputError(f"{options[0]} {since} is not before {options[1]} {until}")
         return span
 
 

@@ -8,19 +8,20 @@ try:
     import typer
 
     from jobs.doctor import checks
+    from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
     from jobs.run_command import run, serve
+    from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
+    from jobs.starting import FullBookLevels, FullBooksPerS, full_books
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
     from producers.csv_producer import produce
-    from producers.simulator.matrix import faults
-    from producers.simulator.soak import soak
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
     from setup.exits import failing
@@ -63,15 +64,21 @@ def replay(
     out: Annotated[Path | None, typer.Option(help="Folder for one <topic>.jsonl for each record type.")] = None,
     until_event: Annotated[int | None, typer.Option(help="Stop after this many events.", min=1)] = None,
     save_state: Annotated[Path | None, typer.Option(help="Save the state at the end.")] = None,
-    load_state: Annotated[Path | None, typer.Option(help="Go on from a saved state of the same tape.")] = None,
+    load_state: Annotated[
+        Path | None, typer.Option(help="Go on from a saved state of the same tape; the first part's --out is added to.")
+    ] = None,
+    full_books_per_s: FullBooksPerS = None,
+    full_book_levels: FullBookLevels = None,
 ) -> None:
     """Run a recording through the pipeline; the last line printed is the summary, one JSON object."""
     from jobs.replay import replay_tape
+    from quicksilver.config import PipelineConfig
 
     with failing():
+        config = full_books(full_books_per_s, full_book_levels).of(PipelineConfig())
         summary = replay_tape(
             tape, venue=venue, speed=speed, out=out, until_event=until_event, save_state=save_state,
-            load_state=load_state,
+            load_state=load_state, config=config,
         )  # fmt: skip
     typer.echo(msgspec.json.encode(summary).decode())
 

@@ -18,7 +18,7 @@ from setup.exits import failing
 
 SILENCE_S = 30.0  # after which a broker is taken to be away
 CONNECT_S = 15.0
-READ, POLL_S = 1_000, 0.2  # messages at a time, and how long so many are waited for
+READ, POLL_S = 100, 0.2  # messages at a time (a full book has half a megabyte), and how long so many are waited for
 
 
 class Counting(Protocol):

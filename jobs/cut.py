@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from jobs.outputs import Mark
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import AnyEvent
 
@@ -14,12 +15,13 @@ _DIGEST = 32  # bytes of SHA-256
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """How many events had been taken and which was the last, books doubted and when, and the pipeline."""
+    """Events taken, the last of them, books doubted and when, the pipeline, and what was written by then."""
 
     events: int = 0
     last: EventId | None = None
     doubts: dict[int, tuple[str, str]] = {}
     pipeline: bytes = b""
+    written: dict[str, Mark] = {}
 
     def save(self, path: Path) -> None:
         """Write it, behind a digest of itself: a damaged state must not pass for a sound one."""

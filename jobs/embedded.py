@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing, closing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 from api.app import create_app
 from api.hub import Hub
 from api.metrics import MeterCollector
-from api.server import greet, serving
+from api.server import bound, greet, serving_on
 from api.symbols import Subscribed
 from jobs.databases import open_store
 from jobs.feed_watch import REMOVED
@@ -23,6 +23,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
+from quicksilver.ports import Store
 from quicksilver.records import DeadLetter
 from quicksilver.topics import key_of
 
@@ -54,6 +55,7 @@ class EmbeddedRunner:
         for status in self._lives.waiting():
             self._bus.publish(status)
         await take_and_watch(self._take_all(), self._watch(), self._report)
+        self._report()  # nothing more comes, at no rate: the last rates would stay on view
 
     def subscribed(self) -> list[Subscribed]:
         """Return what is subscribed to, with what its venue lists of it, where that is known."""
@@ -162,21 +164,28 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
         InputError: the port is taken, the database cannot be used, or nothing of the source could be read.
     """
     bus, hub, host = MemoryBus(), Hub(source.info), settings.quicksilver_host
+    bus.subscribe(hub.on_record)
     path = settings.data / source.database
-    with closing(open_store(path, source.lasting, settings.keep_hours)) as store:
-        writer = StoreWriter(store)
-        bus.subscribe(hub.on_record)
-        bus.subscribe(writer.on_record)
-        runner = EmbeddedRunner(source, bus)
-        try:
+    async with bound(host, settings.port) as listeners:  # first: a run that cannot be served must remove no rows
+        with open_store(path, source.lasting, settings.keep_hours) as store, _writing(bus, store) as writer:
+            runner = EmbeddedRunner(source, bus)
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
             app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)
-            async with serving(app, host, settings.port) as port:
+            async with serving_on(listeners, app) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
-        finally:
-            writer.flush()
+
+
+@contextmanager
+def _writing(bus: MemoryBus, store: Store) -> Iterator[StoreWriter]:
+    """Have the bus's records stored, the last of them too."""
+    writer = StoreWriter(store)
+    bus.subscribe(writer.on_record)
+    try:
+        yield writer
+    finally:
+        writer.flush()
 
 
 async def _until_stopped(

@@ -1,15 +1,16 @@
 """What is watched of live feeds beside their frames: refusals, symbols that have fallen silent, symbols removed."""
 
 import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 
 from jobs.parsers import Parsers
 from producers.exchanges.base import Parser
+from producers.exchanges.endings import UNASKED
 from producers.exchanges.feed import Feed
-from producers.exchanges.silence import Silences
+from producers.exchanges.reading import naming
+from producers.exchanges.silence import Silences, StillBooks, Told
 from producers.frames import Frame
 from quicksilver.errors import InputError
 
@@ -26,6 +27,7 @@ class FeedWatch:
         self._feeds = feeds
         self._parsers = parsers
         self._silences: defaultdict[str, Silences] = defaultdict(Silences)  # by venue
+        self._still: defaultdict[str, StillBooks] = defaultdict(StillBooks)  # by venue
         self._removed: set[tuple[str, str]] = set()
         self._refused: dict[tuple[str, str], str] = {}  # by venue and symbol, as long as the symbol's book has not come
         self._lived: set[tuple[str, str]] = set()  # what a venue has given once it gives again: a refusal passes
@@ -58,6 +60,7 @@ class FeedWatch:
         if parser is None:
             return []
         self._take_refusals(frame.venue, parser)
+        await self._ask_the_ended(frame.venue, parser)
         drops = [_drop(frame, parser, symbol, REMOVED) for venue, symbol in self._removed if venue == frame.venue]
         if frame.direction == "disconnect":
             self._silences[frame.venue].forget(one.symbol for one in parser.instruments.values() if not one.conn)
@@ -87,8 +90,8 @@ class FeedWatch:
 
     def _meant(self, venue: str, payload: bytes) -> list[str]:
         """The symbols that a refusal names; where it names none, all of which it may be."""
-        feed = self._feeds[venue]
-        named = [symbol for symbol in feed.symbols if _names(feed.native(symbol), payload)]
+        feed, has = self._feeds[venue], naming(payload)
+        named = [symbol for symbol in feed.symbols if has(feed.native(symbol))]
         return named or list(feed.symbols)
 
     def _give_up(self, now_s: float) -> None:
@@ -101,17 +104,37 @@ class FeedWatch:
             whys = "; ".join(dict.fromkeys(self._refused.values()))
             raise InputError(f"nothing can start: {whys}; check SYMBOLS= and VENUES=")
 
+    async def _ask_the_ended(self, venue: str, parser: Parser) -> None:
+        """Subscribe anew where the venue has ended a book by itself; to ask for the book alone may not do that."""
+        while parser.ended:
+            symbol, feed = parser.ended.pop(), self._feeds[venue]
+            log.warning("%s: %s: %s: subscribed to anew", venue, symbol, UNASKED)
+            if feed.snapshot_url(symbol) is not None and symbol in feed.symbols:
+                await feed.renew(symbol)
+
     async def _ask_the_silent(self, frame: Frame, parser: Parser, now_s: float) -> list[Frame | None]:
         feed = self._feeds[frame.venue]
         messages = {one: parser.instruments[one].heard for one in feed.symbols if one in parser.instruments}
+        whys = {
+            symbol: f"nothing for {silent_s:.0f} s, a message each {usual_s:.2g} s before"
+            for symbol, silent_s, usual_s in self._silences[frame.venue].look(messages, now_s)
+        }
+        for symbol, still_s in self._still[frame.venue].look(_told(feed, parser), now_s):
+            whys.setdefault(symbol, f"its book has said nothing for {still_s:.0f} s, though it is traded")
         drops: list[Frame | None] = []
-        for symbol, silent_s, usual_s in self._silences[frame.venue].look(messages, now_s):
-            why = f"nothing for {silent_s:.0f} s, a message each {usual_s:.2g} s before: subscribed to anew"
+        for symbol, reason in whys.items():
+            why = f"{reason}: subscribed to anew"
             log.warning("%s: %s: %s", frame.venue, symbol, why)
             if feed.snapshot_url(symbol) is not None:  # else a snapshot comes over the socket, and replaces the book
                 drops.append(_drop(frame, parser, symbol, why))
             await feed.renew(symbol)
         return drops
+
+
+def _told(feed: Feed, parser: Parser) -> dict[str, Told]:
+    """What the live books of a feed's symbols have said; what is no trade and no gap is a book's word."""
+    live = [one for one in parser.instruments.values() if one.live and one.symbol in feed.symbols]
+    return {one.symbol: Told(one.counts.events - one.trades - one.counts.gaps, one.trades) for one in live}
 
 
 def _drop(after: Frame, parser: Parser, symbol: str, why: str) -> Frame | None:
@@ -120,9 +143,3 @@ def _drop(after: Frame, parser: Parser, symbol: str, why: str) -> Frame | None:
     if one is None or not one.live:
         return None
     return Frame(after.venue, one.conn, "drop", after.ts_recv_ns, f"{symbol} {why}".encode())
-
-
-def _names(native: str, payload: bytes) -> bool:
-    """Whether the payload has the name, not as a part of a longer one."""
-    pattern = rb"(?<![A-Za-z0-9])" + re.escape(native.encode()) + rb"(?![A-Za-z0-9:/-])"
-    return re.search(pattern, payload, re.IGNORECASE) is not None

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
 from pyflink.common import Types, WatermarkStrategy
 from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 
 from jobs.keyed import Keyed
+from jobs.settings import FullBookSettings
 from quicksilver.streaming.machine import Machine
 from quicksilver.streaming.message import Message
 from quicksilver.topics import Topic
@@ -26,7 +26,7 @@ MOST_SLOTS = 128  # to which a job can grow with its state
 MAX_MESSAGE = str(16 << 20)
 
 
-class FlinkSettings(BaseSettings):
+class FlinkSettings(FullBookSettings):
     """What a job is told; each is the environment variable of its name in capitals."""
 
     kafka_servers: str = Field(default="127.0.0.1:9092", description="Kafka's addresses, with commas")
@@ -103,5 +103,6 @@ def run(name: str, build: Callable[[StreamExecutionEnvironment, FlinkSettings], 
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(settings.parallelism)
     env.set_max_parallelism(MOST_SLOTS)
+    env.get_config().set_global_job_parameters(settings.environment())  # where `jobs restart` finds them
     build(env, settings)
     env.execute(name)

@@ -1,7 +1,7 @@
 """``quicksilver jobs``: Flink's jobs, submitted, listed, stopped and started again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.starting import FullBookLevels, FullBooksPerS, full_books
 from setup.exits import failing
 from setup.settings import ClusterSettings
 
@@ -27,8 +28,8 @@ def _each(names: list[str] | None, work: Callable[["Jobs", str], None]) -> None:
             work(flink, name)
 
 
-def _start(flink: "Jobs", name: str, slots: int, fresh: bool = False) -> None:
-    flink.submit(name, typer.echo, slots, fresh)
+def _start(flink: "Jobs", name: str, slots: int, options: Mapping[str, str], fresh: bool = False) -> None:
+    flink.submit(name, typer.echo, slots, fresh, options)
     flink.wait(name)
     typer.echo(f"{name}: runs")
 
@@ -38,14 +39,19 @@ def submit(
     names: Names = None,
     parallelism: Annotated[int, typer.Option(min=1, help="Slots of each; a TaskManager has one.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Not from the last savepoint: with no state.")] = False,
+    full_books_per_s: FullBooksPerS = None,
+    full_book_levels: FullBookLevels = None,
 ) -> None:
-    """Start jobs, from their last savepoints, and wait until they run."""
+    """Start jobs, from their last savepoints, and wait until they run; full books are the features job's."""
+    with failing():
+        options = full_books(full_books_per_s, full_book_levels).environment()
 
     def start(flink: "Jobs", name: str) -> None:
+        """Start a job, unless it runs."""
         if name in flink.running():
             typer.echo(f"{name}: runs already")
         else:
-            _start(flink, name, parallelism, fresh)
+            _start(flink, name, parallelism, options, fresh)
 
     _each(names, start)
 
@@ -56,6 +62,7 @@ def show() -> None:
     table = Table("job", "state", "for", "restarts", "last trouble")
 
     def row(flink: "Jobs", name: str) -> None:
+        """Add a job's line to the table."""
         job = flink.running().get(name)
         seconds = int(time.time() - job.since_ms / 1000) if job else 0
         cells = (job.state, f"{seconds} s", str(job.restarts)) if job else ("does not run", "", "")
@@ -73,13 +80,17 @@ def stop(names: Names = None) -> None:
 
 @jobs.command()
 def restart(names: Names = None) -> None:
-    """Stop jobs with a savepoint and start them again from it, one by one: what a new version of the code needs."""
+    """Stop jobs with a savepoint and start them again from it, one by one: what a new version of the code needs.
+
+    Each has as many slots and the same full books as before.
+    """
 
     def again(flink: "Jobs", name: str) -> None:
-        slots = flink.slots(name)
+        """Stop a job with a savepoint, if it runs, and start it as it was."""
+        slots, options = flink.slots(name), flink.options(name)
         if name in flink.running():
             typer.echo(f"{name}: stopped, state in {flink.stop(name)}")
-        _start(flink, name, slots)
+        _start(flink, name, slots, options)
 
     _each(names, again)
 
@@ -89,6 +100,7 @@ def cancel(names: Names = None) -> None:
     """End jobs at once, without a savepoint."""
 
     def end(flink: "Jobs", name: str) -> None:
+        """Cancel a job, whatever it is doing."""
         flink.cancel(name)
         typer.echo(f"{name}: cancelled")
 

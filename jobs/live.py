@@ -3,22 +3,25 @@
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from api.hub import SourceInfo
 from jobs.feed_watch import FeedWatch
-from jobs.parsers import SIMULATED, Parsers
+from jobs.parsers import Parsers
 from jobs.starting_feeds import ensure_listed
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
-from producers.exchanges.venue import feed_of
+from producers.exchanges.kraken_feed import KrakenFeed
+from producers.exchanges.venue import SIMULATED, feed_of
 from producers.frames import Frame
 from producers.metrics import Meter
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
-from producers.simulator.server import serve
+from producers.simulator.serving import serve_venue
+from producers.simulator.venue_server import VenueServer
+from producers.simulator.venues.kraken import KrakenEngine
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
@@ -47,12 +50,12 @@ class FeedSource:
             (feed.venue, symbol) for feed in feeds for symbol in feed.symbols
         ]
         self.meter = Meter()
-        self._parsers = Parsers(ignore)
+        self._parsers = Parsers(ignore, wanted=self._wanted)
         self._watch = FeedWatch(self.feeds, self._parsers)
         self._queue: asyncio.Queue[Frame] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
         self.tap: Callable[[Frame], None] = _untapped
-        self._adding = asyncio.Lock()
+        self._adding: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by venue
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events, with the time it was received.
@@ -60,7 +63,7 @@ class FeedSource:
         Raises:
             InputError: every venue refuses all that it is asked for.
         """
-        parsers = self._parsers = Parsers(reject, self.meter)
+        parsers = self._parsers = Parsers(reject, self.meter, self._wanted)
         watch = self._watch = FeedWatch(self.feeds, parsers)
         self._queue = asyncio.Queue(1)
         self._tasks = [asyncio.create_task(_pump(feed, self._queue)) for feed in self.feeds.values()]
@@ -78,6 +81,10 @@ class FeedSource:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _wanted(self, venue: str, native: str) -> bool:
+        feed = self.feeds[venue]
+        return any(feed.native(symbol) == native for symbol in feed.symbols)
+
     def _parse(self, frame: Frame) -> list[AnyEvent]:
         self.tap(frame)
         return self._parsers.parse(frame)
@@ -86,6 +93,10 @@ class FeedSource:
         """Ask the venue for the symbol's book again, unless it has refused that."""
         if not self._watch.in_vain(venue, symbol):
             await self.feeds[venue].resync(symbol)
+
+    def restate(self, venue: str, conn: str) -> None:
+        """Have the books of a connection given anew, to one who has lost some of its frames; it may have ended."""
+        self.feeds[venue].restate(conn)
 
     def doubt(self, venue: str, symbol: str) -> None:
         """Tell the parser that the book it sees nothing wrong with is crossed."""
@@ -99,10 +110,11 @@ class FeedSource:
         Raises:
             InputError: there is no such venue, it does not list the symbol, or both are there already.
         """
-        async with self._adding:  # one after another: each looks at what is there
-            feed = self.feeds.get(venue)
-            if feed is None:
-                feed = await asyncio.to_thread(feed_of, venue, [])  # ccxt's take seconds to make
+        found = self.feeds.get(venue)
+        if found is None:
+            found = await asyncio.to_thread(feed_of, venue, [])  # ccxt's take seconds to make
+        async with self._adding[found.venue]:  # one after another: each looks at what is there
+            feed = self.feeds.get(found.venue, found)
             if (feed.venue, symbol) in self.instruments:
                 raise InputError(f"{feed.venue}:{symbol} is subscribed to already")
             if feed.venue != venue and feed.venue in self.feeds:
@@ -134,6 +146,13 @@ class FeedSource:
         return self._parsers.audits()
 
 
+class ElsewhereSource(FeedSource):
+    """Live feeds of which one or more have other addresses than the venue's own; what lies there may be anything."""
+
+    database = "elsewhere.sqlite"  # its prices must not come among real ones of the same name
+    lasting = False
+
+
 async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
     """Move a feed's frames, for ever: what goes wrong with one venue must not end the others."""
     conns: list[str] = []  # that are open
@@ -154,47 +173,35 @@ async def _pump(feed: Feed, queue: "asyncio.Queue[Frame]") -> None:
             await asyncio.sleep(RESTART_S)
 
 
-class SimulatorSource:
+class SimulatorSource(FeedSource):
     """The built-in exchange, through the same feed and parser as the live Kraken."""
 
-    realtime = True
     database = "simulated.sqlite"
     lasting = False  # each run is a new market, whose prices do not follow those of the last one
-    config = PipelineConfig()
 
-    def __init__(self, seed: int, symbols: list[str] | None = None) -> None:
-        self.info = SourceInfo("SIMULATED", f"built-in exchange simulator, seed {seed}: no real prices")
-        names = symbols or LISTINGS
-        self.instruments: Sequence[tuple[str, str]] = [(SIMULATED, name.replace("/", "-")) for name in names]
+    def __init__(self, seed: int, names: Sequence[str] | None = None, audit_every_s: float = 0.0) -> None:
         self._seed = seed
-        self._symbols = symbols
-        self._feed: KrakenFeed | None = None
-        self.meter = Meter()
-        self._parsers = Parsers(ignore)
-        self.tap: Callable[[Frame], None] = _untapped
+        self._names = names or list(LISTINGS)
+        feed = KrakenFeed(SIMULATED, [name.replace("/", "-") for name in self._names])
+        feed.audit_every_s = audit_every_s
+        super().__init__([feed], SourceInfo("SIMULATED", f"built-in exchange simulator, seed {seed}: no real prices"))
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Start the exchange and yield each frame's events."""
-        market = Market(self._seed, time.time_ns(), self._symbols)
-        parsers = self._parsers = Parsers(reject, self.meter)
-        async with serve(market, clock=time.time_ns) as server:
-            self._feed = KrakenFeed(SIMULATED, [symbol for _, symbol in self.instruments], server.url)
-            async with aclosing(self._feed.frames()) as frames:
-                async for frame in frames:
-                    self.tap(frame)
-                    yield frame.ts_recv_ns, parsers.parse(frame)
-                    for symbol in parsers.take_unusable(SIMULATED):
-                        await self.resync(SIMULATED, symbol)
+        engine, feed = KrakenEngine(Market(self._seed, time.time_ns(), self._names)), self.feeds[SIMULATED]
+        async with serve_venue(VenueServer(engine, clock=time.time_ns)) as server:
+            feed.url, feed.rest_url = server.url, server.rest_url
+            feed.know(engine.listings())
+            async with aclosing(super().batches(reject)) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    yield batch
 
-    async def resync(self, venue: str, symbol: str) -> None:  # noqa: ARG002 (there is one venue)
-        """Ask the simulator for the symbol's book again."""
-        if self._feed is not None:
-            await self._feed.resync(symbol)
+    async def add(self, venue: str, symbol: str) -> str:
+        """Subscribe again to a symbol that was removed.
 
-    def doubt(self, venue: str, symbol: str) -> None:
-        """Tell the parser that the book it sees nothing wrong with is crossed."""
-        self._parsers.doubt(venue, symbol)
-
-    def audits(self) -> Sequence[Audit]:
-        """Return nothing: the simulator has no REST interface to give whole books."""
-        return ()
+        Raises:
+            InputError: it is there, or not the simulator's: real prices must not be taken for simulated ones.
+        """
+        if venue != SIMULATED:
+            raise InputError(f"this run plays {self.info.kind} data: no symbol of {venue} can be added to it")
+        return await super().add(venue, symbol)

@@ -1,11 +1,12 @@
 """Frames of any venue to events, and the counts of a whole run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from producers.audits import Auditor
-from producers.exchanges.base import Counts, Parser, Reject
-from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.base import Parser, Reject
+from producers.exchanges.instrument import Counts
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
 from producers.metrics import Meter
@@ -14,10 +15,9 @@ from quicksilver.events import AnyEvent
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import Audit, DeadLetter
 
-SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 SUMMARY = (
     "frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "features", "rejected",
-    "duplicates", "skipped",
+    "duplicates", "skipped", "renumbered",
 )  # fmt: skip
 
 
@@ -27,11 +27,15 @@ class Parsers:
     Books are audited on the way. One that is in doubt is lost, by a ``Gap``, as part of the frame that has shown it:
     that follows from the frames alone, so a tape gives the same events as what it was recorded from.
 
-    A ``meter``, if any, sees what passes.
+    A ``meter``, if any, sees what passes. ``wanted`` tells, of a venue and its name of a symbol, whether that was
+    subscribed to; without it, as on tapes, all symbols count.
     """
 
-    def __init__(self, reject: Reject, meter: Meter | None = None) -> None:
+    def __init__(
+        self, reject: Reject, meter: Meter | None = None, wanted: Callable[[str, str], bool] | None = None
+    ) -> None:
         self._reject = reject
+        self._wanted = wanted
         self._meter = meter
         self.by_venue: dict[str, Parser] = {}
         if meter is not None:
@@ -46,11 +50,12 @@ class Parsers:
         parser = self.by_venue.get(frame.venue)
         if parser is None:
             try:
-                parser = self.by_venue[frame.venue] = _parser_of(frame.venue, self._reject)
+                parser = self.by_venue[frame.venue] = parser_of(frame.venue, self._reject)
             except InputError as error:
                 self.unreadable += 1
                 self._reject(DeadLetter(frame.ts_recv_ns, frame.source, frame.venue, None, str(error), frame.payload))
                 return []
+            parser.wanted = partial(self._wanted, frame.venue) if self._wanted else None
             self.auditor.attach(parser)
         events = parser.parse(frame)
         for event in events:
@@ -103,11 +108,6 @@ class Parsers:
             venues[name] = {**_as_dict(counts), "symbols": symbols}
         total.frames = sum(self.frames.values())
         return {**_as_dict(total), "venues": venues}
-
-
-def _parser_of(venue: str, reject: Reject) -> Parser:
-    """The parser of a venue, or of the built-in exchange, which speaks Kraken's protocol."""
-    return KrakenParser(SIMULATED, reject) if venue == SIMULATED else parser_of(venue, reject)
 
 
 def _as_dict(counts: Counts) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from jobs.books import BookWatch
 from jobs.lives import STALE_S, Lives
 from jobs.publish_command import PublishSettings
-from jobs.publish_metrics import exposing
+from jobs.publish_metrics import PublisherCollector, exposing
 from jobs.sources import Source, choose
 from jobs.taking import take_and_watch
 from producers.csv_prices import CsvFile
@@ -129,10 +129,11 @@ async def publish_source(
     started = time.monotonic()
 
     async def work() -> None:
+        """Connect and publish until the source ends."""
         await publisher.connect(NEEDED)
         await PublishRun(source, publisher).run()
 
-    async with exposing(source.meter, publisher, metrics_at, say):
+    async with exposing(source.meter, metrics_at, say, PublisherCollector(publisher)):
         left = await publish_all(publisher, work(), stop, say)
     say(summary(publisher, left, seconds=round(time.monotonic() - started, 3)))
     return left

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import Field
 
-from jobs.settings import RunSettings
+from jobs.settings import ProducerSettings
 from jobs.starting import prepared, setting
 from producers.csv_producer import SERVERS, UNDELIVERED
 from setup.exits import failing
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
     from jobs.sources import Source
 
 
-class PublishSettings(RunSettings):
+class PublishSettings(ProducerSettings):
     """The settings of ``quicksilver publish``; each is the environment variable of its name in capitals."""
 
     kafka_servers: str = Field(SERVERS, description="Kafka's addresses, with commas")
     session: str = Field("", description="name of this run; else that of the content, for live data of the time")
     universe: str = Field("", pattern=r"^[\w.-]{0,64}$", description="whose portfolios the prices belong to")
-    metrics_port: int | None = Field(
-        None,
-        ge=0,
-        le=65535,
-        description="port of GET /metrics, for Prometheus; 0: any free one; none: not served",
-    )
 
 
 _setting = partial(setting, of=PublishSettings)
@@ -44,6 +38,7 @@ def publish(
     speed: Annotated[str | None, _setting("speed")] = None,
     symbols: Annotated[str | None, _setting("symbols")] = None,
     venues: Annotated[str | None, _setting("venues")] = None,
+    venue_urls: Annotated[str | None, _setting("venue_urls")] = None,
     audit_every_s: Annotated[float | None, _setting("audit_every_s")] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
     record: Annotated[Path | None, _setting("record")] = None,
@@ -71,9 +66,10 @@ async def _publish(settings: PublishSettings) -> int:
     from jobs.publish import publish_source
     from jobs.recording import recording
 
-    place = None if settings.metrics_port is None else (settings.quicksilver_host, settings.metrics_port)
     with recording(source, settings, _say):
-        left = await publish_source(source, session, settings.kafka_servers, _say, stop, settings.universe, place)
+        left = await publish_source(
+            source, session, settings.kafka_servers, _say, stop, settings.universe, settings.metrics_at
+        )
     if stop.is_set():
         _say("stopped")
     return left

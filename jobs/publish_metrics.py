@@ -1,4 +1,4 @@
-"""What Prometheus may ask a publisher, which serves nothing else."""
+"""What Prometheus may ask a publisher or a recorder, which serve nothing else."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +10,8 @@ from api.metrics import MeterCollector, metrics_app
 from api.server import serving
 from producers.kafka import KafkaPublisher
 from producers.metrics import Meter
+from producers.tapes.recorder import TapeRecorder
+from producers.tapes.rotating import RotatingTape
 
 
 class PublisherCollector(Collector):
@@ -29,11 +31,27 @@ class PublisherCollector(Collector):
         yield GaugeMetricFamily("quicksilver_unconfirmed_messages", says, self._publisher.waiting)
 
 
+class RecorderCollector(Collector):
+    """What a recorder has written to its tape."""
+
+    def __init__(self, tape: RotatingTape, recorder: TapeRecorder) -> None:
+        self._tape, self._recorder = tape, recorder
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as of now."""
+        yield CounterMetricFamily("quicksilver_recorded_frames", "Frames written to tapes.", self._tape.frames)
+        yield CounterMetricFamily("quicksilver_recorded_files", "Files of tapes begun.", len(self._tape.files))
+        says = "Frames that the disk did not take in time."
+        yield CounterMetricFamily("quicksilver_unrecorded_frames", says, self._recorder.lost)
+
+
 @asynccontextmanager
 async def exposing(
-    meter: Meter, publisher: KafkaPublisher, place: tuple[str, int] | None, say: Callable[[str], None]
+    meter: Meter, place: tuple[str, int] | None, say: Callable[[str], None], *collectors: Collector
 ) -> AsyncIterator[None]:
     """Answer ``GET /metrics`` at ``place``, host and port, while the context lasts; without one do nothing.
+
+    The meter's numbers are told, and those of ``collectors``.
 
     Raises:
         InputError: the port is taken, or the host is no address of this machine.
@@ -42,7 +60,7 @@ async def exposing(
         yield
         return
     host, port = place
-    app = metrics_app([host], MeterCollector(meter), PublisherCollector(publisher))
+    app = metrics_app([host], MeterCollector(meter), *collectors)
     async with serving(app, host, port, "METRICS_PORT") as bound:
         say(f"metrics  http://{f'[{host}]' if ':' in host else host}:{bound}/metrics")
         yield

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import msgspec
 
 from jobs.publish import PublishRun
+from jobs.publish_metrics import PublisherCollector, RecorderCollector, exposing
 from jobs.record_command import RecordSettings
 from jobs.recording import tape_of, tapped, written
 from jobs.sources import Source
 from producers.frames import Frame
-from producers.publishing import publish_all
 from producers.raw import RawPublisher
+from producers.raw_queue import RawQueue
 from producers.sessions import live_session
 from producers.tapes.recorder import TapeRecorder
 from quicksilver.events import AnyEvent
 from quicksilver.records import Audit, DeadLetter, FeedStats
-from quicksilver.topics import DEAD_LETTERS, RAW
+from quicksilver.topics import RAW
 
 
 class _Sink:
@@ -48,14 +48,13 @@ class RecordRun(PublishRun):
     """Moves a source's frames to a tape, and asks venues again for books that were lost or found crossed.
 
     A tape of books that nobody asked for again would be of little use; so frames are parsed here too. Nothing is
-    dropped: where the disk or Kafka is slow, the feeds wait.
+    dropped: where the disk is slow, the feeds wait. They do not wait for Kafka.
     """
 
-    def __init__(self, source: Source, recorder: TapeRecorder, publisher: RawPublisher | None) -> None:
+    def __init__(self, source: Source, recorder: TapeRecorder, raw: RawQueue | None) -> None:
         self._sink = _Sink()
         super().__init__(source, self._sink)
-        self._recorder, self._raw = recorder, publisher
-        self._frames: deque[Frame] = deque()
+        self._recorder, self._raw = recorder, raw
         tapped(source).tap = self._tap
 
     @property
@@ -66,15 +65,12 @@ class RecordRun(PublishRun):
     def _tap(self, frame: Frame) -> None:
         self._recorder.put(frame)
         if self._raw is not None:
-            self._frames.append(frame)
+            self._raw.put(frame)
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.batches(self._sink.letter)) as batches:  # type: ignore[type-var]
             async for _, events in batches:
                 await self._recorder.room()
-                while self._frames and self._raw is not None:
-                    await self._raw.frame(self._frames[0])
-                    self._frames.popleft()
                 for event in events:
                     await self._take(event)
                 self._publish_audits()
@@ -83,21 +79,24 @@ class RecordRun(PublishRun):
 async def record_source(
     source: Source, settings: RecordSettings, say: Callable[[str], None], stop: asyncio.Event
 ) -> int:
-    """Record a source until ``stop``, and say what was written; returns how many messages Kafka has not confirmed.
+    """Record a source until ``stop``, and say what was written; returns how many frames did not come to topic raw.
 
     Raises:
-        InputError: the source is none that can be recorded, or the folder or Kafka cannot be used.
+        InputError: the source is none that can be recorded, or the folder or Kafka's addresses cannot be used.
     """
     tapped(source)
     tape = tape_of(source, settings.record, settings)
     publisher = RawPublisher(settings.kafka_servers, live_session(), say) if settings.raw else None
-    where = f" and topic {RAW.name} of Kafka at {settings.kafka_servers}" if publisher else ""
+    raw = RawQueue(publisher, say) if publisher else None
+    where = f" and topic {RAW.name} of Kafka at {settings.kafka_servers}" if raw else ""
     say(f"recording [{source.info.kind}] {source.info.detail} to {settings.record}{where}; Ctrl-C ends it")
     recorder = TapeRecorder(tape, say)
-    run = RecordRun(source, recorder, publisher)
+    run = RecordRun(source, recorder, raw)
     started, left = time.monotonic(), 0
+    collectors = [RecorderCollector(tape, recorder), *([PublisherCollector(publisher)] if publisher else [])]
     try:
-        left = await (_published(run, publisher, stop, say) if publisher else _until(run, stop))
+        async with exposing(source.meter, settings.metrics_at, say, *collectors):
+            left = await (_published(run, raw, stop) if raw else _until(run, stop))
     finally:
         recorder.close()
         counts: dict[str, Any] = {**written(tape, recorder), "unreadable": run.letters, "undelivered": left}
@@ -107,12 +106,14 @@ async def record_source(
     return left
 
 
-async def _published(run: RecordRun, publisher: RawPublisher, stop: asyncio.Event, say: Callable[[str], None]) -> int:
-    async def work() -> None:
-        await publisher.connect([RAW.name, DEAD_LETTERS.name])
-        await run.run()
-
-    return await publish_all(publisher, work(), stop, say)
+async def _published(run: RecordRun, raw: RawQueue, stop: asyncio.Event) -> int:
+    publishing = asyncio.create_task(raw.run())
+    try:
+        await _until(run, stop)
+    finally:
+        raw.end()
+        left = await publishing
+    return left
 
 
 async def _until(run: RecordRun, stop: asyncio.Event) -> int:

@@ -41,7 +41,7 @@ class Recorded:
                 await asyncio.sleep(0)
                 breathed = time.monotonic()
             yield events
-        self.playback.ended = True
+        self.playback.end()
 
     async def resync(self, venue: str, symbol: str) -> None:
         """Do nothing: a recording says no more than it says."""
@@ -70,13 +70,14 @@ class TapeSource(Recorded):
         self.playback = Playback(parse_speed(speed or "1"))
         layout = "folder" if path.is_dir() else layout_of(path)
         self.database = name_of("tape", path)
-        self.info = SourceInfo("TAPE", f"{path.name} ({layout}), speed {speed or '1'}")
+        self.info = SourceInfo("TAPE", f"{path.name} ({layout})")  # not the speed, which may change while it plays
 
     async def batches(self, reject: Reject) -> AsyncIterator[tuple[int | None, list[AnyEvent]]]:
         """Yield each frame's events."""
         reasons: list[str] = []  # of the first letters: who plays a tape of nothing but them wants to know why
 
         def refuse(letter: DeadLetter) -> None:
+            """Pass a dead letter on, and remember the first one's reason."""
             if not reasons:
                 reasons.append(letter.reason)
             reject(letter)

@@ -22,6 +22,9 @@ class Tapped(Protocol):
 
     tap: Callable[[Frame], None]
 
+    def restate(self, venue: str, conn: str) -> None:
+        """Have the books of a connection given anew, to one who has lost some of its frames."""
+
 
 def about(source: Source) -> dict[str, Any]:
     """Return what a tape of this source says of itself."""
@@ -64,7 +67,7 @@ def recording(source: Source, settings: RunSettings, say: Callable[[str], None])
         return
     one = tapped(source)
     tape = tape_of(source, settings.record, settings)
-    recorder = TapeRecorder(tape, say)
+    recorder = TapeRecorder(tape, say, one.restate)
     one.tap = recorder.put
     say(f"recording to {settings.record}")
     try:

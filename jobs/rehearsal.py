@@ -121,6 +121,8 @@ async def live(
         feeds = [
             venues()[name].feed(name, list(one.engine.books), one.url, one.rest_url) for name, one in servers.items()
         ]
+        for feed in feeds:
+            feed.know(servers[feed.venue].engine.listings())
         source = BoundedSource(feeds, SourceInfo("SIMULATED", "a rehearsal"), seconds=seconds)
         recorder = TapeRecorder(tape, say)
         source.tap = recorder.put

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from jobs.cut import Cut, id_of
-from jobs.outputs import RecordFiles, RecordSink
+from jobs.outputs import RecordFiles, RecordSink, marked
 from jobs.parsers import Parsers
 from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
 from producers.tapes import read_frames
+from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import AnyEvent, Gap
 from quicksilver.pipeline import Pipeline
@@ -131,22 +134,23 @@ def replay_tape(
     until_event: int | None = None,
     save_state: Path | None = None,
     load_state: Path | None = None,
+    config: PipelineConfig | None = None,
 ) -> dict[str, Any]:
     """Replay a tape as the command of that name does; returns the summary.
 
     Raises:
-        InputError: the tape cannot be read, or nothing in it.
+        InputError: the tape cannot be read, or nothing in it, or ``out`` holds other records than the state's.
         StateError: the saved state does not fit.
     """
     pacer = Pacer(parse_speed(speed))
     after = Cut.load(load_state) if load_state else Cut()
-    files = RecordFiles(out)
-    run = Replay(Pipeline(), files, after)
+    files = RecordFiles(out, after.written)
+    run = Replay(Pipeline(config), files, after)
     frames = read_frames(tape, venue=venue, reject=run.reject_line)
     try:
         summary = run.run(frames if pacer.speed is None else _paced(frames, pacer), until_event)
     finally:
         files.close()
     if save_state:
-        run.cut().save(save_state)
+        replace(run.cut(), written=marked(out) if out else {}).save(save_state)
     return summary

@@ -41,7 +41,7 @@ _UNSTORABLE = (OverflowError, ValueError, TypeError)  # of a number beyond 64 bi
 
 
 class Summary(NamedTuple):
-    """What one task has read: messages and rows by topic, the rows' (topic, key, day), and what was refused.
+    """What one task has read: messages and rows by topic, the rows' (topic, key, bucket), and what was refused.
 
     ``unreadable`` are dead letters that could not be read: a letter about them would have none to read it either. It
     travels as a list: if msgspec knew this class, it would leave in it what cannot be sent to a worker.
@@ -162,7 +162,7 @@ class Reading:
             self._send(outgoing(message.refused(reason), message.ts_ms, Headers()))
 
     def _flush(self, topics: Iterable[str]) -> Iterator[pa.RecordBatch]:
-        for topic in topics:
+        for topic in [one for one in topics if self._pending[one]]:
             taken, rows = self.drain(topic)
             if taken:
                 self._rows[topic] += len(taken)
@@ -207,6 +207,7 @@ def reader(producer: dict[str, Any]) -> Callable[[Iterable[pa.RecordBatch]], Ite
     """Return the function for ``mapInArrow``; ``producer`` are the settings of Kafka's client for dead letters."""
 
     def read(given: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Read the frames of a partition, a batch of rows for each batch; dead letters are flushed at its end."""
         letters = _Letters(producer)
         yield from Reading(letters.send).batches(given)
         letters.flush()
@@ -227,6 +228,7 @@ class _Letters:
         self._failed: list[str] = []
 
     def send(self, one: Outgoing) -> None:
+        """Send a dead letter; waits while the client's queue is full."""
         if self._producer is None:
             from confluent_kafka import Producer
 
@@ -243,5 +245,10 @@ class _Letters:
                 return
 
     def flush(self) -> None:
+        """Wait until all letters are delivered.
+
+        Raises:
+            OSError: Kafka does not take them.
+        """
         if self._producer is not None and (self._producer.flush(60) or self._failed):
             raise OSError(f"Kafka does not take dead letters: {(self._failed or ['no answer'])[0]}")

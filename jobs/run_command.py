@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec.structs import replace
 
 from jobs.settings import RunSettings, ServeSettings
-from jobs.starting import prepared, setting
+from jobs.starting import FullBookLevels, FullBooksPerS, prepared, setting
 from setup.exits import failing
 
 if TYPE_CHECKING:
@@ -27,12 +26,13 @@ def run(
     quicksilver_host: Annotated[str | None, setting("quicksilver_host", "--host")] = None,
     symbols: Annotated[str | None, setting("symbols")] = None,
     venues: Annotated[str | None, setting("venues")] = None,
+    venue_urls: Annotated[str | None, setting("venue_urls")] = None,
     audit_every_s: Annotated[float | None, setting("audit_every_s")] = None,
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
-    full_books_per_s: Annotated[float | None, setting("full_books_per_s")] = None,
-    full_book_levels: Annotated[int | None, setting("full_book_levels")] = None,
+    full_books_per_s: FullBooksPerS = None,
+    full_book_levels: FullBookLevels = None,
     record: Annotated[Path | None, setting("record")] = None,
     record_mb: Annotated[int | None, setting("record_mb")] = None,
     record_minutes: Annotated[float | None, setting("record_minutes")] = None,
@@ -97,8 +97,6 @@ def _prepare(settings: RunSettings) -> "Source":
     from jobs.warm_up import warm_up
 
     source = choose(settings, typer.echo)
-    source.config = replace(
-        source.config, full_books_per_s=settings.full_books_per_s, full_book_levels=settings.full_book_levels
-    )
+    source.config = settings.of(source.config)
     warm_up()
     return source

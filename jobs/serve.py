@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from typing import Any
 
 from api.app import create_app
@@ -92,8 +92,8 @@ class StoreWatch:
             await asyncio.sleep(STORE_WATCH_S)
 
 
-def opened(settings: ServeSettings, say: Callable[[str], None]) -> JsonStore:
-    """Return the store that the settings name.
+def opened(settings: ServeSettings, say: Callable[[str], None]) -> AbstractContextManager[JsonStore]:
+    """Return the store that the settings name, which is closed with its context.
 
     Raises:
         InputError: it cannot be used; a database that is away is no such case.
@@ -104,7 +104,7 @@ def opened(settings: ServeSettings, say: Callable[[str], None]) -> JsonStore:
     from api.store_cassandra import CassandraStore
     from setup.cassandra.client import CassandraSettings
 
-    return CassandraStore(CassandraSettings.from_environment(), say)
+    return closing(CassandraStore(CassandraSettings.from_environment(), say))
 
 
 @asynccontextmanager
@@ -122,13 +122,15 @@ async def run_serve(settings: ServeSettings, say: Callable[[str], None], stop: a
         InputError: the port is taken, or the database cannot be used.
     """
     host, hub = settings.quicksilver_host, Hub(SourceInfo("CLUSTER", f"Kafka at {settings.kafka_servers}"))
-    with closing(await asyncio.to_thread(opened, settings, say)) as store:
+    with await asyncio.to_thread(opened, settings, say) as store:
         desk, watch = Desk(hub), StoreWatch(store, settings.store)
 
         def keep(rows: list[Row]) -> None:
+            """Write rows that came over Kafka into this process's own store."""
             store.write([row.record for row in rows])
 
         def parts() -> dict[str, object]:
+            """Return how Kafka and the store are; ``degraded`` while the store is away, whatever Kafka's state."""
             health = bus.health()
             return {**health, "status": health["status"] if watch.connected else "degraded", "store": watch.state}
 

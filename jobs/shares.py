@@ -113,7 +113,7 @@ class _Lines:
         if mine:
             topic = TOPIC_OF[type(record)].name
             table = TABLES[topic]
-            self.add(topic, key_of(record), table.row_key(record), table.day_of(record), codec.encode(record))
+            self.add(topic, key_of(record), table.row_key(record), table.bucket_of(record), codec.encode(record))
 
     def add(self, topic: str, key: str, row_key: str, day: int, line: bytes) -> None:
         """Keep one line."""

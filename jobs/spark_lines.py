@@ -29,6 +29,7 @@ def lines_on(spark: "SparkSession", units: Sequence[Unit], partitions: int) -> "
     units = list(units)
 
     def work(batches: Iterable["pyarrow.RecordBatch"]) -> Iterator["pyarrow.RecordBatch"]:
+        """Read the parts of tapes whose numbers come in, and yield their lines as Arrow batches."""
         import pyarrow as pa
 
         types = (pa.int32(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.string(), pa.int32(), pa.binary())

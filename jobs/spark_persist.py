@@ -67,7 +67,7 @@ class PersistSettings(BaseSettings):
             "spark.cores.max": str(self.cores),
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.shuffle.partitions": "1",
-            "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",  # a frontier has 100 KB
+            "spark.sql.execution.arrow.maxRecordsPerBatch": "200",  # a full book has half a megabyte
             "spark.kafka.consumer.cache.capacity": "512",  # of more partitions the consumers would be made anew
             "spark.sql.streaming.stopTimeout": "10s",
             "spark.sql.streaming.numRecentProgressUpdates": "10",  # they are read each second
@@ -103,13 +103,13 @@ def run(settings: PersistSettings, say: Say, stopping: threading.Event) -> None:
         InputError: Spark cannot be started, a setting cannot be used, or the stream fails again and again.
     """
     from jobs.spark import session
-    from jobs.stream_watch import StreamWatch, alone
+    from jobs.stream_watch import StreamWatch, having
     from jobs.table_writer import TableWriter, cassandra_conf
     from setup.cassandra.client import CassandraSettings
 
     cassandra, servers = CassandraSettings.from_environment(), kafka_servers()
     conf = {**settings.conf(), **cassandra_conf(cassandra)}
-    with alone(settings.checkpoint), session("quicksilver persist", master(), connectors=True, conf=conf) as spark:
+    with having(settings.checkpoint), session("quicksilver persist", master(), connectors=True, conf=conf) as spark:
         spark.sparkContext.setLogLevel("OFF")  # traces of what is done again: what fails is said in a line
         for number in (signal.SIGINT, signal.SIGTERM):  # Spark has set its own
             signal.signal(number, lambda *_: stopping.set())

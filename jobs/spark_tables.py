@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.choices import Span
 from quicksilver import codec
-from quicksilver.tables import DAY_NS, KEYS_LIFE_S, TABLES, Table
+from quicksilver.tables import KEYS_LIFE_S, TABLES, Table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,21 +65,22 @@ def read(
     from pyspark.sql import functions as f
 
     table = TABLES[topic]
-    days = _table(spark, settings, "keys").where((f.col("topic") == topic) & f.col("key").isin(list(keys)))
-    days = days.where((f.col("day") >= span.since_ns // DAY_NS) & (f.col("day") <= (span.until_ns - 1) // DAY_NS))
-    parts = [(*table.partition_of(row["key"]), row["day"]) for row in days.collect()]
-    schema = ", ".join([*(f"{name} string" for name in table.partition), "day int"])
+    first, last = span.since_ns // table.bucket_ns, (span.until_ns - 1) // table.bucket_ns
+    buckets = _table(spark, settings, "keys").where((f.col("topic") == topic) & f.col("key").isin(list(keys)))
+    buckets = buckets.where((f.col("day") >= first) & (f.col("day") <= last))
+    parts = [(*table.partition_of(row["key"]), row["day"]) for row in buckets.collect()]
+    schema = ", ".join([*(f"{name} string" for name in table.partition), f"{table.bucket.name} int"])
     rows = _table(spark, settings, table.name)
-    found = spark.createDataFrame(parts, schema).join(rows, [*table.partition, "day"])
+    found = spark.createDataFrame(parts, schema).join(rows, [*table.wide_partition])
     return found.where((f.col(table.time) >= span.since_ns) & (f.col(table.time) < span.until_ns))
 
 
 def write(lines: "DataFrame", settings: "CassandraSettings", topic: str) -> None:
     """Upsert records; returns when all are stored.
 
-    ``lines`` has the topic ``key``, the ``day``, what makes the row unique there (``row_key``), the record's JSON
-    (``line``), and a place (``tape``, ``n``, ``i``): of one row the last counts, for what is written at once has no
-    order.
+    ``lines`` has the topic ``key``, the ``day`` (see ``tables.KEYS``), what makes the row unique there (``row_key``),
+    the record's JSON (``line``), and a place (``tape``, ``n``, ``i``): of one row the last counts, for what is written
+    at once has no order.
     """
     from pyspark.sql import functions as f
 

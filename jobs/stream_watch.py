@@ -1,10 +1,9 @@
 """Keeps ``spark_persist``'s stream going: waits for the servers, starts it again, says what it does."""
 
-import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from api.store_cassandra import CassandraStore
 from jobs.table_writer import TableWriter, why
 from quicksilver.errors import InputError
 from quicksilver.tables import TABLES
+from setup.alone import alone
 from setup.cassandra.client import CassandraSettings
 from setup.kafka.topics import admin
 
@@ -138,17 +138,11 @@ def _offsets(by_topic: Any) -> dict[tuple[str, str], int]:
     return {(topic, part): offset for topic, parts in (by_topic or {}).items() for part, offset in parts.items()}
 
 
-@contextmanager
-def alone(checkpoint: Path) -> Iterator[None]:
+def having(checkpoint: Path) -> AbstractContextManager[None]:
     """Let no second job have the same checkpoint: they would end each other's streams again and again.
 
     Raises:
         InputError: another has it.
     """
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with checkpoint.with_name(f"{checkpoint.name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another `quicksilver persist` has the checkpoint {checkpoint}") from None
-        yield
+    taken = f"another `quicksilver persist` has the checkpoint {checkpoint}"
+    return alone(checkpoint.with_name(f"{checkpoint.name}.lock"), taken)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from producers.exchanges.ccxt_feed import CcxtFeed
 from producers.exchanges.listings import Listing
 from producers.exchanges.probe import listing_of
 from producers.exchanges.refused import sentence
@@ -39,7 +40,9 @@ def symbols(
 
 
 async def _listings(venue: str, rest_url: str) -> list[Listing]:
-    feed = feed_of(venue, [], rest_url)
+    feed = feed_of(venue, [], rest_url=rest_url)
+    if isinstance(feed, CcxtFeed):
+        return await _through_ccxt(feed)
     url = feed.listings_url
     if url is None:
         raise InputError(f"{venue} has no list of its symbols")
@@ -50,6 +53,14 @@ async def _listings(venue: str, rest_url: str) -> list[Listing]:
     except FrameError as error:
         raise InputError(f"{venue}: what {url} gives cannot be read: {error}") from error
     return list(feed.listed.values())
+
+
+async def _through_ccxt(feed: CcxtFeed) -> list[Listing]:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await feed.markets()
+    except TimeoutError as error:
+        raise InputError(f"{feed.venue}: its list of symbols did not come through ccxt in {ANSWER_S:g} s") from error
 
 
 def _text(size: Decimal | None) -> str:

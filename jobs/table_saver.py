@@ -50,6 +50,7 @@ class TableSaver:
         done: Future[None] = Future()
 
         def work() -> None:
+            """Append the batch, and have who waits for it learn how that ended."""
             try:
                 to.option("table", table).mode("append").save()
             except BaseException as error:  # it is raised where the result is waited for

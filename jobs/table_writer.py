@@ -93,7 +93,7 @@ class TableWriter:
         written = Counter[str]()
         for one in summaries:
             written.update(one.rows)
-        self._write_keys({(topic, key, day) for one in summaries for topic, key, day in one.keys})
+        self._write_keys({(topic, key, bucket) for one in summaries for topic, key, bucket in one.keys})
         for topic in written:
             name = TABLES[topic].name
             some = parsed.select(f"{name}.*").where(f"{name} IS NOT NULL")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.choices import LEAST, MOST, Span, seconds_ns, time_ns
+from jobs.tape_letters import Letters
 from producers.csv_producer import SERVERS
 from quicksilver.errors import InputError
 from setup.exits import failing
@@ -45,8 +46,9 @@ def verify(
 ) -> None:
     """Check all sequence numbers, checksums and books; the last line is one JSON object.
 
-    Exit code 0: the tape is sound; 1: it shows a gap, a failed checksum, a crossed book, a frame that cannot be read,
-    a tear, or an instrument whose best prices are mostly not those of the whole books on it; 2: nothing could be read.
+    Exit code 0: nothing is wrong with the tape; 1: it shows a gap, a failed checksum, a crossed book, a frame that
+    cannot be read, a tear, or an instrument whose best prices are mostly not those of the whole books on it; 2: nothing
+    could be read. Where the tape holds no whole book to begin with, that is said, and ``checked`` is false.
     """
     from jobs import tape_verify
 
@@ -55,6 +57,8 @@ def verify(
     if not only_json:
         _print(tape_verify.table_of(found), letters.shown())
     _answer(found)
+    if not found["checked"]:
+        typer.echo(f"{path}: {tape_verify.UNCHECKED}", err=True)
     if tape_verify.has_faults(found):
         raise typer.Exit(FAULTS)
 
@@ -70,7 +74,10 @@ def cut(
     run_up: Annotated[bool, typer.Option(help="Keep what the books at the start are made of.")] = True,
     tape_venue: Annotated[str | None, typer.Option(help="Whose frames they are, where the tape does not say.")] = None,
 ) -> None:
-    """Cut a part out of a tape, with the frames before it that its books are made of; prints one JSON object."""
+    """Cut a part out of a tape, with the frames before it that its books are made of; prints one JSON object.
+
+    Exit code 1: the tape is torn or damaged before that end; what can be read is written, with marks where it cannot.
+    """
     from jobs import tape_cut
     from producers.tapes import read_frames
 
@@ -83,8 +90,10 @@ def cut(
             raise InputError(f"--start {start} is not before --end {end}")
         wanted = tape_cut.Wanted(*span, frozenset(venue or ()), frozenset(one.upper() for one in symbol or ()))
         about = {"source": "TAPE", "detail": f"cut from {path}", "start_ns": span.since_ns, "end_ns": span.until_ns}
-        found = tape_cut.cut(lambda: read_frames(path, venue=tape_venue), out, wanted, about, run_up)
-    _answer(found)
+        found, letters = tape_cut.cut(
+            lambda reject: read_frames(path, venue=tape_venue, reject=reject), out, wanted, about, run_up
+        )
+    _made(found, letters)
 
 
 @tape.command()
@@ -98,14 +107,25 @@ def convert(
         str, typer.Option("--servers", envvar="KAFKA_SERVERS", help="Kafka's addresses, for kafka:raw.")
     ] = SERVERS,
 ) -> None:
-    """Write all frames of a recording, or of topic raw, to a tape of our own layout; prints one JSON object."""
+    """Write all frames of a recording, or of topic raw, to a tape of our own layout; prints one JSON object.
+
+    Exit code 1: it is torn or damaged; what can be read is written, with marks where it cannot.
+    """
     from jobs import tape_convert
 
     with failing():
-        found, letters = tape_convert.convert(source, out, venue, kafka_servers, Span.of(start, end))
+        span = Span.of(start, end, ("--start", "--end"))
+        found, letters = tape_convert.convert(source, out, venue, kafka_servers, span)
+    _made(found, letters)
+
+
+def _made(found: dict[str, Any], letters: Letters) -> None:
+    """Say what a new tape holds, and what could not be read of that which it is made of."""
     for line in letters.shown():
         typer.echo(line, err=True)
     _answer(found)
+    if letters.count:
+        raise typer.Exit(FAULTS)
 
 
 def _time(option: str, text: str | None, first_ns: int, otherwise: int) -> int:

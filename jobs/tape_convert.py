@@ -6,9 +6,10 @@ from typing import Any
 
 from jobs.choices import Span
 from jobs.tape_files import new_tape
-from jobs.tape_letters import Letters
+from jobs.tape_letters import Letters, marked
 from producers.frames import Frame
 from producers.tapes import read_frames
+from producers.tapes.read import of_venue
 from quicksilver.errors import InputError
 from quicksilver.topics import RAW
 
@@ -22,9 +23,13 @@ def convert(source: str, out: Path, venue: str | None, servers: str, span: Span)
         InputError: the source cannot be read or holds no frame, or the file is there already.
     """
     letters = Letters()
-    frames = _raw(servers, span, letters) if source == KAFKA else read_frames(Path(source), venue=venue, reject=letters)
+    frames = (
+        of_venue(_raw(servers, span, letters), venue, source)
+        if source == KAFKA
+        else read_frames(Path(source), venue=venue, reject=letters)
+    )
     with new_tape(out, {"source": "TAPE", "detail": f"converted from {source}"}) as writer:
-        for frame in frames:
+        for frame in marked(frames, letters):
             if span.since_ns <= frame.ts_recv_ns < span.until_ns:
                 writer.write(frame)
         if not writer.frames:

@@ -7,28 +7,33 @@ whole, and where the books at the start or any event after it differ (a message 
 venue numbers the messages of all together), more of that venue is kept: first all symbols, then everything from the
 tape's beginning.
 
+The span ends with its last frame whose time is within it: one in its midst that a wrong clock puts after the end is no
+reason to leave out all that follows, nor to leave itself out, for books are made of every change.
+
 Features after the start equal those of the whole tape, but for ``seq``, where the connection began with its books cold,
 as after every lost connection; predictions do not, for models have learned from all that was before.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from jobs.choices import MOST
 from jobs.parsers import Parsers
 from jobs.tape_files import new_tape
-from producers.exchanges.base import ignore
+from jobs.tape_letters import Letters, marked
+from producers.exchanges.base import Reject, ignore
 from producers.frames import Frame
 from quicksilver import codec
 from quicksilver.book import Book
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 
-Read: TypeAlias = Callable[[], Iterator[Frame]]
+Read: TypeAlias = Callable[[Reject], Iterator[Frame]]
 Key: TypeAlias = tuple[str, str]
 
 LEVELS = ("the symbols' own frames of open connections", "all frames of open connections", "all frames before it")
@@ -42,6 +47,10 @@ class Wanted(NamedTuple):
     venues: frozenset[str] = frozenset()
     symbols: frozenset[str] = frozenset()
 
+    def time(self, frame: Frame) -> bool:
+        """Whether the frame was received within the span."""
+        return self.start_ns <= frame.ts_recv_ns < self.end_ns
+
     def venue(self, frame: Frame) -> bool:
         """Whether the frame's venue is wanted."""
         return not self.venues or frame.venue in self.venues
@@ -52,18 +61,30 @@ class Wanted(NamedTuple):
 
 
 class _Places:
-    """A tape read frame by frame: each with its place, and whether it is within the span yet."""
+    """A tape read frame by frame to the end of the span: each with its place, and whether it is within the span yet.
+
+    ``letters`` are those of the last time it was read.
+    """
 
     def __init__(self, read: Read, wanted: Wanted) -> None:
         self._read, self._wanted = read, wanted
+        self.letters = Letters()
+        self._until = None if wanted.end_ns >= MOST else self._last() + 1
 
     def __iter__(self) -> Iterator[tuple[int, bool, Frame]]:
         inside = False
-        frames = takewhile(lambda frame: frame.ts_recv_ns < self._wanted.end_ns, self._read())
-        for place, frame in enumerate(frames):
-            inside = inside or frame.ts_recv_ns >= self._wanted.start_ns
+        for place, frame in islice(self._frames(), self._until):
+            inside = inside or self._wanted.time(frame)
             if self._wanted.venue(frame):
                 yield place, inside, frame
+
+    def _frames(self) -> Iterator[tuple[int, Frame]]:
+        self.letters = Letters()
+        return enumerate(marked(self._read(self.letters), self.letters))
+
+    def _last(self) -> int:
+        """The place of the last frame of the span; -1 if there is none."""
+        return max((place for place, frame in self._frames() if self._wanted.time(frame)), default=-1)
 
 
 class _Trial:
@@ -161,15 +182,19 @@ class _Cut:
                 yield inside, frame
 
 
-def cut(read: Read, out: Path, wanted: Wanted, about: dict[str, Any], run_up: bool = True) -> dict[str, Any]:
-    """Write a span of a tape to a new one; returns the counts, and how much of each venue was kept before the start.
+def cut(
+    read: Read, out: Path, wanted: Wanted, about: dict[str, Any], run_up: bool = True
+) -> tuple[dict[str, Any], Letters]:
+    """Write a span of a tape to a new one; returns the counts, what was kept before the start, and what is lost.
 
-    Without ``run_up`` it is the frames of the span alone, and books begin with the first full ones in it.
+    What cannot be read up to the span's end is marked on the new tape. Without ``run_up`` it is the frames of the span
+    alone, and books begin with the first full ones in it.
 
     Raises:
         InputError: nothing of the tape is wanted, or the file is there already.
     """
-    one = _Cut(wanted, _Places(read, wanted), run_up)
+    places = _Places(read, wanted)
+    one = _Cut(wanted, places, run_up)
     if run_up:
         one.settle()
     before = 0
@@ -183,4 +208,6 @@ def cut(read: Read, out: Path, wanted: Wanted, about: dict[str, Any], run_up: bo
         if writer.frames == before:
             raise InputError("there are no frames of that span, venue and symbol on the tape")
     kept = {venue: LEVELS[level] for venue, level in sorted(one.level.items())}
-    return {"out": str(out), "frames": writer.frames, "run_up_frames": before, "run_up": kept}
+    letters = places.letters
+    found = {"out": str(out), "frames": writer.frames, "run_up_frames": before, "run_up": kept}
+    return {**found, "torn": letters.torn, "unreadable": letters.count}, letters

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from jobs.parsers import Parsers
 from jobs.tape_letters import Letters
-from producers.exchanges.base import WALL_CLOCK_NS, ignore
-from producers.files import READ_ERRORS, open_binary
+from producers.exchanges.base import ignore
+from producers.files import READ_ERRORS
 from producers.frames import Frame
 from producers.tapes import layout_of, read_frames
+from producers.tapes.damaged import open_tape
 from producers.tapes.own import header_of
+from producers.times import WALL_CLOCK_NS
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import FrameError, InputError
 from quicksilver.events import SECOND_NS
@@ -162,7 +164,7 @@ def _layouts(files: list[Path]) -> list[str]:
 def _about(file: Path) -> dict[str, Any]:
     """What our own tapes say of themselves."""
     try:
-        with open_binary(file) as stream:
+        with open_tape(file) as stream:
             return header_of(stream.readline()).about
     except (InputError, FrameError, *READ_ERRORS):
         return {}

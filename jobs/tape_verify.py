@@ -10,15 +10,16 @@ from rich.table import Table
 from jobs.parsers import Parsers
 from jobs.tape_letters import Letters
 from producers.audits import AuditCounts, Auditor
-from producers.exchanges.base import Counts
+from producers.exchanges.instrument import Counts
 from producers.frames import Frame
 from producers.tapes import read_frames
-from quicksilver.book import Book
+from quicksilver.book import CROSSED_BOOK, Book
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 from quicksilver.records import DeadLetter
 
 SHOWN = ("frames", "events", "gaps", "resyncs", "checksums_passed", "checksums_failed", "crossed", "rejected")
+UNCHECKED = "no book could be checked: the tape holds not one whole book to begin with"
 COMPARED = ("compared", "best_bid_equal", "best_ask_equal")
 
 
@@ -31,6 +32,7 @@ class Verification:
         self._parsers.auditor = Auditor(skip_ns=skip_ns)
         self._books: dict[tuple[str, str], Book] = {}
         self._events = 0
+        self._books_begun = False
 
     def run(self, frames: Iterable[Frame]) -> dict[str, Any]:
         """Take in all frames; returns what was found, whole and by venue and symbol.
@@ -54,12 +56,16 @@ class Verification:
         self.letters(letter)
 
     def _take(self, event: AnyEvent) -> None:
-        """Keep the book; one that is crossed after a whole message is none, which its parser cannot see."""
+        """Keep the book; one that is crossed after a whole message, or too large, is none, which no parser can see."""
+        self._books_begun = self._books_begun or isinstance(event, BookSnapshot)
         if isinstance(event, BookDelta | BookSnapshot | Gap):
             book = self._books.setdefault((event.venue, event.symbol), Book())
-            if book.take(event):
+            reason = book.take(event)
+            if reason:
                 book.gap()
                 self._parsers.doubt(event.venue, event.symbol)
+                if reason != CROSSED_BOOK:  # which the book counts itself
+                    self._parsers.by_venue[event.venue].instruments[event.symbol].counts.gaps += 1
 
     def _found(self) -> dict[str, Any]:
         total, audits, venues = Counts(rejected=self._parsers.unreadable), AuditCounts(), {}
@@ -78,7 +84,7 @@ class Verification:
             total.add(counts)
             audits.add(compared)
         total.frames = sum(self._parsers.frames.values())
-        return {**_shown(total, audits), "torn": self.letters.torn, "venues": venues}
+        return {**_shown(total, audits), "torn": self.letters.torn, "checked": self._books_begun, "venues": venues}
 
 
 def _shown(counts: Counts, audits: AuditCounts) -> dict[str, Any]:
@@ -113,17 +119,26 @@ def has_faults(found: dict[str, Any]) -> bool:
 
 
 def table_of(found: dict[str, Any]) -> Table:
-    """Return what was found as a table, a row for each venue and symbol."""
+    """Return what was found as a table, a row for each venue and symbol.
+
+    A frame may hold messages of several symbols, or several of one: those are what is counted of a symbol.
+    """
     table = Table(box=None, pad_edge=False)
     for name in ("venue", "symbol"):
         table.add_column(name)
-    for name in (*SHOWN, *COMPARED):
+    for name in ("frames", "messages", *SHOWN[1:], *COMPARED):
         table.add_column(name.replace("checksums", "sums").replace("best_", "").replace("_", " "), justify="right")
     for venue, one in found["venues"].items():
-        for symbol, counts in (*one["symbols"].items(), ("all", one)):
-            numbers = [counts[name] for name in SHOWN] + [counts["audits"][name] for name in COMPARED]
-            table.add_row(venue, symbol, *(f"{number:,}" for number in numbers))
+        messages = sum(counts["frames"] for counts in one["symbols"].values())
+        for symbol, counts in one["symbols"].items():
+            table.add_row(venue, symbol, "", *_numbers(counts["frames"], counts))
+        table.add_row(venue, "all", f"{one['frames']:,}", *_numbers(messages, one))
     return table
+
+
+def _numbers(messages: int, counts: dict[str, Any]) -> list[str]:
+    shown = [counts[name] for name in SHOWN[1:]] + [counts["audits"][name] for name in COMPARED]
+    return [f"{number:,}" for number in (messages, *shown)]
 
 
 def encoded(found: dict[str, Any]) -> str:

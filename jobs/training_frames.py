@@ -40,6 +40,7 @@ def trained_on(
     examples = outcomes.join(features.select(*JOIN, *config.features), JOIN)
 
     def fit(group: "pd.DataFrame") -> "pd.DataFrame":
+        """Fit one instrument and horizon; runs on a Spark worker."""
         return _fit(group, config)
 
     rows = examples.groupBy("venue", "symbol", "horizon_ns").applyInPandas(fit, RESULT).collect()

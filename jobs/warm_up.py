@@ -6,7 +6,7 @@ from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import venues
 from producers.frames import Frame
 from producers.fuzz.samples import session
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from quicksilver.config import PipelineConfig

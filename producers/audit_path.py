@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from producers.audit_sides import SIGNS, Both, Side, Verdict, prices_of, two_sides, verdict_of, worst
+from producers.audit_sides import SIGNS, Both, Comparison, Side, comparison_of, prices_of, two_sides, worst
 from producers.exchanges.base import Observation
 from quicksilver.book import DEPTH, Book
 from quicksilver.events import BookDelta, BookSnapshot, Levels
@@ -81,7 +81,7 @@ class Path:
         """Whether the next change pushes out the oldest one, however young."""
         return len(self._changes) >= KEPT_CHANGES
 
-    def compare(self, seen: Observation, patient: bool) -> Verdict | None:
+    def compare(self, seen: Observation, patient: bool) -> Comparison | None:
         """Return what differs; None if that cannot be told.
 
         ``patient``: so long was waited that the stream must have passed the moment, if anything has changed at all.
@@ -120,7 +120,7 @@ class Path:
     def _event_times(self) -> list[int]:
         return [self._at[0], *(change.event.ts_event_ns for change in self._changes)]
 
-    def _walk(self, seen: Observation, span: _Span) -> Verdict:
+    def _walk(self, seen: Observation, span: _Span) -> Comparison:
         """Compare the book with those of the span's moments; of all of them the nearest counts."""
         changes = [change.event for change in self._changes]
         one = self._at_moment(seen, changes[: span.first])
@@ -131,7 +131,7 @@ class Path:
             if differing < least:
                 nearest, least = k, differing
         touched = prices_of(changes[span.first : span.last])
-        return verdict_of(self._at_moment(seen, changes[:nearest]), one.best_equal, touched)
+        return comparison_of(self._at_moment(seen, changes[:nearest]), one.best_equal, touched)
 
     def _at_moment(self, seen: Observation, changes: list[BookDelta]) -> Both:
         book = Book(self._base.block.copy())

@@ -17,7 +17,7 @@ Named = tuple[int, float]
 """A level that differs: its side, and its price or ``BEST``."""
 
 
-class Verdict(NamedTuple):
+class Comparison(NamedTuple):
     """What a comparison found; ``wrong`` are the levels that differ, ``reason`` is for people."""
 
     levels: int
@@ -149,7 +149,7 @@ def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def verdict_of(both: Both, best_equal: list[bool], touched: tuple[set[float], set[float]]) -> Verdict:
+def comparison_of(both: Both, best_equal: list[bool], touched: tuple[set[float], set[float]]) -> Comparison:
     """Put both sides together; a level that differs, but changed within the span, proves nothing."""
     levels, wrong, largest, reasons = 0, set[Named](), (0.0, ""), list[str]()
     for one in both.sides:
@@ -167,4 +167,4 @@ def verdict_of(both: Both, best_equal: list[bool], touched: tuple[set[float], se
     differ = sum(price != BEST for _, price in wrong)
     if differ:
         reasons.append(f"{differ} of {levels} levels differ, most of all {largest[1]}")
-    return Verdict(levels, (best_equal[0], best_equal[1]), frozenset(wrong), largest[0], "; ".join(reasons))
+    return Comparison(levels, (best_equal[0], best_equal[1]), frozenset(wrong), largest[0], "; ".join(reasons))

@@ -6,21 +6,30 @@ time, or with all that our book was within ``BEFORE_NS`` and ``AFTER_NS`` of its
 
 A difference is reported, and is no gap by itself: what a venue answers may come from a cache. If ``PERSISTENT`` answers
 to requests in a row differ in the same place, at the best price or at one level, the book is in doubt.
+
+Not so where checksums prove the book and the answers say neither time nor number: those may simply lag. They put it in
+doubt if ours has not changed at that level for ``LAG_NS`` before the last of them, for no cache is as old: then what
+they say is newer than our level. So a book that has stopped without a word is found, and one that goes on is left.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from producers.audit_path import Path
-from producers.audit_sides import BEST, Named, Verdict
+from producers.audit_sides import BEST, Comparison, Named, prices_of
 from producers.exchanges.base import Observation, Parser
+from quicksilver.book import ASKS, BIDS
+from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
 from quicksilver.records import Audit
 
 PATIENCE_NS = 2_000_000_000  # of receive time, until the stream must have passed the moment of a book
 PERSISTENT = 3
+LAG_NS = 60_000_000_000
+BESTS = frozenset({(BIDS, BEST), (ASKS, BEST)})  # which checksums prove, and which move with any change
 MOST_WAITING = 16  # on a tape without a clock nothing says how long one has waited
 
 Key = tuple[str, str]
@@ -61,7 +70,7 @@ class Doubt(msgspec.Struct, frozen=True):
 class _Kept:
     """One instrument: its last seconds, the books that wait for their comparison, and what has differed lately."""
 
-    __slots__ = ("path", "seen", "seq", "suspects", "times")
+    __slots__ = ("path", "seen", "seq", "since_ns", "suspects", "times")
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -69,6 +78,12 @@ class _Kept:
         self.seq = 0
         self.suspects: frozenset[Named] = frozenset()
         self.times = 0
+        self.since_ns = 0  # when the first of them was compared
+
+    def acquit(self, event: BookDelta | BookSnapshot) -> None:
+        """Suspect no level that our book has changed meanwhile: an answer that lags differs there."""
+        touched = prices_of([event]) if isinstance(event, BookDelta) else None
+        self.suspects = frozenset(one for one in self.suspects if touched and one[1] not in touched[one[0]])
 
 
 class Auditor:
@@ -91,11 +106,7 @@ class Auditor:
         parser.observers.append(self._observe)
 
     def event(self, event: AnyEvent) -> None:
-        """Take in an event of an attached parser; all of them are to come, in order.
-
-        Raises:
-            StateError: more book levels than supported.
-        """
+        """Take in an event of an attached parser; all of them are to come, in order."""
         if isinstance(event, Price):
             return
         key = (event.venue, event.symbol)
@@ -106,12 +117,17 @@ class Auditor:
             return
         parser = self._parsers[event.venue]
         number = parser.number_of(event.symbol)
+        if kept.suspects and parser.proves and not isinstance(event, Gap):
+            kept.acquit(event)
         if isinstance(event, BookDelta):
             if kept.path is None:
                 return
             if kept.seen and kept.path.full:
                 self._compare_all(key, kept)
-            kept.path.add(event, number)
+            try:
+                kept.path.add(event, number)
+            except StateError:  # more levels than supported, which is told elsewhere
+                kept.path = None
             return
         self._compare_all(key, kept)
         kept.path = Path(event, number, parser.keeps_best) if isinstance(event, BookSnapshot) else None
@@ -174,27 +190,32 @@ class Auditor:
 
     def _compare(self, key: Key, kept: _Kept, seen: Observation, patient: bool) -> None:
         counts = self.counts.setdefault(key, AuditCounts())
-        verdict = kept.path.compare(seen, patient) if kept.path is not None else None
-        if verdict is None:
+        found = None
+        with suppress(StateError):  # our book has more levels than supported
+            found = kept.path.compare(seen, patient) if kept.path is not None else None
+        if found is None:
             counts.undecided += 1
             return
-        different = sum(price != BEST for _, price in verdict.wrong)
-        bid, ask = verdict.bests
-        counts.add(AuditCounts(1, bid, ask, 0, verdict.levels, different, verdict.largest))
+        different = sum(price != BEST for _, price in found.wrong)
+        bid, ask = found.bests
+        counts.add(AuditCounts(1, bid, ask, 0, found.levels, different, found.largest))
         self._audits.append(
             Audit(
-                *key, kept.seq, seen.ts_event_ns, seen.frame.ts_recv_ns, verdict.levels, different, verdict.largest,
-                bid, ask, verdict.reason,
+                *key, kept.seq, seen.ts_event_ns, seen.frame.ts_recv_ns, found.levels, different, found.largest,
+                bid, ask, found.reason,
             )
         )  # fmt: skip
         if seen.frame.direction in {"rest", "audit"}:
-            self._suspect(key, kept, verdict)
+            self._suspect(key, kept, found, seen)
 
-    def _suspect(self, key: Key, kept: _Kept, verdict: Verdict) -> None:
+    def _suspect(self, key: Key, kept: _Kept, found: Comparison, seen: Observation) -> None:
         """Count how often in a row the same has differed."""
-        same = kept.suspects & verdict.wrong
-        kept.times = kept.times + 1 if same else int(not verdict.equal)
-        kept.suspects = same or verdict.wrong
-        if kept.times >= PERSISTENT:
+        may_lag = self._parsers[seen.one.venue].proves
+        wrong = found.wrong - BESTS if may_lag else found.wrong
+        same = kept.suspects & wrong
+        kept.times = kept.times + 1 if same else int(bool(wrong))
+        kept.since_ns = kept.since_ns if same else self._now_ns
+        kept.suspects = same or wrong
+        if kept.times >= PERSISTENT and (not may_lag or seen.frame.ts_recv_ns - kept.since_ns >= LAG_NS):
             kept.suspects, kept.times = frozenset(), 0
-            self._doubts.append(Doubt(*key, f"{PERSISTENT} audits in a row differ: {verdict.reason}"))
+            self._doubts.append(Doubt(*key, f"{PERSISTENT} audits in a row differ: {found.reason}"))

@@ -4,7 +4,7 @@ An event cannot be received before it has happened. Where it seems so our clock 
 least as the quickest event came too early. If our clock is ahead it cannot be told from a slow way.
 """
 
-from producers.exchanges.base import WALL_CLOCK_NS
+from producers.times import WALL_CLOCK_NS
 from quicksilver.events import AnyEvent
 
 WINDOW_NS = 60_000_000_000  # of receive time: clocks are set right now and then

@@ -10,7 +10,8 @@ from statistics import median
 import msgspec
 
 from producers.csv_layout import ColumnChoice, Layout, parse_time, sniff
-from producers.exchanges.base import Counts, Reject, ignore
+from producers.exchanges.base import Reject, ignore
+from producers.exchanges.instrument import Counts
 from producers.files import READ_ERRORS, open_text
 from quicksilver.errors import FrameError, InputError
 from quicksilver.events import Price
@@ -72,6 +73,7 @@ class CsvFile:
         """
 
         def refuse(letter: DeadLetter) -> None:
+            """Count a row that cannot be read, and pass its dead letter on."""
             self.counts.rejected += 1
             reject(letter)
 

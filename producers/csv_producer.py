@@ -102,6 +102,7 @@ async def _publish_all(
     stop = stop_on_signals()
 
     async def work() -> None:
+        """Connect and publish each price, in order."""
         await publisher.connect([PRICE.name, DEAD_LETTERS.name])
         async for price in prices:
             await publisher.event(price)

@@ -8,11 +8,14 @@ accurately, 1990); anything longer is left to Python. The mantissa itself is wha
 
 import math
 from collections.abc import Iterable
+from itertools import chain
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.decimals import float_of, plain
 from quicksilver.codec import UNREADABLE
 from quicksilver.compiled import jit_lean
 from quicksilver.errors import FrameError
@@ -29,6 +32,7 @@ REASONS = {
     NO_SIDE: "a level that is neither bid nor ask",
 }
 _EXACT = 1 << 53
+_MOST_DIGITS = 19  # fit into 64 bits
 NO_MANTISSA = np.uint64(2**64 - 1)
 _MAX_PLACES = 22
 _POWERS = 10.0 ** np.arange(_MAX_PLACES + 1)
@@ -48,6 +52,17 @@ def _skip(text: Bytes, i: int) -> int:
 
 
 @jit_lean
+def _significant(text: Bytes, start: int, end: int) -> int:
+    """Digits of a number without sign and exponent, from the first that is not 0 on."""
+    while start < end and (text[start] == 48 or text[start] == 46):
+        start += 1
+    digits = 0
+    for i in range(start, end):
+        digits += text[i] != 46
+    return digits
+
+
+@jit_lean
 def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int, column: int) -> int:
     """Read a number, quoted or not, at ``i`` into row ``n``; returns the index behind it or a reason.
 
@@ -57,13 +72,12 @@ def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int,
     i += quoted
     if i < len(text) and text[i] == 45:
         return NEGATIVE
-    start, digits, places, seen_point, plain = i, 0, 0, False, True
+    start, places, seen_point, plain = i, 0, False, True
     total = np.uint64(0)
     while i < len(text):
         c = text[i]
         if 48 <= c <= 57:
             total = total * np.uint64(10) + np.uint64(c - 48)
-            digits += total > 0
             places += seen_point
         elif c == 46 and not seen_point:
             seen_point = True
@@ -72,14 +86,17 @@ def _number(text: Bytes, i: int, rows: FloatArray, mantissas: Mantissas, n: int,
         else:
             break
         i += 1
-    if i - start - seen_point < 1:
+    digits = i - start - seen_point
+    if digits < 1:
         return BAD
+    if digits > _MOST_DIGITS:  # else the total has not begun anew at 2^64; leading zeros are not in it
+        digits = _significant(text, start, i)
     if quoted:
         if i >= len(text) or text[i] != _QUOTE:
             return BAD
         i += 1
-    exact = plain and digits <= 19 and total <= _EXACT and places <= _MAX_PLACES
-    mantissas[n, column] = total if plain and digits <= 19 else NO_MANTISSA
+    exact = plain and digits <= _MOST_DIGITS and total <= _EXACT and places <= _MAX_PLACES
+    mantissas[n, column] = total if plain and digits <= _MOST_DIGITS else NO_MANTISSA
     rows[n, column] = total / _POWERS[places] if exact else math.nan
     return i
 
@@ -256,12 +273,23 @@ def levels_of(pairs: Iterable[tuple[str, str]]) -> Levels:
         FrameError: one is not a number, negative or not finite, or a price of zero.
     """
     try:
-        levels = [(float(price), float(size)) for price, size in pairs]
+        texts = [(price, size) for price, size in pairs]
+        if not texts:  # most changes are of one side
+            return NO_LEVELS
+        foreign = not plain("".join(chain.from_iterable(texts)))
+        levels = [(float(price), float(size)) for price, size in texts]
     except (TypeError, ValueError) as error:
         raise FrameError(f"not a price level: {error}") from error
-    if not all(0 < price < math.inf and 0 <= size < math.inf for price, size in levels):
-        raise FrameError("a price or size that is negative or not finite")
+    if foreign or not all(0 < price < math.inf and 0 <= size < math.inf for price, size in levels):
+        raise FrameError("a price or size that is no number, negative or not finite")
     return Levels.of(levels)
+
+
+def _level(price_value: Any, size_value: Any) -> tuple[float, float]:
+    price, size = float_of(price_value), float_of(size_value)
+    if price <= 0 or size < 0:
+        raise FrameError(REASONS[NEGATIVE])
+    return price, size
 
 
 def as_levels(rows: FloatArray, n_bids: int, n: int) -> tuple[Levels, Levels]:
@@ -359,10 +387,4 @@ class LevelScanner:
             raise FrameError(f"{REASONS[BAD]}: {error}") from error
         for i, row in enumerate(decoded, at):
             pair = (row[price], row[size]) if isinstance(row, dict) else row[:2]
-            try:
-                price_read, size_read = (float(value) for value in pair)
-            except ValueError as error:
-                raise FrameError(f"{REASONS[BAD]}: {error}") from error
-            if not (0 < price_read < math.inf and 0 <= size_read < math.inf):
-                raise FrameError(f"{REASONS[BAD]}: a number that is not finite, or a price of zero")
-            self.rows[i, 0], self.rows[i, 1] = price_read, size_read
+            self.rows[i, 0], self.rows[i, 1] = _level(*pair)

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from producers.exchanges.base import WALL_CLOCK_NS, Counts, Parser
+from producers.exchanges.base import Parser
+from producers.exchanges.instrument import Counts
 from producers.frames import NOT_NEEDED, Frame
+from producers.times import WALL_CLOCK_NS
 from quicksilver.events import AnyEvent, BookSnapshot, Gap
 from quicksilver.records import DataState, FeedStats
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from quicksilver.errors import InputError
 
+SLOWEST, FASTEST = 1e-6, 1e9  # a second of a tape in twelve days, and thirty years in one: beyond, times overflow
 LATE_S = 0.002  # waits shorter than this are not worth a sleep
 
 
@@ -16,7 +17,7 @@ def parse_speed(text: str) -> float | None:
     (50.0, None)
 
     Raises:
-        InputError: neither a positive number nor ``max``.
+        InputError: neither a positive number nor ``max``, or one beyond ``SLOWEST`` and ``FASTEST``.
     """
     if text.strip().lower() == "max":
         return None
@@ -26,6 +27,8 @@ def parse_speed(text: str) -> float | None:
         speed = -1.0
     if not 0.0 < speed < float("inf"):
         raise InputError(f"speed {text!r}: give a positive number such as 0.5, 1 or 50, or max")
+    if not SLOWEST <= speed <= FASTEST:
+        raise InputError(f"speed {text!r}: from {SLOWEST:g} to {FASTEST:g}, or max, which waits for nothing")
     return speed
 
 

@@ -24,12 +24,14 @@ class Playback(Pacer):
         self.played = 0
         self._held_ns: int | None = None  # recorded time while paused; None: it has not begun
         self._steps = 0
-        self._changed = asyncio.Event()
+        self._changed, self._held = asyncio.Event(), asyncio.Event()
 
     async def wait(self, ts_ns: int) -> None:
         """Return when the moment is due, and nobody holds it up."""
         while not self._let_through(ts_ns):
             self._changed.clear()
+            if self.paused:
+                self._held.set()  # who asks for the next message has taken in those before
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self.paused else self.due_in_s(ts_ns)):
                     await self._changed.wait()
@@ -56,6 +58,7 @@ class Playback(Pacer):
         """Go on from where it is."""
         if self.paused:
             self.paused = False
+            self._held.set()
             self._go_on(self._held_ns)
 
     def step(self, n: int) -> None:
@@ -63,7 +66,18 @@ class Playback(Pacer):
         if not self.paused:
             self.pause()
         self._steps += n
+        if not self.ended:
+            self._held.clear()
         self._changed.set()
+
+    async def held(self) -> None:
+        """Return when all steps are done and taken in, or the recording goes on or has ended."""
+        await self._held.wait()
+
+    def end(self) -> None:
+        """Note that nothing more comes."""
+        self.ended = True
+        self._held.set()
 
     def set_speed(self, text: str) -> None:
         """Go on at another speed, as ``parse_speed`` reads it.

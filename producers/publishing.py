@@ -21,8 +21,11 @@ def stop_on_signals() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def told(*_: object) -> None:
+        """Ask for the end; a second signal ends the process at once."""
         for one in (signal.SIGINT, signal.SIGTERM):
             signal.signal(one, signal.default_int_handler)
+        if loop.is_closed():
+            raise KeyboardInterrupt  # what it was to stop has ended: a program that goes on is stopped as any other
         loop.call_soon_threadsafe(stop.set)
 
     for one in (signal.SIGINT, signal.SIGTERM):

@@ -27,7 +27,17 @@ class RawPublisher(KafkaPublisher):
         self._numbers: Counter[str] = Counter()
 
     async def frame(self, frame: Frame) -> None:
-        """Publish a frame when there is room.
+        """Publish a frame when there is room, as ``send`` does."""
+        await self.send(frame, self.number(frame))
+
+    def number(self, frame: Frame) -> int:
+        """Return the next number of the frame's key: readers miss one that is never sent."""
+        key = key_of(OwnLine.of(frame))
+        self._numbers[key] += 1
+        return self._numbers[key]
+
+    async def send(self, frame: Frame, number: int) -> None:
+        """Publish a frame by its number when there is room.
 
         One that is too large for Kafka becomes a dead letter, and its number is left out, which readers see.
 
@@ -36,11 +46,10 @@ class RawPublisher(KafkaPublisher):
         """
         line = OwnLine.of(frame)
         value, key = encode_line(line), key_of(line)
-        self._numbers[key] += 1
         if len(value) > self._max_bytes:
             reason = f"a frame of {len(value):,} bytes: Kafka takes {self._max_bytes:,}"
             self.letter(DeadLetter(frame.ts_recv_ns, RAW.name, frame.venue, None, reason, frame.payload))
             return
-        headers = Headers(s=self.session, n=str(self._numbers[key]), g=str(self.events + 1)).items()
+        headers = Headers(s=self.session, n=str(number), g=str(self.events + 1)).items()
         await self._send(RAW.name, key, value, headers, self._now_ms())
         self.events += 1

@@ -1,12 +1,17 @@
-"""Venue time stamps to integer nanoseconds, exactly: no float and no datetime on the hot path."""
+"""Venue time stamps to integer nanoseconds, exactly (no float, no datetime on the hot path), and which can be true."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from producers.frames import Frame
 from quicksilver.errors import FrameError
 from quicksilver.events import SECOND_NS
 
 MS_NS = 1_000_000
+WALL_CLOCK_NS = 100_000_000_000_000_000  # smaller receive times (1973) are ordinals of tapes without a clock
+MAX_AHEAD_NS = 60_000_000_000  # an event that far ahead of its arrival would stop all windows until time is there
+MAX_BEHIND_NS = 86_400_000_000_000
+MAX_NS = 1 << 62  # the year 2116; leaves room for horizons in 64 bits
 _SCALE = tuple(10 ** (9 - digits) for digits in range(10))
 
 
@@ -60,3 +65,21 @@ def micros_to_ns(text: str) -> int:
         return int(text) * 1000
     except ValueError as error:
         raise FrameError(f"not a time in microseconds: {text[:40]!r}") from error
+
+
+def check_time(frame: Frame, ts_event_ns: int) -> int:
+    """Return the event time if it can be true.
+
+    Raises:
+        FrameError: it lies a minute after the receive time, or a day before, or is of no year that there is.
+    """
+    if not 0 < ts_event_ns < MAX_NS:
+        short = ts_event_ns.bit_length() < 1024  # Python makes no text of a number of 4,300 digits
+        raise FrameError(f"not a time: {str(ts_event_ns)[:40] if short else 'a number without end'} ns")
+    if frame.ts_recv_ns > WALL_CLOCK_NS and not -MAX_BEHIND_NS < ts_event_ns - frame.ts_recv_ns < MAX_AHEAD_NS:
+        ahead_s = (ts_event_ns - frame.ts_recv_ns) / 1e9
+        raise FrameError(
+            f"an event {abs(ahead_s):,.0f} s {'after' if ahead_s > 0 else 'before'} its arrival: a corrupt time,"
+            " or this machine's clock is wrong"
+        )
+    return ts_event_ns

@@ -27,6 +27,7 @@ CAPACITY, N_BIDS, N_ASKS, DEPTH, READY, CROSSED, DEAD_BIDS, DEAD_ASKS = range(8)
 BIDS, ASKS = 0, 1
 FIRST_CAPACITY = 256  # levels a side of a new block; blocks double as books grow
 MAX_CAPACITY = 1 << 20
+CROSSED_BOOK = "the book is crossed"
 SHALLOW = 64  # nearer to the touch than this, removing a level costs less than stepping over dead cells would
 
 
@@ -294,17 +295,23 @@ class Book:
         self.reserve(len(bids), len(asks))
         return bool(apply_delta(self.block, bids.array, asks.array))
 
-    def take(self, event: BookSnapshot | BookDelta | Gap) -> bool:
-        """Apply what an event says, a change only while the book is ready; True if the book is then crossed.
+    def take(self, event: BookSnapshot | BookDelta | Gap) -> str:
+        """Apply what an event says, a change only while the book is ready.
 
-        Raises:
-            StateError: see ``grown``.
+        Returns why nobody can go on with the book: it is crossed, or has more levels than supported. Else nothing.
         """
-        if isinstance(event, BookDelta):
-            return self.ready and self.apply(event.bids, event.asks)
         if isinstance(event, Gap):
             self.gap()
-            return False
+            return ""
+        try:
+            return CROSSED_BOOK if self._take(event) else ""
+        except StateError as error:
+            self.gap()
+            return str(error)
+
+    def _take(self, event: BookSnapshot | BookDelta) -> bool:
+        if isinstance(event, BookDelta):
+            return self.ready and self.apply(event.bids, event.asks)
         self.snapshot(event.bids, event.asks, event.depth)
         return self.apply(NO_LEVELS, NO_LEVELS)
 

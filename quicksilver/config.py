@@ -3,7 +3,7 @@
 import msgspec
 
 from quicksilver.events import SECOND_NS
-from quicksilver.grid import MAX_FULL_BOOKS_PER_S
+from quicksilver.grid import MAX_FULL_BOOK_LEVELS, MAX_FULL_BOOKS_PER_S
 from quicksilver.labels import LabelConfig
 from quicksilver.portfolio.stage import PortfolioConfig
 
@@ -29,10 +29,11 @@ class PipelineConfig(msgspec.Struct, frozen=True):
     portfolio: PortfolioConfig | None = PortfolioConfig()
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.full_books_per_s <= MAX_FULL_BOOKS_PER_S or self.full_book_levels < 1:
+        levels_fit = 1 <= self.full_book_levels <= MAX_FULL_BOOK_LEVELS
+        if not (0.0 <= self.full_books_per_s <= MAX_FULL_BOOKS_PER_S and levels_fit):
             raise ValueError(
                 f"{self.full_books_per_s:g} full books a second of {self.full_book_levels} levels: give 0 to"
-                f" {MAX_FULL_BOOKS_PER_S:g} a second, and at least 1 level"
+                f" {MAX_FULL_BOOKS_PER_S:g} a second, and 1 to {MAX_FULL_BOOK_LEVELS:,} levels"
             )
 
     @property

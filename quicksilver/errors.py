@@ -6,7 +6,8 @@ QuicksilverError
 ├── StateError          stop         saved state that does not fit this version or configuration: exit 2
 └── FrameError          dead-letter  one frame or row is unreadable: a gap, and the feed goes on
     ├── ForeignFrameError            a message of another protocol: a gap only for what it names of ours
-    └── RefusalError                 the venue refuses a request of ours: no gap, nothing was lost
+    ├── RefusalError                 the venue refuses a request of ours: no gap, nothing was lost
+    └── UnaskedError                 a message of a symbol that nobody subscribed to: no dead letter, it is skipped
 
 A loss that a venue's own rules show (a sequence number, a checksum) is no error but a ``Gap`` event, answered by a
 resync; a connection that breaks is a ``disconnect`` frame, answered by connecting again.
@@ -39,3 +40,7 @@ class ForeignFrameError(FrameError):
 
 class RefusalError(FrameError):
     """The venue refuses what we asked for, such as a symbol that it does not list."""
+
+
+class UnaskedError(FrameError):
+    """The venue speaks of a symbol that nobody subscribed to."""

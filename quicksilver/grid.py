@@ -1,6 +1,7 @@
 """The decision grid: which features are predicted from, and labelled; full books have a grid of their own."""
 
 MAX_FULL_BOOKS_PER_S = 1_000.0
+MAX_FULL_BOOK_LEVELS = 50_000  # a level is at most 100 bytes of JSON, and Kafka takes 16 MiB with both sides
 
 
 class DecisionGrid:

@@ -1,11 +1,12 @@
 """One instrument's candles, labels, features and tops: events in, records out; what a cluster computes by key."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from quicksilver.book import Book
+from quicksilver.book import CROSSED_BOOK, Book
 from quicksilver.candles import CandleBuilder
 from quicksilver.config import PipelineConfig
 from quicksilver.counts import LevelCounts
@@ -16,6 +17,8 @@ from quicksilver.features.state import STATE_DTYPE
 from quicksilver.grid import DecisionGrid
 from quicksilver.labels import LabelQueue
 from quicksilver.records import AnyRecord, DataState, Status
+
+B = TypeVar("B", BookSnapshot, BookDelta)
 
 
 class InstrumentStage:
@@ -40,23 +43,19 @@ class InstrumentStage:
         self._full_books = DecisionGrid(config.full_books_every_ns) if config.full_books_per_s else None
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
-        """Return the records that this event causes.
-
-        Raises:
-            StateError: more book levels than supported.
-        """
+        """Return the records that this event causes."""
         if isinstance(event, BookDelta):
             if not self.engine.book.ready:
                 return []
             self._counts.take(event)
-            return self._after_book(event, self.engine.delta(event))
+            return self._after_book(event, self.engine.delta)
         if isinstance(event, Trade):
             self.engine.trade(event)
             return [candle for builder in self._candles for candle in builder.on_trade(event)]
         if isinstance(event, BookSnapshot):
             self._counts.clear()
             self._counts.take(event)
-            return self._after_book(event, self.engine.snapshot(event))
+            return self._after_book(event, self.engine.snapshot)
         if isinstance(event, Price):
             self.engine.price(event)
             records = self._become("LIVE", "", event)
@@ -64,9 +63,13 @@ class InstrumentStage:
             return records + self._derive(event)
         return self._gap(event, event.reason)
 
-    def _after_book(self, event: BookSnapshot | BookDelta, sound: bool) -> list[AnyRecord]:
+    def _after_book(self, event: B, take: Callable[[B], bool]) -> list[AnyRecord]:
+        try:
+            sound = take(event)
+        except StateError as error:  # of that symbol alone: its book is of no use, all others go on
+            return self._gap(event, str(error))
         if not sound:
-            return self._gap(event, "the book is crossed")
+            return self._gap(event, CROSSED_BOOK)
         records = self._become("LIVE", "", event)
         mid = float(self.engine.vector[0])
         if not math.isnan(mid):

@@ -20,6 +20,7 @@ PLACES = 18
 ONE = 10**PLACES
 MOST = 10**15  # of the base currency; whatever is larger is no size
 LONGEST_TEXT = 40
+_LETTERS = "0123456789.eE+-"
 BID, ASK = 0, 1
 OrderId: TypeAlias = int | str
 
@@ -38,12 +39,15 @@ def units_of(text: str) -> int:
     if len(part) <= PLACES and len(digits) <= LONGEST_TEXT and digits.isascii() and digits.isdigit():
         return int(digits) * 10 ** (PLACES - len(part))
     try:
-        number = Decimal(text) if len(text) <= LONGEST_TEXT else Decimal("NaN")
+        number = Decimal(text) if len(text) <= LONGEST_TEXT and not text.strip(_LETTERS) else Decimal("NaN")
     except InvalidOperation:
         number = Decimal("NaN")
     if not (number.is_finite() and 0 <= number < MOST):
         raise ValueError(f"not a size: {text[:LONGEST_TEXT]!r}")
-    over, under = number.as_integer_ratio()
+    if not number:
+        return 0
+    # An exponent is looked at before it is worked out: 1e-99999999 would take all of the memory.
+    over, under = number.as_integer_ratio() if number.adjusted() >= -PLACES else (1, ONE * ONE)
     units, rest = divmod(over * ONE, under)
     if rest:
         raise ValueError(f"a size of more than {PLACES} places: {text!r}")

@@ -27,11 +27,7 @@ class InstrumentPipeline:
         self.predictions = PredictionStage(config.labels.horizons_ns, config.decide_every_ns)
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
-        """Return the records that this event causes.
-
-        Raises:
-            StateError: more book levels than supported.
-        """
+        """Return the records that this event causes."""
         records: list[AnyRecord] = []
         for record in self.instrument.step(event):
             records.append(record)
@@ -48,11 +44,7 @@ class Pipeline:
         self._portfolio = PortfolioStage(self.config.portfolio) if self.config.portfolio else None
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
-        """Return the records that this event causes, in a defined order.
-
-        Raises:
-            StateError: more book levels than supported.
-        """
+        """Return the records that this event causes, in a defined order."""
         key = (event.venue, event.symbol)
         one = self.instruments.get(key)
         if one is None:

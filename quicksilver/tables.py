@@ -1,8 +1,9 @@
 """The storage contract: every table, its keys, its columns and how long its rows live; declared once for every store.
 
-A table's partition is the topic key (in the wide store together with the day of the row's time); rows within it are
-ordered by time. ``cluster`` are the columns that make a row unique there, so that writing a row again writes it onto
-itself. Time stands before ``seq``: the numbers start again with each session, time does not.
+A table's partition is the topic key (in the wide store together with the day of the row's time, or the minute where
+rows are large); rows within it are ordered by time. ``cluster`` are the columns that make a row unique there, so that
+writing a row again writes it onto itself. Time stands before ``seq``: the numbers start again with each session, time
+does not.
 
 The wide store (Cassandra) has one column for each field of the record, of the same name; a field that is no scalar is
 the text of its JSON, as ``codec.encode`` writes it. ``Table.row`` and ``Table.record`` or ``Table.json`` go between
@@ -21,7 +22,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 2  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 3  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 
@@ -42,11 +43,18 @@ class Column(msgspec.Struct, frozen=True):
     nested: bool = False
 
 
-DAY = Column("day", "int", int)
-"""The first column of every table: whole days from 1970 to the row's time."""
+DAY, MINUTE = Column("day", "int", int), Column("minute", "int", int)
+"""The first column of every table, its bucket: whole days from 1970 to the row's time, or whole minutes.
+
+A partition is to have some 100 MB at most: full books of 5,000 levels, one a second, are 30 MB a minute.
+"""
+BUCKET_NS = {DAY.name: DAY_NS, MINUTE.name: 60 * 1_000_000_000}
 
 KEYS = (Column("topic", "text", str), Column("key", "text", str), DAY)
-"""The columns, all of them its key, of the table ``keys``: which partitions of which tables there are."""
+"""The columns, all of them its key, of the table ``keys``: which partitions of which tables there are.
+
+``day`` is the number of the bucket, also where buckets are minutes.
+"""
 
 KEYS_LIFE_S = 3600
 """How much longer a row of ``keys`` lives than the rows that it stands for: it is written before them."""
@@ -75,7 +83,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 class Table(msgspec.Struct, frozen=True, dict=True):
     """One table; ``time`` is the column that ranges are asked by, ``ttl_s`` the life of a row in seconds of it.
 
-    ``partition`` are the columns that the topic key is made of.
+    ``partition`` are the columns that the topic key is made of. ``rows_at_once`` rows are what a node or a reader is to
+    hold in memory at once.
     """
 
     topic: Topic
@@ -83,6 +92,8 @@ class Table(msgspec.Struct, frozen=True, dict=True):
     ttl_s: int
     time: str = "ts_event_ns"
     partition: tuple[str, ...] = ("venue", "symbol")
+    bucket: Column = DAY
+    rows_at_once: int = 1_000
 
     @property
     def name(self) -> str:
@@ -94,9 +105,14 @@ class Table(msgspec.Struct, frozen=True, dict=True):
         value: int = getattr(record, self.time)
         return value
 
-    def day_of(self, record: Published) -> int:
-        """Return whole days from 1970 to the row's time."""
-        return self.time_of(record) // DAY_NS
+    @property
+    def bucket_ns(self) -> int:
+        """Return the span of time of a bucket."""
+        return BUCKET_NS[self.bucket.name]
+
+    def bucket_of(self, record: Published) -> int:
+        """Return whole buckets from 1970 to the row's time."""
+        return self.time_of(record) // self.bucket_ns
 
     def order_of(self, record: Published) -> tuple[int, int]:
         """Return the row's place within its partition: its time, and ``seq`` among rows of one time."""
@@ -108,8 +124,14 @@ class Table(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The wide store's columns: the day, then the record's fields in their order."""
-        return DAY, *(column_of(field.encode_name, field.type) for field in msgspec.structs.fields(self.topic.type))
+        """The wide store's columns: the bucket, then the record's fields in their order."""
+        fields = msgspec.structs.fields(self.topic.type)
+        return self.bucket, *(column_of(field.encode_name, field.type) for field in fields)
+
+    @property
+    def wide_partition(self) -> tuple[str, ...]:
+        """Return the wide store's partition key: the topic key's columns and the bucket."""
+        return *self.partition, self.bucket.name
 
     @cached_property
     def clustering(self) -> tuple[str, ...]:
@@ -152,7 +174,7 @@ class Table(msgspec.Struct, frozen=True, dict=True):
 
     def row(self, record: Published) -> Row:
         """Return the record as a row of ``columns``."""
-        row: list[Any] = [self.day_of(record), *self._values_of(record)]
+        row: list[Any] = [self.bucket_of(record), *self._values_of(record)]
         for index in self._nested:
             if row[index] is not None:
                 row[index] = codec.encode(row[index]).decode()
@@ -194,7 +216,7 @@ TABLES: dict[str, Table] = {
     table.topic.name: table
     for table in (
         Table(topics.TOPS, _EVENT, 2 * DAY_S),
-        Table(topics.FULL_BOOKS, _EVENT, 2 * DAY_S),
+        Table(topics.FULL_BOOKS, _EVENT, 2 * DAY_S, bucket=MINUTE, rows_at_once=10),
         Table(topics.TRADES, _EVENT, 30 * DAY_S),
         Table(topics.CANDLES, ("interval_ns", "ts_open_ns"), 365 * DAY_S, time="ts_open_ns"),
         Table(topics.FEATURES, _EVENT, 7 * DAY_S),

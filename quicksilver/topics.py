@@ -13,7 +13,8 @@ class Topic(msgspec.Struct, frozen=True):
     """One topic; a message's key is its record's (``key_of``).
 
     The messages of a key are numbered, without a gap, through all topics of one ``chain``: who reads them all can put
-    them in order and sees what is lost. Those of a topic without a chain are not numbered.
+    them in order and sees what is lost. Those of a topic without a chain are not numbered: full books, of which there
+    may be more or fewer from now on, are told apart by their event's number, for an event causes one at most.
 
     A client's fetch names all partitions, and the broker looks at each: few make it fast. The jobs are keyed, and may
     be wider than what they read.
@@ -24,6 +25,7 @@ class Topic(msgspec.Struct, frozen=True):
     chain: str = ""
     partitions: int = 4
     retention_s: int = 7 * DAY_S
+    retention_mb: int | None = None  # of a partition, older messages go before their time; None: the broker's setting
     compacted: bool = False  # keeps the last message of each key, for ever
 
 
@@ -32,7 +34,7 @@ PRICE = Topic("price", events.Price, "events")
 TRADES = Topic("trades", events.Trade, "events")
 BOOKS = Topic("books", events.BookDelta, "events")
 TOPS = Topic("tops", records.BookTop, "tops")
-FULL_BOOKS = Topic("full-books", records.FullBook, "full-books")
+FULL_BOOKS = Topic("full-books", records.FullBook, retention_s=DAY_S, retention_mb=2_048)
 CANDLES = Topic("candles", records.Candle, "candles")
 FEATURES = Topic("features", records.Features, "derived")
 LABELS = Topic("labels", records.Label, "derived")

@@ -132,6 +132,7 @@ def logs(
     """Print the end of a server's log."""
 
     def work(settings: ClusterSettings) -> None:
+        """Print the log's last lines, and with ``--follow`` what comes."""
         process = known_stack(settings).process(name)
         if not process.log.is_file():
             raise InputError(f"{name} has no log yet: it was never started in {settings.folder}")
@@ -147,6 +148,7 @@ def apply() -> None:
     from setup.kafka.topics import apply_topics
 
     def work(settings: ClusterSettings) -> None:
+        """Create what topics are missing, and say what was changed."""
         typer.echo(f"{apply_topics(settings.kafka_servers, typer.echo)} changes")
 
     _or_fail(work)
@@ -157,6 +159,7 @@ def apply_tables() -> None:
     """Create the tables that are missing and change what differs; a change that would lose data is refused."""
 
     def work(settings: ClusterSettings) -> None:
+        """Create and change tables, on the stack's port unless another is set, and say what was changed."""
         from setup.cassandra.client import CassandraSettings
         from setup.cassandra.schema import apply_schema
 

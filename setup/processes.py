@@ -35,6 +35,7 @@ def _no_interrupt() -> Iterator[None]:
     came = []
 
     def remember(number: int, _: FrameType | None) -> None:
+        """Note Ctrl-C for later: the work is not to be broken off."""
         came.append(number)
 
     before = signal.signal(signal.SIGINT, remember)

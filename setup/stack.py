@@ -1,6 +1,5 @@
 """All servers together: up, status, logs, down, clean."""
 
-import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quicksilver.errors import InputError
+from setup.alone import alone
 from setup.processes import ServerProcess
 from setup.services import Launch, Service
 from setup.settings import ClusterSettings, require_free
@@ -153,11 +153,7 @@ class Stack:
     def _alone(self) -> Iterator[None]:
         """Let no other command change the same cluster meanwhile."""
         _claim(self.folder)
-        with (self.folder / MARK).open("a") as mark:
-            try:
-                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another `quicksilver cluster` command is at work in {self.folder}") from None
+        with alone(self.folder / MARK, f"another `quicksilver cluster` command is at work in {self.folder}"):
             yield
 
 

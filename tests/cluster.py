@@ -51,12 +51,13 @@ def servers(stack: Stack) -> str:
 def jobs(stack: Stack, servers: str) -> Iterator[object]:
     """All of Flink's jobs, running: ``setup.flink.jobs.Jobs``."""
     from setup.flink.jobs import JOBS, Jobs
+    from tests.stack.kafka import FULL_BOOKS
 
     os.environ["KAFKA_SERVERS"] = servers
     flink = Jobs(stack.settings)
     try:
         for name in JOBS:
-            flink.submit(name, print)
+            flink.submit(name, print, options=FULL_BOOKS.environment())
         for name in JOBS:
             flink.wait(name)
         yield flink

@@ -77,12 +77,14 @@ def rows() -> list[Row]:
     bests = np.empty((N, 2))
 
     def ours() -> None:
+        """Take all changes into our book, the best prices kept after each."""
         apply_stream(Book(new_block(4096)).block, sides, prices, sizes, bests)
 
     lists = (sides.tolist(), prices.tolist(), sizes.tolist())
     loop_s: list[float] = []
 
     def theirs() -> None:
+        """Take them into hftbacktest's book; its loop alone is timed, in ``loop_s``."""
         backtest, alive = _hftbacktest(sides, prices, sizes)
         started = time.perf_counter()  # without making the backtest: only its loop is the peer
         _hftbacktest_loop(backtest)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from quicksilver.events import AnyEvent

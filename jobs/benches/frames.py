@@ -15,7 +15,7 @@ from producers.exchanges.bitstamp import BitstampParser
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from producers.tapes import read_frames
 from quicksilver import codec
@@ -111,6 +111,7 @@ def rows() -> list[Row]:
                 one.prepare()
 
         def loads(payloads: list[bytes] = payloads) -> None:
+            """Decode the same bytes with ``json.loads`` and do nothing else."""
             for payload in payloads:
                 json.loads(payload)
 

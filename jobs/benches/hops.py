@@ -211,9 +211,11 @@ def rows(servers: str, url: str) -> list[Row]:
     """Return the rows; the features job and the API must run."""
 
     def topic(venue: str, n: int, rate: int = 0) -> list[float]:
+        """Return the ms of each message until its features are in their topic; ``rate`` 0: one at a time."""
         return asyncio.run(to_topic(servers, busy_market(venue, n), rate))
 
     def socket(venue: str, n: int, rate: int = 0) -> list[float]:
+        """Return the same until they come over the API's websocket."""
         return asyncio.run(to_socket(servers, busy_market(venue, n), rate, url))
 
     socket("warm", RATE * WARM_S, RATE)

@@ -17,7 +17,7 @@ from jobs.benches.measure import Row, quiet, rate_row
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
 from producers.kafka import KafkaPublisher
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.errors import InputError
@@ -53,6 +53,7 @@ def ours(servers: str, sent: list[AnyEvent], session: str) -> float:
     """Return how many events a second are encoded, published and confirmed."""
 
     async def publish() -> float:
+        """Publish all events and wait until Kafka has them; returns events a second."""
         publisher = KafkaPublisher(servers, session, print)
         await publisher.connect(["books"])
         started = time.perf_counter()

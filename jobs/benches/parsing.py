@@ -23,7 +23,7 @@ from producers.exchanges.binance_names import symbol_of
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.venue import parser_of
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import read_frames
 from quicksilver.book import Book
@@ -175,6 +175,7 @@ class Cryptofeed:
         handler.http_conn = _Fetched(self._books)
 
         async def feed() -> None:
+            """Hand cryptofeed the source's messages, one after the other."""
             for text in self._texts:
                 await handler.message_handler(text, None, 0.0)
 
@@ -188,6 +189,7 @@ def _rates(source: Source) -> Iterator[Row]:
     payloads = [frame.payload for frame in source.frames[parse.start :]]
 
     def loads() -> None:
+        """Decode the same bytes with ``json.loads`` and do nothing else."""
         for payload in payloads:
             if payload:  # that a connection was made is a frame too
                 json.loads(payload)
@@ -217,6 +219,7 @@ def _snapshot_row() -> Row:
     frame = Frame("coinbase", "c", "recv", 1, snapshot())
 
     def ours() -> None:
+        """Parse the snapshot and make a book of it."""
         (event,) = CoinbaseParser().parse(frame)
         if isinstance(event, BookSnapshot):
             Book().snapshot(event.bids, event.asks, event.depth)

@@ -18,16 +18,19 @@ def rows() -> list[Row]:
     covariance_32, out = covariance.astype(np.float32), np.empty((N, ASSETS), np.float32)
 
     def update() -> None:
+        """Evaluate the bank and pick from it, as at each update of a frontier."""
         means, risks = bank.evaluate(mean, covariance)
         pareto(means, risks, 40)
         picks(mean, covariance)
 
     def numpy_double() -> None:
+        """Draw as many portfolios and evaluate them in float64, as numpy alone would."""
         weights = rng.dirichlet(np.ones(ASSETS), N)
         np.sqrt(np.einsum("ij,ij->i", weights @ covariance, weights))
         weights @ mean
 
     def product() -> None:
+        """Do the one matrix product without which no evaluation is possible, in float32."""
         np.dot(single, covariance_32, out=out)
 
     ours, double, bare = seconds(update, numpy_double, product)

@@ -30,17 +30,20 @@ from urllib.parse import parse_qs
 import msgspec
 import numpy as np
 
-from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, decoded, ignore, split_address
-from producers.exchanges.binance_listings import ANY_INFO, EXCHANGE_INFO
+from producers.decimals import float_of
+from producers.exchanges.base import NEAR, Parser, Reject, ignore
+from producers.exchanges.binance_feed import BinanceFeed
+from producers.exchanges.binance_listings import ANY_INFO
 from producers.exchanges.binance_names import native_of, symbol_of
-from producers.exchanges.binance_usual import DEPTH, KINDS, N_FIELDS, read_usual
+from producers.exchanges.binance_usual import DEPTH, MESSAGE_KINDS, N_FIELDS, read_usual
 from producers.exchanges.binance_wire import Book, Data, Error, Message, Other
-from producers.exchanges.feed import FetchedBookFeed
-from producers.exchanges.limits import Limits, Rate
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decoded, split_address, text_of
+from producers.exchanges.trade_ids import TradeIds
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner, levels_of
-from producers.times import MS_NS
+from producers.times import MS_NS, check_time
 from producers.usual import LevelBlock
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
@@ -80,7 +83,8 @@ class BinanceParser(Parser):
         self._kept: dict[str, deque[Change]] = {}
         self._heard: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=NEAR))  # the newest numbers
         self._tickers: dict[str, deque[tuple[int, Frame, Levels, Levels]]] = {}
-        self._trades: dict[str, tuple[str, int]] = {}  # the kind that counts, and its last number
+        self._kinds: dict[str, str] = {}  # of trades that count, by symbol
+        self._trade_ids = TradeIds()
 
     def native(self, symbol: str) -> str:
         """Return Binance's name: ``BTCUSDT``."""
@@ -93,7 +97,7 @@ class BinanceParser(Parser):
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self.named(self._pairs, pair, self.listed.get(pair) or symbol_of(pair))
+            found = self.named(self._pairs, pair, self.our_names.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -138,7 +142,7 @@ class BinanceParser(Parser):
             self._changed(frame, one, ts_ns, first, second, bids, asks, events)
         else:
             price, size = block.rows[stop].tolist()
-            self._traded(frame, one, ts_ns, KINDS[kind], first, price, size, second == 1, events)
+            self._traded(frame, one, ts_ns, MESSAGE_KINDS[kind], first, price, size, second == 1, events)
         return True
 
     def _ticker(self, frame: Frame, data: Data) -> None:
@@ -150,7 +154,7 @@ class BinanceParser(Parser):
         one.counts.frames += 1
         one.counts.skipped += 1
         if one.live and self.observers:
-            texts = [bytes(price).strip(b'"').decode() for price in (data.bids, data.asks)]
+            texts = [text_of(price) for price in (data.bids, data.asks)]
             bid, ask = (levels_of([pair]) for pair in zip(texts, (data.bid_size, data.ask_size), strict=True))
             self._tickers.setdefault(one.symbol, deque(maxlen=KEPT_TICKERS)).append((data.last, frame, bid, ask))
 
@@ -241,9 +245,9 @@ class BinanceParser(Parser):
         one.counts.frames += 1
         try:
             number = data.trade_id if data.kind == "trade" else int(bytes(data.asks))
-            price, size = float(data.price), float(data.size)
         except ValueError as error:
             raise FrameError(f"not a trade: {error}") from error
+        price, size = float_of(data.price), float_of(data.size)
         ts_ns = check_time(frame, data.trade_ms * MS_NS)
         self._traded(frame, one, ts_ns, data.kind, number, price, size, data.buyer_made, events)
 
@@ -252,15 +256,11 @@ class BinanceParser(Parser):
         buyer_made: bool | None, events: list[AnyEvent],
     ) -> None:  # fmt: skip
         """Take in a trade, unless its connection has the other kind too, or has had it."""
-        counted, last = self._trades.get(one.symbol) or self._trades.setdefault(one.symbol, (kind, -1))
-        if counted != kind:
+        if self._kinds.setdefault(one.symbol, kind) != kind:
             one.counts.skipped += 1
-        elif number <= last:
-            one.counts.duplicates += 1
-        else:
+        elif self._trade_ids.new(one, number, ts_ns):
             side: Side | None = None if buyer_made is None else "sell" if buyer_made else "buy"
             events.append(one.trade(frame, ts_ns, price, size, side, str(number)))
-            self._trades[one.symbol] = kind, number
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the book that a REST response gives, and the changes kept that follow it; while it is live: compare.
@@ -320,11 +320,6 @@ class BinanceParser(Parser):
         known = list(self.instruments.values())
         return known[0] if len(known) == 1 else None
 
-    def _names(self, frame: Frame) -> list[Instrument]:
-        """Look for the name as streams have it, too: it comes before the pair's."""
-        streams = [one for one in self._on(frame) if self.native(one.symbol).lower().encode() + b"@" in frame.payload]
-        return super()._names(frame) or streams
-
     def lost(self, frame: Frame, reason: str) -> list[AnyEvent]:
         """Say which books are in doubt; what was kept before a connection broke is no bridge."""
         if frame.direction == "rest":
@@ -342,53 +337,6 @@ class BinanceParser(Parser):
 def _time_of(earlier: Sequence[Change], later: Sequence[Change], frame: Frame) -> int:
     """The venue's time of a book that has none of its own: that of the last change in it, for our clock is another."""
     return earlier[-1].ts_ns if earlier else later[0].ts_ns if later else frame.ts_recv_ns
-
-
-class BinanceFeed(FetchedBookFeed):
-    """Binance's public streams and REST book, from the addresses for market data alone.
-
-    https://developers.binance.com/docs/binance-spot-api-docs/faqs/market_data_only
-    """
-
-    url = "wss://data-stream.binance.vision/stream"
-    rest_url = "https://data-api.binance.vision"
-    book_path = "/api/v3/depth?limit=5000"
-    farewell = b'"serverShutdown"'
-    ping = '{"method":"LIST_SUBSCRIPTIONS","id":0}'  # its own pings are no messages
-    settle_s = 0.5  # the first change has to come before the book
-    listings = EXCHANGE_INFO
-    limits = Limits(
-        "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#websocket-limits"
-        " and .../rest-api/market-data-endpoints (2026-11)",
-        connections=Rate(300, 300), messages=Rate(4, 1), channels=1024, lifetime_s=86_400, rest=Rate(6000, 60),
-        book_weight=250, audit_weight=25, listings_weight=20,
-    )  # fmt: skip
-
-    def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        """Return the message that subscribes to changes and trades."""
-        return [self._request("SUBSCRIBE", symbols)]
-
-    def unsubscribe(self, symbol: str) -> list[str]:
-        """Return the message that ends one symbol's changes and trades."""
-        return [self._request("UNSUBSCRIBE", [symbol])]
-
-    def snapshot_url(self, symbol: str) -> str | None:
-        """Return the address of the book."""
-        return f"{self.rest_url}{self.book_path}&symbol={self.native(symbol)}"
-
-    def guess(self, symbol: str) -> str:
-        """Return Binance's name: ``BTCUSDT``."""
-        return native_of(symbol)
-
-    def _request(self, method: str, symbols: Sequence[str]) -> str:
-        names = [self.native(symbol).lower() for symbol in symbols]
-        streams = [f"{name}@{kind}" for name in names for kind in ("depth@100ms", "aggTrade")]
-        return msgspec.json.encode({"method": method, "params": streams, "id": 1}).decode()
-
-    def audit_url(self, symbol: str) -> str | None:
-        """Return the address of the book's best levels: the whole one weighs ten times as much against the limits."""
-        path = self.book_path.partition("?")[0]
-        return f"{self.rest_url}{path}?limit=500&symbol={self.native(symbol)}"
 
 
 VENUE = Venue("binance", BinanceParser, BinanceFeed)

@@ -8,8 +8,7 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/market-dat
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, once, step
-from quicksilver.codec import UNREADABLE
-from quicksilver.errors import FrameError
+from producers.exchanges.reading import decoded
 
 
 class _Filter(msgspec.Struct, rename="camel"):
@@ -40,10 +39,7 @@ def read_exchange_info(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        symbols = _decode(body).symbols
-    except UNREADABLE as error:
-        raise FrameError(f"not Binance's exchangeInfo: {error}") from error
+    symbols = decoded(_decode, body, "Binance's exchangeInfo").symbols
     return once(_listing(one, venue) for one in symbols)
 
 

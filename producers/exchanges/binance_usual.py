@@ -16,8 +16,8 @@ from quicksilver.events import FloatArray
 
 Fields: TypeAlias = NDArray[np.int64]
 DEPTH, TRADE, AGG_TRADE = 0, 1, 2
-KINDS = ("depthUpdate", "trade", "aggTrade")
-_TEXTS = tuple(letters(f'"{kind}"') for kind in KINDS)
+MESSAGE_KINDS = ("depthUpdate", "trade", "aggTrade")
+_TEXTS = tuple(letters(f'"{kind}"') for kind in MESSAGE_KINDS)
 _QUOTE, _BACKSLASH, _OPEN, _COMMA = 34, 92, 91, 44
 # A key of one letter is its code, and the place of its value among the fields; others are below the letters.
 _LONGER, _BEFORE, _PAIR_END, _BIDS_END, _ASKS_END, N_FIELDS = 0, 1, 2, 3, 4, 128

@@ -9,7 +9,8 @@ The first message after a book has ``U`` at or below the book's number, thus its
 that a message follows whatever contains its ``pu``.
 """
 
-from producers.exchanges.binance import BinanceFeed, BinanceParser
+from producers.exchanges.binance import BinanceParser
+from producers.exchanges.binance_feed import BinanceFeed
 from producers.exchanges.binance_listings import FUTURES_INFO
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.venue import Venue
@@ -20,13 +21,14 @@ class BinanceUsdmFeed(BinanceFeed):
 
     url = "wss://fstream.binance.com/stream"
     rest_url = "https://fapi.binance.com"
-    book_path = "/fapi/v1/depth?limit=1000"
+    book_path = "/fapi/v1/depth"
+    books = ((1000, 20), (500, 10))
     listings = FUTURES_INFO
     limits = Limits(
         "https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams"
         " and .../general-info (2026-11)",
         connections=Rate(300, 300), messages=Rate(8, 1), channels=1024, lifetime_s=86_400, rest=Rate(2400, 60),
-        book_weight=20, audit_weight=10, listings_weight=1,
+        audit_weight=10, listings_weight=1,
     )  # fmt: skip
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, once, step
-from quicksilver.codec import UNREADABLE
+from producers.exchanges.reading import decoded
 from quicksilver.errors import FrameError
 
 COINS = {"UST": "USDT"}  # where the venue's name is nobody else's, and its list of names is not known
+_NATIVE = {ours: theirs for theirs, ours in COINS.items()}
 AMOUNTS = Decimal("1e-8")
 LEAST = 3  # the place of the least order in a pair's details
 _Pair = tuple[str, list[Any]]
@@ -29,10 +30,7 @@ def read_pairs(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        pairs, futures, names = _decode(body)
-    except UNREADABLE as error:
-        raise FrameError(f"not Bitfinex's pairs: {error}") from error
+    pairs, futures, names = decoded(_decode, body, "Bitfinex's pairs")
     coins = COINS | {theirs: ours.upper() for theirs, ours in names if ours.isalnum()}
     return once(_listing(pair, details, coins, venue) for pair, details in (*pairs, *futures))
 
@@ -59,6 +57,17 @@ def symbol_of(native: str, coins: dict[str, str] = COINS) -> str:
     if not (base and quote) or (not colon and len(pair) != 6):
         raise FrameError(f"not a Bitfinex pair: {native[:40]!r}")
     return f"{coins.get(base, base)}-{coins.get(quote, quote)}"
+
+
+def native_of(symbol: str) -> str:
+    """Return a pair's name at the venue.
+
+    >>> native_of("BTC-USD"), native_of("GTX-USDT"), native_of("ETH2X-ETH")
+    ('tBTCUSD', 'tGTXUST', 'tETH2X:ETH')
+    """
+    base, _, quote = symbol.partition("-")
+    base, quote = _NATIVE.get(base, base), _NATIVE.get(quote, quote)
+    return f"t{base}{':' if len(base) > 3 or len(quote) > 3 else ''}{quote}"
 
 
 PAIRS = Listings("/v2/conf/pub:info:pair,pub:info:pair:futures,pub:map:currency:sym", read_pairs)

@@ -16,9 +16,9 @@ book as it lists them; in the venue's own example the smaller id goes first
 from collections.abc import Iterator
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
-from producers.exchanges.base import Instrument
+from producers.exchanges.bitfinex_levels import signed_crc32
+from producers.exchanges.instrument import Instrument
 from producers.frames import Frame
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
@@ -44,6 +44,7 @@ class _Book:
         self.texts: dict[int, bytes] = {}
 
     def apply(self, told: _Told) -> None:
+        """Take in what a message says of one order."""
         known = self.orders.get(told.id)
         if not told.price:
             self.orders.remove(told.id)
@@ -60,8 +61,7 @@ class _Book:
         for by_id in (False, True):
             sides = [list(islice(self._best(side, by_id), CHECKED)) for side in (BID, ASK)]
             texts = [text for text in chain.from_iterable(zip_longest(*sides)) if text is not None]
-            number = crc32(b":".join(texts))
-            yield number - (1 << 32) if number >> 31 else number
+            yield signed_crc32(texts)
 
     def _best(self, side: int, by_id: bool) -> Iterator[bytes]:
         for price in self.orders.prices(side):

@@ -5,7 +5,8 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 1. Subscribe to ``diff_order_book_PAIR`` and keep its messages.
 2. Fetch ``/api/v2/order_book/PAIR/``; it is the whole book at its ``microtimestamp``.
 3. Drop kept messages whose ``microtimestamp`` is not above the snapshot's; apply the others, and all later ones.
-   (A book older than the first kept message is taken: recordings hold no other. The feed waits before it asks.)
+   (The book must be no older than the first kept message. Our own feed waits before it asks, and asks again; what
+   others recorded holds one book alone, asked for at once: there it may be older by ``RECORDED_NS``.)
 4. A diff sets the size of each level named; 0 removes it.
 5. There is no sequence number and no checksum. A ``microtimestamp`` below the last applied one shows reordering; an
    unreadable frame may have been a diff. Both put the book in doubt.
@@ -14,30 +15,36 @@ Rules (https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/#
 """
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.decimals import float_of
+from producers.exchanges.base import Parser, Reject, ignore
 from producers.exchanges.bitstamp_listings import MARKETS
 from producers.exchanges.bitstamp_orders import ACTIONS, BEST, CHANGES, LIVE_ORDERS, PUSHER_SYMBOL, Orders, Told
 from producers.exchanges.bitstamp_rows import folded, listed_orders, rows_of
 from producers.exchanges.feed import FetchedBookFeed
+from producers.exchanges.instrument import Instrument
 from producers.exchanges.limits import Limits, Rate
+from producers.exchanges.reading import decoded
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
-from producers.times import micros_to_ns
+from producers.times import check_time, micros_to_ns
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Levels, Side
 
 QUOTES = ("usdc", "usdt", "pyusd", "eurc", "usd", "eur", "gbp", "pax", "btc", "eth")
 WAYS = 64  # messages
+RECORDED_NS = 2_000_000_000  # REST books are up to a second old
 KEPT_DIFFS = 10_000  # about half an hour of the busiest pair; older ones are of no use to a fresh snapshot
 _MISSING = msgspec.Raw(b"")  # no list of levels
 _SIDES: dict[int, Side] = {0: "buy", 1: "sell"}
 _BOOK, _TRADES = CHANGES, "live_trades_"
+_OTHERS = ("detail_order_book_", "funding_rate_", "private-")  # channels
 _EVENTS_OF: dict[str, Collection[str]] = {BEST: ("data",), LIVE_ORDERS: ACTIONS}
 _PUSHER = (b"order_", b"trade ")  # how messages from before 2018 begin
 
@@ -60,6 +67,17 @@ class _Message(msgspec.Struct):
     event: str
     channel: str = ""
     data: _Data | str | None = None
+
+
+class _Channel(msgspec.Struct, frozen=True):
+    channel: str = ""
+
+
+class _Request(msgspec.Struct):
+    """A message of ours."""
+
+    event: str
+    data: _Channel = _Channel()
 
 
 class BitstampParser(Parser):
@@ -87,7 +105,7 @@ class BitstampParser(Parser):
     def _instrument(self, pair: str) -> Instrument:
         found = self._pairs.get(pair)
         if found is None:
-            found = self.named(self._pairs, pair, self.listed.get(pair) or symbol_of(pair))
+            found = self.named(self._pairs, pair, self.our_names.get(pair) or symbol_of(pair))
         return found
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -111,10 +129,27 @@ class BitstampParser(Parser):
             raise RefusalError(f"Bitstamp refuses: {data.message if isinstance(data, _Data) else data}")
         elif not message.event.startswith("bts:") and not channel:
             raise ForeignFrameError("not a Bitstamp message: unknown event without a channel")
+        elif not (message.event.startswith("bts:") or channel.startswith(_OTHERS)):
+            # Nobody has asked for it: it is a message of ours that is damaged.
+            raise FrameError(f"an event {message.event[:40]!r} of the channel {channel[:40]!r}, or without data")
         else:
             if message.event == "bts:subscription_succeeded":
                 self._orders.hear(channel)
+            elif message.event == "bts:unsubscription_succeeded":
+                for symbol in self._books_of(channel):
+                    self.end(self.instrument(symbol), frame, events)
             self.counts.skipped += 1
+
+    def _books_of(self, channel: str) -> list[str]:
+        """The symbol whose book a channel keeps up to date, if it is one of those."""
+        kind = channel[: channel.rfind("_") + 1]
+        one = self._pairs.get(channel.removeprefix(kind)) if kind in {_BOOK, BEST, LIVE_ORDERS} else None
+        return [] if one is None else [one.symbol]
+
+    def leaving(self, frame: Frame) -> Iterable[str]:
+        """Return the symbol whose book a message of ours asks Bitstamp to end."""
+        asked = msgspec.json.decode(frame.payload, type=_Request)
+        return self._books_of(asked.data.channel) if asked.event == "bts:unsubscribe" else ()
 
     def _by_order(self, frame: Frame, message: _Message, data: _Data, events: list[AnyEvent]) -> None:
         """Take in what is said of orders, and books that are pushed."""
@@ -158,10 +193,7 @@ class BitstampParser(Parser):
     def _trade(self, frame: Frame, one: Instrument, data: _Data, events: list[AnyEvent]) -> None:
         one.counts.frames += 1
         ts_ns = check_time(frame, micros_to_ns(data.microtimestamp))
-        try:
-            price, size = float(data.price_str), float(data.amount_str)
-        except ValueError as error:
-            raise FrameError(f"not a trade: {error}") from error
+        price, size = float_of(data.price_str), float_of(data.amount_str)
         events.append(one.trade(frame, ts_ns, price, size, _SIDES.get(data.type), str(data.id)))
 
     def response(self, frame: Frame, events: list[AnyEvent]) -> None:
@@ -183,8 +215,9 @@ class BitstampParser(Parser):
         if self.awaiting(one, frame) is None:
             self.observed(one, frame, ts_ns, bids, asks)
             return
-        if ts_ns <= self._lost_ns.get(one.symbol, 0) or self._before_last(one, ts_ns):
-            events += one.refuse(frame, ts_ns, "the book is older than what was lost: it bridges nothing")
+        old = self._too_old(one, ts_ns)
+        if old:
+            events += one.refuse(frame, ts_ns, f"the book is older than {old}: it bridges nothing")
             one.counts.skipped += 1
             return
         if listed and self._orders.expects(one, LIVE_ORDERS):
@@ -194,6 +227,14 @@ class BitstampParser(Parser):
         events.append(one.snapshot(frame, ts_ns, bids, asks, None))
         self._snapshot_ns[one.symbol] = self._last_ns[one.symbol] = ts_ns
         self._bridge(one, frame, events)
+
+    def _too_old(self, one: Instrument, ts_ns: int) -> str:
+        """Say what a book is older than that it should hold, or nothing."""
+        if ts_ns <= self._lost_ns.get(one.symbol, 0) or self._before_last(one, ts_ns):
+            return "what was lost"
+        firsts = [ts_ns for _, ts_ns, _, _ in islice(self._kept.get(one.symbol, ()), 1)] + self._orders.first(one)
+        slack_ns = 0 if self.endings.heard(one.conn) else RECORDED_NS
+        return "the first change that came" if ts_ns < min(firsts, default=0) - slack_ns else ""
 
     def _before_last(self, one: Instrument, ts_ns: int) -> bool:
         """Whether a book lacks changes that were applied before the doubt; not where the venue's clock was set back."""

@@ -6,8 +6,7 @@ The list that came before it, ``/api/v2/trading-pairs-info/``, is read as well: 
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, decimals, once, step
-from quicksilver.codec import UNREADABLE
-from quicksilver.errors import FrameError
+from producers.exchanges.reading import decoded
 
 
 class _Market(msgspec.Struct):
@@ -29,10 +28,7 @@ def read_markets(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        markets = _decode(body)
-    except UNREADABLE as error:
-        raise FrameError(f"not Bitstamp's markets: {error}") from error
+    markets = decoded(_decode, body, "Bitstamp's markets")
     return once(_listing(one, venue) for one in markets if one.market_symbol or one.url_symbol)
 
 

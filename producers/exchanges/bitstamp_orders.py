@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from producers.exchanges import base
-from producers.exchanges.base import Instrument, check_time, decoded
 from producers.exchanges.bitstamp_live import Action, Change, LiveBook, Pushed
-from producers.exchanges.bitstamp_rows import Listed, Rows, number_of, size_of
+from producers.exchanges.bitstamp_rows import Listed, Rows
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decimal_of, decoded, size_of
 from producers.frames import Frame
 from producers.levels import levels_of
+from producers.times import check_time
 from quicksilver.errors import ForeignFrameError, FrameError
 from quicksilver.events import AnyEvent, Levels
 
@@ -116,6 +118,11 @@ class Orders:
         found.kept.clear()
         return times
 
+    def first(self, one: Instrument) -> list[int]:
+        """Return the time of the first change that is kept for a book to come, if any is."""
+        found = self._feeds.get(one.symbol)
+        return [found.kept[0].ts_ns] if found is not None and found.kept else []
+
     def pusher(self, frame: Frame, one: Instrument, events: list[AnyEvent]) -> None:
         """Append the events of a message from before 2018, ``event json``.
 
@@ -132,7 +139,7 @@ class Orders:
             self.push(frame, one, frame.ts_recv_ns, body.bids, body.asks, events)
         elif event == "trade":
             one.counts.frames += 1
-            price, size = number_of(body.price), number_of(body.amount)
+            price, size = decimal_of(body.price), decimal_of(body.amount)
             events.append(one.trade(frame, frame.ts_recv_ns, price, size, None, str(body.id)))
             self.traded(frame, one, price, size, events)
         else:
@@ -149,6 +156,7 @@ class Orders:
         if not one.live:
             one.counts.skipped += 1  # until a book calls for it
             feed.kept.append(change)
+            one.conn = frame.conn
             self.hear(LIVE_ORDERS + self._parser.native(one.symbol))
         elif feed.source != "orders":
             one.counts.skipped += 1
@@ -270,7 +278,7 @@ def _change(frame: Frame, told: Told) -> Change:
     """
     if told.order_type not in {0, 1} or told.id <= 0:
         raise FrameError(f"not an order: id {told.id}, type {told.order_type}")
-    price, units = number_of(told.price), size_of(told.amount)
+    price, units = decimal_of(told.price), size_of(told.amount)
     return Change(told.action, told.id, told.order_type, price, units, check_time(frame, told.ts_ns))
 
 

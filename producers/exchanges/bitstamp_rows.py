@@ -1,13 +1,13 @@
-"""The texts of Bitstamp's books and orders: prices, sizes, and rows that are levels or orders."""
+"""The rows of Bitstamp's books: levels, or orders."""
 
 from typing import TypeAlias
 
 import msgspec
 
-from producers.exchanges.base import decoded
+from producers.exchanges.reading import decimal_of, decoded, size_of
 from quicksilver.errors import FrameError
 from quicksilver.events import Levels
-from quicksilver.orders import OrderBook, OrderId, units_of
+from quicksilver.orders import OrderBook, OrderId
 
 Rows: TypeAlias = list[tuple[str, str]]
 Listed: TypeAlias = tuple[OrderId, int, float, int]
@@ -39,7 +39,7 @@ def listed_orders(bids: bytes | msgspec.Raw, asks: bytes | msgspec.Raw) -> list[
         return []
     rows = [(side, row) for side, text in enumerate(texts) for row in decoded(_listed, text)]
     try:
-        return [(int(number), side, number_of(price), size_of(amount)) for side, (price, amount, number) in rows]
+        return [(int(number), side, decimal_of(price), size_of(amount)) for side, (price, amount, number) in rows]
     except ValueError as error:
         raise FrameError(f"a book of orders whose orders have no number: {error}") from error
 
@@ -50,30 +50,3 @@ def folded(listed: list[Listed]) -> tuple[Levels, Levels]:
     book.load(listed)
     fold = book.whole()
     return fold.bids, fold.asks
-
-
-def number_of(text: str | float) -> float:
-    """Return a price or size, 0 included.
-
-    Raises:
-        FrameError: it is none.
-    """
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise FrameError(f"not a number: {text!r:.40}") from error
-    if not 0 <= number < float("inf"):
-        raise FrameError(f"not a price: {text!r:.40}")
-    return number
-
-
-def size_of(text: str) -> int:
-    """Return a size in units.
-
-    Raises:
-        FrameError: it is none.
-    """
-    try:
-        return units_of(text)
-    except ValueError as error:
-        raise FrameError(str(error)) from error

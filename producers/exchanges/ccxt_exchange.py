@@ -4,8 +4,8 @@ To import ccxt takes seconds: it is done where an exchange of its is made, and n
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import Enum
 from functools import cache
 from http import HTTPStatus
@@ -13,15 +13,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
 from ssl import SSLCertVerificationError, SSLContext
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from producers.exchanges.ccxt_wire import symbol_of
+from producers.exchanges.listings import Listing, decimals, step
+from producers.exchanges.refused import BLOCKED
+from producers.exchanges.retrying import retry_after_s
 from quicksilver.errors import InputError
 
 PREFIX = "ccxt-"  # an exchange that we have a file for, through ccxt all the same
 KEEP_ALIVE_MS = 5_000  # between pings, where they are websocket's own: ccxt misses the answer after two or three
-_BLOCKED = {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
 _STATUS = re.compile(r"^\S+ [A-Z]+ \S+ (\d{3})\b")  # how ccxt begins what it says of a REST answer
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's ways to say a precision
 _SHOWN = 300  # letters of a venue's answer, which may be a whole page
@@ -98,6 +100,7 @@ def also(owner: Any, name: str, hook: Callable[..., object]) -> None:
     method = getattr(owner, name)
 
     def both(*given: Any) -> Any:
+        """Call the hook, then the method, and return what that returns."""
         hook(*given)
         return method(*given)
 
@@ -109,18 +112,8 @@ def listed(exchange: Any) -> dict[str, str]:
     return {symbol_of(unified): unified for unified in exchange.symbols}
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the question whether a name like it was meant, or nothing.
-
-    >>> suggestion("BTC-UDST", ["BTC-USDT", "BTC-USD", "ETH-EUR"]), suggestion("btc", ["BTC-USD"])
-    ('; did you mean BTC-USDT or BTC-USD?', '')
-    """
-    near = get_close_matches(name, sorted(known), n=3, cutoff=0.7)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-class Verdict(Enum):
-    """What to do after an error of ccxt's."""
+class Trouble(Enum):
+    """What an error of ccxt's means, by what is to be done after it."""
 
     REFUSED = "the venue will not give this, however often it is asked"
     BARRED = "the venue will not talk to us at all: geo-block, ban, a certificate that is not trusted"
@@ -128,19 +121,19 @@ class Verdict(Enum):
     BROKEN = "the network or the venue failed: try again later"
 
 
-def verdict(error: BaseException) -> Verdict:
-    """Return what an error of ccxt's asks for; https://docs.ccxt.com/#/README?id=error-handling draws their tree."""
+def trouble_of(error: BaseException) -> Trouble:
+    """Return what an error of ccxt's means; https://docs.ccxt.com/#/README?id=error-handling draws their tree."""
     import ccxt
 
-    if certificate_error(error) or status_of(error) in _BLOCKED or isinstance(error, ccxt.RestrictedLocation):
-        return Verdict.BARRED
+    if certificate_error(error) or status_of(error) in BLOCKED or isinstance(error, ccxt.RestrictedLocation):
+        return Trouble.BARRED
     refusals = (ccxt.BadRequest, ccxt.NotSupported, ccxt.ArgumentsRequired, ccxt.OperationRejected)
     if isinstance(error, (ccxt.AuthenticationError, *refusals)):
-        return Verdict.REFUSED
-    return Verdict.DOUBT if isinstance(error, ccxt.InvalidNonce) else Verdict.BROKEN
+        return Trouble.REFUSED
+    return Trouble.DOUBT if isinstance(error, ccxt.InvalidNonce) else Trouble.BROKEN
 
 
-def sentence(venue: str, error: BaseException) -> str:
+def ccxt_sentence(venue: str, error: BaseException) -> str:
     """Return what happened, for people, and what they can do where that is known."""
     import ccxt
 
@@ -149,7 +142,7 @@ def sentence(venue: str, error: BaseException) -> str:
         return f"{venue}: its TLS certificate is not trusted ({certificate}); check this machine's clock and proxy"
     if isinstance(error, ccxt.AuthenticationError):
         return f"{venue} wants an API key for this, and only what is public is read here: {text}"
-    if status_of(error) in _BLOCKED or isinstance(error, ccxt.RestrictedLocation):
+    if status_of(error) in BLOCKED or isinstance(error, ccxt.RestrictedLocation):
         return f"{venue} bars this machine, maybe for the country it is in: {text}"
     return f"{venue}: {type(error).__name__}: {text}"
 
@@ -181,41 +174,26 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or next(iter(found.args), None)
 
 
-def retry_after_s(exchange: Any) -> float:
+def left_alone_s(exchange: Any) -> float:
     """Return the seconds for which the venue's answers ask to be left alone; 0 if they do not."""
-    asked = [client.last_retry_after for client in exchange.clients.values()]
-    asked += exchange.asked_to_wait
-    return max((float(one) for one in asked if one is not None and re.fullmatch(r"\d+(\.\d+)?", str(one))), default=0.0)
+    asked = [client.last_retry_after for client in exchange.clients.values()] + exchange.asked_to_wait
+    return retry_after_s(*(str(one) for one in asked if one is not None))
 
 
-class Market(NamedTuple):
-    """A market that ccxt has loaded.
+def listings(venue: str, exchange: Any) -> Iterator[Listing]:
+    """Yield each market that the exchange has loaded: https://docs.ccxt.com/#/README?id=market-structure.
 
-    Sizes are in the base currency (of contracts: in contracts), the tick in the quote currency; None: not said, or said
-    in significant digits. https://docs.ccxt.com/#/README?id=market-structure
+    Sizes of contracts are in contracts; steps in significant digits are none.
     """
-
-    venue: str
-    symbol: str
-    native: str
-    tick_size: float | None
-    lot_size: float | None
-    min_size: float | None
-    active: bool
-
-
-def listings(venue: str, exchange: Any) -> Iterator[Market]:
-    """Yield each market that the exchange has loaded."""
     for market in exchange.markets.values():
         precision = market.get("precision") or {}
-        amounts = (market.get("limits") or {}).get("amount") or {}
         tick, lot = (_step(precision.get(name), exchange.precisionMode) for name in ("price", "amount"))
-        least = amounts.get("min")
+        least = step(((market.get("limits") or {}).get("amount") or {}).get("min"))
         active = market.get("active") is not False
-        yield Market(venue, symbol_of(market["symbol"]), market["id"], tick, lot, least and float(least), active)
+        yield Listing(venue, symbol_of(market["symbol"]), market["id"], tick, lot, least, active)
 
 
-def _step(precision: float | None, mode: int) -> float | None:
+def _step(precision: float | None, mode: int) -> Decimal | None:
     if precision is None or mode not in {_TICK_SIZE, _DECIMAL_PLACES}:
         return None
-    return float(precision) if mode == _TICK_SIZE else 10.0 ** -int(precision)
+    return step(precision) if mode == _TICK_SIZE else decimals(int(precision))

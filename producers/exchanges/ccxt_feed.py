@@ -5,10 +5,11 @@ from contextlib import aclosing
 from ssl import SSLContext
 from typing import Any
 
-from producers.exchanges.ccxt_exchange import PREFIX, Market, address_of, new_exchange
+from producers.exchanges.ccxt_exchange import PREFIX, address_of, new_exchange
 from producers.exchanges.ccxt_sessions import Sessions
 from producers.exchanges.ccxt_wire import symbol_of
 from producers.exchanges.feed import Feed
+from producers.exchanges.listings import Listing
 from producers.frames import Frame
 
 
@@ -30,6 +31,7 @@ class CcxtFeed(Feed):
         """
 
         def make() -> Any:
+            """Return a new exchange object: each session has its own."""
             return new_exchange(venue.removeprefix(PREFIX), url, rest_url, ssl)
 
         ours = list(dict.fromkeys(map(symbol_of, symbols)))
@@ -81,7 +83,7 @@ class CcxtFeed(Feed):
         """Subscribe anew to all of one symbol, as ``resync``."""
         await self.resync(symbol)
 
-    async def markets(self) -> list[Market]:
+    async def markets(self) -> list[Listing]:
         """Return all that the venue lists.
 
         Raises:

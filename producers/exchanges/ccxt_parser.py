@@ -19,20 +19,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from producers.exchanges.base import (
-    MAX_BEHIND_NS,
-    WALL_CLOCK_NS,
-    Instrument,
-    Parser,
-    Reject,
-    check_time,
-    decoded,
-    ignore,
-)
+from producers.exchanges.base import Parser, Reject, ignore
 from producers.exchanges.ccxt_wire import AnyMessage, Book, Change, Execution, Lost, Refused, Trades
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decoded
 from producers.frames import Frame
 from producers.levels import LevelScanner
-from producers.times import MS_NS
+from producers.times import MAX_BEHIND_NS, MS_NS, WALL_CLOCK_NS, check_time
 from quicksilver.errors import FrameError, RefusalError
 from quicksilver.events import AnyEvent
 
@@ -54,10 +47,6 @@ class CcxtParser(Parser):
     def native(self, symbol: str) -> str:
         """Return what the frames call it: its own name."""
         return symbol
-
-    def _names(self, frame: Frame) -> list[Instrument]:
-        # With the quotes: BTC-USDT is also how BTC-USDT_USDT begins.
-        return [one for one in self._on(frame) if f'"{one.symbol}"'.encode() in frame.payload]
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
         """Append the events of one message of the feed's.

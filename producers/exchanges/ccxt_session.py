@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from producers.exchanges.ccxt_book import BookTeller
-from producers.exchanges.ccxt_exchange import Verdict, also, sentence, verdict
+from producers.exchanges.ccxt_exchange import Trouble, also, ccxt_sentence, trouble_of
 from producers.exchanges.ccxt_wire import AnyMessage, Execution, Refused, Trades
 from producers.frames import Direction, Frame
 
@@ -74,7 +74,7 @@ class Session:
         """Take what the exchange says from now on."""
         exchange = self._exchange
         also(exchange, "on_connected", lambda client, *_: self._on_connected(client.url))
-        also(exchange, "on_error", lambda _client, error: self.end(sentence(self._venue, error)))
+        also(exchange, "on_error", lambda _client, error: self.end(ccxt_sentence(self._venue, error)))
         also(exchange, "on_close", lambda _client, code: self.end(f"{self._venue} closed the connection ({code})"))
         make, handle = exchange.client, exchange.handle_message
         exchange.handle_message = lambda client, message: self._handle(handle, client, message)
@@ -149,7 +149,7 @@ class Session:
         to_all = message_hash is None or error is self._told_to_all  # ccxt goes on to tell one after the other
         if message_hash is None:
             self._told_to_all = error
-        if self._over.done() or (to_all and verdict(error) is not Verdict.DOUBT):
+        if self._over.done() or (to_all and trouble_of(error) is not Trouble.DOUBT):
             return
         concerned = [symbol for name, symbol in self._hashes.items() if message_hash in {None, name}]
         for symbol in dict.fromkeys(concerned):
@@ -158,7 +158,7 @@ class Session:
     def _doubt(self, symbol: str, error: BaseException) -> None:
         if symbol in self.symbols:
             self._asked_s[symbol] = time.monotonic()
-            self._send(self._tellers[symbol].lose(sentence(self._venue, error)))
+            self._send(self._tellers[symbol].lose(ccxt_sentence(self._venue, error)))
 
     async def _watch(self, symbol: str, kind: str) -> None:
         """Keep one subscription: what it gives is taken elsewhere."""
@@ -179,13 +179,13 @@ class Session:
 
     def _goes_on(self, symbol: str, kind: str, error: Exception) -> bool:
         """Do what an error asks for; False if there is nothing more to watch."""
-        found, why = verdict(error), sentence(self._venue, error)
-        if found is Verdict.DOUBT:
+        found, why = trouble_of(error), ccxt_sentence(self._venue, error)
+        if found is Trouble.DOUBT:
             self._doubt(symbol, error)
             return True
-        self.mixed = found is Verdict.REFUSED and error is self._told_to_all and len(self.symbols) > 1
-        self.barred = found is Verdict.BARRED
-        if found is Verdict.REFUSED and not self.mixed:
+        self.mixed = found is Trouble.REFUSED and error is self._told_to_all and len(self.symbols) > 1
+        self.barred = found is Trouble.BARRED
+        if found is Trouble.REFUSED and not self.mixed:
             self._refuse(symbol, kind, why)
         else:
             self.end(why)

@@ -8,24 +8,16 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from itertools import count
 from typing import Any
 
 import msgspec
 
-from producers.exchanges.ccxt_exchange import (
-    Market,
-    Verdict,
-    listed,
-    listings,
-    retry_after_s,
-    sentence,
-    suggestion,
-    verdict,
-)
+from producers.exchanges.ccxt_exchange import Trouble, ccxt_sentence, left_alone_s, listed, listings, trouble_of
 from producers.exchanges.ccxt_session import Session
 from producers.exchanges.ccxt_wire import Refused
-from producers.exchanges.retrying import RETRY_AFTER_MOST_S
+from producers.exchanges.listings import Listing, suggestion
 from producers.frames import Frame
 from quicksilver.errors import InputError
 
@@ -47,6 +39,8 @@ class Sessions:
         self._out: asyncio.Queue[Frame | Exception] = asyncio.Queue()
         self._work: set[asyncio.Task[None]] = set()
         self._of: dict[str, Session | None] = {}  # by symbol; None between two of them
+        self._turn_of: dict[str, int] = {}  # by symbol: the number of the work that begins its sessions, and no other
+        self._turns = count(1)
         self._begun = 0
         self._refused: set[str] = set()
         self._said: set[str] = set()
@@ -63,9 +57,10 @@ class Sessions:
         self._out = asyncio.Queue()
         self._dialling = asyncio.Lock()
         self._of.clear()
+        self._turn_of.clear()
         self._refused.clear()
         self._read = True
-        self._begin(self._start, list(self._symbols))
+        self._watch(self._start, list(self._symbols))
         try:
             while True:
                 found = await self._out.get()
@@ -84,11 +79,12 @@ class Sessions:
             self._symbols.append(symbol)
             self._refused.discard(symbol)
             if self._read:
-                self._begin(self._start, [symbol])
+                self._watch(self._start, [symbol])
 
     def remove(self, symbol: str) -> None:
         """Watch a symbol no longer."""
         self._symbols = [one for one in self._symbols if one != symbol]
+        self._turn_of.pop(symbol, None)
         session = self._of.pop(symbol, None)
         if session is not None and len(session.symbols) > 1:
             session.drop(symbol)
@@ -105,9 +101,9 @@ class Sessions:
         else:
             session.drop(symbol)
             self._of[symbol] = None
-            self._begin(self._run, [symbol])
+            self._watch(self._run, [symbol])
 
-    async def markets(self) -> list[Market]:
+    async def markets(self) -> list[Listing]:
         """Return all that the venue lists, however long it takes to be told.
 
         Raises:
@@ -115,8 +111,11 @@ class Sessions:
         """
         return list(listings(self._venue, await self._load()))
 
-    def _begin(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
-        task = asyncio.create_task(self._guarded_work(work, *given))
+    def _watch(self, work: Callable[[list[str], int], Awaitable[None]], symbols: list[str]) -> None:
+        """Begin work that makes sessions for these symbols; what did so before makes no more, even if it waits now."""
+        turn = next(self._turns)
+        self._turn_of.update(dict.fromkeys(symbols, turn))
+        task = asyncio.create_task(self._guarded_work(work, symbols, turn))
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
@@ -127,16 +126,19 @@ class Sessions:
         except Exception as error:
             self._out.put_nowait(error)
 
-    async def _start(self, symbols: list[str]) -> None:
+    def _wanted(self, symbols: Iterable[str], turn: int) -> list[str]:
+        return [one for one in symbols if self._turn_of.get(one) == turn and one not in self._refused]
+
+    async def _start(self, symbols: list[str], turn: int) -> None:
         known = listed(await self._load())
-        for symbol in symbols:
+        for symbol in self._wanted(symbols, turn):
             if symbol not in known:
                 why = f"{self._venue} lists no {symbol}{suggestion(symbol, known)}"
                 self._say(f"{why}; going on without it")
                 refused = msgspec.json.encode(Refused(symbol, why))
                 self._give(Frame(self._venue, self._venue, "recv", time.time_ns(), refused))
                 self._refuse(symbol, why)
-        await self._run(symbols)
+        await self._run(symbols, turn)
 
     async def _load(self) -> Any:
         """Return an exchange that knows its markets, and is used for nothing else."""
@@ -149,35 +151,38 @@ class Sessions:
             except Exception as error:  # an error of ccxt's tree, or whatever its code stumbles over
                 self._heed(error)
                 attempt += 1
-                await self._wait(attempt, retry_after_s(exchange))
+                await self._wait(attempt, left_alone_s(exchange))
             finally:
                 await exchange.close()
         return self._listed
 
     def _heed(self, error: Exception) -> None:
         """Say what is wrong; raise it if trying again has no sense."""
-        why = sentence(self._venue, error)
-        if verdict(error) in {Verdict.REFUSED, Verdict.BARRED}:
+        why = ccxt_sentence(self._venue, error)
+        if trouble_of(error) in {Trouble.REFUSED, Trouble.BARRED}:
             raise InputError(why) from error
         self._say(f"{why}; trying again")
 
-    async def _run(self, symbols: list[str]) -> None:
-        """Begin one session after the other for these symbols, while any of them is wanted."""
+    async def _run(self, symbols: list[str], turn: int) -> None:
+        """Begin one session after the other for these symbols, while any of them is wanted, and it is our turn."""
         attempt = 0
-        while symbols := [one for one in symbols if one in self._symbols and one not in self._refused]:
+        while self._wanted(symbols, turn):
+            async with self._dialling:
+                await asyncio.sleep(DIALS_APART_S)
+            symbols = self._wanted(symbols, turn)
+            if not symbols:
+                return
             session, after_s = await self._one_session(symbols)
             symbols = list(session.symbols)
             attempt = 0 if session.served else attempt + 1
             if session.mixed:
                 for symbol in symbols[1:]:
-                    self._begin(self._run, [symbol])
+                    self._watch(self._run, [symbol])
                 symbols = symbols[:1]
             await self._wait(attempt, after_s)
 
     async def _one_session(self, symbols: list[str]) -> tuple[Session, float]:
         """Run a session to its end; returns it, and the seconds for which the venue wants no other."""
-        async with self._dialling:
-            await asyncio.sleep(DIALS_APART_S)
         self._begun += 1
         exchange = self._make()
         exchange.set_markets_from_exchange(self._listed)
@@ -188,7 +193,7 @@ class Sessions:
         why = await session.run()
         self._of.update({symbol: None for symbol, one in self._of.items() if one is session})
         self._after(session, why)
-        return session, retry_after_s(exchange)
+        return session, left_alone_s(exchange)
 
     def _after(self, session: Session, why: str) -> None:
         if session.served:
@@ -227,4 +232,4 @@ class Sessions:
     async def _wait(self, attempt: int, after_s: float) -> None:
         """Wait before another attempt: twice as long each time, and not all feeds together."""
         wait_s = min(RETRY_S * 2.0 ** min(attempt, 10), RETRY_MOST_S) * random.uniform(0.5, 1.0)
-        await asyncio.sleep(max(wait_s, min(after_s, RETRY_AFTER_MOST_S)))
+        await asyncio.sleep(max(wait_s, after_s))

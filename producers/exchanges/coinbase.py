@@ -12,25 +12,32 @@ Rules (https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/
 ask; https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#match says the same of the older feed).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from producers.exchanges.base import Instrument, Parser, Reject, check_time, decoded, ignore
+from producers.exchanges.base import Parser, Reject, ignore
 from producers.exchanges.coinbase_listings import MARKET_PRODUCTS, PRODUCTS
-from producers.exchanges.coinbase_pro import KINDS, Exchange
+from producers.exchanges.coinbase_pro import BOOKS, MESSAGE_TYPES, Exchange
 from producers.exchanges.coinbase_rest import RestBooks
 from producers.exchanges.feed import Feed
+from producers.exchanges.instrument import Instrument
 from producers.exchanges.limits import Limits, Rate
+from producers.exchanges.reading import decimal_of, decoded, integer_of
+from producers.exchanges.trade_ids import TradeIds
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
-from producers.times import iso_to_ns
+from producers.times import check_time, iso_to_ns
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Side
 
 _MISSING = msgspec.Raw(b"")  # no list of levels
 _TAKER: dict[str, Side] = {"BUY": "sell", "SELL": "buy"}
+_DATA = {"l2_data", "market_trades"}
+_OTHERS = {
+    "heartbeats", "subscriptions", "ticker", "ticker_batch", "candles", "status", "user", "futures_balance_summary",
+}  # fmt: skip
 
 
 class _Trade(msgspec.Struct):
@@ -57,7 +64,16 @@ class _Message(msgspec.Struct):
     reason: str = ""  # of the Exchange's errors
     timestamp: str = ""
     sequence_num: int = -1
-    events: list[_Event] = []
+    events: list[_Event] | None = None
+
+
+class _Request(msgspec.Struct):
+    """A message of ours; the Exchange's name several channels."""
+
+    type: str
+    product_ids: list[str] = []
+    channel: str = ""
+    channels: list[str] = []
 
 
 class CoinbaseParser(Parser):
@@ -69,7 +85,7 @@ class CoinbaseParser(Parser):
         super().__init__(venue, reject)
         self._decode = msgspec.json.Decoder(_Message).decode
         self._scanner = LevelScanner("price_level", "new_quantity", "side")
-        self._trade_ids: dict[str, int] = {}
+        self._trade_ids = TradeIds()
         self._exchange = Exchange(self)
         self._rest = RestBooks()
 
@@ -119,29 +135,40 @@ class CoinbaseParser(Parser):
         channel = message.channel
         if message.type == "error":
             raise RefusalError(f"Coinbase refuses: {': '.join(filter(None, (message.message, message.reason)))}")
-        if not channel and message.type in KINDS:
+        if not channel and message.type in MESSAGE_TYPES:
             self._exchange.message(frame, events)
             return
         if message.sequence_num < 0:
             if channel != "subscriptions":
                 raise ForeignFrameError("not a Coinbase Advanced Trade message: no sequence_num")
-            self._other(frame, message)
+            self._other(frame, message, events)
             return
         if not self.in_sequence(frame, "sequence_num", message.sequence_num, events):  # rule 1
             return
-        if channel not in {"l2_data", "market_trades"} or not message.events:
-            self._other(frame, message)
+        if channel not in _DATA:
+            if channel not in _OTHERS:  # its number is that of a message of ours, whose channel's name is damaged
+                raise FrameError(f"unknown channel {channel[:40]!r}")
+            self._other(frame, message, events)
             return
+        if message.events is None:
+            raise FrameError(f"a message of {channel} without events")
+        self.counts.skipped += not message.events
         take = self._book if channel == "l2_data" else self._trades
         for change in message.events:
             take(frame, message, change, events)
 
-    def _other(self, frame: Frame, message: _Message) -> None:
+    def leaving(self, frame: Frame) -> Iterable[str]:
+        """Return the symbols whose books a message of ours asks Coinbase to end."""
+        asked = msgspec.json.decode(frame.payload, type=_Request)
+        books = BOOKS.intersection([asked.channel, *asked.channels])
+        return asked.product_ids if asked.type == "unsubscribe" and books else ()
+
+    def _other(self, frame: Frame, message: _Message, events: list[AnyEvent]) -> None:
         """Take in what carries no market data: heartbeats, other channels, and what is subscribed to from now on."""
         self.counts.skipped += 1
-        for change in message.events if message.channel == "subscriptions" else ():
+        for change in message.events or () if message.channel == "subscriptions" else ():
             if change.subscriptions is not None:
-                self.unfollow_all_but(frame, change.subscriptions.get("level2", []))
+                self.end_all_but(frame, events, change.subscriptions.get("level2", []))
 
     def _book(self, frame: Frame, message: _Message, change: _Event, events: list[AnyEvent]) -> None:
         one = self.instruments.get(change.product_id) or self._instrument(change.product_id)
@@ -170,31 +197,20 @@ class CoinbaseParser(Parser):
         for trade in reversed(change.trades):  # the venue lists the newest first
             one = self._instrument(trade.product_id)
             one.counts.frames += 1
-            number = _integer(trade.trade_id)
-            if number <= self._trade_ids.get(one.symbol, 0):
-                one.counts.duplicates += 1
+            number, ts_ns, history = (
+                integer_of(trade.trade_id, "trade id"),
+                iso_to_ns(trade.time),
+                change.type == "snapshot",
+            )
+            if not history:
+                check_time(frame, ts_ns)
+            if not self._trade_ids.new(one, number, ts_ns):
                 continue
-            if change.type == "snapshot":
+            if history:
                 one.counts.skipped += 1
             else:
-                ts_ns = check_time(frame, iso_to_ns(trade.time))
-                price, size = _decimal(trade.price), _decimal(trade.size)
+                price, size = decimal_of(trade.price), decimal_of(trade.size)
                 events.append(one.trade(frame, ts_ns, price, size, _TAKER.get(trade.side), trade.trade_id))
-            self._trade_ids[one.symbol] = number
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise FrameError(f"not a trade id: {text[:40]!r}") from error
-
-
-def _decimal(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise FrameError(f"not a number: {text[:40]!r}") from error
 
 
 class CoinbaseFeed(Feed):

@@ -19,9 +19,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time, decoded, split_address
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decoded, price_of, size_of, split_address, text_of
 from producers.frames import Frame
-from producers.times import iso_to_ns
+from producers.times import check_time, iso_to_ns
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
 from quicksilver.orders import ASK, BID, OrderBook, OrderId, units_of
@@ -29,7 +30,7 @@ from quicksilver.orders import ASK, BID, OrderBook, OrderId, units_of
 if TYPE_CHECKING:
     from producers.exchanges.base import Parser
 
-KINDS = {"received", "open", "done", "change", "match"}  # those that are numbered
+NUMBERED = {"received", "open", "done", "change", "match"}  # types of messages
 KEPT_MESSAGES = 200_000  # some minutes of the busiest product
 _SIDES = {"buy": BID, "sell": ASK}
 _MISSING = msgspec.Raw(b"")
@@ -97,7 +98,7 @@ class Full:
             found.last = -1 if anew else found.last
 
     def message(self, frame: Frame, one: Instrument, kind: str, events: list[AnyEvent]) -> bool:
-        """Append what a message of ``KINDS`` changes; False if it was seen before.
+        """Append what a message of ``NUMBERED`` changes; False if it was seen before.
 
         Raises:
             FrameError: it cannot be read.
@@ -184,19 +185,19 @@ def _apply(book: OrderBook, told: Told) -> None:
     if told.type == "open":
         if told.side not in _SIDES:
             raise FrameError(f"an order that neither buys nor sells: {told.side[:40]!r}")
-        units = _units(told.remaining_size)
+        units = size_of(text_of(told.remaining_size))
         if units:
-            book.add(told.order_id, _SIDES[told.side], _price(told.price), units)
+            book.add(told.order_id, _SIDES[told.side], price_of(text_of(told.price)), units)
     elif told.type == "done":
         book.remove(told.order_id)
     elif told.type == "match":
         if told.maker_order_id in book:
-            book.match(told.maker_order_id, _units(told.size))
+            book.match(told.maker_order_id, size_of(text_of(told.size)))
     elif told.type == "change":
         order = book.get(told.order_id)
         if order is not None:
-            price = _price(told.new_price) if told.new_price != _MISSING else order.price
-            book.change(told.order_id, price, _units(told.new_size))
+            price = price_of(text_of(told.new_price)) if told.new_price != _MISSING else order.price
+            book.change(told.order_id, price, size_of(text_of(told.new_size)))
 
 
 def _listed(side: int, rows: list[tuple[str, str, str]]) -> list[tuple[OrderId, int, float, int]]:
@@ -206,32 +207,6 @@ def _listed(side: int, rows: list[tuple[str, str, str]]) -> list[tuple[OrderId, 
         FrameError: a price or size is none.
     """
     try:
-        orders: list[tuple[OrderId, int, float, int]] = [
-            (order_id, side, float(price), units_of(size)) for price, size, order_id in rows
-        ]
+        return [(order_id, side, price_of(price), units_of(size)) for price, size, order_id in rows]
     except ValueError as error:
         raise FrameError(f"not an order: {error}") from error
-    if not all(0 < price < float("inf") for _, _, price, _ in orders):
-        raise FrameError("a price that is not positive or not finite")
-    return orders
-
-
-def _text(raw: bytes | msgspec.Raw) -> str:
-    return bytes(raw).strip(b'"').decode()
-
-
-def _price(raw: bytes | msgspec.Raw) -> float:
-    try:
-        price = float(_text(raw))
-    except ValueError as error:
-        raise FrameError(f"not a price: {error}") from error
-    if not 0 < price < float("inf"):
-        raise FrameError(f"not a price: {_text(raw)[:40]!r}")
-    return price
-
-
-def _units(raw: bytes | msgspec.Raw) -> int:
-    try:
-        return units_of(_text(raw))
-    except ValueError as error:
-        raise FrameError(str(error)) from error

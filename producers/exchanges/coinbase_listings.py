@@ -8,8 +8,7 @@ an object of products, the other a list of them; they share most names.
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, once, step
-from quicksilver.codec import UNREADABLE
-from quicksilver.errors import FrameError
+from producers.exchanges.reading import decoded
 
 
 class _Product(msgspec.Struct):
@@ -37,11 +36,8 @@ def read_products(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        decoded = _decode(body)
-    except UNREADABLE as error:
-        raise FrameError(f"not Coinbase's products: {error}") from error
-    products = decoded.products if isinstance(decoded, _Products) else decoded
+    read = decoded(_decode, body, "Coinbase's products")
+    products = read.products if isinstance(read, _Products) else read
     return once(_listing(one, venue) for one in products if "-" in (one.product_id or one.id))
 
 

@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from producers.decimals import float_of
 from producers.exchanges import coinbase_full
-from producers.exchanges.base import Instrument, check_time, decoded
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decoded
+from producers.exchanges.trade_ids import TradeIds
 from producers.frames import Frame
 from producers.levels import LevelScanner, levels_of
-from producers.times import iso_to_ns
+from producers.times import check_time, iso_to_ns
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent, Side
 
 if TYPE_CHECKING:
     from producers.exchanges.base import Parser
 
-KINDS = {
+MESSAGE_TYPES = {
     "snapshot", "l2update", "match", "last_match", "ticker", "heartbeat", "subscriptions", "status", "received", "open",
     "done", "change", "activate",
 }  # fmt: skip
@@ -62,24 +65,24 @@ class Exchange:
         self._parser = parser
         self._decode = msgspec.json.Decoder(_Message).decode
         self._scanner = LevelScanner()
-        self._trade_ids: dict[str, int] = {}
+        self._trade_ids = TradeIds()
         self.full = coinbase_full.Full(parser)
 
     def message(self, frame: Frame, events: list[AnyEvent]) -> None:
-        """Append the events of one message, of one of ``KINDS``.
+        """Append the events of one message, of one of ``MESSAGE_TYPES``.
 
         Raises:
             FrameError: it is unreadable.
         """
         message = decoded(self._decode, frame.payload)
-        if message.type not in {"snapshot", "l2update", "last_match", *coinbase_full.KINDS}:
-            self._other(frame, message)
+        if message.type not in {"snapshot", "l2update", "last_match", *coinbase_full.NUMBERED}:
+            self._other(frame, message, events)
             return
         if "-" not in message.product_id:
             raise FrameError(f"not a Coinbase product: {message.product_id[:40]!r}")
         one = self._parser.instrument(message.product_id)
         one.counts.frames += 1
-        if message.type in coinbase_full.KINDS:
+        if message.type in coinbase_full.NUMBERED:
             new = self.full.message(frame, one, message.type, events)
             if message.type == "match" and new:
                 self._match(frame, one, message, events)
@@ -96,7 +99,7 @@ class Exchange:
         else:
             self._match(frame, one, message, events)
 
-    def _other(self, frame: Frame, message: _Message) -> None:
+    def _other(self, frame: Frame, message: _Message, events: list[AnyEvent]) -> None:
         """Take in what carries no market data, and what is subscribed to from now on.
 
         A product's heartbeat, a second apart, shows that it is not forgotten.
@@ -107,7 +110,7 @@ class Exchange:
         (one or self._parser).counts.skipped += 1
         if message.type == "subscriptions":
             books = [one for one in message.channels if isinstance(one, _Channel) and one.name in BOOKS]
-            self._parser.unfollow_all_but(frame, [product for one in books for product in one.product_ids])
+            self._parser.end_all_but(frame, events, [product for one in books for product in one.product_ids])
 
     def _update(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
         sides: dict[str, list[tuple[str, str]]] = {"buy": [], "sell": []}
@@ -125,17 +128,14 @@ class Exchange:
             one.counts.skipped += 1
 
     def _match(self, frame: Frame, one: Instrument, message: _Message, events: list[AnyEvent]) -> None:
-        try:
-            price, size = float(message.price or ""), float(message.size or "")
-        except ValueError as error:
-            raise FrameError(f"not a trade: {error}") from error
-        ts_ns = check_time(frame, iso_to_ns(message.time)) if message.type == "match" else 0
-        if message.trade_id <= self._trade_ids.get(one.symbol, 0):
-            one.counts.duplicates += 1
+        price, size = float_of(message.price), float_of(message.size)
+        ts_ns, history = iso_to_ns(message.time), message.type == "last_match"
+        if not history:
+            check_time(frame, ts_ns)
+        if not self._trade_ids.new(one, message.trade_id, ts_ns):
             return
-        if message.type == "match":
+        if history:
+            one.counts.skipped += 1
+        else:
             side = _TAKER.get(message.side)
             events.append(one.trade(frame, ts_ns, price, size, side, str(message.trade_id)))
-        else:
-            one.counts.skipped += 1
-        self._trade_ids[one.symbol] = message.trade_id

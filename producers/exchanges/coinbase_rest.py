@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from producers.exchanges.base import decoded
+from producers.exchanges.reading import decoded
 from producers.levels import LevelScanner
 from producers.times import iso_to_ns
 from quicksilver.errors import FrameError

@@ -14,16 +14,15 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from producers.exchanges.limits import pace_of
-from producers.exchanges.refused import sentence
+from producers.exchanges.limits import MOST_BYTES, pace_of
+from producers.exchanges.refused import UNREACHED, sentence
 from producers.exchanges.retrying import backoff, retry_after_s
 
 if TYPE_CHECKING:
     from producers.exchanges.feed import Feed
 
-MAX_FRAME = 64 << 20  # bytes; a full Coinbase book is 5 MB
 RENEW_AT = 0.95  # of the life that a venue allows: on our own terms, and not all connections together
 DEAF_S = 1.0  # subscriptions that have to wait for their turn longer than this are sent while it is read already
 Messages: TypeAlias = Callable[[], list[str]]
@@ -91,16 +90,16 @@ class Connection:
             await pace.turn()
             try:
                 socket = await connect(
-                    url, max_size=MAX_FRAME, compression=None, open_timeout=self._patience.open_s,
+                    url, max_size=MOST_BYTES, compression=None, open_timeout=self._patience.open_s,
                     close_timeout=self._patience.close_s, **self._tls,
                 )  # fmt: skip
-            except (OSError, EOFError, WebSocketException) as error:
+            except UNREACHED as error:
                 if isinstance(error, InvalidStatus):
-                    pace.pause(retry_after_s(error.response.headers.get("Retry-After", "")))
-                self._feed.lament(sentence(self._feed.venue, url, error))
+                    pace.pause(retry_after_s(*error.response.headers.get_all("Retry-After")))
+                self._feed.lament(self, sentence(self._feed.venue, url, error))
                 await asyncio.sleep(wait_s)
             else:
-                self._feed.lament("")
+                self._feed.lament(self, "")
                 return socket
         raise AssertionError("backing off never ends")
 
@@ -123,18 +122,21 @@ class Connection:
 
     async def _read(self, socket: ClientConnection) -> str:
         """Read until the connection ends; returns why it did."""
-        until_s = time.monotonic() + self._feed.limits.lifetime_s * RENEW_AT * random.uniform(0.9, 1.0)
+        feed, patience, clock = self._feed, self._patience, asyncio.get_running_loop().time
+        until_s = clock() + feed.limits.lifetime_s * RENEW_AT * random.uniform(0.9, 1.0)
         try:
-            while True:
-                # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
-                async with asyncio.timeout(self._patience.quiet_s):
+            # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with a message.
+            async with asyncio.timeout(patience.quiet_s) as silence:
+                while True:
                     data = await socket.recv(decode=False)
-                self._feed.heed(data)
-                await self._feed.put(self.name, "recv", data)
-                if self._feed.farewell and self._feed.farewell in data[:HEAD]:
-                    return "the venue asks to connect anew"
-                if time.monotonic() > until_s:
-                    return "renewed before the venue ends it"
+                    feed.heed(data)
+                    await feed.put(self.name, "recv", data)
+                    if feed.farewell and feed.farewell in data[:HEAD]:
+                        return "the venue asks to connect anew"
+                    now_s = clock()
+                    if now_s > until_s:
+                        return "renewed before the venue ends it"
+                    silence.reschedule(now_s + patience.quiet_s)
         except ConnectionClosed as error:
             return str(error)
         except TimeoutError:

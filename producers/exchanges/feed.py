@@ -62,7 +62,8 @@ class Feed(ABC):
         self.rest_url = rest_url or self.rest_url
         self.ssl = ssl  # whom to trust over TLS; None: whom the system trusts
         self.listed: dict[str, Listing] = {}  # by symbol; empty while the venue's list is not known
-        self.trouble = ""  # why the venue cannot be reached now
+        self.troubles: dict[Connection, str] = {}  # why a connection cannot be made now
+        self.simulated = False  # whether what was reached says that it is a simulator
         self._listing: tuple[bytes, str] | None = None
         self._frames: asyncio.Queue[Frame | Exception] = asyncio.Queue(QUEUE_FRAMES)
         self._fetcher: Fetcher | None = None
@@ -104,6 +105,11 @@ class Feed(ABC):
     def snapshot_url(self, symbol: str) -> str | None:  # noqa: ARG002 (most venues send it on the socket)
         """Return where the book is fetched from, where the socket does not send it."""
         return None
+
+    @property
+    def book_weight(self) -> float:
+        """What fetching a book weighs against the venue's rate."""
+        return 1
 
     def guess(self, symbol: str) -> str:
         """Return what the venue probably calls a symbol, where its list is not known."""
@@ -156,6 +162,7 @@ class Feed(ABC):
         self._frames = asyncio.Queue(QUEUE_FRAMES)  # what a reading that failed has left is of no use any more
         self._fetcher = Fetcher(self.venue, self.limits, QUIET_S, self.ssl)
         self._connections = []
+        self.troubles.clear()
         if self._listing is not None:
             yield Frame(self.venue, self.venue, "rest", time.time_ns(), *self._listing)
         for symbol in self.symbols:
@@ -204,6 +211,21 @@ class Feed(ABC):
         if connection is not None:
             connection.send_soon(lambda: [*self.unsubscribe_book(symbol), *self.subscribe_book(symbol)], symbol)
 
+    def restate(self, conn: str) -> None:
+        """Have said again what one needs who has lost frames of a connection: its books, or the list of symbols.
+
+        Who has lost nothing is not disturbed.
+        """
+        if conn == self.venue and self._listing is not None:
+            self.spawn(self.put, conn, "rest", *self._listing)
+        for connection in self._connections:
+            for symbol in connection.symbols if connection.name == conn else ():
+                self.spawn(self._restate, symbol)
+
+    async def _restate(self, symbol: str) -> None:
+        """Have one symbol's book said again, and what else is said once."""
+        await self.resync(symbol)
+
     async def renew(self, symbol: str) -> None:
         """Subscribe anew to all of one symbol, which may have been forgotten by the venue."""
         connection = self._of(symbol)
@@ -236,6 +258,7 @@ class Feed(ABC):
             self.forget([symbol])
         else:
             self._connections.remove(connection)
+            self.troubles.pop(connection, None)
             self.spawn(self._end, connection)
 
     async def _end(self, connection: Connection) -> None:
@@ -256,20 +279,24 @@ class Feed(ABC):
 
         if self._fetcher is not None:
             await self._fetcher.book(
-                symbol, url, self.settle_s, SNAPSHOT_RETRY_S, SNAPSHOT_RETRY_MOST_S, take
+                symbol, url, self.book_weight, self.settle_s, SNAPSHOT_RETRY_S, SNAPSHOT_RETRY_MOST_S, take
             )  # fmt: skip
 
     def next_number(self) -> int:
         """Return the number of the next connection."""
         return next(self._numbers)
 
-    def lament(self, trouble: str) -> None:
-        """Say why the venue cannot be reached, once for each reason; an empty one ends it."""
-        if trouble and trouble != self.trouble:
-            log.warning("%s; trying again", trouble)
-        elif self.trouble and not trouble:
-            log.warning("%s: connected again", self.venue)
-        self.trouble = trouble
+    def lament(self, connection: Connection, trouble: str) -> None:
+        """Say why a connection cannot be made, once for each reason; an empty one ends its own trouble, no other's."""
+        known = set(self.troubles.values())
+        before = self.troubles.pop(connection, "")
+        if trouble:
+            self.troubles[connection] = trouble
+            if trouble not in known:
+                log.warning("%s; trying again", trouble)
+        elif before:
+            left = len(self.troubles)
+            log.warning("%s: connected again%s", self.venue, f", but for {left} connections" if left else "")
 
     async def put(self, conn: str, direction: Direction, payload: bytes, url: str | None = None) -> None:
         """Hand a frame to who reads them, when there is room."""

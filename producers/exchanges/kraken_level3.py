@@ -20,12 +20,13 @@ from zlib import crc32
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time, decoded
+from producers.exchanges.instrument import Instrument
+from producers.exchanges.reading import decoded, price_of, size_of
 from producers.frames import Frame
-from producers.times import iso_to_ns
+from producers.times import check_time, iso_to_ns
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
-from quicksilver.orders import ASK, BID, OrderBook, units_of
+from quicksilver.orders import ASK, BID, OrderBook
 
 if TYPE_CHECKING:
     from producers.exchanges.base import Parser
@@ -207,13 +208,7 @@ def _read(order: _Order) -> tuple[float, int, Text]:
         FrameError: they are no numbers.
     """
     price_text, size_text = (bytes(raw).strip(b'"') for raw in (order.limit_price, order.order_qty))
-    try:
-        price, units = float(price_text), units_of(size_text.decode())
-    except ValueError as error:
-        raise FrameError(f"not an order: {error}") from error
-    if not 0 < price < float("inf"):
-        raise FrameError(f"not a price: {price_text[:40]!r}")
-    return price, units, (_digits(price_text), _digits(size_text))
+    return price_of(price_text), size_of(size_text), (_digits(price_text), _digits(size_text))
 
 
 def _digits(text: bytes) -> bytes:

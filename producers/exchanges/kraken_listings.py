@@ -7,7 +7,7 @@ BTC where REST and v1 have XBT).
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, decimals, once, step
-from quicksilver.codec import UNREADABLE
+from producers.exchanges.reading import decoded
 from quicksilver.errors import FrameError
 
 COINS = {"XBT": "BTC", "XDG": "DOGE"}
@@ -36,13 +36,10 @@ def read_asset_pairs(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        decoded = _decode(body)
-    except UNREADABLE as error:
-        raise FrameError(f"not Kraken's AssetPairs: {error}") from error
-    if decoded.error:
-        raise FrameError(f"Kraken refuses: {', '.join(decoded.error)}")
-    return once(_listing(one, venue) for one in decoded.result.values() if one.wsname.count("/") == 1)
+    read = decoded(_decode, body, "Kraken's AssetPairs")
+    if read.error:
+        raise FrameError(f"Kraken refuses: {', '.join(read.error)}")
+    return once(_listing(one, venue) for one in read.result.values() if one.wsname.count("/") == 1)
 
 
 def _listing(pair: _Pair, venue: str) -> Listing:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from producers.exchanges.base import decoded, split_address
 from producers.exchanges.kraken_v1 import COINS
+from producers.exchanges.reading import decoded, split_address
 from producers.levels import LevelScanner
 from quicksilver.errors import FrameError, RefusalError
 from quicksilver.events import Levels

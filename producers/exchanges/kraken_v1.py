@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time
+from producers.decimals import float_of
+from producers.exchanges.instrument import Instrument
 from producers.exchanges.kraken_checksum import ChecksumBook
 from producers.frames import Frame
 from producers.levels import LevelScanner
-from producers.times import seconds_to_ns
+from producers.times import check_time, seconds_to_ns
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError
 from quicksilver.events import AnyEvent, Side
@@ -115,4 +116,4 @@ class V1:
         one.counts.frames += 1
         for price, size, seconds, side, *_ in rows:
             ts_ns = check_time(frame, seconds_to_ns(seconds))
-            events.append(one.trade(frame, ts_ns, float(price), float(size), _SIDES.get(side), None))
+            events.append(one.trade(frame, ts_ns, float_of(price), float_of(size), _SIDES.get(side), None))

@@ -11,6 +11,8 @@ from collections import deque
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+MOST_BYTES = 64 << 20  # of a message, by socket or by REST; a full Coinbase book is 5 MB
+
 
 class Rate(NamedTuple):
     """At most ``n`` (requests, or their weight) within any ``per_s`` seconds."""
@@ -26,8 +28,8 @@ class Limits(NamedTuple):
     """A venue's limits; ``source`` is where it says them, and what is not said there is not limited.
 
     ``channels`` are those of one connection, and ``channels_each`` what a symbol's book and trades take of them;
-    ``lifetime_s`` is how long the venue lets a connection live. ``rest`` counts weights: ``book_weight`` is that of a
-    whole book, ``audit_weight`` of one to compare with, ``listings_weight`` that of the venue's list of symbols.
+    ``lifetime_s`` is how long the venue lets a connection live. ``rest`` counts weights: ``audit_weight`` is that of a
+    book to compare ours with, ``listings_weight`` that of the venue's list of symbols; see ``Feed.book_weight`` too.
     """
 
     source: str = ""
@@ -37,7 +39,6 @@ class Limits(NamedTuple):
     channels_each: int = 2
     lifetime_s: float = math.inf
     rest: Rate = UNLIMITED
-    book_weight: float = 1
     audit_weight: float = 1
     listings_weight: float = 1
 

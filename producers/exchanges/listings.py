@@ -50,13 +50,22 @@ def unlisted(venue: str, symbol: str, listed: Collection[str]) -> str:
     >>> unlisted("kraken", "BTC-USDX", ["BTC-USD", "BTC-USDT", "DOGE-EUR"])
     'kraken lists no BTC-USDX; did you mean BTC-USD or BTC-USDT?'
     """
-    near = get_close_matches(symbol.upper(), listed, NEAR, LIKE)
-    reversed_ = "-".join(reversed(symbol.upper().split("-")))
-    near = [reversed_] if reversed_ in listed else sorted(near)
-    if near:
-        *others, last = near
-        return f"{venue} lists no {symbol}; did you mean {', '.join(others) + ' or ' if others else ''}{last}?"
-    return f"{venue} lists no {symbol}; `quicksilver symbols {venue}` prints what it lists"
+    turned = "-".join(reversed(symbol.upper().split("-")))
+    meant = f"; did you mean {turned}?" if turned in listed else suggestion(symbol.upper(), listed)
+    return f"{venue} lists no {symbol}{meant or f'; `quicksilver symbols {venue}` prints what it lists'}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the question whether a name like it was meant, to be put behind a sentence; nothing if none is like it.
+
+    >>> suggestion("BTC-UDST", ["BTC-USDT", "BTC-USD", "ETH-EUR"]), suggestion("btc", ["BTC-USD"])
+    ('; did you mean BTC-USD or BTC-USDT?', '')
+    """
+    near = sorted(get_close_matches(name, list(known), NEAR, LIKE))
+    if not near:
+        return ""
+    *others, last = near
+    return f"; did you mean {', '.join(others) + ' or ' if others else ''}{last}?"
 
 
 def once(listings: Iterable[Listing]) -> list[Listing]:

@@ -5,27 +5,32 @@ Rules (https://api-docs.poloniex.com/spot/websocket/market-data, 2026-11):
 1. ``book_lv2`` sends the best 20 levels a side (``snapshot``), then each change (``update``): a level's new size, 0
    removes it. A level that falls out of the 20 is removed by a message too.
 2. ``lastId`` of each update is the ``id`` of the symbol's message before; else messages were lost, or the numbers began
-   anew: subscribe again. An ``id`` that was there before, or nearly so late, is a repetition.
+   anew: subscribe again. An ``id`` that was there before, or nearly so late, is a repetition, unless its ``lastId``
+   says that it follows: a number that then does not rise is wrong.
 3. There is no checksum.
 4. A connection from which nothing comes for 30 s is closed: ``{"event":"ping"}`` now and then is answered.
 
 ``takerSide`` of a trade is the taker's; ``id`` rises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from producers.decimals import float_of
 from producers.exchanges import poloniex_rest
-from producers.exchanges.base import NEAR, Instrument, Parser, Reject, check_time, ignore
+from producers.exchanges.base import NEAR, Parser, Reject, ignore
 from producers.exchanges.feed import Feed
+from producers.exchanges.instrument import Instrument
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.poloniex_listings import MARKETS
 from producers.exchanges.poloniex_push import Push
+from producers.exchanges.reading import integer_of
+from producers.exchanges.trade_ids import TradeIds
 from producers.exchanges.venue import Venue
 from producers.frames import Frame
 from producers.levels import LevelScanner
-from producers.times import MS_NS
+from producers.times import MS_NS, check_time
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError, RefusalError
 from quicksilver.events import AnyEvent, Side
@@ -58,6 +63,15 @@ class _Message(msgspec.Struct):
 class _Other(msgspec.Struct):
     event: str = ""
     channel: str = ""
+    symbols: list[str] = []
+
+
+class _Request(msgspec.Struct):
+    """A message of ours."""
+
+    event: str
+    channel: list[str] = []
+    symbols: list[str] = []
 
 
 class PoloniexParser(Parser):
@@ -73,7 +87,7 @@ class PoloniexParser(Parser):
         self._scanner = LevelScanner()
         self._pairs: dict[str, Instrument] = {}
         self._last: dict[str, int] = {}
-        self._trade_ids: dict[str, int] = {}
+        self._trade_ids = TradeIds()
         self._push = Push(self)
 
     def native(self, symbol: str) -> str:
@@ -86,7 +100,7 @@ class PoloniexParser(Parser):
             base, underscore, quote = pair.partition("_")
             if not (base and underscore and quote):
                 raise FrameError(f"not a Poloniex pair: {pair[:40]!r}")
-            found = self.named(self._pairs, pair, self.listed.get(pair) or f"{base}-{quote}".upper())
+            found = self.named(self._pairs, pair, self.our_names.get(pair) or f"{base}-{quote}".upper())
         return found
 
     def number_of(self, symbol: str) -> int | None:
@@ -118,12 +132,12 @@ class PoloniexParser(Parser):
         try:
             message = self._decode(frame.payload)
         except UNREADABLE as error:
-            self._other(frame, error)
+            self._other(frame, error, events)
             return
         if message.event == "error":
             raise RefusalError(f"Poloniex refuses: {message.message}")
         if message.event or message.channel not in {"book_lv2", "trades"}:
-            self._other(frame, None)
+            self._other(frame, None, events)
         elif not message.data:
             raise FrameError(f"a {message.channel} message without data")
         else:
@@ -135,7 +149,7 @@ class PoloniexParser(Parser):
                 else:
                     self._book(frame, one, message.action, entry, events)
 
-    def _other(self, frame: Frame, error: Exception | None) -> None:
+    def _other(self, frame: Frame, error: Exception | None, events: list[AnyEvent]) -> None:
         """Take in what carries no market data: acknowledgements, pongs, other channels."""
         try:
             other = self._decode_other(frame.payload)
@@ -145,7 +159,17 @@ class PoloniexParser(Parser):
             raise FrameError(str(error))
         if not (other.event or other.channel):
             raise ForeignFrameError("not a Poloniex message: it has neither an event nor a channel")
+        if other.event == "unsubscribe" and other.channel == "book_lv2":
+            for pair in self._pairs.keys() & other.symbols:
+                self.end(self._pairs[pair], frame, events)
         self.counts.skipped += 1
+
+    def leaving(self, frame: Frame) -> Iterable[str]:
+        """Return the symbols whose books a message of ours asks Poloniex to end."""
+        asked = msgspec.json.decode(frame.payload, type=_Request)
+        if asked.event != "unsubscribe" or "book_lv2" not in asked.channel:
+            return ()
+        return [self._pairs[pair].symbol for pair in self._pairs.keys() & asked.symbols]
 
     def _book(self, frame: Frame, one: Instrument, action: str, entry: _Entry, events: list[AnyEvent]) -> None:
         if action not in {"snapshot", "update"} or not isinstance(entry.id, int):
@@ -161,25 +185,21 @@ class PoloniexParser(Parser):
         last = self._last.get(one.symbol, -1)
         if not one.live:
             one.counts.skipped += 1  # until a snapshot comes
-        elif last - NEAR < entry.id <= last:
+        elif last - NEAR < entry.id <= last and entry.last_id < last:
             one.counts.duplicates += 1
-        elif entry.last_id != last:
-            events += one.gap(frame, ts_ns, f"a change after {entry.last_id}, {last} was the last: some were lost")
+        elif entry.last_id != last or entry.id <= last:
+            which = f"change {entry.id} after {entry.last_id}"
+            events += one.gap(frame, ts_ns, f"{which}, {last} was the last: some were lost, or the numbers are wrong")
         else:
             self._last[one.symbol] = entry.id
             events.append(one.delta(frame, ts_ns, bids, asks))
 
     def _trade(self, frame: Frame, one: Instrument, entry: _Entry, events: list[AnyEvent]) -> None:
-        try:
-            number, price, size = int(entry.id), float(entry.price), float(entry.quantity)
-        except ValueError as error:
-            raise FrameError(f"not a trade: {error}") from error
+        number = entry.id if isinstance(entry.id, int) else integer_of(entry.id, "trade id")
+        price, size = float_of(entry.price), float_of(entry.quantity)
         ts_ns = check_time(frame, entry.create_time * MS_NS)
-        if number <= self._trade_ids.get(one.symbol, -1):
-            one.counts.duplicates += 1
-            return
-        self._trade_ids[one.symbol] = number
-        events.append(one.trade(frame, ts_ns, price, size, entry.taker_side, str(number)))
+        if self._trade_ids.new(one, number, ts_ns):
+            events.append(one.trade(frame, ts_ns, price, size, entry.taker_side, str(number)))
 
 
 class PoloniexFeed(Feed):

@@ -6,8 +6,7 @@ https://api-docs.poloniex.com/spot/api/public/reference-data#symbol-information 
 import msgspec
 
 from producers.exchanges.listings import Listing, Listings, decimals, once, step
-from quicksilver.codec import UNREADABLE
-from quicksilver.errors import FrameError
+from producers.exchanges.reading import decoded
 
 
 class _Limit(msgspec.Struct, rename="camel"):
@@ -31,10 +30,7 @@ def read_markets(body: bytes, venue: str) -> list[Listing]:
     Raises:
         FrameError: it is none.
     """
-    try:
-        markets = _decode(body)
-    except UNREADABLE as error:
-        raise FrameError(f"not Poloniex's markets: {error}") from error
+    markets = decoded(_decode, body, "Poloniex's markets")
     return once(_listing(one, venue) for one in markets if "_" in one.symbol)
 
 

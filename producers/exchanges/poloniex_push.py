@@ -4,7 +4,7 @@ Rules (https://web.archive.org/web/2021/https://docs.poloniex.com/#websocket-api
 
 1. A message is ``[channel, number, [change, ...]]``; a channel is one pair's, and its number rises by one.
 2. The first has ``["i", {"currencyPair": "USDT_BTC", "orderBook": [asks, bids]}]``, prices to sizes: the whole book.
-   The quote currency comes first.
+   The quote currency comes first. A number far below the last one began anew: what lay between is not known.
 3. ``["o", side, price, size, ...]`` sets a level, side 1 is a bid; size 0 removes it.
 4. ``["t", id, side, price, size, seconds, ...]`` is a trade, side 1 bought by the taker.
 5. Channels from 1000 on are not a pair's: tickers, heartbeats.
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from producers.exchanges.base import Instrument, check_time
+from producers.decimals import float_of
+from producers.exchanges.base import NEAR
+from producers.exchanges.instrument import Instrument
 from producers.frames import Frame
 from producers.levels import levels_of
+from producers.times import check_time
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import ForeignFrameError, FrameError
 from quicksilver.events import SECOND_NS, AnyEvent
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 FIRST_OTHER = 1000
 COINS = {"STR": "XLM"}  # renamed since
-_BAD = (LookupError, TypeError, ValueError)  # of a list that is none of these messages
+_BAD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of a list that is none of these messages
 
 
 class Push:
@@ -74,10 +77,11 @@ class Push:
             return
         one.counts.frames += 1
         last = self._last[channel]
-        if number <= last:
+        if last - NEAR < number <= last:
             one.counts.duplicates += 1
-        elif number > last + 1:
-            events += one.gap(frame, frame.ts_recv_ns, f"message {number} after {last}: {number - last - 1} lost")
+        elif number != last + 1:
+            lost = f"{number - last - 1} lost" if number > last else "the numbers began anew"
+            events += one.gap(frame, frame.ts_recv_ns, f"message {number} after {last}: {lost}")
         else:
             self._apply(frame, one, changes, events)
             self._last[channel] = number
@@ -108,7 +112,7 @@ class Push:
         made = []
         for _, number, side, price, size, seconds, *_ in trades:
             ts_ns = check_time(frame, int(seconds) * SECOND_NS)
-            made.append((ts_ns, float(price), float(size), "buy" if side == 1 else "sell", str(number)))
+            made.append((ts_ns, float_of(price), float_of(size), "buy" if side == 1 else "sell", str(number)))
         if bids or asks:
             events.append(one.delta(frame, frame.ts_recv_ns, bids, asks))
         events += [one.trade(frame, *fields) for fields in made]  # type: ignore[arg-type]

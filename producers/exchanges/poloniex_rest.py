@@ -7,7 +7,7 @@ change, and of the answer. ``limit`` is at most 150 levels a side.
 
 import msgspec
 
-from producers.exchanges.base import decoded
+from producers.exchanges.reading import decoded
 from producers.levels import levels_of
 from quicksilver.errors import FrameError
 from quicksilver.events import Levels

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
 
 from producers.exchanges.feed import Feed
 from producers.exchanges.fetching import fetched
 from producers.exchanges.limits import pace_of
-from producers.exchanges.refused import sentence
+from producers.exchanges.refused import UNREACHED, sentence
 
 CLOSE_S = 0.2
+SIMULATOR = "quicksilver-simulator"  # how our simulated venues call themselves, in the header Server
 
 
 class Probe(NamedTuple):
@@ -37,9 +37,11 @@ def probe(feed: Feed, open_s: float, list_s: float) -> Probe:
 
 async def _answer(feed: Feed, found: Probe, open_s: float, list_s: float) -> None:
     async def reach() -> None:
+        """Find out whether the venue can be connected to."""
         found.trouble.set_result(await trouble_of(feed, open_s))
 
     async def list_() -> None:
+        """Fetch the venue's list of symbols; a failure is its answer too."""
         try:
             found.listing.set_result(await listing_of(feed, list_s))
         except httpx.HTTPError as error:
@@ -49,12 +51,12 @@ async def _answer(feed: Feed, found: Probe, open_s: float, list_s: float) -> Non
 
 
 async def trouble_of(feed: Feed, open_s: float) -> str:
-    """Return why the venue cannot be connected to, in a sentence, or "" if it can."""
+    """Return why the venue cannot be connected to, in a sentence, or "" if it can; the feed learns what is there."""
     await pace_of("connect", feed.url, feed.limits.connections).turn()
     try:
         async with asyncio.timeout(open_s):
             await (_websocket(feed, open_s) if feed.url.startswith("ws") else _socket(feed))
-    except (OSError, EOFError, WebSocketException) as error:
+    except UNREACHED as error:
         why = TimeoutError(f"no answer in {open_s:g} s") if isinstance(error, TimeoutError) else error
         return sentence(feed.venue, feed.url, why)
     return ""
@@ -62,8 +64,8 @@ async def trouble_of(feed: Feed, open_s: float) -> str:
 
 async def _websocket(feed: Feed, open_s: float) -> None:
     tls: dict[str, Any] = {"ssl": feed.ssl} if feed.ssl else {}
-    async with connect(feed.url, compression=None, open_timeout=open_s, close_timeout=CLOSE_S, **tls):
-        pass
+    async with connect(feed.url, compression=None, open_timeout=open_s, close_timeout=CLOSE_S, **tls) as socket:
+        feed.simulated = socket.response is not None and socket.response.headers.get("Server") == SIMULATOR
 
 
 async def _socket(feed: Feed) -> None:

@@ -7,10 +7,12 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 E = TypeVar("E", bound=Exception)
 
+UNREACHED = (OSError, EOFError, WebSocketException, ValueError, LookupError)
+"""What an attempt to open a websocket raises; the last two where a redirect leads nowhere or a header comes twice."""
 BLOCKED = {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
 BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT}  # 418: Binance's word for who went on after 429
 

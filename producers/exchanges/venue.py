@@ -7,11 +7,14 @@ from importlib import import_module
 from typing import NamedTuple
 
 from producers.exchanges.base import Parser, Reject
-from producers.exchanges.ccxt_exchange import PREFIX, exchange_ids, suggestion
+from producers.exchanges.ccxt_exchange import PREFIX, exchange_ids
 from producers.exchanges.ccxt_feed import CcxtFeed
 from producers.exchanges.ccxt_parser import CcxtParser
 from producers.exchanges.feed import Feed
+from producers.exchanges.listings import suggestion
 from quicksilver.errors import InputError
+
+SIMULATED = "sim"  # the venue's name of simulated data: it must never be taken for a real exchange's
 
 
 class Venue(NamedTuple):
@@ -54,18 +57,18 @@ def venue_named(name: str) -> Venue:
 
 
 def parser_of(name: str, reject: Reject) -> Parser:
-    """Return a new parser for a venue.
+    """Return a new parser for a venue, or for the built-in exchange, which speaks Kraken's protocol.
 
     Raises:
         InputError: no such venue.
     """
-    return venue_named(name).parser(name, reject)
+    return venue_named("kraken" if name == SIMULATED else name).parser(name, reject)
 
 
-def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
+def feed_of(name: str, symbols: Sequence[str], url: str = "", rest_url: str = "") -> Feed:
     """Return a new feed of ``NAME``, or ``NAME/WHICH`` of its others, such as ``bitstamp/orders``.
 
-    Its REST address is its own if none is given.
+    Its addresses are the venue's own where none is given.
 
     Raises:
         InputError: no such venue, or it has no such feed.
@@ -76,4 +79,4 @@ def feed_of(name: str, symbols: Sequence[str], rest_url: str = "") -> Feed:
     if feed is None:
         there = sorted(f"{one.name}/{other}" for one in venues().values() for other in one.others)
         raise InputError(f"{venue.name} has no feed {which!r}; there are {', '.join(there)}")
-    return feed(venue.name, symbols, rest_url=rest_url or None)
+    return feed(venue.name, symbols, url or None, rest_url or None)

@@ -33,6 +33,7 @@ def _shortened(payload: bytes) -> bytes:
     """A large book with the first levels of its lists: to parse all of it again and again would tell nothing new."""
 
     def cut(value: Any) -> Any:
+        """Return a JSON value, each list in it cut to ``LONGEST``."""
         if isinstance(value, list):
             return [cut(one) for one in value[:LONGEST]]
         return {key: cut(one) for key, one in value.items()} if isinstance(value, dict) else value

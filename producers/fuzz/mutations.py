@@ -17,10 +17,13 @@ _LEAVES = (
     b"null", b"true", b"[]", b"{}", b'""', b"0", b"-0", b"-1", b"1e400", b"-1e400", b"1e-400", b"NaN", b"Infinity",
     b"1E5", b"0.1e1", b"00.5", b"5.", b".5", b"+1", b"0x1F", b"9" * 18, b"9" * 19, b"9" * 40, b"9" * 5000,
     b"0." + b"0" * 400 + b"1", b"9223372036854775807", b"9223372036854775808", b"18446744073709551616",
-    b"4611686018427387904", b'"\\u0000"', b'"\\ud800"', b'"\xff\xfe"', b'"\xe2\x82\xac"', b'"1e400"', b'"NaN"',
+    b"4611686018427387904", b"1" + b"0" * 320, b"9" * 4299, b'"' + b"9" * 4299 + b'"', b"18446744073709551616.0",
+    b'"184467440737.09551616"', b'"1e-99999999"', b'"0e-99999999"', b'"1e99999999"', b"1e-20", b'"1e-20"',
+    b'"1e9999999999999999999999"', b'"\\u0000"', b'"\\ud800"', b'"\xff\xfe"', b'"\xe2\x82\xac"', b'"1e400"', b'"NaN"',
     b'"-1"', b'"0"', b'"inf"', b'"1_000"', b'" 1"', b'"\xd9\xa1"', b'"2026-13-45T99:99:99Z"', b'"buy"', b"[[]]",
     b'[["1","2"]]', b'[[1,2,3,4,5]]', b'{"a":{"b":[null]}}', b'"' + b"x" * 3000 + b'"',
 )  # fmt: skip
+_ENDS = (b"0", b"00000", b".5", b"e0", b"e3", b"e-3", b"e-20", b"e400", b"e-99999999", b"0" * 320)
 _DEPTHS = (10, 600, 1100, 5_000)  # of brackets in each other: below and above what decoders take
 
 
@@ -70,6 +73,7 @@ def _within(rng: Random, text: bytes, pattern: re.Pattern[bytes], make: Callable
 
 def _digit(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
     def changed(number: bytes) -> bytes:
+        """Return the number with one character changed: a digit to a digit, a point or sign to any of the three."""
         data = bytearray(number)
         at = rng.randrange(len(data))
         data[at] = rng.choice(b"0123456789" if 48 <= data[at] <= 57 else b"-.0123456789")
@@ -79,13 +83,14 @@ def _digit(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 
 def _scale(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
-    return _within(rng, text, _NUMBER, lambda number: number + rng.choice((b"0", b"00000", b".5", b"e3", b"e-3")))
+    return _within(rng, text, _NUMBER, lambda number: number + rng.choice(_ENDS))
 
 
 def _step(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
     """A whole number a little larger or smaller, as sequence numbers and times are when they are wrong."""
 
     def stepped(number: bytes) -> bytes:
+        """Return the number a little off, never below 0; one that is no whole number with a digit more."""
         plain = number.isdigit() and len(number) < 20
         return b"%d" % max(int(number) + rng.choice((-1000, -2, -1, 1, 2, 1000)), 0) if plain else number + b"1"
 
@@ -94,6 +99,7 @@ def _step(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 def _value(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
     def other(value: bytes) -> bytes:
+        """Return the value with quotes put on or taken off, or another one in its place."""
         quoted = b"%s" % value.strip(b'"') if value[:1] == b'"' else b'"%s"' % value
         return quoted if rng.random() < 0.3 else rng.choice(_LEAVES)
 
@@ -114,10 +120,26 @@ def _rename(rng: Random, text: bytes, corpus: Sequence[bytes]) -> bytes:
 
 def _repeat_key(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
     def twice(pair: bytes) -> bytes:
+        """Return the pair and its key once more, with the same value or another."""
         key, _, value = pair.partition(b":")
         return pair + b"," + key + b":" + rng.choice((value, value, *_LEAVES))
 
     return _within(rng, text, _PAIR, twice)
+
+
+def _escape_key(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
+    """A key with an escaped letter: the same to a decoder, another to who compares bytes; instead, or as well."""
+
+    def escaped(pair: bytes) -> bytes:
+        key, _, value = pair.partition(b":")
+        at = rng.randrange(len(key))
+        other = key[:at] + b"\\u%04x" % key[at] + key[at + 1 :] + b":"
+        if rng.random() < 0.3:
+            return other + value
+        exponent = rng.choice((b"", b"e0")) if value.strip()[-1:].isdigit() else b""  # then all is decoded once more
+        return pair + exponent + b"," + other + rng.choice((b"null", b"true", value, *_LEAVES))
+
+    return _within(rng, text, _PAIR, escaped)
 
 
 def _symbol(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
@@ -144,7 +166,7 @@ def _swap(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 RULES: tuple[Rule, ...] = (
     _flip, _put, _cut_out, _truncate, _double, _splice, _digit, _digit, _scale, _step, _step, _value, _value, _value,
-    _nest, _rename, _repeat_key, _symbol, _junk, _swap,
+    _nest, _rename, _repeat_key, _escape_key, _symbol, _junk, _swap,
 )  # fmt: skip
 
 

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from random import Random
 from types import FunctionType, ModuleType
+from typing import get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from producers.exchanges.base import MAX_NS, Parser
+from producers.exchanges.base import Parser
 from producers.exchanges.venue import parser_of
-from producers.frames import Frame
+from producers.frames import Direction, Frame
 from producers.fuzz.mutations import mutated
 from producers.fuzz.samples import session
+from producers.times import MAX_NS
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 from quicksilver.records import DeadLetter
 
@@ -27,6 +29,7 @@ MOST_OBJECTS = 3_000_000  # that a parser may hold: books that wait keep 10,000 
 FAILURES = 5  # that are told; more are most often the same again
 RECOVERY_NS = 1_900_000_000_000_000_000  # of good sessions: no recording is as late
 OTHER = "another"  # connection
+_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 _SHARED = (type, ModuleType, FunctionType)
 
 
@@ -77,7 +80,8 @@ def stream(rng: Random, sessions: Sequence[Sequence[Frame]], foreign: Sequence[b
                 yield rng.choice(earlier)
                 yield frame
             elif draw < 0.93 * harm:
-                yield replace(frame, direction=rng.choice(("connect", "disconnect", "rest", "send", "recv")))
+                payload = rng.choice((frame.payload, mutated(rng, frame.payload, texts)))
+                yield replace(frame, direction=rng.choice(_DIRECTIONS), payload=payload)
             elif draw < 0.95 * harm:
                 yield replace(frame, url=rng.choice((None, "", "x", "http://[", "https://x/depth?symbol=A&symbol=%00")))
             elif draw < 0.97 * harm:
@@ -92,6 +96,7 @@ class Fuzz:
         self.report = Report(venue, seed)
         self._letters = 0
         self._parser = parser_of(venue, self._reject)
+        self._parser.observers.append(lambda _: None)  # some messages are read for them alone
         self._seqs: dict[str, int] = {}
         self._live: set[str] = set()
         self._again = count(1)

@@ -21,6 +21,7 @@ def _iso(ts_ns: int) -> str:
 
 def _kraken(ts_ns: int) -> Session:
     def book(kind: str, bids: str, digits: bytes) -> str:
+        """A book message; ``digits`` is the text of which the checksum is made."""
         return (
             f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"BTC/USD","bids":[{bids}],"asks":'
             f'[{{"price":64001.0,"qty":0.50000000}}],"checksum":{crc32(digits)},"timestamp":"{_iso(ts_ns)}"}}]}}'
@@ -55,6 +56,7 @@ def _binance(ts_ns: int, path: str = "/api/v3/depth?limit=5000", chain: str = ""
     ms, number = ts_ns // 10**6, ts_ns // 10**9
 
     def depth(first: int, before: str) -> tuple[str, None]:
+        """A depthUpdate of two changes from ``first`` on; ``before`` is the futures' ``pu``, or nothing."""
         return (
             f'{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":{ms},"s":"BTCUSDT","U":{first},'
             f'"u":{first + 1},{before}"b":[["64000.00000000","1.50000000"]],"a":[["64001.00000000","0.00000000"],'
@@ -98,6 +100,7 @@ def _bitstamp(ts_ns: int) -> Session:
     micros = ts_ns // 1000
 
     def diff(at: int) -> str:
+        """A diff of that time, in microseconds."""
         data = (
             f'{{"timestamp":"{at // 10**6}","microtimestamp":"{at}","bids":[["64000","1.5"]],"asks":[["64002","0"]]}}'
         )
@@ -120,13 +123,16 @@ def _bitstamp(ts_ns: int) -> Session:
 
 def _coinbase(ts_ns: int) -> Session:
     def message(channel: str, number: int, event: str) -> tuple[str, None]:
+        """A message of a channel with its number in the connection."""
         head = f'{{"channel":"{channel}","client_id":"","timestamp":"{_iso(ts_ns)}","sequence_num":{number},"events":['
         return f"{head}{event}]}}", None
 
     def level(side: str, price: str, size: str) -> str:
+        """A level as an update has it."""
         return f'{{"side":"{side}","event_time":"{_iso(ts_ns)}","price_level":"{price}","new_quantity":"{size}"}}'
 
     def book(kind: str, *levels: str) -> str:
+        """An event of ``level2``: a snapshot or an update."""
         return f'{{"type":"{kind}","product_id":"BTC-USD","updates":[{",".join(levels)}]}}'
 
     trade = (
@@ -156,6 +162,7 @@ def _poloniex(ts_ns: int) -> Session:
     ms, number = ts_ns // 10**6, ts_ns // 10**9
 
     def book(action: str, last: int) -> str:
+        """A message of ``book_lv2`` that follows the one numbered ``last``."""
         data = (
             f'{{"symbol":"BTC_USDT","createTime":{ms},"asks":[["64001","2"]],"bids":[["64000","1"]],"lastId":{last},'
             f'"id":{last + 1},"ts":{ms}}}'

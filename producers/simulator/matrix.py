@@ -9,10 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Annotated
 
 import msgspec
-import typer
 
 from producers.simulator.faults import DEFAULT_FOR_S, KINDS, Fault
 from producers.simulator.orderflow import Market
@@ -20,7 +18,7 @@ from producers.simulator.reader import Reader
 from producers.simulator.serving import serve_venue
 from producers.simulator.venue_server import VenueServer
 from producers.simulator.venues.registry import engine_of
-from producers.simulator.verdicts import VERDICTS, Verdict, cases, verdict
+from producers.simulator.verdicts import Verdict, verdict
 
 SYMBOLS = ("BTC/USD", "ETH/USD")
 RATE = 0.3  # of the usual market: many venues share one event loop
@@ -87,7 +85,7 @@ async def run_case(venue: str, kind: str, seed: int = 7) -> Outcome:
         reading = asyncio.create_task(reader.run())
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await _watch_fault(server, reader, reading, outcome)
+                await _Case(server, reader, reading, outcome).run()
         except TimeoutError:
             outcome.failed = f"not over after {PATIENCE_S:g} s"
         finally:
@@ -97,46 +95,79 @@ async def run_case(venue: str, kind: str, seed: int = 7) -> Outcome:
     return outcome
 
 
-async def _watch_fault(server: VenueServer, reader: Reader, reading: "asyncio.Task[None]", outcome: Outcome) -> None:
-    symbol, other = reader.symbols
+class _Case:
+    """One fault at one venue: waits for what is to come of it, and notes what came."""
 
-    async def until(true: Callable[[], bool]) -> None:
+    def __init__(self, server: VenueServer, reader: Reader, reading: "asyncio.Task[None]", outcome: Outcome) -> None:
+        self._server = server
+        self._reader = reader
+        self._reading = reading
+        self._outcome = outcome
+        self._symbol, self._other = reader.symbols
+        self._before = 0  # gaps, of the start
+
+    async def run(self) -> None:
+        """Let the fault happen once all is live, and see what it does and how it ends."""
+        reader, features = self._reader, self._reader.features
+        await self._until(lambda: self._live() and min(features[one] for one in reader.symbols) > 3)
+        self._before, started_s = len(reader.gaps), time.monotonic()
+        reader.wrong.clear()
+        await self._inject_until_seen()
+        await self._until(self._live)
+        self._outcome.resynced_s = time.monotonic() - started_s
+        counted = features[self._symbol]
+        await self._until(lambda: self._live() and features[self._symbol] > counted + 2)
+        await self._halt()
+        self._note()
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        """Wait until it is true; a reader that fails meanwhile ends the case."""
         while not true():
-            if reading.done():
-                reading.result()
+            if self._reading.done():
+                self._reading.result()
             await asyncio.sleep(0.02)
 
-    def live() -> bool:
-        return all(state == "LIVE" for state in reader.states.values())
+    def _live(self) -> bool:
+        return all(state == "LIVE" for state in self._reader.states.values())
 
-    await until(lambda: live() and min(reader.features[one] for one in reader.symbols) > 3)
-    kind, before, started_s = outcome.kind, len(reader.gaps), time.monotonic()
-    reader.wrong.clear()
-    fault = Fault(kind, symbol, 0.0, 1.0 if kind == "delay" else DEFAULT_FOR_S.get(kind, 0.0))
-    server.inject(fault)
-    enough, waited = 1 + (kind == "old-snapshot"), False
-    while not waited:
-        waited = outcome.expected.mark in {"-", "fine"}
+    def _gaps(self, symbol: str) -> list[str]:
+        """The reasons of a symbol's gaps since the start."""
+        return [gap.reason for gap in self._reader.gaps[self._before :] if gap.symbol == symbol]
+
+    async def _inject_until_seen(self) -> None:
+        """Inject the fault, again while it was not seen: once only where the protocol shows nothing.
+
+        A damaged level that changed again before the checksum came did no harm, and was not seen.
+        """
+        kind, unseen = self._outcome.kind, self._outcome.expected.mark in {"-", "fine"}
+        fault = Fault(kind, self._symbol, 0.0, 1.0 if kind == "delay" else DEFAULT_FOR_S.get(kind, 0.0))
+        enough = 1 + (kind == "old-snapshot")
+        while True:
+            self._server.inject(fault)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(UNSEEN_S if unseen or kind == "corrupt" else PATIENCE_S):
+                    await self._until(lambda: len(self._gaps(self._symbol)) >= enough)
+                return
+            if unseen:
+                return
+
+    async def _halt(self) -> None:
+        """Stop the market, and wait for what it has sent to arrive."""
+        self._server.pause()
         with suppress(TimeoutError):
-            async with asyncio.timeout(UNSEEN_S if waited or kind == "corrupt" else PATIENCE_S):
-                await until(lambda: sum(gap.symbol == symbol for gap in reader.gaps[before:]) >= enough)
-                break
-        # A damaged level that changed again before the checksum came did no harm, and was not seen.
-        server.inject(fault) if not waited else None
-    await until(live)
-    outcome.resynced_s = time.monotonic() - started_s
-    counted = reader.features[symbol]
-    await until(lambda: live() and reader.features[symbol] > counted + 2)
-    server.pause()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(STILL_S):
-            await until(lambda: all(_is_the_venues(server, reader, one) for one in reader.symbols))
-    gaps = reader.gaps[before:]
-    outcome.gaps = [gap.reason for gap in gaps if gap.symbol == symbol]
-    outcome.others = [gap.reason for gap in gaps if gap.symbol == other]
-    outcome.wrong, outcome.features = reader.wrong[symbol] + reader.wrong[other], reader.features[symbol]
-    outcome.live = live()
-    outcome.equal = all(_is_the_venues(server, reader, one) for one in reader.symbols)
+            async with asyncio.timeout(STILL_S):
+                await self._until(self._equal)
+
+    def _equal(self) -> bool:
+        return all(_is_the_venues(self._server, self._reader, one) for one in self._reader.symbols)
+
+    def _note(self) -> None:
+        """Write down what came of it."""
+        outcome, reader = self._outcome, self._reader
+        outcome.gaps, outcome.others = self._gaps(self._symbol), self._gaps(self._other)
+        outcome.wrong = reader.wrong[self._symbol] + reader.wrong[self._other]
+        outcome.features = reader.features[self._symbol]
+        outcome.live, outcome.equal = self._live(), self._equal()
 
 
 def _is_the_venues(server: VenueServer, reader: Reader, symbol: str) -> bool:
@@ -179,21 +210,3 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines += [f"{reason} ({', '.join(of)})" for reason, of in reasons.items()]
     lines += [f"FAILED {one.venue} {one.kind}: {'; '.join(one.complaints())}" for one in outcomes if one.complaints()]
     return "\n".join(lines)
-
-
-def faults(
-    venue: Annotated[str, typer.Option(help="of this venue alone")] = "",
-    fault: Annotated[str, typer.Option(help="of this kind alone")] = "",
-) -> None:
-    """Let every fault happen at every simulated venue, print what came of it; exit code 1 if not all is as expected."""
-    chosen = [one for one in cases() if venue in {"", one[0]} and fault in {"", one[1]}]
-    if not chosen:
-        typer.echo(f"error: no such case; venues are {', '.join(VERDICTS)}, faults {', '.join(KINDS)}", err=True)
-        raise typer.Exit(2)
-    outcomes = asyncio.run(run_matrix(chosen))
-    typer.echo(table(outcomes))
-    raise typer.Exit(1 if any(one.complaints() for one in outcomes) else 0)
-
-
-if __name__ == "__main__":
-    typer.run(faults)

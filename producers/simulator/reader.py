@@ -52,6 +52,7 @@ class Reader:
         found = venues()[venue]
         self.symbols = list(symbols or server.engine.books)
         self.feed = found.feed(venue, self.symbols, server.url, server.rest_url)
+        self.feed.know(server.engine.listings())
         self.letters: list[DeadLetter] = []
         self.parser = found.parser(venue, self.letters.append)
         self.pipeline = Pipeline(CONFIG)

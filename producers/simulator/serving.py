@@ -1,6 +1,7 @@
 """One local port with a websocket and REST, over TLS if wanted; whose they are is the caller's."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from websockets.asyncio.server import serve as listen
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from producers.exchanges.probe import SIMULATOR
 from quicksilver.errors import InputError
 
 MAX_REQUEST = 64 << 10  # bytes
@@ -65,15 +67,20 @@ def tls_of(certificate: Path, key: Path) -> ssl.SSLContext:
 async def serve_venue(
     server: S, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[S]:
-    """Serve while the context lasts, with the server's addresses set.
+    """Serve while the context lasts, with the server's addresses set; who asks is told that it is a simulator.
 
     Raises:
-        OSError: the port is taken.
+        InputError: the port is taken, or may not be had.
     """
-    async with listen(
-        server.handle, host, port, process_request=server.answer, ssl=tls, compression=None, close_timeout=1,
-        max_size=MAX_REQUEST,
-    ) as listener:  # fmt: skip
+    try:
+        listening = await listen(
+            server.handle, host, port, process_request=server.answer, ssl=tls, compression=None, close_timeout=1,
+            max_size=MAX_REQUEST, server_header=SIMULATOR,
+        )  # fmt: skip
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        raise InputError(f"cannot serve on {host} port {port}: {why}; choose another with --port") from error
+    async with listening as listener:
         address = f"{host}:{next(iter(listener.sockets)).getsockname()[1]}"
         server.url = f"{'wss' if tls else 'ws'}://{address}{server.path}"
         server.rest_url = f"{'https' if tls else 'http'}://{address}"

@@ -1,29 +1,31 @@
 """The soak: simulated venues, and readers with the live feeds, all in processes of their own, for as long as wanted.
 
-``quicksilver soak --minutes 30``. Each venue closes its connections each minute, in order, so that
-all that it has sent arrives: what it counts as sent must be what was received. Memory is that of the readers.
+Each venue closes its connections each minute, in order, so that all that it has sent arrives: what it counts as sent
+must be what was received. Memory is that of the readers.
 """
 
 import asyncio
+import math
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 
 from producers.simulator.soak_reader import Report, Where, read_in_process
 from producers.simulator.soak_venue import Plan, listings_of, serve_in_process
 from producers.simulator.venues.registry import engine_of
-from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 
 SIX = "kraken,coinbase,bitstamp,bitfinex,poloniex,binance"
 START_S = 120.0  # for a venue to warm its market up
 END_S = 60.0  # for a reader to have read what was sent
 CALM_S = 15.0  # without a break before the end, so that all books can be live then
 FLAT = 1.1  # times the memory after a quarter of the time: what a soak may end with
+Say = Callable[[str], object]
 
 
 class Totals(msgspec.Struct):
@@ -75,7 +77,7 @@ class Worker:
         return self._pipe.recv()
 
     def say(self, what: object) -> None:
-        """Tell it something."""
+        """Send it an object."""
         self._pipe.send(what)
 
     def end(self) -> None:
@@ -84,8 +86,21 @@ class Worker:
         self._process.join()
 
 
-async def run_soak(plans: list[Plan], n_readers: int, seconds: float, report_s: float = 10.0) -> Totals:
-    """Run the venues and read them for so long, with a report now and then.
+def shares_of(names: list[str], symbols: int, messages_s: float) -> dict[str, float]:
+    """Spread so many messages a second over venues, evenly but for those that cannot say so many.
+
+    One that collects changes says at most one message of a symbol each time.
+    """
+    each_ns = {name: engine_of(name).batch_ns for name in names}
+    most = {name: symbols * SECOND_NS / ns if ns else math.inf for name, ns in each_ns.items()}
+    shares: dict[str, float] = {}
+    for place, name in enumerate(sorted(names, key=most.__getitem__)):
+        shares[name] = min(most[name], (messages_s - sum(shares.values())) / (len(names) - place))
+    return shares
+
+
+async def run_soak(plans: list[Plan], n_readers: int, seconds: float, say: Say, report_s: float = 10.0) -> Totals:
+    """Run the venues and read them for so long, and ``say`` how it goes now and then.
 
     Raises:
         TimeoutError: a venue does not start, or a reader does not end.
@@ -103,7 +118,7 @@ async def run_soak(plans: list[Plan], n_readers: int, seconds: float, report_s: 
         shares = [list(range(first, len(plans), n_readers)) for first in range(min(n_readers, len(plans)))]
         readers = [Worker("a reader", read_in_process, (report_s, [wheres[one] for one in share])) for share in shares]
         workers += readers
-        totals = await _report(readers, seconds)
+        totals = await _report(readers, seconds, say)
         for worker in simulated:
             worker.say(None)
         counts = [await worker.hear(END_S) for worker in simulated]
@@ -128,7 +143,7 @@ async def _end(readers: list[Worker], sent: list[int], totals: Totals) -> None:
     totals.lost = totals.sent - totals.read.received
 
 
-async def _report(readers: list[Worker], seconds: float) -> Totals:
+async def _report(readers: list[Worker], seconds: float, say: Say) -> Totals:
     """Say how it goes at each report, until the end."""
     totals, started_s, before = Totals(seconds), time.monotonic(), Report()
     last_s = started_s
@@ -139,7 +154,7 @@ async def _report(readers: list[Worker], seconds: float) -> Totals:
         now_s = time.monotonic()
         if not totals.memory_quarter_mb and now_s - started_s >= seconds / 4:
             totals.memory_quarter_mb = whole.memory_mb
-        typer.echo(
+        say(
             f"{now_s - started_s:6.0f} s  {(whole.received - before.received) / (now_s - last_s):7,.0f} messages/s"
             f"  {whole.received:11,} received  {whole.gaps:6,} gaps  {whole.live:4}/{whole.instruments} live"
             f"  {whole.memory_mb:7.1f} MB"
@@ -147,41 +162,3 @@ async def _report(readers: list[Worker], seconds: float) -> Totals:
         last_s, before = now_s, whole
     totals.messages_s = before.received / (last_s - started_s)
     return totals
-
-
-def soak(
-    minutes: Annotated[float, typer.Option(help="how long", min=0.1)] = 30.0,
-    symbols: Annotated[int, typer.Option(help="of each venue", min=1)] = 50,
-    messages: Annotated[float, typer.Option(help="a second, of all venues together", min=1)] = 20_000.0,
-    reconnect: Annotated[
-        float, typer.Option(help="seconds between two breaks of a venue's connections; 0: none")
-    ] = 60.0,
-    venue: Annotated[str, typer.Option(help="comma separated")] = SIX,
-    readers: Annotated[int, typer.Option(help="processes that share the venues", min=1)] = 2,
-    seed: Annotated[int, typer.Option(help="the same seed gives the same markets")] = 7,
-) -> None:
-    """Read simulated venues for a long time; exit code 1 if anything was lost or memory grew."""
-    names, seconds = [name.strip() for name in venue.split(",")], 60.0 * minutes
-    try:
-        for name in names:
-            engine_of(name)
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    plans = [
-        Plan(name, symbols, share, reconnect, reconnect * (1 + place / len(names)), seconds - CALM_S, seed + place)
-        for place, (name, share) in enumerate(zip(names, [messages / len(names)] * len(names), strict=True))
-    ]
-    try:
-        totals = asyncio.run(run_soak(plans, readers, seconds))
-    except (TimeoutError, EOFError) as error:
-        typer.echo(f"error: {error or 'a process has ended; what it said is above'}", err=True)
-        raise typer.Exit(2) from error
-    typer.echo(msgspec.json.encode(totals).decode())
-    for complaint in totals.complaints():
-        typer.echo(f"FAILED: {complaint}", err=True)
-    raise typer.Exit(1 if totals.complaints() else 0)
-
-
-if __name__ == "__main__":
-    typer.run(soak)

@@ -2,7 +2,8 @@
 
 The files of a recording are called ``20260809T051500.000000000-000001.tape.zst``: the receive time of the recording's
 first frame in UTC, and the number of the file. So they sort in the order in which they were written, and recordings by
-when they began. What can be lost: ``kill -9`` and power cuts, the frames since the last ``sync`` (``SYNC_S``).
+when they began. A file's end says whether another follows: it shows where the last ones are missing. What can be lost:
+``kill -9`` and power cuts, the frames since the last ``sync`` (``SYNC_S``).
 """
 
 import os
@@ -12,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from producers.files import READ_ERRORS
 from producers.frames import Frame
-from producers.tapes.own import Header, TapeWriter
-from quicksilver.errors import InputError
+from producers.tapes.damaged import open_tape
+from producers.tapes.own import Header, TapeWriter, header_of
+from quicksilver.errors import FrameError, InputError
 from quicksilver.events import SECOND_NS
 
 MAX_BYTES = 256 << 20  # of a file: some hours of a few instruments, and still quick to copy
@@ -44,7 +47,21 @@ def recording_of(start_ns: int) -> str:
 
 def part_of(path: Path) -> Part | None:
     """Return what the name of a recording's file says; None for any other file."""
-    found = _NAME.fullmatch(path.name)
+    return _part(path.name)
+
+
+def part_by_content(path: Path) -> Part | None:
+    """Return what a file says itself of its place in a recording; what its name says where it cannot be read."""
+    try:
+        with open_tape(path) as file:
+            header = header_of(file.readline())
+    except (FrameError, InputError, *READ_ERRORS):
+        return part_of(path)
+    return _part(f"{header.recording}-{header.part:06d}.tape.zst") if header.part else None
+
+
+def _part(name: str) -> Part | None:
+    found = _NAME.fullmatch(name)
     if found is None:
         return None
     recording, number = found.groups()
@@ -73,6 +90,7 @@ class RotatingTape:
         self.folder = folder
         self.files: list[Path] = []
         self.frames = self.bytes = 0
+        self._ended = 0  # frames of the files before this one
         self._about = about or {}
         self._max_bytes, self._max_ns = max_bytes, int(max_s * SECOND_NS)
         self._recording = ""
@@ -112,22 +130,31 @@ class RotatingTape:
         Raises:
             OSError: the disk does not take the rest.
         """
+        self._close(more=False)
+
+    def _close(self, *, more: bool) -> None:
         if self._tape is not None:
-            tape, self._tape = self._tape, None
-            tape.close()
-            self.bytes += tape.path.stat().st_size
+            self._tape.close(more)
+            self._closed(self._tape)
 
     def abandon(self) -> None:
-        """Close the file as it is: for a disk that has failed."""
+        """Close the file with what is on the disk, for one that has failed; ``frames`` are then those on it."""
         if self._tape is not None:
             self._tape.abandon()
-            self._tape = None
+            self._closed(self._tape)
+
+    def _closed(self, tape: TapeWriter) -> None:
+        self._tape = None
+        self._ended += tape.frames
+        self.frames = self._ended
+        self.bytes += tape.path.stat().st_size
 
     def _next(self, ts_ns: int) -> TapeWriter:
-        self.close()
+        self._close(more=True)
         self._recording = self._recording or recording_of(ts_ns)
         number = len(self.files) + 1
         path = self.folder / f"{self._recording}-{number:06d}.tape.zst"
+        self.folder.mkdir(parents=True, exist_ok=True)
         header = Header(recording=self._recording, part=number, about=self._about)
         self._tape = tape = TapeWriter(path, header, exclusive=True)
         self.files.append(path)
@@ -138,17 +165,16 @@ class RotatingTape:
 
 
 def require_writable(folder: Path) -> None:
-    """Make sure that tapes can be written to a folder, which is made if it is not there.
+    """Make sure that tapes can be written to a folder, or that it can be made: it is not before there is a frame.
 
     Raises:
         InputError: they cannot.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: tapes cannot be written there: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: tapes cannot be written there: no permission to make files in it")
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder}: tapes cannot be written there: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: tapes cannot be written there: no permission to make files in {there}")
 
 
 def _sync_folder(folder: Path) -> None:

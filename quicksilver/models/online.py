@@ -45,6 +45,7 @@ class _Softmax(SoftmaxRegression):
     log_prior: dict[int, float]
 
     def predict_proba_one(self, x: dict[Any, Any], **_: Any) -> dict[Any, float]:
+        """Return the probability of each label: the softmax of the log prior plus ``weights . x``."""
         logits = {label: self.log_prior[label] + dot(weights, x) for label, weights in self.weights.items()}
         return softmax(logits)
 

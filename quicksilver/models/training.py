@@ -178,6 +178,7 @@ def softmax_regression(z: FloatArray, classes: Int64, penalty: float) -> tuple[F
     hot = np.eye(N_CLASSES)[classes]
 
     def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+        """Return the mean cross-entropy with an L2 penalty on the weights, and its gradient in ``flat``."""
         weights, intercepts = flat[: N_CLASSES * k].reshape(N_CLASSES, k), flat[N_CLASSES * k :]
         logs = _log_softmax(z @ weights.T + intercepts)
         error = (np.exp(logs) - hot) / n

@@ -7,7 +7,7 @@ import msgspec
 
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
-from quicksilver.errors import FrameError, StateError
+from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent, Gap
 from quicksilver.instrument import InstrumentStage
 from quicksilver.records import AnyRecord
@@ -19,21 +19,22 @@ from quicksilver.topics import key_of
 
 
 @lru_cache
-def config_of(interval: str) -> PipelineConfig:
+def config_of(interval: str, market: PipelineConfig = PipelineConfig()) -> PipelineConfig:  # noqa: B008 (immutable)
     """Return the configuration of a session by its header ``i``: price series have a clock of their own."""
     known = interval.isdecimal() and len(interval) < DIGITS and int(interval)
-    return PipelineConfig.for_rows(int(interval)) if known else PipelineConfig()
+    return PipelineConfig.for_rows(int(interval)) if known else market
 
 
 class FeatureMachine(Savable):
     """What ``jobs/flink_features.py`` runs for each instrument: events in order to all records but predictions.
 
-    What is lost becomes a ``Gap``. Each session starts cold: what lies between two is not known.
+    What is lost becomes a ``Gap``. Each session starts cold: what lies between two is not known. ``config`` is that of
+    market data; it may have other full books than when the state was saved.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, config: PipelineConfig = PipelineConfig()) -> None:  # noqa: B008 (immutable)
         self.venue, _, self.symbol = key.partition(":")
-        self._key = key
+        self._key, self._config = key, config
         self._sequencer = Sequencer()
         self._stage: InstrumentStage | None = None
         self._loss: Loss | None = None
@@ -72,7 +73,7 @@ class FeatureMachine(Savable):
             self._loss = item
             return []
         if self._stage is None:
-            self._stage = InstrumentStage(self.venue, self.symbol, config_of(item.headers.i))
+            self._stage = InstrumentStage(self.venue, self.symbol, config_of(item.headers.i, self._config))
             self._interval = item.headers.i
         return self._step(self._stage, item)
 
@@ -92,7 +93,7 @@ class FeatureMachine(Savable):
         try:
             return out + self._wrap(stage.step(event), message)
         except Exception as error:  # else the messages that waited for this one would be lost with it
-            why = str(error) if isinstance(error, StateError) else f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}"
             gap = Gap(event.venue, event.symbol, event.seq, event.ts_event_ns, event.ts_recv_ns, why)
             return [*out, DEAD.wrap(message.refused(why), message), *self._wrap(stage.step(gap), message)]
 
@@ -121,5 +122,5 @@ class FeatureMachine(Savable):
         self._numbers.last = state["numbers"]
         self._stage = None
         if state["stage"] is not None:
-            self._stage = InstrumentStage(self.venue, self.symbol, config_of(self._interval))
+            self._stage = InstrumentStage(self.venue, self.symbol, config_of(self._interval, self._config))
             self._stage.load(state["stage"])

@@ -31,7 +31,7 @@ __all__ = ["FAILURES", "UNSET_VALUE", "CassandraSettings", "InvalidRequest", "co
 FAILURES = (NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
 """What the driver raises where a node is away, too slow, or refuses."""
 
-CONNECT_S = 5.0
+CONNECT_S = 15.0  # a node on a busy machine; one that is not there refuses at once
 REQUEST_S = 10.0
 RECONNECT_S = 1.0  # a node that was away is in use again this soon after it is back
 

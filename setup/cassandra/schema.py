@@ -4,7 +4,8 @@ A keyspace that is not there is made with SimpleStrategy and ``CASSANDRA_REPLICA
 one rack of machines. For several data centres make it by hand before: a keyspace that is there is left as it is. As in
 ``CREATE KEYSPACE quicksilver WITH replication = {'class': 'NetworkTopologyStrategy', 'paris': 3, 'tokyo': 3}``.
 
-Which version of the tables was applied when is kept in the table ``schema_version``.
+Which version of the tables was applied when is kept in the table ``schema_version``. A table that holds nothing can be
+made anew, with another key.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ class Present(NamedTuple):
     columns: Mapping[str, str]
     ttl_s: int
     compaction: Mapping[str, str]
+    empty: bool = False  # looked for only where another key is wanted
 
 
 class Change(NamedTuple):
@@ -65,13 +67,13 @@ def key_of(table: Table) -> str:
     >>> key_of(TABLES["latency"])
     '((hop, day), ts_event_ns DESC)'
     """
-    return f"(({', '.join([*table.partition, 'day'])}), {', '.join(f'{name} DESC' for name in table.clustering)})"
+    return f"(({', '.join(table.wide_partition)}), {', '.join(f'{name} DESC' for name in table.clustering)})"
 
 
 def create(table: Table) -> str:
     """Return the CQL that makes a table."""
     columns = ", ".join(f"{column.name} {column.kind}" for column in table.columns)
-    key, order = ", ".join([*table.partition, "day"]), ", ".join(f"{name} DESC" for name in table.clustering)
+    key, order = ", ".join(table.wide_partition), ", ".join(f"{name} DESC" for name in table.clustering)
     return (
         f"CREATE TABLE {table.name} ({columns}, PRIMARY KEY (({key}), {', '.join(table.clustering)}))"
         f" WITH CLUSTERING ORDER BY ({order}) AND gc_grace_seconds = {GRACE_S} AND {_options(table)}"
@@ -110,10 +112,16 @@ def plan(present: Mapping[str, Present], tables: Sequence[Table]) -> list[Change
 
 def _changes(now: Present, table: Table) -> list[Change]:
     def refuse(what: str) -> InputError:
+        """Return the error that says why the table stays as it is."""
         return InputError(f"table {table.name}: {what}. Nothing was changed")
 
     wanted = {column.name: column.kind for column in table.columns}
     if now.key != key_of(table):
+        if now.empty:
+            return [
+                Change(f"table {table.name}: removed, for it is empty", f"DROP TABLE {table.name}"),
+                Change(f"table {table.name}: created", create(table)),
+            ]
         raise refuse(f"its primary key would change from {now.key} to {key_of(table)}; rows cannot be moved to another")
     for name, kind in now.columns.items():
         if name not in wanted:
@@ -177,7 +185,7 @@ def _apply(
         raise InputError(
             f"the tables at {settings.where} are of version {before}, this is {version}: update Quicksilver"
         )
-    changes = plan(present, list(tables.values()))
+    changes = plan(_with_empty(session, name, present, tables), list(tables.values()))
     if missing:
         how = f"{{'class': 'SimpleStrategy', 'replication_factor': {settings.replication}}}"
         session.execute(f"CREATE KEYSPACE {name} WITH replication = {how}", timeout=CHANGE_S)
@@ -192,6 +200,15 @@ def _apply(
             ("quicksilver", version),
         )
     return len(changes) + missing
+
+
+def _with_empty(
+    session: Any, keyspace: str, present: dict[str, Present], tables: Mapping[str, Table]
+) -> dict[str, Present]:
+    """Find out which of the tables that are to have another key hold nothing."""
+    other = [one.name for one in tables.values() if one.name in present and present[one.name].key != key_of(one)]
+    empty = [name for name in other if not list(session.execute(f"SELECT * FROM {keyspace}.{name} LIMIT 1"))]
+    return present | {name: present[name]._replace(empty=True) for name in empty}
 
 
 def _version(session: Any, keyspace: str) -> int:

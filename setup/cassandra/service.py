@@ -18,6 +18,7 @@ def cassandra(settings: ClusterSettings, jars: Path) -> Service:
     config, data = folder / "cassandra.yaml", folder / "data"
 
     def prepare() -> Launch:
+        """Write the configuration and return the command."""
         render(
             HERE / "cassandra" / "cassandra.yaml", config, host=settings.host, port=settings.cassandra_port,
             storage_port=settings.cassandra_storage_port, data=data,

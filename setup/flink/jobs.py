@@ -6,8 +6,9 @@ https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -58,8 +59,13 @@ class Jobs:
         restarts = int(metrics[0]["value"]) if metrics else 0
         return Job(found["name"], found["jid"], found["state"], found["start-time"], restarts)
 
-    def submit(self, name: str, say: Callable[[str], None], parallelism: int = 1, fresh: bool = False) -> None:
+    def submit(
+        self, name: str, say: Callable[[str], None], parallelism: int = 1, fresh: bool = False,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         """Start a job, from its last savepoint if there is one and ``fresh`` is not asked for.
+
+        ``options`` are variables of its environment (``jobs.settings.FullBookSettings``).
 
         Raises:
             InputError: there is no such job, it runs already, or Flink refuses it.
@@ -73,7 +79,7 @@ class Jobs:
         say(f"{name}: submitting" + (f", from {savepoint}" if savepoint else ""))
         command = [str(home() / "bin" / "flink"), "run", "-d", *(["-s", savepoint] if savepoint else [])]
         servers = os.environ.get("KAFKA_SERVERS") or self._settings.kafka_servers
-        given = {"KAFKA_SERVERS": servers, "PARALLELISM": str(parallelism)}
+        given = {"KAFKA_SERVERS": servers, "PARALLELISM": str(parallelism), **options}
         done = subprocess.run(
             [*command, "-py", str(JOBS[name])], env={**os.environ, **environment(self._settings), **given},
             capture_output=True, text=True, check=False,
@@ -101,6 +107,11 @@ class Jobs:
         """Return how many slots a job has; 1 if it does not run."""
         job = self.running().get(name)
         return max((one["parallelism"] for one in self._get(f"/jobs/{job.id}")["vertices"]), default=1) if job else 1
+
+    def options(self, name: str) -> dict[str, str]:
+        """Return the options that a job was submitted with; none if it does not run."""
+        job = self.running().get(name)
+        return dict(self._get(f"/jobs/{job.id}/config")["execution-config"]["user-config"]) if job else {}
 
     def trouble(self, name: str) -> str:
         """Return why a job was last restarted, or nothing."""

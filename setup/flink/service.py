@@ -38,7 +38,10 @@ def flink(settings: ClusterSettings, connector: Path) -> list[Service]:
     def service(
         name: str, script: str, arguments: list[str], ready: Callable[[float], bool], cap: str, **ports: int
     ) -> Service:
+        """Return one of Flink's processes; ``cap`` says what bounds its memory."""
+
         def prepare() -> Launch:
+            """Write the configuration, link the connectors, and return the command."""
             _configure(settings, folder)
             _link_jars(folder / "lib", connector)
             heap = {"JVM_ARGS": f"-Xmx{settings.zookeeper_mb}m"} if name == "zookeeper" else {}
@@ -47,6 +50,7 @@ def flink(settings: ClusterSettings, connector: Path) -> list[Service]:
         return Service(name, ports, ready, prepare, cap)
 
     def taskmanager(name: str) -> Service:
+        """Return a task manager, which is ready once it is registered."""
         # Under a name of its own a new process takes the dead one's place at once; else both count for 10 s.
         arguments = ["start-foreground", "-D", f"taskmanager.resource-id={name}"]
         cap = f"{settings.flink_taskmanager_mb} MB"

@@ -19,6 +19,7 @@ def kafka(settings: ClusterSettings, jars: Path) -> Service:
     config, data = folder / "server.properties", folder / "data"
 
     def prepare() -> Launch:
+        """Write the configuration, format the storage the first time, and return the command."""
         render(
             HERE / "kafka" / "server.properties", config, host=settings.host, port=settings.kafka_port,
             controller_port=settings.kafka_controller_port, data=data,

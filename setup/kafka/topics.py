@@ -12,6 +12,7 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -19,6 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.topics import CONTRACT, CONTRACT_VERSION, TOPICS, Topic
 
 TIMEOUT_S = 30.0
+SEGMENTS = 16  # of a partition whose size is limited: what is too old goes a whole segment at a time
 
 
 def admin(servers: str) -> AdminClient:
@@ -28,11 +30,15 @@ def admin(servers: str) -> AdminClient:
 
 def settings_of(topic: Topic) -> dict[str, str]:
     """Return the broker's settings of a topic."""
-    return {
+    settings = {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": "-1" if topic.compacted else str(topic.retention_s * 1000),
         "compression.type": "producer",
     }
+    if topic.retention_mb is None:
+        return settings
+    size = topic.retention_mb << 20
+    return settings | {"retention.bytes": str(size), "segment.bytes": str(size // SEGMENTS)}
 
 
 def loses_data(present: dict[str, str], wanted: dict[str, str]) -> str:
@@ -43,9 +49,10 @@ def loses_data(present: dict[str, str], wanted: dict[str, str]) -> str:
     """
     if present["cleanup.policy"] != wanted["cleanup.policy"]:
         return f"its cleanup policy would change from {present['cleanup.policy']} to {wanted['cleanup.policy']}"
-    before, after = int(present["retention.ms"]), int(wanted["retention.ms"])
-    if after != -1 and (before == -1 or after < before):
-        return f"retention would fall from {before} to {after} ms"
+    for name in ("retention.ms", "retention.bytes"):
+        before, after = int(present.get(name, -1)), int(wanted.get(name, -1))
+        if after != -1 and (before == -1 or after < before):
+            return f"retention would fall from {before} to {after} {name.rpartition('.')[2]}"
     return ""
 
 
@@ -99,9 +106,17 @@ def _differs(client: AdminClient, topic: Topic, partitions: int) -> bool:
     wanted = settings_of(topic)
     now = {name: entry.value for name, entry in found.result().items() if name in wanted}
     loss = loses_data(now, wanted)
-    if loss:
+    if loss and _holds_messages(client, topic):
         raise InputError(f"topic {topic.name}: {loss}; that would lose messages. Nothing was changed")
     return now != wanted
+
+
+def _holds_messages(client: AdminClient, topic: Topic) -> bool:
+    """Whether anything could be lost: a topic of an earlier version may never have been written to."""
+    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    specs = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client has few types
+    first, end = (client.list_offsets(dict.fromkeys(places, one), request_timeout=TIMEOUT_S) for one in specs)
+    return any(first[one].result().offset < end[one].result().offset for one in places)
 
 
 def _create(client: AdminClient, topics: list[Topic], say: Callable[[str], None]) -> None:

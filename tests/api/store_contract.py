@@ -1,14 +1,25 @@
 """What every store must do; each store's tests run these over it."""
 
+import sys
+from functools import partial
+
+import pytest
+
+from api.answers import bounded
 from quicksilver import codec
 from quicksilver.events import Trade
 from quicksilver.ports import Store
-from quicksilver.records import Candle, DeadLetter, FeedStats, Latency, Status
+from quicksilver.records import Candle, DeadLetter, FeedStats, FullBook, Latency, Status, TopLevel
 from quicksilver.tables import DAY_NS
 
 
 def status(seq: int, ts: int, symbol: str = "BTC-USD", state: str = "LIVE") -> Status:
     return Status("kraken", symbol, seq, ts, ts, state, "")  # type: ignore[arg-type]
+
+
+def full_book(seq: int, ts: int) -> FullBook:
+    bids, asks = [TopLevel(1.5, 2.0, 2.0), TopLevel(1.0, 5e-324, 2.0, 3)], [TopLevel(2.0, 1e300, 1e300)]
+    return FullBook("kraken", "BTC-USD", seq, ts, ts, bids, asks, 9, 1, 2, 3, -0.0, 4.5)
 
 
 def candle(ts_open: int, close: float) -> Candle:
@@ -77,6 +88,36 @@ class StoreContract:
         assert store.read("status", "kraken:BTC-USD", start_ns=-(2**63), end_ns=-(2**63)) == []
         assert store.read("status", "kraken:BTC-USD", limit=0) == []
         assert store.count("status") == 12
+
+    def test_full_books_come_from_as_many_minutes_as_it_takes(self, store: Store) -> None:
+        rows = [full_book(i, i * 25_000_000_000) for i in range(8)]
+        store.write(rows[4:])
+        store.write(rows[:4])
+        settle(store)
+        assert store.read("full-books", "kraken:BTC-USD", limit=5) == rows[3:]
+        span = store.read("full-books", "kraken:BTC-USD", start_ns=rows[2].ts_event_ns, end_ns=rows[6].ts_event_ns)
+        assert span == rows[2:6]
+        assert store.count("full-books") == 8
+
+    def test_an_answer_of_large_rows_is_of_the_newest_and_reading_on_gives_all(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read_json = getattr(store, "read_json", None)
+        if read_json is None:
+            pytest.skip("the twin in memory keeps no JSON")
+        rows = [full_book(i, i * 25_000_000_000) for i in range(8)]
+        store.write(rows)
+        settle(store)
+        of_two_rows = 2 * len(codec.encode(rows[0])) + 9
+        for name in ("api.store_sqlite", "api.store_cassandra"):
+            if name in sys.modules:
+                monkeypatch.setattr(f"{name}.bounded", partial(bounded, most_bytes=of_two_rows))
+        found, end_ns = list[bytes](), 2**63 - 1
+        while some := read_json("full-books", "kraken:BTC-USD", end_ns=end_ns):
+            assert len(some) <= 2
+            found, end_ns = some + found, codec.decode(FullBook, some[0]).ts_event_ns
+        assert found == [codec.encode(row) for row in rows]
+        assert len(store.read("full-books", "kraken:BTC-USD")) == 8
 
     def test_of_one_row_in_one_write_the_last_stays(self, store: Store) -> None:
         store.write([candle(60, float(close)) for close in range(50)])

@@ -1,5 +1,6 @@
 """``/api/replay``: a recording held up and stepped through over REST, by whom it may be."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,15 +37,29 @@ async def test_it_is_paused_stepped_and_goes_on(tmp_path: Path) -> None:
             ({"action": "pause"}, {"paused": True}),
             ({"action": "speed", "speed": "max"}, {"paused": True, "speed": "max"}),
             ({"action": "resume", "speed": 0.5}, {"speed": 0.5}),
-            ({"action": "step", "n": 2}, {"paused": True, "speed": 0.5}),
         ):
             answer = await client.post("/api/replay", json=order)
             assert (answer.status_code, answer.json()) == (200, FRESH | wanted)
-        for hour in range(2):
+
+
+async def test_a_step_answers_when_it_is_done(tmp_path: Path) -> None:
+    playback, taken = Playback(2.0), list[int]()
+
+    async def play() -> None:
+        for hour in range(4):
             await playback.wait(hour * HOUR)
-        assert (await client.get("/api/replay")).json() == FRESH | {
-            "paused": True, "speed": 0.5, "played": 2, "position_ns": HOUR,
-        }  # fmt: skip
+            await asyncio.sleep(0.02)  # which it takes to make records of it
+            taken.append(hour)
+        playback.end()
+
+    async with served(tmp_path, playback) as client:
+        await client.post("/api/replay", json={"action": "pause"})
+        playing = asyncio.create_task(play())
+        for n, played in ((1, 1), (2, 3), (9, 4), (1, 4)):  # beyond the end there is nothing to wait for
+            answer = (await client.post("/api/replay", json={"action": "step", "n": n})).json()
+            assert (answer["paused"], answer["played"], answer["ended"]) == (True, played, played == 4)
+            assert (answer["position_ns"], len(taken)) == ((played - 1) * HOUR, played)
+        await playing
 
 
 @pytest.mark.parametrize(
@@ -53,6 +68,8 @@ async def test_it_is_paused_stepped_and_goes_on(tmp_path: Path) -> None:
         ({"action": "rewind"}, "action: Input should be 'pause', 'resume', 'step' or 'speed'"),
         ({"action": "step", "n": 0}, "n: Input should be greater than or equal to 1"),
         ({"action": "pause", "speed": "fast"}, "speed 'fast': give a positive number such as 0.5, 1 or 50, or max"),
+        ({"action": "speed", "speed": "1e308"}, "speed '1e308': from 1e-06 to 1e+09, or max, which waits for nothing"),
+        ({"action": "speed", "speed": 1e-320}, "speed '1e-320': from 1e-06 to 1e+09, or max, which waits for nothing"),
         ({"action": "speed"}, "speed: give a positive number such as 0.5, 1 or 50, or max"),
         ({"action": "pause", "x": 1}, "x: Extra inputs are not permitted"),
     ],

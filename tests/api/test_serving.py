@@ -328,3 +328,14 @@ async def test_a_taken_port_is_named(site: Site) -> None:
     with pytest.raises(InputError, match=f"port {site.port}.*PORT="):
         async with serving(site.app, "127.0.0.1", site.port):
             pass
+
+
+async def test_the_list_of_routes_needs_nothing_from_elsewhere(site: Site) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as http:
+        page = (await http.get("/api/docs")).text
+        assert "GET /api/{topic}/{key} ? start_ns, end_ns, limit<" in page
+        assert "POST /api/replay<" in page
+        assert "<script" not in page
+        assert "//" not in page
+        assert (await http.get("/redoc")).status_code == 404
+        assert (await http.get("/api/openapi.json")).json()["info"]["title"] == "Quicksilver"

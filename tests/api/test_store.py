@@ -128,6 +128,19 @@ def test_what_cannot_be_written_stops_writing_and_nobody_waits_for_it(
     ]
 
 
+def test_a_full_disk_is_said_without_a_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = SqliteStore(tmp_path / "x.sqlite")
+    store.flush()
+    store._writer.execute("PRAGMA max_page_count=1")
+    store.write([status(seq, seq) for seq in range(1000)])
+    store.flush()
+    with pytest.raises(InputError, match="writing failed: database or disk is full"):
+        store.write([status(1, 1)])
+    store.close()
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("ERROR", None)
+
+
 @pytest.mark.timeout(30)
 def test_a_failure_lets_go_of_whoever_waits_for_a_place_in_the_queue(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "x.sqlite")

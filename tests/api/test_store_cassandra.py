@@ -17,20 +17,23 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from api.app import create_app
 from api.hub import Hub, SourceInfo
 from api.server import serving
 from api.store_cassandra import CassandraStore
+from producers.kafka import MAX_BYTES
 from quicksilver import codec
 from quicksilver.errors import InputError, StoreError
-from quicksilver.records import DeadLetter, Features
+from quicksilver.grid import MAX_FULL_BOOK_LEVELS
+from quicksilver.records import DeadLetter, Features, TopLevel
 from quicksilver.tables import SCHEMA_VERSION, TABLES
 from quicksilver.topics import key_of
 from setup.cassandra.client import CassandraSettings, connect
 from setup.cassandra.schema import apply_schema
 from setup.stack import Stack
-from tests.api.store_contract import StoreContract, status
+from tests.api.store_contract import StoreContract, full_book, status
 from tests.cassandra_node import keyspace_on, needs_cassandra, running_node
 from tests.killing import kill
 from tests.quicksilver.test_tables import records_of
@@ -126,6 +129,17 @@ def test_pages_are_bounded_and_all_rows_come(store: CassandraStore) -> None:
     store.write(rows)
     assert store.read("status", "kraken:BTC-USD", limit=10_000) == rows
     assert store.count("status") == 2500
+
+
+def test_full_books_of_any_size_are_stored_and_come_in_small_pages(store: CassandraStore) -> None:
+    """The largest that may be, in the longest numbers there are, fits into a message of Kafka's and a row here."""
+    long = [TopLevel(-1.7976931348623157e308, -2.2250738585072014e-308, -1.7976931348623157e308, 2**63 - 1)]
+    largest = replace(full_book(1, 1), bids=long * MAX_FULL_BOOK_LEVELS, asks=long * MAX_FULL_BOOK_LEVELS)
+    deep = [TopLevel(64_000.5 + i, 0.12345678, 1.5 * i) for i in range(5_000)]
+    usual = [replace(full_book(i, i * 500_000_000), bids=deep, asks=deep) for i in range(2, 32)]
+    assert 9_000_000 < len(codec.encode(largest)) < MAX_BYTES
+    store.write([largest, *usual])
+    assert store.read_json("full-books", "kraken:BTC-USD") == [codec.encode(one) for one in (largest, *usual)]
 
 
 def test_unknown_values_are_left_unset_and_rows_expire(store: CassandraStore, settings: CassandraSettings) -> None:

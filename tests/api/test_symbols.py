@@ -98,6 +98,15 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(site: Site) -> None:
     assert len(site.held.found) == 2
 
 
+@pytest.mark.parametrize("symbol", ["", "..", "%00", "\0", "BTC", "BTC-", "../../X-Y", "BTC-USD?X=1", "-", "A B-C"])
+async def test_what_is_no_symbol_is_refused_before_any_venue_is_asked(site: Site, symbol: str) -> None:
+    before = list(site.held.found)
+    answer = await site.http.post("/api/symbols", json={"venue": "kraken", "symbol": symbol})
+    why = f"not a symbol: {symbol!r}; write BASE-QUOTE, such as BTC-USD"
+    assert (answer.status_code, answer.json()) == (422, {"detail": why})
+    assert site.held.found == before
+
+
 async def test_a_process_that_subscribes_to_nothing_says_who_does(elsewhere: httpx.AsyncClient) -> None:
     assert (await elsewhere.get("/api/symbols")).json() == []
     answer = await elsewhere.post("/api/symbols", json={"venue": "kraken", "symbol": "BTC-USD"})

@@ -4,7 +4,7 @@ import heapq
 from pathlib import Path
 
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter
 

@@ -24,6 +24,7 @@ from jobs.settings import RunSettings
 from producers.exchanges.venue import venues
 from quicksilver import __version__
 
+STOPS_S = 20.0  # on a busy machine; it takes a second, and what waited for a client or a venue would take longer
 VENUES = f"{', '.join(sorted(venues()))}, and all that ccxt.pro has"
 PATIENCE_S = 60.0  # for a start, which may have to compile kernels on a busy machine
 
@@ -89,6 +90,11 @@ def test_version_prints_the_version() -> None:
             "speed 'fast': give a positive number such as 0.5, 1 or 50, or max",
         ),
         ([], {"SOURCE": "live", "VENUES": "mtgox"}, f"unknown venue 'mtgox'; there are {VENUES}"),
+        (
+            ["--source", "live", "--venues", "kraken"],
+            {"VENUE_URLS": "kraken=localhost:9001"},
+            "VENUE_URLS=kraken=localhost:9001: write NAME=ws://HOST:PORT/PATH or NAME=http://HOST:PORT, with commas",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_in_one_sentence(
@@ -106,7 +112,8 @@ def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest
     monkeypatch.setattr(run_command, "_run", take)
     given: dict[str, object] = {
         "source": "sim", "tape": Path("t"), "speed": "2", "port": 1, "quicksilver_host": "::1", "symbols": "A-B",
-        "venues": "v", "audit_every_s": 7.0, "seed": 3, "data": Path("d"), "keep_hours": 0.5, "full_books_per_s": 2.0,
+        "venues": "v", "venue_urls": "v=ws://h",
+        "audit_every_s": 7.0, "seed": 3, "data": Path("d"), "keep_hours": 0.5, "full_books_per_s": 2.0,
         "full_book_levels": 7, "record": Path("r"), "record_mb": 3, "record_minutes": 1.5,
         "bus": "memory", "store": "sqlite",
     }  # fmt: skip
@@ -144,7 +151,7 @@ def test_an_empty_setting_is_none() -> None:
         (b"\x00\x01\xff\xfe" * 100, "not a tape; layouts read are "),
         (random.Random(2).randbytes(10_000), "not a tape; layouts read are "),
         (b"\x1f\x8b\x08\x00" + random.Random(3).randbytes(1000), "the file is damaged or torn from here on: "),
-        (b"\x28\xb5\x2f\xfd" + random.Random(4).randbytes(1000), "the file is damaged or torn from here on: "),
+        (b"\x28\xb5\x2f\xfd" + random.Random(4).randbytes(1000), "the file is damaged or torn here: "),
     ],
 )
 @pytest.mark.parametrize("command", [["replay"], ["run", "--source", "tape", "--tape"]])
@@ -161,9 +168,7 @@ def test_replay_refuses_options_it_cannot_use(tmp_path: Path) -> None:
     tape = tmp_path / "kraken.jsonl"
     tape.write_text('{"channel":"heartbeat"}\n')
     assert refused(quicksilver("replay", tape, "--speed", "0")).startswith("speed '0': give a positive number")
-    assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == (
-        f"nothing could be read: 1 dead letters: unknown venue 'mtgox'; there are {VENUES}"
-    )
+    assert refused(quicksilver("replay", tape, "--venue", "mtgox")) == (f"unknown venue 'mtgox'; there are {VENUES}")
     assert refused(quicksilver("replay", tape, "--out", tape)).startswith(f"{tape}: ")
     assert refused(quicksilver("replay", tape, "--save-state", tmp_path / "no" / "s")).startswith(f"{tmp_path}/no/s: ")
 
@@ -230,7 +235,7 @@ def test_a_run_serves_and_ends_when_it_is_told_to(number: signal.Signals) -> Non
         f"page  {url}    API  {url}api/docs    Ctrl-C stops",
         "stopped",
     ]
-    assert took_s < 5.0
+    assert took_s < STOPS_S
 
 
 def _a_second_run_is_refused(port: str) -> None:
@@ -272,7 +277,7 @@ def test_a_run_that_is_still_preparing_ends_at_once_when_it_is_told_to(number: s
         run.until_said("preparing")
         code, said, errors, took_s = run.end(number)
     assert (code, said, errors) == (0, ["preparing", "stopped"], "")
-    assert took_s < 5.0
+    assert took_s < STOPS_S
 
 
 def test_an_interrupt_during_the_imports_leaves_no_traceback() -> None:

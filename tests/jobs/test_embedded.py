@@ -5,7 +5,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from api.hub import SourceInfo
+from api.store_sqlite import SqliteStore
 from jobs import embedded, lives
+from jobs.databases import open_store
 from jobs.embedded import EmbeddedRunner, run_embedded
 from jobs.live import FeedSource, SimulatorSource
 from jobs.outputs import Latencies
@@ -22,11 +24,11 @@ from jobs.recorded import TapeSource
 from jobs.settings import RunSettings
 from producers.exchanges import feed as feed_module
 from producers.exchanges.base import Reject, ignore
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
-from producers.simulator.server import ExchangeServer, serve
+from producers.simulator.venue_server import VenueServer
 from producers.tapes import TapeWriter, read_frames
 from quicksilver import codec
 from quicksilver.errors import InputError
@@ -36,6 +38,7 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Features, FeedStats, Latency, Published, Status
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
+from tests.simulated import corrupt, exchange
 
 NAMES = ["BTC/USD", "ETH/USD", "SOL/USD"]
 SYMBOLS = [name.replace("/", "-") for name in NAMES]
@@ -75,7 +78,7 @@ class Noted(FeedSource):
 class Run:
     """A runner at work on a simulated exchange, and all that it has published."""
 
-    def __init__(self, server: ExchangeServer, feed: type[KrakenFeed]) -> None:
+    def __init__(self, server: VenueServer, feed: type[KrakenFeed]) -> None:
         self.server = server
         self.source = Noted(server.url, feed)
         self.records: list[Published] = []
@@ -118,7 +121,7 @@ class Run:
 
 @asynccontextmanager
 async def running(rate: float = 1.0, feed: type[KrakenFeed] = KrakenFeed) -> AsyncIterator[Run]:
-    async with serve(Market(1, time.time_ns(), NAMES, rate), speed=2.0) as server:
+    async with exchange(Market(1, time.time_ns(), NAMES, rate), speed=2.0) as server:
         run = Run(server, feed)
         try:
             yield run
@@ -157,7 +160,7 @@ async def test_a_corrupt_frame_costs_one_symbol_its_book_until_it_is_asked_for_a
     async with running() as run:
         await run.until_all("LIVE")
         await run.more()
-        run.server.corrupt_next("ETH/USD")
+        corrupt(run.server, "ETH-USD")
         await run.until(lambda: run.states("ETH-USD") == ["SYNCING", "LIVE", "GAP", "LIVE"])
         await run.more()
     assert {symbol: run.books(symbol) for symbol in SYMBOLS} == {
@@ -217,7 +220,7 @@ async def test_a_book_that_does_not_come_is_asked_for_again(monkeypatch: pytest.
     monkeypatch.setattr(lives, "UNANSWERED_S", 0.2)
     async with running(feed=Forgetful) as run:
         await run.until_all("LIVE")
-        run.server.corrupt_next("SOL/USD")
+        corrupt(run.server, "SOL-USD")
         await run.until(lambda: run.states("SOL-USD") == ["SYNCING", "LIVE", "GAP", "LIVE"])
     assert run.source.asked[:2] == ["kraken:SOL-USD"] * 2
     assert run.states("BTC-USD") == run.states("ETH-USD") == ["SYNCING", "LIVE"]
@@ -261,7 +264,7 @@ async def test_a_watch_that_fails_ends_the_run_with_its_own_error(monkeypatch: p
     monkeypatch.setattr(embedded, "WATCH_S", 0.02)
     monkeypatch.setattr(lives.Lives, "silent", fail)
     before = asyncio.all_tasks()
-    async with serve(Market(1, time.time_ns(), NAMES)) as server:
+    async with exchange(Market(1, time.time_ns(), NAMES)) as server:
         with pytest.raises(FailedError, match="the watch"):
             async with asyncio.timeout(10):
                 await EmbeddedRunner(Noted(server.url), MemoryBus()).run()
@@ -395,7 +398,7 @@ async def test_a_tape_is_served_with_its_page_until_it_is_stopped(
         url = said[1].split()[1]
         assert url.startswith("http://127.0.0.1:")
         assert said == [
-            "Quicksilver [TAPE] session.zst (quicksilver), speed max",
+            "Quicksilver [TAPE] session.zst (quicksilver)",
             f"page  {url}    API  {url}api/docs    Ctrl-C stops",
             f"the recording has ended after {events:,} events; the page stays until Ctrl-C",
         ]
@@ -414,7 +417,7 @@ async def test_a_tape_is_served_with_its_page_until_it_is_stopped(
 async def _rest_gives(http: httpx.AsyncClient, truth: dict[str, dict[str, list[Published]]]) -> None:
     """Compare every row of every table, but for latencies and feeds, which are this run's."""
     health = (await http.get("/api/health")).json()
-    assert (health["source"], health["detail"]) == ("TAPE", "session.zst (quicksilver), speed max")
+    assert (health["source"], health["detail"]) == ("TAPE", "session.zst (quicksilver)")
     counts = {topic: sum(map(len, keys.values())) for topic, keys in truth.items()}
     assert {name: n for name, n in health["counts"].items() if n and name not in {"latency", "feeds"}} == counts
     assert {"features", "trades", "tops", "candles", "labels", "status", "dead-letters"} <= counts.keys()
@@ -471,7 +474,33 @@ async def test_a_simulated_market_starts_without_the_history_of_the_last_one(tmp
         await run
         assert [row["state"] for row in rows] == ["SYNCING", "LIVE"]
         assert rows[0]["ts_event_ns"] >= started_ns
-    assert [path.name for path in tmp_path.iterdir()] == ["simulated.sqlite"]
+    assert {path.name for path in tmp_path.iterdir()} == {"simulated.sqlite", "simulated.sqlite.lock"}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """The database of a simulated market, with a row of an earlier run."""
+    path = tmp_path / "simulated.sqlite"
+    with closing(SqliteStore(path)) as store:
+        store.write([Status("sim", "BTC-USD", 1, 2, 3, "LIVE", "")])
+    return path
+
+
+async def test_a_run_whose_port_is_taken_removes_no_rows(rows: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = settled(port=taken.getsockname()[1], data=rows.parent)
+        with pytest.raises(InputError, match=r"^cannot serve on 127"):
+            await run_embedded(SimulatorSource(1, NAMES), settings, print, asyncio.Event())
+    with closing(SqliteStore(rows)) as store:
+        assert store.count("status") == 1
+
+
+async def test_two_runs_never_have_the_same_database(rows: Path) -> None:
+    with open_store(rows, lasting=True, keep_hours=1.0) as first:
+        with pytest.raises(InputError) as refused:
+            await run_embedded(SimulatorSource(1, NAMES), settled(port=0, data=rows.parent), print, asyncio.Event())
+        assert first.count("status") == 1
+    assert str(refused.value) == f"another run writes {rows}: stop that one, or choose another folder with DATA="
 
 
 @pytest.mark.parametrize(("host", "hosts"), [("::1", ["[::1]"]), ("localhost", ["localhost", "127.0.0.1"])])

@@ -21,16 +21,16 @@ from jobs.parsers import Parsers
 from jobs.recorded import CsvSource
 from producers.exchanges.base import ignore
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.exchanges.limits import Limits
 from producers.exchanges.venue import venues
 from producers.frames import Frame
 from producers.simulator.orderflow import Market
-from producers.simulator.server import serve
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
 from quicksilver.memory import MemoryBus
 from quicksilver.records import Status
+from tests.simulated import exchange
 
 
 class Watched:
@@ -184,7 +184,7 @@ async def test_a_symbol_that_falls_silent_is_subscribed_to_anew_and_no_other(
             now_s += 1.0
             for symbol in ["AAA-USD", "BBB-USD"][second >= 40 :]:
                 for _ in range(2):
-                    events += await watched.take(venue, trade(venue, feed.native(symbol)))
+                    events += await watched.take(venue, message(venue, feed.native(symbol)))
     assert renewed == ["AAA-USD"]
     assert [event.symbol for event in events if isinstance(event, Gap)] == ["AAA-USD"] * gaps
     (record,) = caplog.records
@@ -198,19 +198,19 @@ async def books(watched: Watched, venue: str, feed: Feed) -> list[AnyEvent]:
         if venue == "kraken":
             events += await watched.take(venue, kraken_book(feed.native(symbol)))
         else:
-            await watched.take(venue, trade(venue, feed.native(symbol)))
+            await watched.take(venue, message(venue, feed.native(symbol)))
             body = b'{"microtimestamp":"%d","bids":[["1","2"]],"asks":[]}' % (time.time_ns() // 1000)
             events += await watched.take(venue, body, feed.snapshot_url(symbol))
     assert [type(event) for event in events] == [BookSnapshot] * 2
     return events
 
 
-def trade(venue: str, native: str) -> bytes:
+def message(venue: str, native: str) -> bytes:
     if venue == "bitstamp":
-        data = b'{"id":5,"amount_str":"0.5","price_str":"10","type":1,"microtimestamp":"%d"}' % (time.time_ns() // 1000)
-        return b'{"data":%s,"channel":"live_trades_%s","event":"trade"}' % (data, native.encode())
-    entry = b'{"symbol":"%s","side":"buy","price":1.5,"qty":1,"trade_id":0}' % native.encode()  # history, seen before
-    return b'{"channel":"trade","type":"snapshot","data":[%s]}' % entry
+        data = b'{"bids":[["1","3"]],"asks":[],"microtimestamp":"%d"}' % (time.time_ns() // 1000)
+        return b'{"data":%s,"channel":"diff_order_book_%s","event":"data"}' % (data, native.encode())
+    entry = b'{"symbol":"%s","side":"buy","price":1.5,"qty":1,"trade_id":1,' % native.encode()  # history, seen before
+    return b'{"channel":"trade","type":"snapshot","data":[%s"timestamp":"2026-01-01T00:00:00Z"}]}' % entry
 
 
 # On real sockets.
@@ -281,7 +281,7 @@ class Small(KrakenFeed):
 @asynccontextmanager
 async def running(symbols: list[str]) -> AsyncIterator[Run]:
     market = Market(1, time.time_ns(), ["BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD"])
-    async with serve(market) as server:
+    async with exchange(market) as server:
         run = Run(FeedSource([Small("kraken", symbols, server.url)], SourceInfo("LIVE", "a test")))
         try:
             yield run
@@ -319,7 +319,7 @@ async def test_symbols_come_and_go_while_the_others_go_on_without_a_gap() -> Non
 
 
 async def test_a_new_venue_is_begun_for_a_symbol_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running(["BTC-USD"]) as run, serve(Market(2, time.time_ns(), ["ADA/USD"])) as other:
+    async with running(["BTC-USD"]) as run, exchange(Market(2, time.time_ns(), ["ADA/USD"])) as other:
         monkeypatch.setitem(venues(), "sim", venues()["kraken"]._replace(name="sim"))
         monkeypatch.setattr(KrakenFeed, "url", other.url)
         monkeypatch.setattr(KrakenFeed, "rest_url", "http://127.0.0.1:1")
@@ -380,7 +380,7 @@ async def test_all_open_connections_of_a_feed_that_fails_are_lost(
 
 async def test_closing_a_source_that_has_grown_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     before = asyncio.all_tasks()
-    async with serve(Market(1, time.time_ns(), ["BTC/USD", "ETH/USD"])) as server:
+    async with exchange(Market(1, time.time_ns(), ["BTC/USD", "ETH/USD"])) as server:
         source = FeedSource([Small("kraken", ["BTC-USD"], server.url)], SourceInfo("LIVE", "a test"))
         async with aclosing(source.batches(ignore)) as batches:  # type: ignore[type-var]
             async with asyncio.timeout(10):

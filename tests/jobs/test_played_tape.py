@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter
 from tests.jobs.test_cli import start
@@ -24,10 +24,9 @@ def test_a_tape_is_stepped_through_over_rest_with_its_full_books(tmp_path: Path)
         "--port", "0", "--full-books-per-s", "2", "--full-book-levels", "5",
     ) as run:  # fmt: skip
         url = run.until_said("page").split()[1]
-        state = httpx.post(f"{url}api/replay", json={"action": "step", "n": 25}).json()
-        while state["played"] < 25:
-            state = httpx.get(f"{url}api/replay").json()
-        assert (state["paused"], state["ended"], state["speed"]) == (True, False, 0.001)
+        played = httpx.post(f"{url}api/replay", json={"action": "step", "n": 20}).json()["played"]
+        state = httpx.post(f"{url}api/replay", json={"action": "step", "n": 5}).json()
+        assert (state["paused"], state["ended"], state["speed"], state["played"]) == (True, False, 0.001, played + 5)
         before = httpx.get(f"{url}api/health").json()["counts"]
         assert httpx.get(f"{url}api/health").json()["counts"]["features"] == before["features"] > 0
         assert httpx.post(f"{url}api/replay", json={"action": "resume", "speed": "max"}).json()["paused"] is False

@@ -27,7 +27,7 @@ from producers.exchanges.base import Reject
 from producers.frames import Frame
 from producers.metrics import Meter
 from producers.sessions import checked, csv_session, tape_session
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter
 from quicksilver import codec

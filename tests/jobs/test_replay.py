@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from jobs.outputs import RecordFiles
+from jobs.parsers import Parsers
 from jobs.replay import Replay, replay_tape
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter, read_frames
+from quicksilver import codec
+from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError, StateError
 from quicksilver.pipeline import Pipeline
+from quicksilver.records import FullBook
 
 LIVE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
 SHORT = "market-aggregator/2026-08-09-btc-usd.jsonl.gz"
@@ -50,6 +54,40 @@ def test_two_replays_write_the_same_bytes(tapes: Path, tmp_path: Path) -> None:
     assert "predictions.jsonl" in files_of(tmp_path / "a")
 
 
+def test_full_books_are_written_beside_what_is_the_same_without_them(tapes: Path, tmp_path: Path) -> None:
+    done = command(tapes / SHORT, "--out", tmp_path / "full", "--full-books-per-s", 2, "--full-book-levels", 20)
+    assert done.returncode == 0, done.stderr
+    replay_tape(tapes / SHORT, out=tmp_path / "plain")
+    config = PipelineConfig(full_books_per_s=2.0, full_book_levels=20)
+    replay_tape(tapes / SHORT, out=tmp_path / "first", until_event=500, save_state=tmp_path / "state", config=config)
+    replay_tape(tapes / SHORT, out=tmp_path / "second", load_state=tmp_path / "state", config=config)
+    full, first, second = (files_of(tmp_path / name) for name in ("full", "first", "second"))
+    books = full.pop("full-books.jsonl")
+    assert full == files_of(tmp_path / "plain")
+    assert first["full-books.jsonl"] + second["full-books.jsonl"] == books
+    rows = [codec.decode(FullBook, line) for line in books.splitlines()]
+    frames = list(read_frames(tapes / SHORT))
+    pipeline, parsers = Pipeline(config), Parsers(lambda _: None)
+    assert rows == [
+        record
+        for frame in frames
+        for event in parsers.parse(frame)
+        for record in pipeline.step(event)
+        if isinstance(record, FullBook)
+    ]
+    by_half_second = {(row.venue, row.ts_event_ns // 500_000_000) for row in rows}
+    assert len(by_half_second) == len(rows) > 50
+
+
+def test_full_books_that_cannot_be_are_refused(tapes: Path) -> None:
+    for option, value, why in (
+        ("--full-books-per-s", "-1", "FULL_BOOKS_PER_S=-1.0: Input should be greater than or equal to 0"),
+        ("--full-book-levels", "50001", "FULL_BOOK_LEVELS=50001: Input should be less than or equal to 50000"),
+    ):
+        done = command(tapes / SHORT, option, value)
+        assert (done.returncode, done.stderr) == (2, f"error: {why}\n")
+
+
 @pytest.mark.parametrize("cut", [1, 2, 500, 901, 1380])
 def test_a_replay_cut_in_two_writes_the_same_bytes(tapes: Path, tmp_path: Path, cut: int) -> None:
     tape = tmp_path / "tape.jsonl"  # with some lines and frames that are refused
@@ -65,6 +103,29 @@ def test_a_replay_cut_in_two_writes_the_same_bytes(tapes: Path, tmp_path: Path, 
     first, second = files_of(tmp_path / "first"), files_of(tmp_path / "second")
     joined = {name: first.get(name, b"") + second.get(name, b"") for name in first | second}
     assert joined == files_of(tmp_path / "whole")
+
+
+def test_the_second_part_goes_on_in_the_folder_of_the_first_and_twice_is_the_same(tmp_path: Path) -> None:
+    tape, out, state = simulated_tape(tmp_path / "a.zst", 1), tmp_path / "out", tmp_path / "state"
+    replay_tape(tape, out=tmp_path / "whole")
+    replay_tape(tape, out=out, until_event=150, save_state=state)
+    for _ in range(2):
+        replay_tape(tape, out=out, load_state=state)
+        assert files_of(out) == files_of(tmp_path / "whole")
+    replay_tape(tape, out=tmp_path / "second", load_state=state)
+    second = files_of(tmp_path / "second")["features.jsonl"]
+    assert files_of(out)["features.jsonl"].endswith(second)
+    assert 0 < second.count(b"\n") < files_of(out)["features.jsonl"].count(b"\n")
+
+
+def test_a_folder_of_other_records_is_not_added_to(tmp_path: Path) -> None:
+    tape, out, state = simulated_tape(tmp_path / "a.zst", 1), tmp_path / "out", tmp_path / "state"
+    replay_tape(tape, out=tmp_path / "first", until_event=150, save_state=state)
+    replay_tape(simulated_tape(tmp_path / "b.zst", 2), out=out)
+    before = files_of(out)
+    with pytest.raises(InputError, match=f"^{out}: holds other records than those before the saved state; name an"):
+        replay_tape(tape, out=out, load_state=state)
+    assert files_of(out) == before
 
 
 def test_every_feature_row_of_a_broken_book_is_missing(tapes: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,16 @@ from producers.exchanges.base import ignore
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.coinbase import CoinbaseFeed
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.exchanges.venue import venues
 from producers.frames import Frame
 from producers.simulator.orderflow import Market
-from producers.simulator.server import serve
 from producers.tapes import TapeWriter
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookSnapshot, Gap, Price
-from quicksilver.records import DeadLetter
+from quicksilver.records import Audit, DeadLetter
+from tests.simulated import exchange
 
 FEEDS: tuple[type[Feed], ...] = (KrakenFeed, CoinbaseFeed, BitstampFeed)
 MINUTE_NS = 60_000_000_000
@@ -94,6 +94,16 @@ def test_a_recording_without_a_file_says_which_setting_is_missing(source: str) -
         chosen(source=source)
 
 
+@pytest.mark.parametrize("source", ["auto", "live"])
+@pytest.mark.parametrize(("setting", "example"), [("venues", "kraken,bitstamp"), ("symbols", "BTC-USD,ETH-USD")])
+def test_no_venue_and_no_symbol_are_one_sentence_each(source: str, setting: str, example: str) -> None:
+    name = setting.upper()
+    why = f"^{name}= names none: say which, as in {name}={example}, or run with SOURCE=sim$"
+    for empty in ("", " , "):
+        with pytest.raises(InputError, match=why):
+            chosen(source=source, **{setting: empty})
+
+
 @pytest.mark.parametrize("source", ["tape", "csv"])
 def test_a_missing_file_is_named(source: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}/none: .*[Nn]o such file"):
@@ -110,13 +120,13 @@ def test_a_speed_that_is_none_is_refused(source: str, speed: str, tape: Path, cs
 def test_a_tape_is_played_at_the_speed_given(tape: Path) -> None:
     source, said = chosen(source="tape", tape=tape, speed="50")
     assert isinstance(source, TapeSource)
-    assert source.info == SourceInfo("TAPE", "own.zst (quicksilver), speed 50")
+    assert source.info == SourceInfo("TAPE", "own.zst (quicksilver)")
     assert (source.config, source.realtime, said) == (PipelineConfig(), False, [])
 
 
 def test_a_folder_of_tapes_is_a_tape(tape: Path) -> None:
     source, _ = chosen(source="tape", tape=tape.parent)
-    assert source.info == SourceInfo("TAPE", f"{tape.parent.name} (folder), speed 1")
+    assert source.info == SourceInfo("TAPE", f"{tape.parent.name} (folder)")
 
 
 async def test_a_csv_file_sets_the_clocks_to_its_rows(csv: Path) -> None:
@@ -159,7 +169,7 @@ def test_the_simulator_is_taken_when_it_is_asked_for() -> None:
 
 def unreachable(*venues_: str) -> str:
     """What is said of venues at whose address nobody listens."""
-    return "; ".join(rf"{name}: 127\.0\.0\.1:\d+ cannot be reached \(.*Connect call failed.*\)" for name in venues_)
+    return "".join(rf"\n  {name}: 127\.0\.0\.1:\d+ cannot be reached \(.*Connect call failed.*\)" for name in venues_)
 
 
 def test_without_a_network_the_simulator_plays_and_says_so(offline: None) -> None:
@@ -168,15 +178,14 @@ def test_without_a_network_the_simulator_plays_and_says_so(offline: None) -> Non
     why = unreachable("kraken", "coinbase", "bitstamp")
     (text,) = said
     assert re.fullmatch(
-        rf"none of kraken,coinbase,bitstamp can be reached \({why}\):"
-        " playing the built-in exchange simulator instead",
+        rf"none of kraken,coinbase,bitstamp can be reached:{why}\nplaying the built-in exchange simulator instead",
         text,
     )
 
 
 def test_live_data_without_a_network_is_an_error(offline: None) -> None:
-    why = rf"none of kraken,bitstamp can be reached \({unreachable('kraken', 'bitstamp')}\)"
-    with pytest.raises(InputError, match=f"^{why}; check the network, or run with SOURCE=sim$"):
+    why = rf"none of kraken,bitstamp can be reached:{unreachable('kraken', 'bitstamp')}"
+    with pytest.raises(InputError, match=rf"^{why}\ncheck the network, or run with SOURCE=sim$"):
         chosen(source="live", venues="kraken,bitstamp")
 
 
@@ -283,7 +292,7 @@ async def two_venues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Fee
     """Two exchanges that speak Kraken's language, the second under a name of its own."""
     monkeypatch.setitem(venues(), "sim", venues()["kraken"])
     now_ns = time.time_ns()
-    async with serve(Market(1, now_ns, ["BTC/USD"])) as one, serve(Market(2, now_ns, ["ETH/USD"])) as two:
+    async with exchange(Market(1, now_ns, ["BTC/USD"])) as one, exchange(Market(2, now_ns, ["ETH/USD"])) as two:
         feeds: list[Feed] = [KrakenFeed("kraken", ["BTC-USD"], one.url), Failing("sim", ["ETH-USD"], two.url)]
         source = FeedSource(feeds, SourceInfo("LIVE", "a test"))
         async with aclosing(source.batches(ignore)) as batches:  # type: ignore[type-var]
@@ -327,3 +336,40 @@ async def test_closing_a_source_leaves_no_task_behind(monkeypatch: pytest.Monkey
             async with asyncio.timeout(10):
                 assert isinstance(await anext(batches), tuple)
         assert asyncio.all_tasks() == before
+
+
+async def test_the_simulator_is_read_as_a_venue_is() -> None:
+    """Its list of symbols is the first frame, its books are audited, and a symbol may go and come back."""
+    source = SimulatorSource(1, ["BTC/USD", "DOGE/USD"], audit_every_s=0.5)
+    frames, events, audits = list[Frame](), list[AnyEvent](), list[Audit]()
+    source.tap = frames.append
+    async with aclosing(source.batches(ignore)) as batches:  # type: ignore[type-var]
+
+        async def until(reached: Callable[[], Any]) -> None:
+            async with asyncio.timeout(20):
+                while not reached():
+                    events.extend((await anext(batches))[1])
+
+        def snapshots() -> list[str]:
+            return [event.symbol for event in events if isinstance(event, BookSnapshot)]
+
+        def audited() -> set[str]:
+            audits.extend(source.audits())
+            return {one.symbol for one in audits}
+
+        await until(lambda: len(snapshots()) == 2)
+        await until(lambda: audited() == {"BTC-USD", "DOGE-USD"})
+        await source.remove("sim", "DOGE-USD")
+        await until(lambda: any(isinstance(event, Gap) for event in events))
+        with pytest.raises(InputError, match=r"^sim lists no ETH-USD; "):
+            await source.add("sim", "ETH-USD")
+        with pytest.raises(InputError, match=r"^this run plays SIMULATED data: no symbol of kraken can be added"):
+            await source.add("kraken", "ETH-USD")
+        assert await source.add("sim", "DOGE-USD") == "sim"
+        await until(lambda: len(snapshots()) == 3)
+    first = frames[0]
+    assert (first.direction, first.url) == ("rest", source.feeds["sim"].listings_url)
+    assert b'"wsname":"XDG/USD"' in first.payload
+    assert {event.venue for event in events} == {"sim"}
+    assert snapshots()[2:] == ["DOGE-USD"]
+    assert {(one.reason, one.best_bid_equal, one.best_ask_equal) for one in audits} == {("", True, True)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,9 @@ from websockets.sync.server import serve as listen
 from jobs import feed_watch, starting_feeds
 from jobs.cli import app
 from jobs.publish_command import PublishSettings
-from producers.exchanges.kraken import KrakenFeed
+from jobs.settings import RunSettings
+from jobs.sources import choose
+from producers.exchanges.kraken_feed import KrakenFeed
 from tests.producers.test_connections import certificate
 
 PAIR = b'{"wsname":"%s/USD","lot_decimals":8,"tick_size":"0.1","ordermin":"0.0001","status":"online"}'
@@ -123,11 +126,12 @@ def test_a_certificate_that_is_not_valid_ends_it(kraken: Callable[..., str], tmp
     tls, _ = certificate(tmp_path, ["127.0.0.1"])
     host = kraken(hold, tls=tls)
     result = quicksilver(command, SOURCE="live", SYMBOLS="BTC-USD")
-    assert error(result) == (
-        f"none of kraken can be reached (kraken: the TLS certificate of {host} is not valid (self-signed certificate):"
-        " somebody may stand between, or this machine's clock or certificates are wrong; nothing was sent);"
-        " check the network, or run with SOURCE=sim"
-    )
+    assert error(result) == "none of kraken can be reached:"
+    assert result.stderr.splitlines()[-2:] == [
+        f"  kraken: the TLS certificate of {host} is not valid (self-signed certificate): somebody may stand between,"
+        " or this machine's clock or certificates are wrong; nothing was sent",
+        "check the network, or run with SOURCE=sim",
+    ]
 
 
 def test_a_run_whose_symbols_are_all_refused_ends_with_what_the_venue_says(kraken: Callable[..., str]) -> None:
@@ -139,6 +143,32 @@ def test_a_run_whose_symbols_are_all_refused_ends_with_what_the_venue_says(krake
         for first, second in (("BTC/USD", "AAA/USD"), ("AAA/USD", "BTC/USD"))
     }
     assert "their names are guessed" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "publish"])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"SOURCE": "sim", "SPEED": "fast"}, "SPEED=fast means nothing with SOURCE=sim: it is for SOURCE=tape"),
+        (
+            {"SOURCE": "auto", "TAPE": "x"},
+            "TAPE=x means nothing with SOURCE=auto: it is for SOURCE=tape and",
+        ),
+        ({"SOURCE": "sim", "SYMBOLS": "BTC-USD,XXX"}, "not a symbol: 'XXX'; write BASE-QUOTE, such as BTC-USD"),
+        ({"SOURCE": "csv", "SEED": "3"}, "SEED=3 means nothing with SOURCE=csv: it is for SOURCE=auto and"),
+    ],
+)
+def test_a_setting_that_the_source_has_no_use_for_ends_it(
+    monkeypatch: pytest.MonkeyPatch, command: str, given: dict[str, str], why: str
+) -> None:
+    monkeypatch.delenv("VENUES")
+    assert error(quicksilver(command, **given)).startswith(why)
+
+
+def test_the_simulator_has_the_symbols_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENUES")
+    given: dict[str, Any] = {"source": "sim", "symbols": "ETH-USD,btc-eur"}
+    assert choose(RunSettings(**given), print).instruments == [("sim", "ETH-USD"), ("sim", "BTC-EUR")]
 
 
 def test_symbols_prints_what_a_venue_lists(kraken: Callable[..., str]) -> None:

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.replay import Replay, replay_tape
+from jobs.tape_verify import table_of, verify
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import TapeWriter, read_frames
 from producers.tapes.rotating import RotatingTape
@@ -87,6 +88,19 @@ def test_verify_counts_what_a_replay_counts(tapes: Path) -> None:
     assert found["audits"].keys() == found["venues"]["coinbase"]["symbols"]["BTC-USD"]["audits"].keys()
 
 
+def test_the_table_counts_frames_of_a_venue_and_messages_of_its_symbols(tmp_path: Path) -> None:
+    """A frame of several symbols counts once, and each of its messages for the symbol that it is of."""
+    frames = kraken("kraken.1", Market(1, START, SYMBOLS))
+    path = written(tmp_path / "tape", frames)
+    found, _ = verify(path, None, 0)
+    table = table_of(found)
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    counts = {symbol: one["frames"] for symbol, one in found["venues"]["kraken"]["symbols"].items()}
+    assert cells["symbol"] == [*counts, "all"]
+    assert cells["frames"] == ["" for _ in counts] + [f"{found['frames']:,}"]
+    assert cells["messages"] == [f"{n:,}" for n in (*counts.values(), sum(counts.values()))]
+
+
 def damaged(frames: list[Frame], at: int, change: Callable[[bytes], bytes]) -> list[Frame]:
     return [replace(one, payload=change(one.payload)) if i == at else one for i, one in enumerate(frames)]
 
@@ -105,6 +119,15 @@ def test_verify_shows_what_is_wrong_and_says_so_by_its_exit_code(tapes: Path, tm
     (tmp_path / "torn").write_bytes(whole.read_bytes()[:-40])
     torn = tape("verify", tmp_path / "torn", code=1)
     assert (torn["torn"], torn["rejected"], torn["checksums_failed"]) == (True, 1, 0)
+
+
+def test_a_tape_of_which_nothing_could_be_checked_is_not_called_sound(tapes: Path, tmp_path: Path) -> None:
+    frames = [one for one in read_frames(tapes / LIVE) if one.venue == "kraken" and b'"snapshot"' not in one.payload]
+    path = written(tmp_path / "later", frames[:2000])
+    done = CliRunner().invoke(app, ["tape", "verify", str(path)])
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (done.exit_code, found["checked"], found["checksums_passed"], found["gaps"]) == (0, False, 0, 0)
+    assert done.stderr == f"{path}: no book could be checked: the tape holds not one whole book to begin with\n"
 
 
 def test_what_cannot_be_read_is_one_sentence(tapes: Path, tmp_path: Path) -> None:
@@ -180,6 +203,33 @@ def test_convert_keeps_every_frame(tapes: Path, tmp_path: Path, name: str, venue
     assert (found["frames"], found["unreadable"], found["bytes"]) == (len(wanted), 0, out.stat().st_size)
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "other"),
+    [
+        ("2026-08-09-btc-usd-live", None, "poloniex"),  # of several venues
+        ("crossbook/kraken_btcusd_l2.cbcap", "kraken", "bitstamp"),
+        ("cryptofeed/v3/COINBASE.jsonl.zst", "coinbase", "kraken"),
+        ("cryptofeed/legacy/2021-04-17.3525dc8c.POLONIEX.ws.60.0.zst", "poloniex", "kraken"),
+        ("own", "sim", "kraken"),
+    ],
+)
+def test_whose_a_tape_is_may_be_said_again_but_not_denied(
+    tapes: Path, tmp_path: Path, name: str, own: str | None, other: str
+) -> None:
+    path = tapes / (LIVE if own is None else name)
+    if own == "sim":
+        path = written(tmp_path / "own", [replace(one, venue="sim") for one in kraken("k", Market(1, START, SYMBOLS))])
+    if own is not None:
+        assert tape("info", path, "--venue", own)["venues"].keys() == {own}
+    for command in ("info", "verify", "cut", "convert"):
+        option = "--tape-venue" if command == "cut" else "--venue"
+        more = [tmp_path / "new"] if command in {"cut", "convert"} else []
+        why = refused(command, path, *more, option, other)
+        assert why.startswith(f"{path}: --venue {other} contradicts the tape, "), why
+        assert refused(command, path, *more, option, "mtgox").removeprefix(f"{path}: ").startswith("unknown venue")
+        assert not (tmp_path / "new").exists()
+
+
 def test_convert_takes_a_span(tapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     tape("convert", tapes / LIVE, out, "--start", "2026-08-09T05:24:00", "--end", "2026-08-09T05:24:10")
@@ -187,6 +237,13 @@ def test_convert_takes_a_span(tapes: Path, tmp_path: Path) -> None:
     first = 1_786_253_040 * SECOND
     wanted = [ts_ns for ts_ns in times if first <= ts_ns < first + 10 * SECOND]
     assert [frame.ts_recv_ns for frame in read_frames(out)] == wanted != []
+
+
+def test_a_span_that_convert_cannot_take_is_said_by_its_own_options(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole", kraken("k", Market(1, START, SYMBOLS)))
+    out, days = tmp_path / "out", ["--start", "2027-01-01", "--end", "2026-01-01"]
+    assert refused("convert", whole, out, *days) == "--start 2027-01-01 is not before --end 2026-01-01"
+    assert refused("convert", whole, out, "--end", "soon") == "--end soon: not a time such as 2026-08-09T05:00"
 
 
 @pytest.mark.parametrize("venue", ["kraken", "coinbase", "bitstamp"])
@@ -252,3 +309,17 @@ def test_a_cut_keeps_what_other_connections_of_one_name_have_said(tapes: Path, t
     cut = features_of(out, first_ns + 60 * SECOND)
     assert cut == features_of(path, first_ns + 60 * SECOND)[: len(cut)]
     assert len(cut) > 100
+
+
+def test_a_book_that_grows_too_large_is_a_gap_of_the_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quicksilver.book.MAX_CAPACITY", 256)
+    whole = {"bids": [[str(i + 1), "1"] for i in range(200)], "asks": [["9999", "1"]]}
+    book = {"microtimestamp": str(START // 1000), **whole}
+    more = {"microtimestamp": str(START // 1000 + 1), "bids": [[str(i + 1), "1"] for i in range(200, 300)], "asks": []}
+    diff = {"event": "data", "channel": "diff_order_book_btcusd", "data": more}
+    frames = [
+        Frame("bitstamp", "b", "rest", START, json.dumps(book).encode(), "https://x/order_book/btcusd/"),
+        Frame("bitstamp", "b", "recv", START, json.dumps(diff).encode()),
+    ]
+    found = tape("verify", written(tmp_path / "a.tape", frames), code=1)
+    assert (found["gaps"], found["crossed"], found["rejected"]) == (1, 0, 0)

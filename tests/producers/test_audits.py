@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from jobs.parsers import Parsers
 from producers.audits import PATIENCE_NS, AuditCounts, Auditor
-from producers.exchanges.base import Parser
+from producers.exchanges.base import Observation, Parser
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import parser_of
-from producers.frames import Frame
+from producers.frames import Direction, Frame
 from producers.tapes import read_frames
 from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, Gap, Levels
 from quicksilver.records import Audit, DeadLetter
@@ -300,7 +300,7 @@ def kraken_in_doubt(tapes: Path, damages: Sequence[float]) -> tuple[list[AnyEven
 
 
 def test_a_level_that_differs_three_times_in_a_row_costs_the_book(tapes: Path) -> None:
-    """The damage is in the venue's answer, at a price that stays: which of both is wrong nobody can tell."""
+    """The damage is in the venue's answer, at a price that stays, and that ours has not changed for a minute."""
     frames = frames_of(tapes, KRAKEN)
     parsers = Parsers(ignore)
     first = next(i for i, frame in enumerate(frames) if b'"book","type":"snapshot"' in frame.payload)
@@ -309,7 +309,7 @@ def test_a_level_that_differs_three_times_in_a_row_costs_the_book(tapes: Path) -
     body = kraken_body(frames, first + 1, 0, damage=1.0)
     start_ns = frames[first].ts_recv_ns
     for i in range(4):
-        events = parsers.parse(msgspec.structs.replace(body, ts_recv_ns=start_ns + (10 + 5 * i) * SECOND_NS))
+        events = parsers.parse(msgspec.structs.replace(body, ts_recv_ns=start_ns + (10 + 70 * i) * SECOND_NS))
         assert [type(event) for event in events] == [Gap] * (i == 3)  # when the third is compared
     (gap,) = events
     assert isinstance(gap, Gap)
@@ -317,6 +317,38 @@ def test_a_level_that_differs_three_times_in_a_row_costs_the_book(tapes: Path) -
     assert not parsers.by_venue["kraken"].instruments["BTC-USD"].live
     again = parsers.parse(frames[first])
     assert [event.seq for event in again] == [gap.seq + 1]
+
+
+@pytest.mark.parametrize(("apart_s", "gaps"), [(5, 0), (35, 1)])
+def test_a_proven_level_is_doubted_only_when_no_cache_can_be_as_old(apart_s: int, gaps: int) -> None:
+    """Four answers differ at a level of ours that rests: each could be from before it, if a cache is a minute old."""
+    walk = Walk([], age_ns=0)
+    walk.auditor.event(walk.events[0])
+    wrong = Levels.of([(99.0, 5.0), (90.0, 6.0)])
+    for _ in range(5):
+        walk.now_ns += apart_s * SECOND_NS
+        walk.auditor._observe(
+            Observation(walk.one, walk.frame(direction="audit"), walk.now_ns, wrong, walk.levels()[1])
+        )
+        walk.auditor.event(walk.one.trade(walk.frame(), walk.now_ns, 100.0, 1.0, None, None))
+    assert len(walk.auditor.doubts()) == gaps
+
+
+@pytest.mark.parametrize("lag_s", [0, 10, 30])
+def test_answers_that_lag_cost_no_book_whose_checksums_are_right(tapes: Path, lag_s: int) -> None:
+    frames, played, parsers = frames_of(tapes, KRAKEN), list[Frame](), Parsers(ignore)
+    next_ns = frames[0].ts_recv_ns + (lag_s + 2) * SECOND_NS
+    for frame in frames:
+        if frame.ts_recv_ns > next_ns:
+            then_ns = frame.ts_recv_ns - lag_s * SECOND_NS
+            then = next(k for k, one in enumerate(frames) if one.ts_recv_ns >= then_ns)
+            played.append(kraken_body(frames, then, frame.ts_recv_ns))
+            next_ns += 6 * SECOND_NS
+        played.append(frame)
+    assert not any(isinstance(event, Gap) for frame in played for event in parsers.parse(frame))
+    one = parsers.by_venue["kraken"].instruments["BTC-USD"]
+    assert one.counts.checksums_failed == 0
+    assert (parsers.auditor.total().levels_different > 0) == (lag_s > 0)
 
 
 def test_differences_that_pass_cost_nothing(tapes: Path) -> None:
@@ -489,3 +521,29 @@ def test_memory_is_bounded_where_there_is_no_clock() -> None:
     auditor.finish()
     total = auditor.total()
     assert (total.compared, total.best_bid_equal, total.levels_different) == (19, 19, 0)
+
+
+def test_a_book_that_grows_without_end_is_compared_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who keeps the book says that it is too large; here it ends nothing."""
+    monkeypatch.setattr("quicksilver.book.MAX_CAPACITY", 256)
+    auditor = Auditor()
+    parser = parser_of("bitstamp", ignore)
+    auditor.attach(parser)
+
+    def take(direction: Direction, second: int, bids: list[list[str]]) -> None:
+        at_ns = START_NS + second * SECOND_NS
+        book = {"microtimestamp": str(at_ns // 1000), "bids": bids, "asks": [["9999", "1"]]}
+        diff = {"event": "data", "channel": "diff_order_book_btcusd", "data": book}
+        payload = msgspec.json.encode(diff if direction == "recv" else book)
+        for event in parser.parse(Frame("bitstamp", "c", direction, at_ns, payload, "https://x/order_book/btcusd/")):
+            auditor.event(event)
+
+    levels = [[str(i + 1), "1"] for i in range(400)]
+    take("rest", 0, levels[:200])
+    take("recv", 1, levels[200:])
+    take("audit", 2, levels)
+    take("recv", 5, [])
+    take("recv", 30, [])
+    take("recv", 60, [])
+    auditor.finish()
+    assert auditor.total() == AuditCounts(undecided=1)

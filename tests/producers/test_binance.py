@@ -8,6 +8,7 @@ import pytest
 
 from producers.exchanges.binance import BinanceParser
 from producers.exchanges.binanceusdm import VENUE as USDM
+from producers.exchanges.venue import venues
 from producers.frames import Frame
 from producers.tapes import read_frames
 from quicksilver.book import Book
@@ -49,6 +50,36 @@ def test_every_tape_bridges_its_books_without_a_gap_or_a_cross(
     ]  # fmt: skip
     assert all(book.ready for book in books_of(events).values())
     assert parser.counts.rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("torn", "lost"),
+    [
+        (b'{"e":"depthUpdate","s":"BTCUSDT","U":', ["BTC-USDT"]),  # and not BTC-USD, with which the name begins
+        (b'{"stream":"btcusdt@depth@100ms","data":{"e":"dep', ["BTC-USDT"]),
+        (b'{"e":"depthUpdate","s":"BTCUSDT_2709', ["BTC-USDT", "BTC-USD"]),  # of neither: it may be anybody's
+    ],
+)
+def test_a_torn_message_is_a_loss_of_the_symbol_that_it_names_in_full(torn: bytes, lost: list[str]) -> None:
+    parser, body = BinanceParser(), b'{"lastUpdateId":1,"bids":[["64.0","1.0"]],"asks":[["65.0","1.0"]]}'
+    for pair in ("BTCUSDT", "BTCUSD"):
+        parser.parse(Frame("binance", "c", "rest", 1, body, f"https://x/api/v3/depth?symbol={pair}"))
+    assert [event.symbol for event in parser.parse(Frame("binance", "c", "recv", 2, torn))] == lost
+
+
+@pytest.mark.parametrize("price", [b'"6\xb74.5"', b'"x"', b'"0"', b"[]"])
+def test_best_prices_that_cannot_be_read_are_a_dead_letter(price: bytes) -> None:
+    """They are read only for who compares; what cannot be read must not come out of the parser as an error."""
+    letters: list[str] = []
+    parser = BinanceParser(reject=lambda letter: letters.append(letter.reason))
+    parser.observers.append(lambda _: None)
+    body = b'{"lastUpdateId":1,"bids":[["64.0","1.0"]],"asks":[["65.0","1.0"]]}'
+    url = "https://x/api/v3/depth?symbol=BTCUSDT"
+    parser.parse(Frame("binance", "c", "rest", 1, body, url))
+    ticker = b'{"u":2,"s":"BTCUSDT","b":%s,"B":"1.0","a":"65.0","A":"1.0"}' % price
+    events = parser.parse(Frame("binance", "c", "recv", 2, ticker))
+    assert [type(event) for event in events] == [Gap]
+    assert len(letters) == parser.counts.rejected == 1
 
 
 def test_the_best_prices_are_those_that_the_venue_says(tapes: Path) -> None:
@@ -173,6 +204,18 @@ def test_messages_of_the_futures_documentation(tapes: Path) -> None:
     events = [parser.parse(Frame(USDM.name, "c", "recv", 1, file.read_bytes())) for file in files]
     assert [len(one) for file, one in zip(files, events, strict=True) if "trade" in file.name] == [1, 0]  # one kind
     assert parser.counts.rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbols", "levels", "weight"),
+    [("binance", 24, 5000, 250), ("binance", 25, 1000, 50), ("binance", 1000, 500, 25), ("binanceusdm", 50, 1000, 20)],
+)
+def test_books_are_fetched_as_deep_as_lets_all_be_there_within_a_minute(
+    venue: str, symbols: int, levels: int, weight: float
+) -> None:
+    feed = venues()[venue].feed(venue, [f"C{n}-USDT" for n in range(symbols)])
+    assert f"?limit={levels}&symbol=C0USDT" in (feed.snapshot_url("C0-USDT") or "")
+    assert feed.book_weight == weight
 
 
 def test_refusals_and_junk_touch_no_book() -> None:

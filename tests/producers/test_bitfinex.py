@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.exchanges.bitfinex import BitfinexFeed, BitfinexParser
+from producers.exchanges.bitfinex import BitfinexParser
+from producers.exchanges.bitfinex_feed import BitfinexFeed
 from producers.exchanges.bitfinex_listings import symbol_of
 from producers.frames import Frame
 from producers.tapes import read_frames

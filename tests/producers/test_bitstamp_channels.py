@@ -1,8 +1,10 @@
 """Bitstamp's channels of today: orders bridged to the REST book, pushed books, and what feeds a book that has both."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from producers.exchanges.bitstamp import BitstampOrdersFeed, BitstampParser
 from producers.exchanges.venue import feed_of
@@ -145,3 +147,44 @@ def test_the_feed_subscribes_to_orders_where_that_is_asked_for() -> None:
     channels = [msgspec.json.decode(message)["data"]["channel"] for message in feed.subscribe(["BTC-USD"])]
     assert channels == ["live_orders_btcusd", "live_trades_btcusd"]
     assert feed.snapshot_url("BTC-USD") == "https://www.bitstamp.net/api/v2/order_book/btcusd/?group=2"
+
+
+SENT = Frame("bitstamp", "c", "send", NOW, b'{"event":"bts:subscribe","data":{"channel":"diff_order_book_btcusd"}}')
+
+
+def diff(at_ms: int) -> Frame:
+    return modern("data", "diff_order_book_btcusd", {"bids": [["98", "2"]], "asks": []}, at_ms)
+
+
+def diffs(at_ms: int) -> Frame:
+    """A book by price, fetched ``at_ms``."""
+    return rest([["99", "1"]], [["101", "1"]], at_ms)
+
+
+@pytest.mark.parametrize(
+    ("first", "book", "older_ms"),
+    [
+        ([SENT, diff(5_000)], diffs, 1),
+        ([SENT, diff(5_000)], diffs, 3_600_000),
+        ([diff(5_000)], diffs, 2_001),  # recorded by others, who have asked at once, and once
+        ([SENT, ACK, order("order_created", 5, 1, "100.75", "1.1", 5_000)], None, 1),
+    ],
+)
+def test_a_first_book_that_is_older_than_the_first_change_is_refused(
+    first: list[Frame], book: Callable[[int], Frame] | None, older_ms: int
+) -> None:
+    def fetched(at_ms: int) -> Frame:
+        return book(at_ms) if book else rest([["99.5", "1", "3"]], [["101", "0.25", "2"]], at_ms)
+
+    parser = BitstampParser()
+    reason = "the book is older than the first change that came: it bridges nothing"
+    (gap,) = play(parser, [*first, fetched(5_000 - older_ms)])
+    assert isinstance(gap, Gap)
+    assert gap.reason == reason
+    assert play(parser, [fetched(5_000 - older_ms)]) == []
+    assert parser.unusable == {"BTC-USD"}  # so that it is asked for again
+    assert isinstance(play(parser, [fetched(5_001)])[0], BookSnapshot)
+
+
+def test_a_first_book_of_a_recording_may_be_as_old_as_rest_books_are() -> None:
+    assert [type(one) for one in play(BitstampParser(), [diff(5_000), diffs(3_000)])] == [BookSnapshot, BookDelta]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.exchanges.base import Instrument
 from producers.exchanges.bitstamp import BitstampParser
+from producers.exchanges.instrument import Instrument
 from producers.frames import Frame
 from producers.tapes import read_frames
 from quicksilver.book import Book

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
 from websockets.asyncio.server import ServerConnection
 
-from producers.exchanges import ccxt_book, ccxt_session, ccxt_sessions
-from producers.exchanges.ccxt_exchange import Market
+from jobs import symbols_command
+from jobs.cli import app
+from producers.exchanges import ccxt_book, ccxt_session, ccxt_sessions, retrying
 from producers.exchanges.ccxt_feed import CcxtFeed
 from producers.exchanges.ccxt_parser import CcxtParser
+from producers.exchanges.listings import Listing
 from producers.frames import Frame
 from producers.tapes import read_frames
 from producers.tapes.own import TapeWriter
@@ -229,6 +233,24 @@ async def test_symbols_come_and_go_and_the_others_go_on() -> None:
     assert len(site.clients) == 3
 
 
+@pytest.mark.parametrize("asked_anew", [False, True])
+async def test_a_symbol_that_is_removed_and_added_at_once_has_one_session(asked_anew: bool) -> None:
+    async with okx(BTC, ETH, "LTC-USDT") as site, reading(site, BTC, ETH) as (feed, reader):
+        await feed.add("LTC-USDT")
+        await reader.until(BookSnapshot, "LTC-USDT")
+        symbol = BTC if asked_anew else "LTC-USDT"
+        if asked_anew:
+            await feed.resync(symbol)  # a session of its own is on its way
+        for _ in range(2):
+            await feed.remove(symbol)
+            await feed.add(symbol)
+        await reader.until(BookSnapshot, symbol)
+        await asyncio.sleep(0.5)  # ten times what any session waits for here
+        asked = [one for one in site.requests if one[1:] == ("subscribe", "books", symbol)]
+        assert len(asked) == 2
+    assert reader.kinds(symbol)[-1] is BookSnapshot
+
+
 async def test_what_ccxt_cannot_read_ends_the_connection_and_is_not_waited_out() -> None:
     async with okx(BTC) as site, reading(site, BTC) as (_, reader):
         await reader.until(BookSnapshot)
@@ -352,7 +374,7 @@ async def test_a_venue_that_is_down_is_asked_again(caplog: pytest.LogCaptureFixt
 async def test_retry_after_is_honoured(
     asked: str, most_s: float, waits_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ccxt_sessions, "RETRY_AFTER_MOST_S", most_s)
+    monkeypatch.setattr(retrying, "RETRY_AFTER_MOST_S", most_s)
     async with okx(BTC) as site:
         site.rest_refusals = iter([(429, f"Retry-After: {asked}\r\n")])
         async with reading(site, BTC) as (_, reader):
@@ -398,5 +420,16 @@ async def test_a_certificate_that_is_not_trusted_has_its_own_sentence(tmp_path: 
 
 async def test_the_venues_markets_are_listed() -> None:
     async with okx(BTC, ETH) as site:
+        steps = (Decimal("0.1"), Decimal("0.00001"), Decimal("0.0001"))
         markets = await CcxtFeed("ccxt-okx", [], site.url, site.rest_url).markets()
-    assert markets == [Market("ccxt-okx", name, name, 0.1, 0.00001, 0.0001, True) for name in (BTC, ETH)]
+        listed = await asyncio.to_thread(CliRunner().invoke, app, ["symbols", "okx", "--rest-url", site.rest_url])
+    assert markets == [Listing("ccxt-okx", name, name, *steps, True) for name in (BTC, ETH)]
+    assert (listed.exit_code, "okx: 2 of 2 symbols" in listed.output) == (0, True), listed.output
+
+
+def test_a_list_that_does_not_come_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbols_command, "ANSWER_S", 0.5)
+    done = CliRunner().invoke(app, ["symbols", "okx", "--rest-url", "http://127.0.0.1:1"])
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        2, "error: okx: its list of symbols did not come through ccxt in 0.5 s"
+    )  # fmt: skip

@@ -18,15 +18,16 @@ from producers.exchanges.ccxt_exchange import new_exchange
 from producers.exchanges.ccxt_parser import CcxtParser
 from producers.exchanges.ccxt_session import Session
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed, KrakenParser
+from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.exchanges.venue import venue_named
 from producers.frames import Frame
 from producers.simulator.orderflow import Market
-from producers.simulator.server import serve
 from producers.tapes import read_frames
 from quicksilver.book import Book
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 from tests.producers.faults import play
+from tests.simulated import exchange
 
 NATIVE, THROUGH = "kraken", "ccxt-kraken"
 COMMON = 150  # books of one millisecond to compare
@@ -124,10 +125,10 @@ async def test_ccxts_kraken_gives_the_same_books_and_trades_as_ours() -> None:
     seen = {NATIVE: Seen(), THROUGH: Seen()}
     new_exchange("kraken", None, None, None)  # to import it takes seconds, in which the market would hurry ahead
     market = Market(1, time.time_ns(), ["BTC/USD"])
-    async with serve(market, speed=5.0) as exchange, rest() as rest_url:
+    async with exchange(market, speed=5.0) as server, rest() as rest_url:
         feeds: list[Feed] = [
-            KrakenFeed(NATIVE, ["BTC-USD"], exchange.url),
-            venue_named("ccxt:kraken").feed(THROUGH, ["BTC-USD"], exchange.url, rest_url),
+            KrakenFeed(NATIVE, ["BTC-USD"], server.url),
+            venue_named("ccxt:kraken").feed(THROUGH, ["BTC-USD"], server.url, rest_url),
         ]
         async with aclosing(FeedSource(feeds, SourceInfo("LIVE", "a test")).batches(ignore)) as batches:  # type: ignore[type-var]
             async with asyncio.timeout(30):

@@ -23,10 +23,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from producers.exchanges import feed as feed_module
-from producers.exchanges.bitfinex import BitfinexFeed
+from producers.exchanges.bitfinex_feed import BitfinexFeed
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.exchanges.limits import Limits, Rate
 from producers.exchanges.probe import trouble_of
 from producers.exchanges.venue import venues
@@ -243,6 +243,27 @@ async def test_a_refused_handshake_that_says_when_to_come_back_is_heeded() -> No
             await until(lambda: found.conns("connect"))
         assert len(there.asked) == 2
         assert there.asked[1] - there.asked[0] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, [("Retry-After", "0"), ("Retry-After", "1")]),
+        (302, [("Location", "ws://127.0.0.1:99999999/")]),
+        (302, []),
+        (302, [("Location", "ws://127.0.0.1:1/"), ("Location", "ws://127.0.0.1:2/")]),
+    ],
+)
+async def test_a_handshake_that_leads_nowhere_is_tried_again(status: int, headers: list[tuple[str, str]]) -> None:
+    refusal = Response(status, "no", Headers(headers))
+    async with server() as there:
+        there.refusals = iter([refusal, refusal])
+        feed = KrakenFeed("kraken", ["BTC-USD"], there.url)
+        assert (await trouble_of(feed, 3.0)).startswith(f"kraken: {there.url.removeprefix('ws://')} ")
+        async with reading(feed) as found:
+            await until(lambda: found.conns("connect"))
+        assert len(there.asked) == 3
+        assert status != 429 or there.asked[2] - there.asked[1] >= 0.95  # the longer wait of the two
 
 
 async def test_attempts_to_connect_come_ever_later_and_are_said_once(

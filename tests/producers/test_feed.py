@@ -17,12 +17,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from producers.exchanges import feed as feed_module
-from producers.exchanges.bitfinex import BitfinexFeed
+from producers.exchanges.bitfinex_feed import BitfinexFeed
 from producers.exchanges.bitstamp import BitstampFeed
 from producers.exchanges.coinbase import CoinbaseFeed
 from producers.exchanges.coinbaseexchange import CoinbaseExchangeFeed
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import KrakenFeed
+from producers.exchanges.kraken_feed import KrakenFeed
+from producers.exchanges.limits import Limits
 from producers.exchanges.poloniex import PoloniexFeed
 from producers.exchanges.retrying import backoff, retry_after_s
 from producers.frames import Frame
@@ -47,7 +48,7 @@ class Venue:
         self.url = ""
         self.received: list[list[str]] = []
         self.closed = 0
-        self.refusals: Iterator[HTTPStatus] = iter(())
+        self.refusals: Iterator[HTTPStatus | None] = iter(())
         self.then: Callable[[ServerConnection], Awaitable[None]] = ServerConnection.wait_closed
 
     def greet(self, client: ServerConnection, request: Request) -> Response | None:
@@ -266,6 +267,23 @@ async def test_a_refused_handshake_is_tried_again_and_said_once(
     assert warnings(caplog) == [f"kraken: {host} {why}; trying again", "kraken: connected again"]
 
 
+async def test_a_broken_connection_is_not_hidden_by_another_that_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    class Sharded(KrakenFeed):
+        limits = Limits("a test", channels=1)
+
+    async with venue() as server:
+        no = HTTPStatus.SERVICE_UNAVAILABLE
+        server.refusals = iter([no, None, no, no, None])
+        feed = Sharded("kraken", SYMBOLS, server.url)
+        async with aclosing(feed.frames()) as frames:
+            await until(frames, "connect")
+            (trouble,) = feed.troubles.values()
+            await until(frames, "connect")
+            assert feed.troubles == {}
+    assert warnings(caplog) == [f"{trouble}; trying again", "kraken: connected again"]
+    assert trouble.endswith("does not accept a connection now (HTTP 503)")
+
+
 async def test_nobody_at_the_address_is_tried_until_somebody_is(caplog: pytest.LogCaptureFixture) -> None:
     async with venue() as server:
         url = server.url
@@ -336,8 +354,8 @@ async def test_a_venue_that_says_when_to_come_back_is_not_asked_before(caplog: p
 
 @pytest.mark.parametrize(
     ("header", "wait_s"),
-    [("", 0.0), ("0", 0.0), ("120", 120.0), ("9" * 12, 3600.0), ("9" * 400, 3600.0), ("-5", 0.0), ("soon", 0.0),
-     ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 21 Oct 2065 07:28:00 GMT", 3600.0)],
+    [("", 0.0), ("0", 0.0), ("120", 120.0), ("1.5", 1.5), ("9" * 12, 3600.0), ("9" * 400, 3600.0), ("-5", 0.0),
+     ("soon", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 21 Oct 2065 07:28:00 GMT", 3600.0)],
 )  # fmt: skip
 def test_when_to_come_back_is_a_number_or_a_date(header: str, wait_s: float) -> None:
     assert retry_after_s(header) == wait_s

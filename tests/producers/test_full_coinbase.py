@@ -182,7 +182,7 @@ def test_of_both_channels_the_first_whole_book_feeds_it() -> None:
 
 def test_matches_alone_are_as_they_were() -> None:
     parser = new_parser()
-    events = play(parser, [told("match", 500 + n, side="sell", price="9", size="1", trade_id=n) for n in (1, 3, 2)])
+    events = play(parser, [told("match", 500 + n, side="sell", price="9", size="1", trade_id=n) for n in (1, 3, 3, 1)])
     assert kinds(events) == ["Trade", "Trade"]
 
 

@@ -184,9 +184,14 @@ def test_the_same_seed_makes_the_same_frames() -> None:
 def test_the_command_prints_a_line_and_says_what_it_does_not_know(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command.main)
-    told = CliRunner().invoke(app, ["--venue", "poloniex", "--frames", "300", "--tapes", str(tmp_path / "none")])
+    told = CliRunner().invoke(app, ["--venue", "poloniex", "--frames", "300", "--tapes", str(tmp_path)])
     assert told.exit_code == 0
     assert '"venue":"poloniex","seed":1,"frames":3' in told.output
     unknown = CliRunner().invoke(app, ["--venue", "nowhere"])
     assert unknown.exit_code == 2
     assert "error: unknown venue 'nowhere'" in unknown.output
+    nowhere = CliRunner().invoke(app, ["--venue", "poloniex", "--frames", "300", "--tapes", str(tmp_path / "none")])
+    assert (nowhere.exit_code, nowhere.stdout) == (2, "")
+    assert nowhere.stderr == f"error: {tmp_path / 'none'}: no such file or folder\n"
+    every = CliRunner().invoke(app, ["--frames", "20", "--tapes", str(tmp_path)])
+    assert (every.exit_code, every.stdout.count('"venue":')) == (0, len(venues()))

@@ -13,7 +13,7 @@ from producers.exchanges.bitstamp import BitstampParser
 from producers.exchanges.coinbase import CoinbaseParser
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import read_frames
 from quicksilver.errors import InputError

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.exchanges.kraken import TOKEN, KrakenOrdersFeed, KrakenParser
+from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.kraken_feed import TOKEN, KrakenOrdersFeed
 from producers.exchanges.venue import feed_of
 from producers.frames import Frame
 from quicksilver.errors import InputError

@@ -2,13 +2,14 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.levels import NO_MANTISSA, LevelScanner
+from producers.levels import NO_MANTISSA, LevelScanner, levels_of
 from quicksilver.errors import FrameError
 from quicksilver.events import NO_LEVELS, Levels
 
@@ -56,6 +57,45 @@ def test_mantissas_are_the_digits_without_point_and_leading_zeros() -> None:
     KRAKEN.two(b'[{"price":1e5,"qty":123456789012345678901.5}]', b"[]")
     assert (KRAKEN.mantissas[0] == NO_MANTISSA).all()
     np.testing.assert_array_equal(KRAKEN.rows[0, :2], [1e5, 123456789012345678901.5])
+
+
+@given(st.integers(1, 2**70 // 10**18).map(lambda k: str(k << 64)), st.integers(0, 22))
+@settings(max_examples=200, deadline=None)
+def test_digits_beyond_64_bits_do_not_begin_anew_at_zero(number: str, places: int) -> None:
+    """A size whose digits are 2^64 is no removal."""
+    number = number.zfill(places + 1)
+    text = f"{number[: len(number) - places]}.{number[len(number) - places :]}0"
+    assert PAIRS.two(b"[]", f'[["1.00","{text}"]]'.encode()) == (NO_LEVELS, Levels.of([(1.0, float(text))]))
+    assert PAIRS.mantissas[0, 1] == NO_MANTISSA
+    sided = f'[{{"side":"bid","price_level":"{text}","new_quantity":"{text}"}}]'
+    assert COINBASE.sides(sided.encode()) == (Levels.of([(float(text), float(text))]), NO_LEVELS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[[1" + b"0" * 320 + b",1]]",
+        b'[["1e0",1' + b"0" * 320 + b"]]",
+        b'[{"price":1e0,"qty":1,"pri\\u0063e":null}]',
+        b'[{"price":1e0,"qty":1,"pri\\u0063e":true}]',
+        b'[{"price":1e0,"qty":1,"qt\\u0079":"1_0"}]',
+        b'[{"price":1e0,"qty":1,"qt\\u0079":[]}]',
+    ],
+    ids=lambda text: repr(text[:50]),
+)
+def test_what_the_kernel_leaves_to_python_is_refused_there(text: bytes) -> None:
+    with pytest.raises(FrameError):
+        KRAKEN.two(text, b"[]")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("1_0", "1"), ("1", "\N{ARABIC-INDIC DIGIT ONE}"), (10**320, "1"), (None, "1"), ("0", "1"), ("1", "-1"), "1", 1],
+    ids=lambda pair: repr(pair)[:20],
+)
+def test_pairs_that_are_no_levels_are_refused(pair: Any) -> None:
+    with pytest.raises(FrameError):
+        levels_of([pair])
 
 
 BAD = [

@@ -70,9 +70,10 @@ def test_the_channels_of_a_connection_carry_so_many_symbols(given_: dict[str, An
 
 @pytest.mark.parametrize("name", sorted(venues()))
 def test_every_venue_says_its_limits_and_where_they_are_written(name: str) -> None:
-    limits = venues()[name].feed.limits
+    feed = venues()[name].feed(name, ["BTC-USD"])
+    limits = feed.limits
     assert limits.source.startswith("https://")
     assert limits.rest != UNLIMITED
-    assert 0 < limits.book_weight <= limits.rest.n
+    assert 0 < feed.book_weight <= limits.rest.n
     assert 0 < limits.listings_weight <= limits.rest.n
     assert 0 < limits.lifetime_s <= math.inf

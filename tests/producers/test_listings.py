@@ -226,7 +226,7 @@ class TestParsersThatAreTold:
         feed = venues()[venue].feed(venue, [], rest_url="https://api.test")
         parser, letters = self.told(venue, body(tapes, venue), feed.listings_url or "")
         assert letters == []
-        assert len(parser.natives) == len(parser.listed) > 0
+        assert len(parser.natives) == len(parser.our_names) > 0
         assert parser.counts.skipped == 1
 
 

@@ -12,7 +12,7 @@ from websockets.http11 import Request, Response
 from producers.exchanges.bitstamp import BitstampOrdersFeed
 from producers.exchanges.coinbaseexchange import CoinbaseExchangeOrdersFeed
 from producers.exchanges.feed import Feed
-from producers.exchanges.kraken import TOKEN, KrakenOrdersFeed
+from producers.exchanges.kraken_feed import TOKEN, KrakenOrdersFeed
 from producers.exchanges.venue import feed_of, parser_of
 from producers.frames import Frame
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot
@@ -82,8 +82,8 @@ def run(feed_type: type[Feed], name: str, symbol: str, venue: Venue, enough: int
 
 def test_bitstamp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BitstampOrdersFeed, "settle_s", 0.0)
-    first = [bitstamp.ACK.payload, bitstamp.order("order_created", 50, 0, "99", "1", 300).payload]
-    then = [bitstamp.order("order_deleted", 50, 0, "99", "1", 400).payload]
+    first = [bitstamp.ACK.payload, bitstamp.order("order_created", 4, 0, "99.5", "2", 90).payload]
+    then = [bitstamp.order("order_deleted", 4, 0, "99.5", "2", 400).payload]
     venue = Venue(first, bitstamp.WHOLE.payload, then)
     events, _ = run(BitstampOrdersFeed, "bitstamp", "BTC-USD", venue, 2)
     assert venue.asked == ["/api/v2/order_book/btcusd/?group=2"]

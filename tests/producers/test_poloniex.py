@@ -68,6 +68,14 @@ def test_trades_take_the_takers_side_once() -> None:
     assert trade == Trade("poloniex", "BTC-USDT", 1, NOW * 10**6, NOW * 10**6, 10.0, 0.5, "sell", "7")
 
 
+def test_numbers_of_the_push_api_that_begin_anew_are_a_gap() -> None:
+    whole, change = '["i",{"currencyPair":"BTC_STR","orderBook":[{"0.2":"1"},{"0.1":"3"}]}]', '["o",1,"0.15","2"]'
+    parser = PoloniexParser()
+    frames = [frame(f"[89,{n},[{body}]]") for n, body in ((50, whole), (50, change), (51, change), (2, change))]
+    assert [type(event) for event in play(parser, frames)] == [BookSnapshot, BookDelta, Gap]
+    assert parser.instruments["XLM-BTC"].counts.duplicates == 1
+
+
 def test_renamed_coins_and_turned_names_of_the_push_api() -> None:
     whole = '["i",{"currencyPair":"BTC_STR","orderBook":[{"0.2":"1"},{"0.1":"3"}]}]'
     change = '["o",1,"0.15","2"],["o",0,"0.2","0"],["t","9",1,"0.2","1",1661122416]'

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.exchanges.bitfinex import BitfinexOrdersFeed, BitfinexParser
+from producers.exchanges.bitfinex import BitfinexParser
+from producers.exchanges.bitfinex_feed import BitfinexOrdersFeed
 from producers.exchanges.venue import feed_of
 from producers.frames import Frame
 from quicksilver.events import BookDelta, BookSnapshot, Gap, Levels

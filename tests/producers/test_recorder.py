@@ -1,5 +1,8 @@
 """Recording in a thread: a disk that is slow, one that fails, and who can wait for it."""
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -29,8 +32,9 @@ class Slow(RotatingTape):
 def test_frames_that_the_disk_is_too_slow_for_are_said_counted_and_marked(tmp_path: Path) -> None:
     said: list[str] = []
     tape = Slow(tmp_path)
-    recorder = TapeRecorder(tape, said.append, queue_frames=3)
-    frames = [frame(i) for i in range(8)]
+    asked: list[tuple[str, str]] = []
+    recorder = TapeRecorder(tape, said.append, lambda *lost: asked.append(lost), queue_frames=3)
+    frames = [frame(i) for i in range(9)]
     recorder.put(frames[0])
     tape.asked.wait()
     for one in frames[1:6]:  # room is for three of these
@@ -40,7 +44,14 @@ def test_frames_that_the_disk_is_too_slow_for_are_said_counted_and_marked(tmp_pa
     while tape.frames != 4:
         threading.Event().wait(0.01)
     recorder.put(frames[6])
-    recorder.put(frames[7])
+    assert asked == []
+    while tape.frames != 6:
+        threading.Event().wait(0.01)
+    for one in frames[7:]:
+        while recorder._writing:
+            threading.Event().wait(0.01)
+        recorder.put(one)
+    assert asked == [("v", "v.1")]
     recorder.close()
     mark = Frame("v", "v.1", "disconnect", frames[6].ts_recv_ns, b"not recorded: 2 frames, the disk did not keep up")
     assert read(tmp_path) == (same([*frames[:4], mark, *frames[6:]]), [])
@@ -88,3 +99,34 @@ async def test_a_disk_that_fails_is_said_once_and_ends_who_waits(tmp_path: Path)
     found, letters = read(tmp_path)
     assert [one[3] for one in found if one[2] == "recv"] == [START, START + SECOND]
     assert "torn" in letters[0]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from producers.tapes.recorder import TapeRecorder
+from producers.tapes.rotating import RotatingTape
+from tests.producers.test_recorder import noise
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+tape = RotatingTape(Path(sys.argv[1]))
+recorder = TapeRecorder(tape, lambda text: None)
+for i in range(4000):
+    recorder.put(noise(i))
+recorder.close()
+print(tape.frames, recorder.lost, tape.bytes)
+"""
+
+
+def noise(i: int) -> Frame:
+    return Frame("v", "v.1", "recv", START + i * SECOND // 100, os.urandom(60))
+
+
+def test_frames_that_a_full_disk_had_not_taken_are_lost(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    frames, lost, size = map(int, done.stdout.split())
+    found, (letter,) = read(tmp_path)
+    received = [one for one in found if one[2] == "recv"]
+    assert (frames, frames + lost) == (len(received), 4000)
+    assert 100 < frames < 2000
+    assert "torn" in letter
+    assert size == sum(one.stat().st_size for one in tmp_path.iterdir()) <= 100_000

@@ -155,7 +155,8 @@ def test_a_tape_that_lies_about_its_frames_is_torn(tmp_path: Path) -> None:
         b'{"quicksilver_tape":2}\n{"ts":5,"dir":"recv","venue":"v","conn":"c"}\n{"quicksilver_tape_end":2}\n'
     )
     found, (why,) = read(path)
-    assert (len(found), why[-58:]) == (1, "torn here: it says that it holds 2 frames, and 1 are there")
+    assert [one[2] for one in found] == ["recv", "lost"]
+    assert why.endswith("torn here: it says that it holds 2 frames, and 1 are there")
 
 
 def test_what_a_missing_file_held_ends_the_connections(tmp_path: Path) -> None:
@@ -227,7 +228,39 @@ def test_what_was_synced_outlives_a_kill(tmp_path: Path) -> None:
     assert "torn" in letters[0]
 
 
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_recording_whose_last_files_are_missing_has_no_end(tmp_path: Path, left: int) -> None:
+    frames = [frame(i) for i in range(9)]
+    for file in recorded(tmp_path, frames, max_s=3)[left:]:
+        file.unlink()
+    found, (letter,) = read(tmp_path)
+    no_end = "the recording has no end: it was cut off, or is still running"
+    assert letter == f"the tape is torn here: file {left + 1} is missing, and what may have come after it: {no_end}"
+    assert found[:-1] == same(frames[: 3 * left])
+    assert found[-1][2] == "disconnect"
+
+
+def test_an_older_recording_that_says_nothing_of_its_end_is_no_fault(tmp_path: Path) -> None:
+    name = f"{recording_of(START)}-000001.tape.zst"
+    with TapeWriter(tmp_path / name, Header(recording=recording_of(START), part=1)) as tape:
+        tape.write(one := frame(0))
+    assert read(tmp_path) == (same([one]), [])
+
+
+def test_copies_are_left_out_and_said(tmp_path: Path) -> None:
+    *frames, other = (frame(i) for i in range(10))
+    files = recorded(tmp_path, frames, max_s=3)
+    (tmp_path / "a-copy.tape.zst").write_bytes(files[1].read_bytes())
+    files[2].rename(tmp_path / "renamed.tape.zst")
+    for name in ("x", "y"):
+        with TapeWriter(tmp_path / f"{name}.tape") as tape:
+            tape.write(other)
+    found, letters = read(tmp_path)
+    assert found == same([*frames, other])
+    assert letters == [f"a copy of {name}, and not read again" for name in (files[1].name, "x.tape")]
+
+
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(InputError, match="file: tapes cannot be written there: File exists"):
+    with pytest.raises(InputError, match=r"file: tapes cannot be written there: .*/file is no folder"):
         RotatingTape(tmp_path / "file")

@@ -2,8 +2,9 @@
 
 import random
 from bisect import bisect_right
+from itertools import pairwise
 
-from producers.exchanges.silence import KNOWN, LEAST_S, Overdue, Silences
+from producers.exchanges.silence import APART_S, KNOWN, LEAST_S, Overdue, Silences, StillBooks, Told
 
 
 def watch(
@@ -75,3 +76,28 @@ def test_a_symbol_that_was_forgotten_begins_anew() -> None:
     watch(silences, {"A-B": each(0.1, 100)}, 100)
     silences.forget(["A-B", "C-D"])
     assert watch(silences, {"A-B": each(0.1, 100)}, 1_000, 100) == {}
+
+
+def still(words: list[float], trades: list[float], until_s: int) -> list[int]:
+    """The seconds in which a book is asked anew that speaks, and is traded, at these times; each ask is answered."""
+    books, asked = StillBooks(), list[int]()
+    for now_s in range(until_s):
+        told = Told(bisect_right(words, now_s) + sum(at < now_s for at in asked), bisect_right(trades, now_s))
+        asked += [now_s for _ in books.look({"BTC-USD": told}, float(now_s))]
+    return asked
+
+
+def test_a_book_that_is_traded_and_says_nothing_is_asked_anew_and_one_that_rests_is_not() -> None:
+    assert still(each(0.1, 100), [], 4_000) == []
+    assert still(each(0.1, 100), [99.999, 100 + APART_S - 1], 4_000) == []  # they belong to its last words
+    (asked,) = still(each(0.1, 100), [110], 4_000)
+    assert 99 + LEAST_S <= asked <= 100 + LEAST_S
+    (later,) = still(each(0.1, 100), [200], 4_000)
+    assert later == 200 + APART_S
+
+
+def test_a_book_that_shows_nothing_of_its_trades_is_asked_ever_more_seldom() -> None:
+    asked = still([1.0], each(3.0, 4_000), 4_000)
+    apart = [after - before for before, after in pairwise(asked)]
+    assert len(asked) == 7
+    assert all(after > 1.8 * before for before, after in pairwise(apart))

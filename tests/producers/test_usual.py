@@ -16,7 +16,7 @@ from producers.exchanges.binance import BinanceParser
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import venues
 from producers.frames import Frame
-from producers.simulator.engine import frames as simulated
+from producers.simulator.frames import frames as simulated
 from producers.simulator.orderflow import Market
 from producers.tapes import read_frames
 from producers.times import iso_to_ns

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quicksilver.book import MAX_CAPACITY, Book, apply_stream, grown, new_block
+from quicksilver.book import CROSSED_BOOK, FIRST_CAPACITY, MAX_CAPACITY, Book, apply_stream, grown, new_block
 from quicksilver.errors import StateError
-from quicksilver.events import NO_LEVELS, Levels
+from quicksilver.events import NO_LEVELS, BookDelta, BookSnapshot, Levels
 
 prices = st.integers(1, 400)
 sizes = st.one_of(st.just(0.0), st.floats(0.001, 1e6))
@@ -113,6 +113,20 @@ def test_a_gap_forgets_the_book_until_a_snapshot() -> None:
     book.gap()
     assert not book.ready
     assert book.levels == (0, 0)
+
+
+def test_a_book_says_why_it_can_no_longer_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quicksilver.book.MAX_CAPACITY", FIRST_CAPACITY)
+    rows = [(float(i), 1.0) for i in range(1, FIRST_CAPACITY + 2)]
+    too_many = "a book side of 257 levels: more than the 256 supported"
+    book = Book()
+    assert book.take(BookSnapshot("v", "A-B", 1, 1, 1, Levels.of(rows), NO_LEVELS)) == too_many
+    assert not book.ready
+    assert book.take(BookSnapshot("v", "A-B", 2, 1, 1, Levels.of(rows[:-1]), NO_LEVELS)) == ""
+    assert book.take(BookDelta("v", "A-B", 3, 1, 1, NO_LEVELS, Levels.of([(500.0, 1.0)]))) == ""
+    assert book.take(BookDelta("v", "A-B", 4, 1, 1, Levels.of(rows[-1:]), NO_LEVELS)) == too_many
+    assert not book.ready
+    assert book.take(BookSnapshot("v", "A-B", 5, 1, 1, Levels.of([(2, 1)]), Levels.of([(1, 1)]))) == CROSSED_BOOK
 
 
 def test_more_levels_than_any_book_has_are_refused() -> None:

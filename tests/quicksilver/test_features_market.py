@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Levels, Price, Side, Trade
 from quicksilver.features import FeatureEngine

@@ -142,10 +142,18 @@ def test_units_are_the_texts_number_exactly(number: Decimal) -> None:
     assert units_of(f"{number:f}") / ONE == float(number)
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1e400", "nan", "inf", "1e-19", "²", "1" * 50, "0." + "1" * 19, " "])
-def test_what_is_no_size(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-1", "1e400", "nan", "inf", "1e-19", "²", "1" * 50, "0." + "1" * 19, " ", "1_0", "1e-20",
+     "\N{ARABIC-INDIC DIGIT ONE}", "1e-99999999", "1e99999999", "1e-9999999999999999999999"],
+)  # fmt: skip
+def test_what_is_no_size_is_refused_at_once(text: str) -> None:
     with pytest.raises(ValueError, match="size"):
         units_of(text)
+
+
+def test_nothing_is_nothing_with_any_exponent() -> None:
+    assert [units_of(text) for text in ("0e-99999999", "0e99999999", "-0", "0.0")] == [0, 0, 0, 0]
 
 
 def test_a_level_beyond_the_depth_goes_with_all_its_orders() -> None:

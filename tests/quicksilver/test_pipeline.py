@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from jobs.books import BookWatch
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.book import Book
@@ -134,7 +135,10 @@ def test_a_full_book_holds_no_more_levels_than_it_may_and_says_how_many_there_ar
     assert [(one.seq, one.upticks) for one in again if isinstance(one, FullBook)] == [(4, 0)]  # at once, and anew
 
 
-@pytest.mark.parametrize("wrong", [{"full_books_per_s": -1.0}, {"full_books_per_s": 1e9}, {"full_book_levels": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"full_books_per_s": -1.0}, {"full_books_per_s": 1e9}, {"full_book_levels": 0}, {"full_book_levels": 50_001}],
+)
 def test_a_number_of_full_books_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="full books a second of"):
         PipelineConfig(**wrong)
@@ -165,6 +169,30 @@ def test_a_crossed_book_is_a_gap() -> None:
     records = pipeline.step(BookDelta("v", "A-B", 2, START, START, Levels.of([(12, 1)]), Levels.of([])))
     assert [(type(record), getattr(record, "state", "")) for record in records] == [(Status, "GAP")]
     assert pipeline.step(BookDelta("v", "A-B", 3, START, START, Levels.of([(9, 1)]), Levels.of([]))) == []
+
+
+def test_a_book_of_too_many_levels_is_a_gap_of_that_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it comes whole or grows; the run goes on, and so does the book once it is of a size again."""
+    monkeypatch.setattr("quicksilver.book.MAX_CAPACITY", 256)
+    pipeline, watch = Pipeline(CONFIG), BookWatch()
+    asks = Levels.of([(1000.0, 1.0)])
+
+    def said(event: AnyEvent) -> list[tuple[str, str]]:
+        statuses = [record for record in pipeline.step(event) if isinstance(record, Status)]
+        assert watch.step(event) == statuses  # who publishes says the same
+        return [(status.state, status.reason) for status in statuses]
+
+    def book(seq: int, n: int, symbol: str = "A-B") -> BookSnapshot:
+        return BookSnapshot("v", symbol, seq, START, START, Levels.of([(i + 1.0, 1.0) for i in range(n)]), asks)
+
+    gap = ("GAP", "a book side of 257 levels: more than the 256 supported")
+    assert said(book(1, 256)) == said(book(1, 10, "C-D")) == [("LIVE", "")]
+    assert said(BookDelta("v", "A-B", 2, START, START, Levels.of([(900.0, 1.0)]), Levels.of([]))) == [gap]
+    assert said(book(3, 256)) == [("LIVE", "")]
+    assert said(book(4, 257)) == [gap]
+    assert said(BookDelta("v", "A-B", 5, START, START, Levels.of([(1.0, 2.0)]), Levels.of([]))) == []
+    more = BookDelta("v", "C-D", 2, START, START, Levels.of([(900.0, 1.0)]), Levels.of([]))
+    assert any(isinstance(record, Features) for record in pipeline.step(more))
 
 
 def test_deltas_and_trades_before_a_snapshot_make_no_features() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quicksilver import codec, topics
 from quicksilver.events import Trade
-from quicksilver.records import DeadLetter, FeedStats, Frontier, Latency, Pick
+from quicksilver.records import DeadLetter, FeedStats, Frontier, FullBook, Latency, Pick
 from quicksilver.tables import DAY_NS, TABLES, Table
 from quicksilver.topics import key_of
 
@@ -122,8 +122,17 @@ def test_a_topic_key_gives_the_partition_of_its_records() -> None:
 
 def test_the_day_is_that_of_the_tables_time() -> None:
     table = TABLES["latency"]
-    days = [table.day_of(Latency("h", ts, 1, 1.0, 1.0, 1.0)) for ts in (-1, 0, DAY_NS - 1, DAY_NS, 2**63 - 1)]
+    days = [table.bucket_of(Latency("h", ts, 1, 1.0, 1.0, 1.0)) for ts in (-1, 0, DAY_NS - 1, DAY_NS, 2**63 - 1)]
     assert days == [-1, 0, 0, 1, 106_751]
+
+
+def test_full_books_lie_by_the_minute() -> None:
+    table, minute_ns = TABLES["full-books"], 60_000_000_000
+    assert table.wide_partition == ("venue", "symbol", "minute")
+    times = (-1, 0, minute_ns - 1, minute_ns, 2**63 - 1, -(2**63))
+    books = [FullBook("v", "A-B", 1, ts, ts, [], [], 0, 0, 0, 0, 0.0, 0.0) for ts in times]
+    assert [table.bucket_of(one) for one in books] == [-1, 0, 0, 1, 153_722_867, -153_722_868]
+    assert [table.row(one)[0] for one in books] == [table.bucket_of(one) for one in books]
 
 
 def test_nested_columns_hold_the_codecs_json() -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from producers.tapes.own import TapeWriter
 from quicksilver import codec

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from quicksilver.streaming.message import Message
 from tests.recovery.tape import Place
-from tests.stack.kafka import distinct, message_of
+from tests.stack.kafka import distinct, message_of, place_of
 
 
 class TopicReader:
@@ -44,7 +44,7 @@ class TopicReader:
             if raw.error() is None and (raw.topic(), (raw.key() or b"").decode()) in self._places:
                 one = message_of(raw)
                 self.messages.append(one)
-                self._seen.add((one.topic, one.key, one.headers.s, one.headers.n))
+                self._seen.add((one.topic, one.key, *place_of(one)))
 
     @property
     def repeats(self) -> int:

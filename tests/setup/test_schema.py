@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from jobs.cli import app
 from quicksilver.errors import InputError
 from quicksilver.records import Record, Status
-from quicksilver.tables import DAY_S, SCHEMA_VERSION, TABLES, Table
+from quicksilver.tables import DAY, DAY_S, SCHEMA_VERSION, TABLES, Table
 from quicksilver.topics import Topic
 from setup.cassandra.client import CassandraSettings, connect
 from setup.cassandra.schema import WINDOWS, Present, apply_schema, key_of, plan, window
@@ -20,7 +20,7 @@ from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.cassandra_node import keyspace_on, needs_cassandra, running_node
 
-STATUS = TABLES["status"]
+STATUS, FULL_BOOKS = TABLES["status"], TABLES["full-books"]
 COLUMNS = {column.name: column.kind for column in STATUS.columns}
 ALL = [f"table {table.name}: created" for table in TABLES.values()] + [
     "table keys: created", "table schema_version: created",
@@ -70,6 +70,13 @@ def test_short_lives_have_windows_of_minutes() -> None:
 def test_what_loses_data_is_refused(there: Mapping[str, Present], wanted: Mapping[str, Table], why: str) -> None:
     with pytest.raises(InputError, match=f"^table status: .*{why}.*Nothing was changed$"):
         plan(there, list(wanted.values()))
+
+
+def test_a_table_that_holds_nothing_is_made_anew_with_another_key() -> None:
+    wanted = status_table(cluster=("ts_event_ns",))
+    changes = plan(present(empty=True), list(wanted.values()))
+    assert [one.says for one in changes][:2] == ["table status: removed, for it is empty", "table status: created"]
+    assert changes[0].cql == "DROP TABLE status"
 
 
 def test_without_cassandra_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +164,18 @@ class TestServer:
         assert [one.version for one in versions] == [SCHEMA_VERSION + 1, SCHEMA_VERSION]
         with pytest.raises(InputError, match=f"of version {SCHEMA_VERSION + 1}, this is {SCHEMA_VERSION}: update"):
             apply_schema(settings, print, status_table())
+
+    def test_another_key_is_given_to_an_empty_table_only(self, settings: CassandraSettings) -> None:
+        by_day = msgspec.structs.replace(FULL_BOOKS, bucket=DAY)
+        apply_schema(settings, print, {"full-books": by_day}, SCHEMA_VERSION - 1)
+        said: list[str] = []
+        assert apply_schema(settings, said.append, {"full-books": FULL_BOOKS}) == 2
+        assert said == ["table full_books: removed, for it is empty", "table full_books: created"]
+        insert = "INSERT INTO full_books (venue, symbol, minute, ts_event_ns, seq) VALUES ('v', 's', 0, 1, 2)"
+        rows(settings, insert)
+        with pytest.raises(InputError, match="table full_books: its primary key would change"):
+            apply_schema(settings, print, {"full-books": by_day})
+        assert len(rows(settings, "SELECT * FROM full_books")) == 1
 
     def test_a_refused_change_changes_nothing_else(self, settings: CassandraSettings) -> None:
         apply_schema(settings, print, status_table())

@@ -87,8 +87,18 @@ def test_topics_are_made_once_and_changed_only_where_nothing_is_lost(servers: st
     assert apply_topics(servers, said.append) == 0
     assert apply_topics(servers, said.append, changed(retention_s=TOPICS["tops"].retention_s * 2)) == 1
     assert said[-1] == "topic tops: changed"
+    shorter = TOPICS["tops"].retention_s
+    assert apply_topics(servers, quiet, changed(retention_s=shorter, retention_mb=64)) == 1  # for it holds nothing
+    assert apply_topics(servers, quiet, changed(retention_s=shorter * 2, retention_mb=64)) == 1
+    writer = Producer({"bootstrap.servers": servers, "acks": "all"})
+    writer.produce("tops", key=b"none", value=b"no top")
+    assert writer.flush(30) == 0
     for settings, why in (
         ({"retention_s": 60}, "topic tops: retention would fall from 1209600000 to 60000 ms"),
+        (
+            {"retention_s": shorter * 2, "retention_mb": 32},
+            "topic tops: retention would fall from 67108864 to 33554432 bytes",
+        ),
         ({"compacted": True}, "topic tops: its cleanup policy would change from delete to compact"),
         ({"partitions": 3}, "topic tops has 4 partitions, not 3"),
         ({"partitions": 24}, "topic tops has 4 partitions, not 24"),

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from jobs.settings import FullBookSettings
 from quicksilver.events import AnyEvent
 from quicksilver.streaming.message import Headers, Message, Outgoing, event_message
 
 MOST_S = 120.0
+FULL_BOOKS = FullBookSettings(full_books_per_s=2.0, full_book_levels=8)
+"""What the cluster's features job makes of them."""
 
 
 def producer(servers: str) -> Producer:
@@ -64,11 +67,16 @@ def message_of(one: object) -> Message:
     )  # fmt: skip
 
 
+def place_of(message: Message) -> tuple[str, str]:
+    """What tells a message of a topic and key from all others: full books have no number but their event's."""
+    return message.headers.s, message.headers.n or message.headers.g
+
+
 def distinct(messages: Iterable[Message]) -> dict[tuple[str, str], list[bytes]]:
     """The values by topic and key in order, each message once, as a reader keeps them; repeats must be the same."""
     found: dict[tuple[str, str], dict[tuple[str, str], bytes]] = {}
     for one in messages:
         rows = found.setdefault((one.topic, one.key), {})
-        place = (one.headers.s, one.headers.n)
+        place = place_of(one)
         assert rows.setdefault(place, one.value) == one.value, f"{one.place} repeats another message under {place}"
     return {key: list(rows.values()) for key, rows in found.items()}

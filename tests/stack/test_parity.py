@@ -5,13 +5,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
@@ -20,10 +21,13 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.topics import TOPIC_OF, key_of
-from tests.stack.kafka import distinct, messages_of, publish, read_until
+from tests.stack.kafka import FULL_BOOKS, distinct, messages_of, place_of, publish, read_until
+
+if TYPE_CHECKING:
+    from setup.flink.jobs import Jobs
 
 START = 1_700_000_000_000_000_000
-COMPUTED = ["features", "labels", "status", "tops", "candles", "predictions", "scores", "frontiers"]
+COMPUTED = ["features", "labels", "status", "tops", "full-books", "candles", "predictions", "scores", "frontiers"]
 
 Rows = dict[tuple[str, str], list[bytes]]
 
@@ -51,7 +55,7 @@ def computed(servers: str, truth: Rows) -> Rows:
         return [one for one in found if (one.topic, one.key) in truth]
 
     def enough(found: list[Message]) -> bool:
-        return len({(one.topic, one.key, one.headers.s, one.headers.n) for one in mine(found)}) >= expected
+        return len({(one.topic, one.key, *place_of(one)) for one in mine(found)}) >= expected
 
     return distinct(mine(read_until(servers, COMPUTED, enough)))
 
@@ -72,10 +76,10 @@ def universe_of(config: PipelineConfig, name: str) -> PipelineConfig:
     return replace(config, portfolio=replace(config.portfolio, universe=name))
 
 
-@pytest.mark.usefixtures("jobs")
-def test_flink_gives_what_one_process_gives(servers: str) -> None:
+def test_flink_gives_what_one_process_gives(servers: str, jobs: "Jobs") -> None:
+    assert jobs.options("features") == FULL_BOOKS.environment()  # what `jobs restart` submits it with again
     events = market("parity", 11, 60)
-    truth = in_one_process(events, universe_of(PipelineConfig(), "parity"))
+    truth = in_one_process(events, universe_of(FULL_BOOKS.of(PipelineConfig()), "parity"))
     publish(servers, messages_of(events, "s", "parity"))
     assert differences(computed(servers, truth), truth) == []
     assert {topic for topic, _ in truth} == set(COMPUTED)

@@ -19,6 +19,7 @@ from api.hub import Hub, SourceInfo
 from api.server import serving
 from api.store_sqlite import SqliteStore
 from jobs.settings import PAGE
+from producers.playback import Playback
 from quicksilver.memory import MemoryBus
 from tests.conftest import ROOT
 
@@ -125,7 +126,8 @@ class Site:
         hub, self.store = Hub(SourceInfo(kind, "records of a test")), SqliteStore(folder / "x.sqlite")
         self.bus = MemoryBus()
         self.bus.subscribe(hub.on_record)
-        self._app = create_app(hub, self.store, PAGE)
+        self.playback = Playback(1.0)
+        self._app = create_app(hub, self.store, PAGE, playback=self.playback)
 
     def serving(self, port: int = 0) -> AbstractAsyncContextManager[int]:
         """Serve while the context lasts; gives the port."""

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from jobs.parsers import SIMULATED
 from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.venue import SIMULATED
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
 from quicksilver.pipeline import Pipeline

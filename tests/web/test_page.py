@@ -8,11 +8,12 @@ from typing import TypeAlias
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from jobs.parsers import SIMULATED
+from producers.exchanges.venue import SIMULATED
 from producers.simulator.listings import LISTINGS
 from quicksilver.events import Trade
 from quicksilver.features import FEATURES
 from quicksilver.records import (
+    Audit,
     BookTop,
     Candle,
     DataState,
@@ -219,14 +220,63 @@ async def test_feeds_have_a_row_each_with_what_was_told_last(site: Site, visit: 
         await expect(feeds.locator("tr:has(td)")).to_have_count(2)
         await expect(feeds.locator("[data-key='kraken:ETH-USD']")).to_contain_text("1,234")
         assert await table(feeds) == [
-            ["kraken", "connections", "LIVE", "12.3", "5,678", "25 kB", "", "", "", "", "3", "4", "2 h", "", ""],
+            ["kraken", "connections", "LIVE", "12.3", "5,678", "25 kB", "", "", "", "", "3", "4", "2 h", "", "", ""],
             [
                 "kraken", "ETH-USD", "LIVE", "12.3", "1,234", "12 kB", "1,234", "1", "2 of 1,234", "0", "0", "4",
-                "10 min", "5.4 ms", "120 ms",
+                "10 min", "5.4 ms", "120 ms", "–",
             ],
         ]  # fmt: skip
         bad = await feeds.locator("td.bad").all_inner_texts()
         assert bad == ["3", "1,234", "2 of 1,234"]
+        audited = feeds.locator("[data-key='kraken:ETH-USD'] td").last
+        for different, reason in ((0, ""), (3, "best ask 2, not 3")):
+            site.bus.publish(
+                Audit("kraken", "ETH-USD", 7, START_NS, START_NS, 40, different, 0.5, True, not different, reason)
+            )
+            await expect(audited).to_have_text(f"{different} of 40")
+            await expect(audited).to_have_class("bad" if different else "")
+        await expect(audited).to_have_attribute("title", "best ask 2, not 3")
+
+
+async def test_a_recording_is_paused_stepped_through_and_played_faster(site: Site, visit: Open) -> None:
+    """What waits in the playback is let through by the buttons of the page alone."""
+    site.playback.set_speed("0.001")
+
+    async def play() -> None:
+        for i in range(10_000):
+            await site.playback.wait(START_NS + i * SECOND_NS)
+
+    async with site.serving() as port:
+        playing = asyncio.create_task(play())
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        bar, position = page.get_by_test_id("replay"), page.get_by_test_id("replay-position")
+        await expect(bar.get_by_role("button")).to_have_text(["❚❚ pause", "step", "0.001×", "1×", "10×", "100×", "max"])
+        await expect(bar.get_by_role("button", name="0.001×")).to_have_attribute("aria-pressed", "true")
+        await expect(position).to_have_text("2023-11-14 22:13:20")
+        await bar.get_by_role("button", name="pause").click()
+        await expect(bar.get_by_role("button", name="play")).to_be_visible()
+        for _ in range(3):
+            await bar.get_by_role("button", name="step").click()
+        await expect(position).to_have_text("2023-11-14 22:13:23")
+        assert (site.playback.paused, site.playback.played) == (True, 4)
+        await bar.get_by_role("button", name="100×").click()
+        await expect(bar.get_by_role("button", name="100×")).to_have_attribute("aria-pressed", "true")
+        await bar.get_by_role("button", name="play").click()
+        await expect(bar.get_by_role("button", name="pause")).to_be_visible()
+        assert (site.playback.paused, site.playback.speed) == (False, 100.0)
+        await bar.get_by_role("button", name="max").click()
+        await asyncio.wait_for(playing, PATIENCE_MS / 1000)
+        site.playback.ended = True
+        await expect(position).to_have_text("2023-11-15 00:59:59 ended")
+        await expect(bar.get_by_role("button", name="step")).to_be_disabled()
+
+
+@pytest.mark.parametrize("site", ["SIMULATED"], indirect=True)
+async def test_what_is_no_recording_has_no_buttons_for_one(site: Site, visit: Open) -> None:
+    async with site.serving() as port:
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        await expect(page.get_by_test_id("source")).to_have_text("SIMULATED")
+        await expect(page.get_by_test_id("replay")).to_be_hidden()
 
 
 @pytest.mark.parametrize("site", ["CLUSTER"], indirect=True)
@@ -326,6 +376,31 @@ async def test_refused_input_is_counted_and_shown(site: Site, visit: Open) -> No
         await expect(page.get_by_test_id("n-letters")).to_have_text("7")
         letters = await page.get_by_test_id("letters").locator("li").all_inner_texts()
         assert letters == [f"prices.csv:{line}: not a price: 'x'" for line in (7, 6, 5, 4, 3)]
+
+
+async def test_who_comes_after_the_end_sees_the_recent_course_of_the_features(site: Site, visit: Open) -> None:
+    async with site.serving() as port:
+        site.bus.publish(status(1, "LIVE"))
+        for seq in range(1, 60):
+            site.bus.publish(Features(*head(seq), *[float(seq // 8 % 2)] * len(FEATURES)))
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        await drawn(page, "features", "accent")
+
+
+@pytest.mark.parametrize("site", ["CSV"], indirect=True)
+async def test_a_return_over_less_than_a_files_row_is_not_shown(site: Site, visit: Open) -> None:
+    """Its candles, of a row each, are as long as ``HORIZON_NS``."""
+    known = [30_000.0 if spec.name == "mid" else 227.0 for spec in FEATURES]
+    async with site.serving() as port:
+        site.bus.publish(status(1, "LIVE"))
+        site.bus.publish(candle(1, 1.0, 2.0))
+        site.bus.publish(Features(*head(2), *known))
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        await expect(page.locator("[data-feature=momentum_bps] b")).to_have_text("227")
+        for seconds in (1, 10, 60):
+            value = page.locator(f"[data-feature=return_{seconds}s_bps] b")
+            await expect(value).to_have_text("227" if seconds * SECOND_NS >= HORIZON_NS else "–")
+        await expect(page.locator("[data-feature=volatility_10s_bps] .name")).to_have_text("volatility 10 rows")
 
 
 async def test_sixty_updates_a_second_all_arrive_and_are_drawn(site: Site, visit: Open) -> None:

@@ -70,6 +70,11 @@ export function span(ns: number): string {
   return `${seconds} s`;
 }
 
+/** A moment as 2026-08-09 05:00:01, UTC. */
+export function moment(ns: number): string {
+  return new Date(ns / 1e6).toISOString().slice(0, 19).replace("T", " ");
+}
+
 export function clock(ns: number): string {
   return new Date(ns / 1e6).toISOString().slice(11, 19);
 }

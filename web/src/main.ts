@@ -10,10 +10,12 @@ import { FrontierPanel } from "./panels/frontier";
 import { renderHeader, renderLink } from "./panels/header";
 import { LadderPanel } from "./panels/ladder";
 import { renderLatency } from "./panels/latency";
+import { ReplayPanel } from "./panels/replay";
 import { ScorePanel } from "./panels/score";
 import { renderTrades } from "./panels/trades";
 import { Client, counters } from "./protocol";
-import { State } from "./state";
+import { Player } from "./replay";
+import { KEPT_SAMPLES, State } from "./state";
 
 const state = new State();
 const candles = new CandlePanel(state);
@@ -22,6 +24,9 @@ const features = new FeaturePanel(state);
 const feeds = new FeedPanel(state);
 const frontier = new FrontierPanel(state);
 const score = new ScorePanel(state);
+const player = new Player(state);
+const replay = new ReplayPanel(state, player);
+let connected = false;
 
 function frame(nowMs: number): void {
   const dirty = state.dirty;
@@ -37,6 +42,7 @@ function frame(nowMs: number): void {
     if (dirty.has("score")) score.render();
     if (dirty.has("latency")) renderLatency(state);
     if (dirty.has("feeds")) feeds.render(Date.now());
+    if (dirty.has("replay")) replay.render();
   }
   requestAnimationFrame(frame);
 }
@@ -44,14 +50,21 @@ function frame(nowMs: number): void {
 const client = new Client(
   `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
   [
-    { channels: ["status", "tops", "latency", "feeds", "frontiers", "features"], history: 1 },
+    { channels: ["status", "tops", "latency", "feeds", "frontiers", "audits"], history: 1 },
+    { channels: ["features"], history: KEPT_SAMPLES },
     { channels: ["dead-letters"], history: 5 },
     { channels: ["trades"], history: 30 },
     { channels: ["candles", "predictions", "scores"], history: 600 },
   ],
-  (welcome) => state.welcome(welcome),
+  (welcome) => {
+    state.welcome(welcome);
+    void player.look(connected);
+  },
   (message) => state.take(message, Date.now()),
-  renderLink,
+  (link) => {
+    connected = link.connected;
+    renderLink(link);
+  },
 );
 
 byId("theme").onclick = () => {
@@ -74,6 +87,7 @@ if (chosen) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
 setInterval(() => state.dirty.add("header").add("feeds"), 500); // silence changes states and ages too
+setInterval(() => void player.look(connected), 1000); // others may pause it, and it ends by itself
 for (const ms of [2000, 8000]) setTimeout(() => state.selectBusiest(), ms); // some venues begin late
 
 Object.assign(window, { __quicksilver: counters });

@@ -1,16 +1,19 @@
 /** All that the page knows; messages change it, panels read it once a frame. */
 
 import type {
-  BookTop, Candle, DataState, DeadLetter, Features, FeedStats, Frontier, Latency, Prediction, Score, Status, Trade,
+  Audit, BookTop, Candle, DataState, DeadLetter, Features, FeedStats, Frontier, Latency, Prediction, Score, Status, Trade,
 } from "./records";
 import type { Rows, Welcome } from "./protocol";
+import type { Replay } from "./replay";
 
-const PANELS = ["header", "candles", "ladder", "trades", "features", "frontier", "score", "latency", "feeds"] as const;
+const PANELS = [
+  "header", "candles", "ladder", "trades", "features", "frontier", "score", "latency", "feeds", "replay",
+] as const;
 export type Panel = (typeof PANELS)[number];
 
 const KEPT_CANDLES = 600;
 const KEPT_CALLS = 400;
-const KEPT_SAMPLES = 120;
+export const KEPT_SAMPLES = 120;
 const KEPT_TRADES = 40;
 const KEPT_SCORES = 600;
 export const STALE_MS = 10_000; // what the server calls stale, STALE_S of jobs/lives.py
@@ -35,6 +38,7 @@ export class Instrument {
   heardMs = 0;
   top: BookTop | null = null;
   features: Features | null = null;
+  audit: Audit | null = null;
   samples = new Map<string, (number | null)[]>();
   candles = new Map<number, Map<number, Candle>>();
   calls = new Map<number, Map<number, Call>>();
@@ -61,6 +65,7 @@ export class Instrument {
   startAnew(channel: string): void {
     if (channel === "trades") this.trades = [];
     if (channel === "scores") this.scores.clear();
+    if (channel === "features") this.samples.clear();
   }
 
   /** The state to show: what the server says, unless nothing has come for a while. */
@@ -91,6 +96,7 @@ export class State {
   private chosen = false;
   frontier: Frontier | null = null;
   latency = new Map<string, Latency>();
+  replay: Replay | null = null; // what plays the recording, if that is the source
   feeds = new Map<string, Feed>();
   letters: { key: string; letter: DeadLetter }[] = [];
   private refused = new Map<string, number>();
@@ -105,7 +111,13 @@ export class State {
       instrument.reason = one.reason;
       instrument.historyAsked = false; // what passed while the connection was lost is in the store
     }
-    this.dirty.add("header");
+    this.replay = null; // another process may have answered
+    this.dirty.add("header").add("replay");
+  }
+
+  /** Whether a recording is played, whose data are as old as they are. */
+  get recorded(): boolean {
+    return this.source === "TAPE" || this.source === "CSV";
   }
 
   get nLetters(): number {
@@ -190,6 +202,9 @@ export class State {
         one.trades.unshift(row as Trade);
         one.trades.length = Math.min(one.trades.length, KEPT_TRADES);
         return "trades";
+      case "audits":
+        one.audit = row as Audit;
+        return "feeds";
       case "status":
         one.state = (row as Status).state;
         one.reason = (row as Status).reason;
@@ -254,6 +269,11 @@ export class State {
     const toldMs = message.type === "snapshot" ? Math.min(nowMs, stats.ts_event_ns / 1e6) : nowMs;
     this.feeds.set(message.key, { stats, toldMs });
     this.dirty.add("feeds");
+  }
+
+  takeReplay(replay: Replay): void {
+    this.replay = replay;
+    this.dirty.add("replay");
   }
 
   private takeLetters(message: Rows): void {

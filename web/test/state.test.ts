@@ -23,6 +23,16 @@ describe("State", () => {
     expect([...(state.current?.candles.get(10)?.values() ?? [])].map((one) => one.close)).toEqual([0, 2]);
   });
 
+  it("has a snapshot's features as the recent course, and once after a reconnection", () => {
+    const state = new State();
+    const snapshot = { ...rows("features", { ...base, mid: 1 }, { ...base, mid: 2 }), type: "snapshot" } as Rows;
+    for (let i = 0; i < 2; i += 1) {
+      state.take(snapshot, 0);
+      state.take(rows("features", { ...base, mid: 3 }), 0);
+      expect(state.current?.samples.get("mid")).toEqual([1, 2, 3]);
+    }
+  });
+
   it("shows a live instrument as stale after silence, a tape never", () => {
     const state = new State();
     state.take(rows("status", { ...base, state: "LIVE", reason: "" }), 0);

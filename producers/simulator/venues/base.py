@@ -91,6 +91,7 @@ class VenueEngine(ABC):
     batch_ns = 0  # changes of so long go together; 0: each step is told at once
     beat_ns = SECOND_NS
     rest_books = False  # whether a reader needs REST to have a book
+    listings_path = ""  # of REST's list of symbols
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -258,9 +259,19 @@ class VenueEngine(ABC):
     def traded(self, symbol: str, step: Step) -> list[Post]:
         """Return what is said of executions."""
 
-    @abstractmethod
     def rest(self, target: str) -> Answer:
         """Return the answer to a GET of a path with its query."""
+        if asked(target, self.listings_path) is not None:
+            return Answer(200, self.listings())
+        return self.book_at(target)
+
+    @abstractmethod
+    def listings(self) -> bytes:
+        """Return the venue's list of symbols, with its steps of prices and sizes."""
+
+    @abstractmethod
+    def book_at(self, target: str) -> Answer:
+        """Return the book that a path with its query asks for."""
 
     def beat(self) -> list[Post]:
         """Return what is said each second."""

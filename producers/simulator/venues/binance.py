@@ -22,11 +22,11 @@ from producers.simulator.venues.base import (
     json,
     listed,
 )
-from producers.simulator.wire import decimal
+from producers.simulator.venues.text import decimal
 from quicksilver.events import SECOND_NS
 
 PLACES = 8  # decimal places of every number on the spot market
-KINDS = {"depth": "depth@100ms", "depth@100ms": "depth@100ms", "aggTrade": "aggTrade", "trade": "trade"}
+STREAMS = {"depth": "depth@100ms", "depth@100ms": "depth@100ms", "aggTrade": "aggTrade", "trade": "trade"}
 
 
 class _Request(msgspec.Struct):
@@ -41,7 +41,7 @@ class BinanceEngine(VenueEngine):
     path = "/stream"
     batch_ns = SECOND_NS // 10
     book_path = "/api/v3/depth"
-
+    listings_path = "/api/v3/exchangeInfo"
     rest_books = True
 
     def __init__(self, market: Market) -> None:
@@ -66,7 +66,7 @@ class BinanceEngine(VenueEngine):
             return [_refusal(2, f"Invalid request: unknown variant `{request.method}`", request.id)]
         for name in request.params:
             pair_name, _, kind = name.partition("@")
-            stream = (KINDS.get(kind, kind), self._pairs.get(pair_name.upper(), pair_name))
+            stream = (STREAMS.get(kind, kind), self._pairs.get(pair_name.upper(), pair_name))
             if request.method == "SUBSCRIBE":
                 session.streams[stream] = 0
             else:
@@ -140,7 +140,21 @@ class BinanceEngine(VenueEngine):
         data = f'{{"e":"serverShutdown","E":{self.now_ns // 1_000_000}}}'
         return Notice([f'{{"stream":"!serverShutdown","data":{data}}}'], True, [])
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return the pairs."""
+        zone = {"timezone": "UTC", "serverTime": self.now_ns // 1_000_000, "rateLimits": [], "exchangeFilters": []}
+        return json({**zone, "symbols": [self.listing(native, symbol) for native, symbol in self._pairs.items()]})
+
+    def listing(self, native: str, symbol: str) -> dict[str, object]:
+        """Return what is said of a pair, its steps among its filters."""
+        (base, quote), (tick, lot) = symbol.split("-"), self._numbers(symbol, 1, 1)
+        filters = [
+            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
+            {"filterType": "LOT_SIZE", "minQty": lot, "maxQty": "9000.00000000", "stepSize": lot},
+        ]
+        return {"symbol": native, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "filters": filters}
+
+    def book_at(self, target: str) -> Answer:
         """Return the book."""
         query = asked(target, self.book_path)
         if query is None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from producers.exchanges.bitfinex import CHECKSUM, SEQUENCE, TIMESTAMP, native_of
+from producers.exchanges.bitfinex_feed import CHECKSUM, SEQUENCE, TIMESTAMP
 from producers.simulator.orderflow import Market, Step
 from producers.simulator.venues.base import (
     NO_BOOK,
@@ -27,7 +27,8 @@ from producers.simulator.venues.base import (
     newest_first,
     truth_of,
 )
-from producers.simulator.venues.bitfinex_book import Shown, checksum, level_text, trade_text
+from producers.simulator.venues.bitfinex_book import NAMES, Shown, checksum, level_text, native_of, trade_text
+from producers.simulator.venues.text import lot
 
 LENGTHS = (1, 25, 100, 250)
 RECENT = 30
@@ -70,6 +71,7 @@ class BitfinexEngine(VenueEngine):
     """Bitfinex's public channels over a simulated market."""
 
     path = "/ws/2"
+    listings_path = "/v2/conf/pub:info:pair,pub:info:pair:futures,pub:map:currency:sym"
 
     def __init__(self, market: Market) -> None:
         super().__init__(market)
@@ -245,7 +247,16 @@ class BitfinexEngine(VenueEngine):
         after = '{"event":"info","code":20061,"msg":"Maintenance ended. Please resubscribe to all channels."}'
         return Notice([before], False, [after])
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return pairs with their least order, no futures, and the coins that have names of the venue's own."""
+        none: list[object] = [None] * 7
+        pairs = [
+            (native[1:], [None, None, None, lot(self.books[symbol]), "2000.0", *none])
+            for native, symbol in self._symbols.items()
+        ]
+        return json([pairs, [], [(theirs, ours) for ours, theirs in NAMES.items()]])
+
+    def book_at(self, target: str) -> Answer:
         """Return the book of ``/v2/book/tBTCUSD/P0`` (https://docs.bitfinex.com/reference/rest-public-book)."""
         path, _, query = target.partition("?")
         parts = path.strip("/").split("/")

@@ -5,11 +5,23 @@ https://docs.bitfinex.com/docs/ws-websocket-checksum (2026-11).
 
 from zlib import crc32
 
-from producers.exchanges.bitfinex import CHECKED
+from producers.exchanges.bitfinex_levels import CHECKED
 from producers.simulator.ladder import Ladder
 from producers.simulator.orderflow import Book
 from producers.simulator.venues.text import javascript
 from producers.simulator.venues.window import Window
+
+NAMES = {"USDT": "UST", "ALGO": "ALG", "DASH": "DSH"}  # of https://docs.bitfinex.com/reference/rest-public-conf
+
+
+def native_of(symbol: str) -> str:
+    """Return what the venue calls a symbol.
+
+    >>> native_of("BTC-USDT"), native_of("ALGO-USD"), native_of("DOGE-USD")
+    ('tBTCUST', 'tALGUSD', 'tDOGE:USD')
+    """
+    base, quote = (NAMES.get(coin, coin) for coin in symbol.split("-"))
+    return f"t{base}{quote}" if len(base) == len(quote) == 3 else f"t{base}:{quote}"
 
 
 class Shown:

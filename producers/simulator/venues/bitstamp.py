@@ -22,7 +22,7 @@ from producers.simulator.venues.base import (
 from producers.simulator.venues.text import pair, price, size
 from quicksilver.events import SECOND_NS
 
-KINDS = ("diff_order_book", "order_book", "live_trades")
+CHANNELS = ("diff_order_book", "order_book", "live_trades")
 BEST = 100  # levels a side of order_book
 
 
@@ -38,6 +38,7 @@ class _Request(msgspec.Struct):
 class BitstampEngine(VenueEngine):
     """Bitstamp's public channels over a simulated market."""
 
+    listings_path = "/api/v2/markets"
     rest_books = True
 
     def __init__(self, market: Market) -> None:
@@ -61,7 +62,7 @@ class BitstampEngine(VenueEngine):
         kind, _, name = channel.rpartition("_")
         if request.event not in {"bts:subscribe", "bts:unsubscribe"}:
             return [_error("Bad event string.")]
-        if kind not in KINDS or name not in self._pairs:
+        if kind not in CHANNELS or name not in self._pairs:
             return [_error("Bad subscription string.")]
         stream = (kind, self._pairs[name])
         if request.event == "bts:unsubscribe":
@@ -125,7 +126,20 @@ class BitstampEngine(VenueEngine):
         """Ask to connect anew, then close."""
         return Notice(['{"event":"bts:request_reconnect","channel":"","data":""}'], True, [])
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return the markets."""
+        return json([self._market(native, symbol) for native, symbol in self._pairs.items()])
+
+    def _market(self, native: str, symbol: str) -> dict[str, object]:
+        (base, counter), listing = symbol.split("-"), self.books[symbol].listing
+        return {
+            "name": f"{base}/{counter}", "market_symbol": native, "base_currency": base,
+            "base_decimals": listing.qty_decimals, "counter_currency": counter,
+            "counter_decimals": listing.price_decimals, "minimum_order_value": "10", "trading": "Enabled",
+            "instant_order_counter_decimals": 2,
+        }  # fmt: skip
+
+    def book_at(self, target: str) -> Answer:
         """Return the whole book."""
         parts = target.partition("?")[0].strip("/").split("/")
         if parts[:3] != ["api", "v2", "order_book"] or len(parts) != 4 or parts[3] not in self._pairs:

@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from producers.simulator.orderflow import Market, Step
+from producers.simulator.orderflow import Book, Market, Step
 from producers.simulator.venues.base import (
     NO_BOOK,
     Answer,
@@ -24,8 +24,7 @@ from producers.simulator.venues.base import (
     listed,
     newest_first,
 )
-from producers.simulator.venues.text import iso_nanos, trimmed
-from producers.simulator.wire import iso
+from producers.simulator.venues.text import iso, iso_nanos, lot, tick, trimmed
 
 CHANNELS = ("heartbeats", "level2", "market_trades")
 BOOK_PATH = "/api/v3/brokerage/market/product_book"
@@ -41,6 +40,8 @@ class _Request(msgspec.Struct):
 
 class CoinbaseEngine(VenueEngine):
     """Coinbase Advanced Trade's public channels over a simulated market."""
+
+    listings_path = "/api/v3/brokerage/market/products"
 
     def __init__(self, market: Market) -> None:
         super().__init__(market)
@@ -146,7 +147,12 @@ class CoinbaseEngine(VenueEngine):
         readers = self.readers("heartbeats", "heartbeats")
         return [(session, Message(self._message(session, "heartbeats", events))) for session in readers]
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return the products."""
+        products = [_product(symbol, book) for symbol, book in self.books.items()]
+        return json({"products": products, "num_products": len(products)})
+
+    def book_at(self, target: str) -> Answer:
         """Return the product book (https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/rest-api)."""
         query = asked(target, BOOK_PATH)
         if query is None:
@@ -168,6 +174,15 @@ class CoinbaseEngine(VenueEngine):
             for side in (saved.bids, saved.asks)
         )
         return {"product_id": symbol, "bids": bids, "asks": asks, "time": iso(saved.ts_ns)}
+
+
+def _product(symbol: str, book: Book) -> dict[str, object]:
+    base, quote = symbol.split("-")
+    return {
+        "product_id": symbol, "base_increment": lot(book), "quote_increment": tick(book), "base_min_size": lot(book),
+        "is_disabled": False, "status": "online", "trading_disabled": False, "product_type": "SPOT",
+        "quote_currency_id": quote, "base_currency_id": base, "price_increment": tick(book), "display_name": symbol,
+    }  # fmt: skip
 
 
 def _error(message: str) -> Message:

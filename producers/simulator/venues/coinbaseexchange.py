@@ -6,7 +6,7 @@ changes for 50 ms. The snapshot lists asks before bids and no time, as in record
 
 import msgspec
 
-from producers.simulator.orderflow import Market, Step
+from producers.simulator.orderflow import Book, Market, Step
 from producers.simulator.venues.base import (
     NO_BOOK,
     Answer,
@@ -19,8 +19,7 @@ from producers.simulator.venues.base import (
     listed,
     newest_first,
 )
-from producers.simulator.venues.text import pair, price, size
-from producers.simulator.wire import iso
+from producers.simulator.venues.text import iso, lot, pair, price, size, tick
 from quicksilver.events import SECOND_NS
 
 CHANNELS = ("level2", "level2_batch", "matches", "heartbeat")
@@ -38,6 +37,7 @@ class CoinbaseExchangeEngine(VenueEngine):
     """Coinbase Exchange's public channels over a simulated market."""
 
     batch_ns = SECOND_NS // 20
+    listings_path = "/products"
 
     def __init__(self, market: Market) -> None:
         super().__init__(market)
@@ -122,7 +122,11 @@ class CoinbaseExchangeEngine(VenueEngine):
             posts += [(session, Message(text)) for session in self.readers("heartbeat", symbol)]
         return posts
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return the products."""
+        return json([_product(symbol, book) for symbol, book in self.books.items()])
+
+    def book_at(self, target: str) -> Answer:
         """Return the whole book (https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products)."""
         parts = target.partition("?")[0].strip("/").split("/")
         if len(parts) != 3 or parts[0] != "products" or parts[2] != "book":
@@ -139,6 +143,16 @@ class CoinbaseExchangeEngine(VenueEngine):
             "time": iso(saved.ts_ns),
         }  # fmt: skip
         return Answer(200, json(body), symbol, truth)
+
+
+def _product(symbol: str, book: Book) -> dict[str, object]:
+    base, quote = symbol.split("-")
+    return {
+        "id": symbol, "base_currency": base, "quote_currency": quote, "quote_increment": tick(book),
+        "base_increment": lot(book), "display_name": f"{base}/{quote}", "min_market_funds": "1",
+        "margin_enabled": False, "post_only": False, "limit_only": False, "cancel_only": False, "status": "online",
+        "status_message": "",
+    }  # fmt: skip
 
 
 def _order(number: int) -> str:

@@ -19,7 +19,7 @@ from producers.simulator.venues.base import (
     json,
     listed,
 )
-from producers.simulator.venues.text import short_pair, trimmed
+from producers.simulator.venues.text import lot, short_pair, trimmed
 from producers.simulator.venues.window import Window
 
 CHANNELS = ("book_lv2", "trades")
@@ -36,6 +36,7 @@ class PoloniexEngine(VenueEngine):
     """Poloniex's public channels over a simulated market."""
 
     path = "/ws/public"
+    listings_path = "/markets"
 
     def __init__(self, market: Market) -> None:
         super().__init__(market)
@@ -131,7 +132,23 @@ class PoloniexEngine(VenueEngine):
         """Begin the ids of the symbol's messages anew."""
         self._ids[symbol] = 1
 
-    def rest(self, target: str) -> Answer:
+    def listings(self) -> bytes:
+        """Return the markets."""
+        return json([self._market(native, symbol) for native, symbol in self._pairs.items()])
+
+    def _market(self, native: str, symbol: str) -> dict[str, object]:
+        book = self.books[symbol]
+        base, quote = symbol.split("-")
+        limit = {
+            "symbol": native, "priceScale": book.listing.price_decimals, "quantityScale": book.listing.qty_decimals,
+            "amountScale": 2, "minQuantity": lot(book), "minAmount": "1", "highestBid": "0", "lowestAsk": "0",
+        }  # fmt: skip
+        return {
+            "symbol": native, "baseCurrencyName": base, "quoteCurrencyName": quote, "displayName": f"{base}/{quote}",
+            "state": "NORMAL", "symbolTradeLimit": limit,
+        }  # fmt: skip
+
+    def book_at(self, target: str) -> Answer:
         """Return the book of ``/markets/BTC_USDT/orderBook``: prices and sizes in turn."""
         parts = target.partition("?")[0].strip("/").split("/")
         if len(parts) != 3 or parts[0] != "markets" or parts[2] != "orderBook":

@@ -1,8 +1,35 @@
 """How venues write numbers and times; exact, from integers of ticks, lots and nanoseconds."""
 
+from datetime import UTC, datetime
+from functools import lru_cache
+
 from producers.simulator.orderflow import Book
-from producers.simulator.wire import decimal, iso
 from quicksilver.events import SECOND_NS
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def iso(ts_ns: int) -> str:
+    """Return RFC 3339 in UTC, with microseconds.
+
+    >>> iso(1_786_253_023_523_084_000)
+    '2026-08-09T05:23:43.523084Z'
+    """
+    seconds, rest = divmod(ts_ns, SECOND_NS)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+def decimal(units: int, places: int) -> str:
+    """Return ``units`` of the last decimal place as a number with all its places.
+
+    >>> decimal(7725097, 8), decimal(647320, 1)
+    ('0.07725097', '64732.0')
+    """
+    whole, part = divmod(units, 10**places)
+    return f"{whole}.{part:0{places}d}" if places else str(whole)
 
 
 def trimmed(units: int, places: int) -> str:
@@ -48,6 +75,16 @@ def price(book: Book, key: int) -> str:
 def size(book: Book, lots: int) -> str:
     """Return a size with all its decimal places."""
     return decimal(lots, book.listing.qty_decimals)
+
+
+def tick(book: Book) -> str:
+    """Return the step of prices."""
+    return decimal(1, book.listing.price_decimals)
+
+
+def lot(book: Book) -> str:
+    """Return the step of sizes."""
+    return decimal(1, book.listing.qty_decimals)
 
 
 def pair(book: Book, key: int, lots: int) -> str:

@@ -14,8 +14,9 @@ class Window:
 
     def __init__(self, book: Book, depth: int) -> None:
         self.depth = depth
+        self.sides = (book.bids, book.asks)
         self._book = book
-        self._edges = [self._edge(book.bids), self._edge(book.asks)]
+        self._edges = [self._edge(side) for side in self.sides]
 
     def _edge(self, side: Ladder) -> int:
         return side.keys[self.depth - 1] if len(side.keys) >= self.depth else BEYOND
@@ -25,19 +26,27 @@ class Window:
 
         Level by level in this order, bids or asks first, no book on the way is crossed.
         """
-        return self._side(0, self._book.bids, bids), self._side(1, self._book.asks, asks)
+        return self._side(0, bids), self._side(1, asks)
 
-    def _side(self, place: int, side: Ladder, changes: Changes) -> Changes:
+    def _side(self, place: int, changes: Changes) -> Changes:
         if not changes:
             return changes
-        before, now = self._edges[place], self._edge(side)
-        self._edges[place] = now
+        side, before = self.sides[place], self._edges[place]
+        now = self._edges[place] = self._edge(side)
+        return self._shown(side, changes, before, now)
+
+    def _shown(self, side: Ladder, changes: Changes, before: int, now: int) -> Changes:
+        """Return what is told of changes of a side whose edge was ``before`` and is ``now``."""
         removed = [(key, 0) for key, lots in changes if not lots and key <= before]
-        shown = [(key, lots) for key, lots in changes if lots and key <= now]
         if now < before:
             removed += [(key, 0) for key in side.keys[self.depth : bisect_right(side.keys, before)]]
-        elif now > before:
-            changed = {key for key, _ in changes}
-            back = side.keys[bisect_right(side.keys, before) : self.depth]
-            shown += [(key, side.lots[key]) for key in back if key not in changed]
-        return removed + shown
+        shown = [(key, lots) for key, lots in changes if lots and key <= now]
+        return removed + shown + self._back(side, changes, before, now)
+
+    def _back(self, side: Ladder, changes: Changes, before: int, now: int) -> Changes:
+        """Return the levels that come into the window though nothing changed there."""
+        if now <= before:
+            return []
+        changed = {key for key, _ in changes}
+        back = side.keys[bisect_right(side.keys, before) : self.depth]
+        return [(key, side.lots[key]) for key in back if key not in changed]

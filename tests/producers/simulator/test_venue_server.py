@@ -23,9 +23,9 @@ from producers.exchanges.venue import venues
 from producers.simulator.__main__ import main
 from producers.simulator.faults import parse_fault
 from producers.simulator.listings import listing_of
-from producers.simulator.orderflow import Market
+from producers.simulator.orderflow import Market, Step
 from producers.simulator.serving import serve_venue, tls_of
-from producers.simulator.soak import Totals, run_soak
+from producers.simulator.soak import Totals, run_soak, shares_of
 from producers.simulator.soak_reader import Report
 from producers.simulator.soak_venue import Plan
 from producers.simulator.tape_server import TapeServer
@@ -33,7 +33,7 @@ from producers.simulator.venue_server import VenueServer
 from producers.simulator.venues.registry import engine_of
 from producers.tapes.read import read_frames
 from quicksilver.errors import InputError
-from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap
+from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, BookSnapshot, Gap
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-u", "-m", "producers.simulator"]
@@ -140,6 +140,26 @@ async def test_a_client_that_does_not_read_is_given_up() -> None:
         assert served.dropped == 1
 
 
+async def test_time_that_was_slept_through_is_caught_up_with_and_not_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve_venue(server("kraken", rate=5.0)) as served:
+        market, steps = served.engine.market, list[Step]()
+        step = market.step
+
+        def counted() -> Step:
+            steps.append(step())
+            return steps[-1]
+
+        monkeypatch.setattr(market, "step", counted)
+        await asyncio.sleep(0.2)
+        assert steps
+        steps.clear()
+        time.sleep(2.0)  # nothing runs, as while a laptop sleeps
+        while not steps:
+            await asyncio.sleep(0.01)
+        assert abs(time.time_ns() - market.now_ns) < SECOND_NS // 2
+        assert len(steps) < 60  # of two seconds there would be 600
+
+
 def test_a_speed_or_a_fault_that_cannot_be_is_refused() -> None:
     async def make(*faults: str, speed: float = 1.0) -> None:
         engine = engine_of("kraken")(Market(5, time.time_ns(), [listing_of("BTC-USD")]))
@@ -203,8 +223,9 @@ def test_the_command_serves_a_venue_with_faults_and_stops_on_ctrl_c() -> None:
     [
         (["--venue", "mtgox"], "no simulator of venue 'mtgox'"),
         (["--venue", "kraken", "--fault", "flood"], "not a fault: 'flood'"),
-        (["--fault", "drop"], "--fault, --tls and --tape need --venue"),
-        (["--venue", "kraken", "--tape", "/nowhere"], "/nowhere: no such file"),
+        (["--fault", "drop:XXX-USD"], "a fault of XXX-USD, which is not simulated"),
+        (["--symbols", "BTC-USD,BTC/USD"], "one or more symbols, each once"),
+        (["--tape", "/nowhere"], "/nowhere: no such file"),
     ],
 )
 def test_what_cannot_be_served_is_an_error_for_people(options: list[str], said: str) -> None:
@@ -217,11 +238,17 @@ def test_what_cannot_be_served_is_an_error_for_people(options: list[str], said: 
 
 async def test_a_short_soak_loses_nothing() -> None:
     plans = [Plan(venue, 3, 60.0, 4.0, 4.0, 5.0, 1) for venue in ("kraken", "bitstamp")]
-    totals = await run_soak(plans, 1, 10.0, report_s=2.0)
+    totals = await run_soak(plans, 1, 10.0, print, report_s=2.0)
     assert (totals.lost, totals.read.rejected, totals.read.crossed, totals.too_slow) == (0, 0, 0, 0)
     assert totals.sent == totals.read.received > 100
     assert (totals.read.live, totals.read.instruments, totals.connections) == (6, 6, 4)
     assert totals.read.snapshots == 6 + totals.read.gaps
+
+
+def test_a_venue_that_collects_changes_says_no_more_than_it_can() -> None:
+    shares = shares_of(["kraken", "binance", "bitstamp"], 50, 20_000.0)
+    assert shares == {"kraken": 9_750.0, "binance": 500.0, "bitstamp": 9_750.0}
+    assert shares_of(["kraken", "binance"], 50, 200.0) == {"kraken": 100.0, "binance": 100.0}
 
 
 def test_a_soak_that_fails_says_why() -> None:

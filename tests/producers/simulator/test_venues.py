@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from quicksilver.book import Book
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 from tests.producers.simulator.letters import Letters, strange
+from tests.producers.test_listings import BITSTAMP, body
 
 START_NS = 1_790_000_000 * SECOND_NS
 SYMBOLS = ["BTC-USD", "DOGE-USD"]
@@ -46,11 +48,20 @@ class Listener:
         self.books: dict[str, Book] = {}
         self.texts: list[str] = []
         self.wrong = 0
+        self.fetch_listings()
         self.session = made.connect()
         for greeting in self.session.greeting:
             self.take(greeting)
         for request in (*self.feed.greeting(), *self.feed.subscribe(self.feed.symbols)):
             self.request(request)
+
+    def fetch_listings(self) -> None:
+        """Let feed and parser learn what the venue calls its symbols, as a run does before all else."""
+        url = self.feed.listings_url
+        assert url is not None
+        body = self.engine.rest(url.removeprefix(self.feed.rest_url)).body
+        assert self.feed.know(body) == []
+        assert self.parser.parse(Frame(self.feed.venue, self.feed.venue, "rest", START_NS, body, url)) == []
 
     def request(self, text: str) -> None:
         for message in self.engine.request(self.session, text):
@@ -275,6 +286,48 @@ def test_rest_gives_the_book_and_refuses_what_there_is_not(name: str) -> None:
     refused = made.rest(path.format("NOPE"))
     assert refused.status >= 400 or json.loads(refused.body)["error"]
     assert made.rest("/nowhere").status == 404
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_cannot_be_guessed_are_those_of_the_venues_list(name: str) -> None:
+    """One coin has a short name at Bitfinex; the other pair's name can be cut in two in several ways."""
+    symbols = ["ALGO-USD", "ABBT-CUSD"]
+    listener = Listener(name, engine(name, symbols=symbols))
+    listener.step(100)
+    listener.fetch()
+    listener.step(300)
+    assert (listener.rejected, listener.wrong) == ([], 0)
+    assert set(listener.parser.instruments) == set(symbols)
+    assert all(one.live for one in listener.parser.instruments.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rest_lists_the_symbols_with_the_steps_of_their_prices_and_sizes(name: str) -> None:
+    made = engine(name)
+    listed = Listener(name, made).feed.listed
+    assert set(listed) == set(SYMBOLS)
+    for symbol, one in listed.items():
+        listing = made.books[symbol].listing
+        tick = None if name == "bitfinex" else Decimal(1).scaleb(-listing.price_decimals)
+        assert (one.tick_size, one.lot_size) == (tick, Decimal(1).scaleb(-listing.qty_decimals))
+        assert one.min_size == (None if name in {"bitstamp", "coinbaseexchange"} else one.lot_size)
+        assert one.active
+
+
+def _kinds_of_list(text: bytes) -> dict[str, set[str]]:
+    """The kinds of values of a list, but for those of Kraken's, which are named after pairs."""
+    letters, value = Letters(), json.loads(text)
+    if isinstance(value, dict) and "result" in value:
+        value["result"] = list(value["result"].values())
+    letters.add(json.dumps(value))
+    return letters.kinds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_list_has_the_letter_of_real_ones(name: str, tapes: Path) -> None:
+    real = _kinds_of_list(BITSTAMP if name == "bitstamp" else body(tapes, name))
+    for path, kinds in _kinds_of_list(engine(name, symbols=["BTC-USD", "ETH-USDT"]).listings()).items():
+        assert kinds <= real[path], path
 
 
 def test_an_aged_book_is_told_once_as_it_was() -> None:

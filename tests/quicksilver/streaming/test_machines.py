@@ -1,6 +1,7 @@
 """Machines: whatever order topics are read in, saved and loaded anywhere, they give what one process gives."""
 
 from collections import defaultdict
+from functools import partial
 from itertools import groupby
 
 import msgspec
@@ -10,14 +11,15 @@ from hypothesis import strategies as st
 
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
-from producers.simulator.engine import frames
+from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
+from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, Gap, Price
 from quicksilver.instrument import InstrumentStage
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, DeadLetter, Model, ModelHead, Status
+from quicksilver.records import AnyRecord, DeadLetter, FullBook, Model, ModelHead, Status
 from quicksilver.streaming import sequencer
 from quicksilver.streaming.instruments import FeatureMachine, config_of
 from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing, event_message
@@ -48,9 +50,13 @@ def truth(events: list[AnyEvent]) -> dict[tuple[str, str], list[bytes]]:
     return in_one_process(events)
 
 
-def in_one_process(events: list[AnyEvent], interval: str = "") -> dict[tuple[str, str], list[bytes]]:
+def in_one_process(
+    events: list[AnyEvent],
+    interval: str = "",
+    market: PipelineConfig = PipelineConfig(),  # noqa: B008 (immutable)
+) -> dict[tuple[str, str], list[bytes]]:
     found: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
-    pipeline = Pipeline(config_of(interval))
+    pipeline = Pipeline(config_of(interval, market))
     for event in events:
         for record in pipeline.step(event):
             found[TOPIC_OF[type(record)].name, key_of(record)].append(codec.encode(record))
@@ -86,6 +92,37 @@ def test_price_series_keep_the_clock_of_their_rows() -> None:
     found = rows(cluster(published(events, interval=str(interval), universe="every-60s"), 3))
     assert found == in_one_process(events, str(interval))
     assert ("frontiers", "every-60s") in found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_full_books_are_those_of_one_process(events: list[AnyEvent], seed: int) -> None:
+    config = PipelineConfig(full_books_per_s=4.0, full_book_levels=30)
+    messages = apart(read(published(events)), seed, 0.3)
+    found = rows(run(partial(FeatureMachine, config=config), messages, save_every=997))
+    expected = in_one_process(events, market=config)
+    assert found == {place: expected[place] for place in found}
+    for symbol in ("BTC-USD", "ETH-USD"):
+        full = [codec.decode(FullBook, value) for value in found["full-books", f"sim:{symbol}"]]
+        assert len(full) > 100
+        assert {len(one.bids) for one in full} == {30} != {one.n_bids for one in full}
+    plain = rows(run(FeatureMachine, messages))
+    assert plain == {place: values for place, values in found.items() if place[0] != "full-books"}
+
+
+def test_other_full_books_from_now_on_change_no_number(events: list[AnyEvent]) -> None:
+    """A job restarted with fewer of them takes its journal in again; readers drop what has a number they have had."""
+    messages = [one for one in read(published(events)) if one.key == "sim:BTC-USD"][:2_000]
+    many, few = (PipelineConfig(full_books_per_s=number) for number in (8.0, 1.0))
+    before = run(partial(FeatureMachine, config=many), messages[:1_000])
+    again = FeatureMachine("sim:BTC-USD", few)
+    for message in messages[:1_000]:
+        again.take(message)
+    after = [one for message in messages[1_000:] for one in again.take(message)]
+    whole = run(FeatureMachine, messages)
+    assert [one for one in before + after if one.topic != "full-books"] == whole
+    full = [one for one in before + after if one.topic == "full-books"]
+    assert {one.headers.n for one in full} == {""}
+    assert len({one.headers.g for one in full}) == len(full) > 20
 
 
 def test_records_are_numbered_without_a_gap_in_each_chain(events: list[AnyEvent]) -> None:

@@ -3,11 +3,13 @@
 import { byId, color, element, fetchJson, setText } from "../dom";
 import { price, short } from "../format";
 import type { FeatureSpec } from "../records";
+import { shownName, withinRow } from "../rows";
 import type { State } from "../state";
 
 const host = byId("features");
 
 interface Tile {
+  name: HTMLElement;
   value: HTMLElement;
   canvas: HTMLCanvasElement;
 }
@@ -36,23 +38,30 @@ export class FeaturePanel {
     const canvas = element("canvas") as HTMLCanvasElement;
     canvas.width = 96;
     canvas.height = 20;
-    const name = element("span", "name", spec.name.replaceAll("_", " ").replace(/ bps$/, ""));
+    const name = element("span", "name", shownName(spec.name, 0));
     const line = element("div", "value");
     line.append(value, element("small", "", spec.unit));
     root.append(name, line, canvas);
     host.append(root);
-    this.tiles.set(spec.name, { value, canvas });
+    this.tiles.set(spec.name, { name, value, canvas });
   }
 
   /** Sparklines are drawn ten times a second: nobody reads faster, and there are 28. */
   render(nowMs: number): boolean {
     const one = this.state.current;
     if (!one) return true;
-    for (const [name, tile] of this.tiles) setText(tile.value, (PRICES.has(name) ? price : short)(one.features?.[name] as number | null));
+    const rowNs = this.state.source === "CSV" && one.candles.size > 0 ? Math.min(...one.candles.keys()) : 0;
+    for (const [name, tile] of this.tiles) {
+      const value = withinRow(name, rowNs) ? null : (one.features?.[name] as number | null);
+      setText(tile.name, shownName(name, rowNs));
+      setText(tile.value, (PRICES.has(name) ? price : short)(value));
+    }
     if (nowMs - this.lastMs < 100) return false;
     this.lastMs = nowMs;
     const stroke = color("accent");
-    for (const [name, tile] of this.tiles) spark(tile.canvas, one.samples.get(name) ?? [], stroke);
+    for (const [name, tile] of this.tiles) {
+      spark(tile.canvas, withinRow(name, rowNs) ? [] : (one.samples.get(name) ?? []), stroke);
+    }
     return true;
   }
 }

@@ -2,16 +2,16 @@
 
 import { byId, element, setText } from "../dom";
 import { age, bytes, fixed, microseconds, UNKNOWN } from "../format";
-import type { FeedStats } from "../records";
+import type { Audit, FeedStats } from "../records";
 import { STALE_MS, type Feed, type State } from "../state";
 
 const host = byId("feeds");
 const OLD_MS = 5_000; // reports come each second; who has not reported for so long has ended, or is away
 const COLUMNS = [
   "venue", "symbol", "state", "per s", "messages", "received", "gaps", "resyncs", "checksums failed", "crossed",
-  "rejected", "reconnects", "last message", "p50", "p99",
+  "rejected", "reconnects", "last message", "p50", "p99", "audit",
 ];
-const BAD = new Set([6, 8, 9, 10]); // columns whose numbers should be 0
+const BAD = new Set([6, 8, 9, 10, 15]); // columns whose numbers should be 0
 const count = (value: number): string => value.toLocaleString("en");
 const late = (value: number | null): string => (value == null ? UNKNOWN : microseconds(value));
 
@@ -32,7 +32,7 @@ export class FeedPanel {
     const keys = [...this.state.feeds.keys()].sort();
     if (keys.length === 0) return;
     if (keys.length !== this.rows.size) this.place(keys);
-    for (const [key, feed] of this.state.feeds) this.fill(this.rows.get(key)!, feed, nowMs);
+    for (const [key, feed] of this.state.feeds) this.fill(this.rows.get(key)!, feed, nowMs, this.state.instruments.get(key)?.audit ?? null);
   }
 
   private place(keys: string[]): void {
@@ -53,24 +53,24 @@ export class FeedPanel {
     return all.reduce((sum, { stats }) => sum + stats.received_bytes, 0);
   }
 
-  private fill(row: HTMLElement, { stats, toldMs }: Feed, nowMs: number): void {
+  private fill(row: HTMLElement, { stats, toldMs }: Feed, nowMs: number, audit: Audit | null): void {
     const sinceMs = Math.max(0, nowMs - toldMs);
     // Not the header's state, which the cluster's jobs tell: this is what the process that reads the feed says of it.
-    const recorded = this.state.source === "TAPE" || this.state.source === "CSV";
-    const state = stats.state === "LIVE" && !recorded && sinceMs > STALE_MS ? "STALE" : stats.state;
+    const state = stats.state === "LIVE" && !this.state.recorded && sinceMs > STALE_MS ? "STALE" : stats.state;
     const received = stats.symbol === "" ? this.received(stats.venue) : stats.received_bytes;
-    cells(stats, state, received, stats.age_s + sinceMs / 1000).forEach((text, at) => {
+    cells(stats, state, received, stats.age_s + sinceMs / 1000, audit).forEach((text, at) => {
       const cell = row.children[at] as HTMLElement;
       setText(cell, text);
       if (BAD.has(at)) cell.classList.toggle("bad", /^[1-9]/.test(text));
     });
     (row.children[2] as HTMLElement).dataset["state"] = state;
+    (row.children[15] as HTMLElement).title = audit?.reason ?? "";
     row.classList.toggle("old", sinceMs > OLD_MS);
     row.title = stats.early ? `${count(stats.early)} events came before they happened: a clock is wrong` : "";
   }
 }
 
-function cells(one: FeedStats, state: string, received: number, ageS: number): string[] {
+function cells(one: FeedStats, state: string, received: number, ageS: number, audit: Audit | null): string[] {
   const whole = one.symbol === "";
   const checked = one.checksums_passed + one.checksums_failed;
   const ofSymbol = (text: string): string => (whole ? "" : text);
@@ -80,5 +80,6 @@ function cells(one: FeedStats, state: string, received: number, ageS: number): s
     ofSymbol(checked ? `${count(one.checksums_failed)} of ${count(checked)}` : UNKNOWN), ofSymbol(count(one.crossed)),
     count(one.rejected), count(one.reconnects), age(ageS), ofSymbol(late(one.latency_p50_us)),
     ofSymbol(late(one.latency_p99_us)),
+    ofSymbol(audit ? `${count(audit.levels_different)} of ${count(audit.levels)}` : UNKNOWN),
   ];
 }

@@ -11,10 +11,13 @@ import pytest
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.kraken_v1 import DEPTHS
 from producers.frames import Frame
-from producers.simulator.engine import Engine, Session, frames
+from producers.simulator.faults import Line, parse_fault
+from producers.simulator.frames import frames
 from producers.simulator.listings import LISTINGS
 from producers.simulator.orderflow import Market
-from producers.simulator.wire import decimal
+from producers.simulator.venues.base import Session
+from producers.simulator.venues.kraken import KrakenEngine
+from producers.simulator.venues.text import decimal
 from producers.tapes import read_frames
 from quicksilver.events import SECOND_NS, BookSnapshot, Gap, Trade
 
@@ -28,12 +31,12 @@ START_NS = 1_790_000_000 * SECOND_NS
 SYMBOLS = list(LISTINGS)
 
 
-def ask(engine: Engine, session: Session, method: str, req_id: int | None = None, **params: Any) -> list[str]:
+def ask(engine: KrakenEngine, session: Session, method: str, req_id: int | None = None, **params: Any) -> list[str]:
     """Send a request and return what comes back."""
     request: dict[str, Any] = {"method": method}
     request |= {"params": params} if params else {}
     request |= {"req_id": req_id} if req_id is not None else {}
-    return engine.request(session, json.dumps(request))
+    return [message.text for message in engine.request(session, json.dumps(request))]
 
 
 def test_frames_are_the_same_to_the_byte() -> None:
@@ -62,18 +65,20 @@ def test_frames_hold_a_heartbeat_for_each_second_in_rising_time() -> None:
 @pytest.mark.parametrize("symbol", ["SOL/USD", "DOGE/USD"])
 def test_readers_of_all_depths_have_the_engines_own_book(symbol: str) -> None:
     """Each message's checksum is that of wire text; each book is the engine's, level by level."""
-    engine = Engine(Market(3, START_NS, [symbol], rate=3.0))
-    source, books, sessions = engine.market.books[symbol], {}, {}
+    engine = KrakenEngine(Market(3, START_NS, [symbol], rate=3.0))
+    source_name = symbol.replace("/", "-")
+    source, books, sessions = engine.books[source_name], {}, {}
     for depth in DEPTHS:
         sessions[depth], books[depth] = engine.connect(), naive.NaiveBook(depth)
         _, snapshot = ask(engine, sessions[depth], "subscribe", channel="book", symbol=[symbol], depth=depth)
         assert books[depth].apply(snapshot)
     listing, counts = source.listing, dict.fromkeys(DEPTHS, 0)
     for step in range(2_500):
-        for (_, _, depth), text in engine.step():
-            if depth:
+        for session, message in engine.step():
+            depth = session.streams["book", source_name]
+            if message.kind == "update":
                 counts[depth] += 1
-                assert books[depth].apply(text)
+                assert books[depth].apply(message.text)
         if step % 50:
             continue
         for depth, book in books.items():
@@ -103,37 +108,38 @@ def test_the_projects_own_parser_finds_nothing_wrong(depth: int) -> None:
 
 
 def test_a_deep_level_that_comes_back_into_the_depth_is_sent_again() -> None:
-    engine = Engine(Market(5, START_NS, ["BTC/USD"]))
-    book, session = engine.market.books["BTC/USD"], engine.connect()
+    engine = KrakenEngine(Market(5, START_NS, ["BTC/USD"]))
+    book, session = engine.books["BTC-USD"], engine.connect()
     ask(engine, session, "subscribe", channel="book", symbol=["BTC/USD"], depth=10)
     seen = 0
     for _ in range(500):
         eleventh = book.asks.keys[10]
         lots = book.asks.lots[eleventh]
-        for (channel, _, _), text in engine.step():
-            if channel == "book" and eleventh in book.asks.keys[:10] and book.asks.lots[eleventh] == lots:
-                entry = json.loads(text, parse_float=str)["data"][0]
+        for _, message in engine.step():
+            if message.kind == "update" and eleventh in book.asks.keys[:10] and book.asks.lots[eleventh] == lots:
+                entry = json.loads(message.text, parse_float=str)["data"][0]
                 assert {"price": decimal(eleventh, 1), "qty": decimal(lots, 8)} in entry["asks"]
                 seen += 1
     assert seen > 10
 
 
 def test_trade_snapshot_is_followed_by_the_next_numbers() -> None:
-    engine = Engine(Market(6, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(6, START_NS, ["BTC/USD"]))
     session = engine.connect()
     _, snapshot = ask(engine, session, "subscribe", channel="trade", symbol=["BTC/USD"])
     history = json.loads(snapshot)["data"]
     assert 1 <= len(history) <= 50
     ids = [entry["trade_id"] for entry in history]
     for _ in range(1_000):
-        for _, text in engine.step():
-            ids += [entry["trade_id"] for entry in json.loads(text)["data"]]
+        for _, message in engine.step():
+            if message.kind == "trade":
+                ids += [entry["trade_id"] for entry in json.loads(message.text)["data"]]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert len(ids) > len(history)
 
 
 def test_refusals_name_the_reason_and_leave_the_rest_alone() -> None:
-    engine = Engine(Market(7, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(7, START_NS, ["BTC/USD"]))
     session = engine.connect()
     refused, acknowledged, snapshot = ask(
         engine, session, "subscribe", 5, channel="book", symbol=["XXX/USD", "BTC/USD"], depth=25
@@ -147,7 +153,7 @@ def test_refusals_name_the_reason_and_leave_the_rest_alone() -> None:
         '"success":true,"time_in":"2026-09-21T14:13:20.000000Z","time_out":"2026-09-21T14:13:20.000040Z"}'
     )
     assert naive.NaiveBook(25).apply(snapshot)
-    assert session.streams == {("book", "BTC/USD", 25)}
+    assert session.streams == {("book", "BTC-USD"): 25}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,7 @@ def test_refusals_name_the_reason_and_leave_the_rest_alone() -> None:
     ],
 )
 def test_what_cannot_be_met_is_refused(method: str, params: dict[str, Any], error: str) -> None:
-    engine = Engine(Market(7, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(7, START_NS, ["BTC/USD"]))
     session = engine.connect()
     (text,) = ask(engine, session, method, **params)
     assert json.loads(text)["error"] == error
@@ -172,13 +178,13 @@ def test_what_cannot_be_met_is_refused(method: str, params: dict[str, Any], erro
 
 @pytest.mark.parametrize("text", ["", "hello", "[1]", b"\xff\xfe", '{"params":{}}'])
 def test_what_is_no_request_is_refused(text: str | bytes) -> None:
-    engine = Engine(Market(7, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(7, START_NS, ["BTC/USD"]))
     (answer,) = engine.request(engine.connect(), text)
-    assert json.loads(answer)["error"] == "Malformed request"
+    assert json.loads(answer.text)["error"] == "Malformed request"
 
 
 def test_a_second_subscription_is_refused_and_an_ended_one_is_silent() -> None:
-    engine = Engine(Market(8, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(8, START_NS, ["BTC/USD"]))
     session = engine.connect()
     book: dict[str, Any] = {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}
     ask(engine, session, "subscribe", **book)
@@ -186,14 +192,14 @@ def test_a_second_subscription_is_refused_and_an_ended_one_is_silent() -> None:
     assert json.loads(again)["error"] == "Already subscribed"
     (ended,) = ask(engine, session, "unsubscribe", **book)
     assert json.loads(ended)["result"] == {"channel": "book", "depth": 10, "symbol": "BTC/USD"}
-    assert [stream for _ in range(200) for stream, _ in engine.step() if stream[0] == "book"] == []
+    assert [message for _ in range(200) for _, message in engine.step()] == []
     acknowledged, snapshot = ask(engine, session, "subscribe", **book)
     assert json.loads(acknowledged)["success"]
     assert naive.NaiveBook(10).apply(snapshot)
 
 
 def test_a_subscription_without_snapshot_and_a_ping() -> None:
-    engine = Engine(Market(8, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(8, START_NS, ["BTC/USD"]))
     session = engine.connect()
     (only,) = ask(engine, session, "subscribe", channel="book", symbol=["BTC/USD"], snapshot=False)
     assert json.loads(only)["result"]["snapshot"] is False
@@ -202,10 +208,11 @@ def test_a_subscription_without_snapshot_and_a_ping() -> None:
     assert json.loads(pong)["req_id"] == 42
 
 
-@pytest.mark.parametrize("fault", ["corrupt_next", "drop_next"])
+@pytest.mark.parametrize("fault", ["corrupt", "drop"])
 def test_a_fault_breaks_one_symbol_and_only_the_checksum_tells(fault: str) -> None:
-    engine = Engine(Market(9, START_NS, ["BTC/USD", "ETH/USD"]))
-    session = engine.connect()
+    engine = KrakenEngine(Market(9, START_NS, ["BTC/USD", "ETH/USD"]))
+    engine.watched.add("ETH-USD")
+    session, line = engine.connect(), Line()
     parser = KrakenParser()
 
     def parse(texts: list[str]) -> list[Any]:
@@ -215,16 +222,20 @@ def test_a_fault_breaks_one_symbol_and_only_the_checksum_tells(fault: str) -> No
             for event in parser.parse(Frame("kraken", "kraken.1", "recv", engine.market.now_ns, text.encode()))
         ]
 
+    def heard() -> list[str]:
+        return [text for _, message in engine.step() for text in line.pass_on(message, 0.0)]
+
     parse(ask(engine, session, "subscribe", channel="book", symbol=["BTC/USD", "ETH/USD"], depth=100))
-    getattr(engine, fault)("ETH/USD")
-    events = [event for _ in range(500) for _, text in engine.step() for event in parse([text])]
+    line.armed.append(parse_fault(f"{fault}:ETH-USD"))
+    events = [event for _ in range(500) for event in parse(heard())]
     gaps = [event for event in events if isinstance(event, Gap)]
     assert [gap.symbol for gap in gaps] == ["ETH-USD"]
     assert parser.instruments["BTC-USD"].counts.checksums_failed == 0
+    assert line.armed == []
     ask(engine, session, "unsubscribe", channel="book", symbol=["ETH/USD"], depth=100)
     healed = parse(ask(engine, session, "subscribe", channel="book", symbol=["ETH/USD"], depth=100))
     assert [type(event) for event in healed] == [BookSnapshot]
-    parse([text for _ in range(500) for _, text in engine.step()])
+    parse([text for _ in range(500) for text in heard()])
     assert parser.instruments["ETH-USD"].counts.gaps == 1
 
 
@@ -245,7 +256,7 @@ def test_frames_have_the_shape_of_real_ones_to_the_letter(tapes: Path) -> None:
     simulated = {shape(payload) for _, payload in frames(Market(10, START_NS, ["BTC/USD"]), ["BTC/USD"], 10, 2_000)}
     both_sides = {text for text in simulated if text.count("LEVELS") == 2 and '"update"' in text}
     trade = {text for text in simulated if '"trade"' in text}
-    engine = Engine(Market(10, START_NS, ["BTC/USD"]))
+    engine = KrakenEngine(Market(10, START_NS, ["BTC/USD"]))
     session = engine.connect()
     for method in ("subscribe", "unsubscribe"):
         simulated |= {

@@ -1,8 +1,8 @@
-"""The simulated exchange on a real local websocket, read by the project's own live Kraken feed."""
+"""The simulated Kraken on a real local websocket, read by the project's own live Kraken feed."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -10,11 +10,15 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from producers.exchanges.kraken import KrakenFeed, KrakenParser
+from producers.exchanges.kraken import KrakenParser
+from producers.exchanges.kraken_feed import KrakenFeed
 from producers.simulator.orderflow import Market
-from producers.simulator.server import ExchangeServer, serve
+from producers.simulator.serving import serve_venue
+from producers.simulator.venue_server import VenueServer
+from producers.simulator.venues.kraken import KrakenEngine
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS, AnyEvent, BookDelta, BookSnapshot, Gap, Trade
+from tests.simulated import corrupt, drop, exchange
 
 START_NS = 1_790_000_000 * SECOND_NS
 
@@ -52,10 +56,10 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(*names: str, **options: Any) -> AsyncIterator[tuple[ExchangeServer, Reader]]:
+async def reading(*names: str, **options: Any) -> AsyncIterator[tuple[VenueServer, Reader]]:
     """A busy exchange and the live feed on it; the exchange goes first."""
     async with AsyncExitStack() as stack:
-        async with serve(market(*names), speed=20.0, **options) as server:
+        async with exchange(market(*names), speed=20.0, **options) as server:
             reader = Reader(server.url, *(name.replace("/", "-") for name in names))
             stack.push_async_callback(reader.close)
             yield server, reader
@@ -79,11 +83,13 @@ async def test_the_live_feed_reads_books_and_trades() -> None:
         assert one.counts.checksums_failed == one.counts.gaps == 0
 
 
-@pytest.mark.parametrize("fault", ["corrupt_next", "drop_next"])
-async def test_a_fault_opens_a_gap_in_one_symbol_and_a_resync_ends_it(fault: str) -> None:
+@pytest.mark.parametrize("fault", [corrupt, drop])
+async def test_a_fault_opens_a_gap_in_one_symbol_and_a_resync_ends_it(
+    fault: Callable[[VenueServer, str], None],
+) -> None:
     async with reading("BTC/USD", "ETH/USD") as (server, reader):
         await reader.until(BookDelta, "ETH-USD")
-        getattr(server, fault)("ETH/USD")
+        fault(server, "ETH-USD")
         await reader.until(Gap, "ETH-USD")
         await reader.feed.resync("ETH-USD")
         await reader.until(BookSnapshot, "ETH-USD")
@@ -105,7 +111,7 @@ async def test_the_feed_comes_back_after_a_disconnect() -> None:
 async def test_clients_subscribe_for_themselves_and_all_get_the_same_bytes() -> None:
     request = {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}}
     async with (
-        serve(market(), speed=20.0) as server,
+        exchange(market(), speed=20.0) as server,
         connect(server.url) as first,
         connect(server.url) as second,
         connect(server.url) as idle,
@@ -131,7 +137,7 @@ async def _updates(client: ClientConnection, n: int) -> list[str]:
 
 
 async def test_a_subscriber_hears_heartbeats() -> None:
-    async with serve(market(rate=0.01)) as server, connect(server.url) as client:
+    async with exchange(market(rate=0.01)) as server, connect(server.url) as client:
         await client.send('{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD"]}}')
         while str(await client.recv()) != '{"channel":"heartbeat"}':
             pass
@@ -154,20 +160,20 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on() -> 
 
 
 async def test_leaving_closes_every_connection_and_frees_the_port() -> None:
-    async with serve(market()) as server:
+    async with exchange(market()) as server:
         client = await connect(server.url)
         await client.recv()
     with pytest.raises(ConnectionClosed) as closed:
         await drain(client)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1001
-    port = int(server.url.rsplit(":", 1)[1])
-    async with serve(market(), port=port) as again:
+    port = int(server.rest_url.rsplit(":", 1)[1])
+    async with serve_venue(VenueServer(KrakenEngine(market())), port=port) as again:
         assert again.url == server.url
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
 async def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     with pytest.raises(InputError, match="speed"):
-        async with serve(market(), speed=speed):
+        async with exchange(market(), speed=speed):
             pass

@@ -1,0 +1,20 @@
+"""How much a store hands over at once."""
+
+from collections.abc import Iterable
+
+ANSWER_BYTES = 64 << 20  # of rows: 500 full books of 5,000 levels would be 250 MB, in this process and in the reader's
+
+
+def bounded(newest_first: Iterable[bytes], most_bytes: int = ANSWER_BYTES) -> list[bytes]:
+    """Return rows oldest first: of those given, as many as fit, and one at least; no more are taken than that.
+
+    >>> bounded(iter([b"333", b"22", b"1"]), 5)
+    [b'22', b'333']
+    """
+    rows, size = list[bytes](), 0
+    for row in newest_first:
+        size += len(row)
+        if rows and size > most_bytes:
+            break
+        rows.append(row)
+    return rows[::-1]

@@ -1,0 +1,184 @@
+"""Trained predictors on disk: every version of each, which one is live, which are shadows, and what was live before.
+
+A folder for each predictor: ``VERSION.json`` is a version's card with its scores, written once; ``roles.json`` says who
+does what, and is replaced as a whole, so that a reader or a crash sees the old one or the new one.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version as version_of_library
+from pathlib import Path
+
+import msgspec
+
+from quicksilver import learning
+from quicksilver.errors import InputError
+from quicksilver.learning.validation import Validation
+from quicksilver.models.card import Card, version_of
+from setup.alone import alone
+
+ROLES = "roles.json"
+LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")  # that make models
+KEPT = 100  # earlier live versions that a roll back may go to
+
+
+@cache
+def code_digest() -> str:
+    """Return what tells this program, and the libraries that make its models, from all others."""
+    state = hashlib.sha256(msgspec.json.encode([version_of_library(name) for name in LIBRARIES]))
+    for path in sorted(Path(*learning.__path__).glob("*.py")):
+        state.update(path.read_bytes())
+    return state.hexdigest()[:12]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One version: its card, and the scores of the walk-forward run; ``tried`` is how many configurations were."""
+
+    card: Card
+    validation: Validation
+    tried: int = 1
+
+
+class Roles(msgspec.Struct):
+    """Who does what of a predictor's versions: one is live; shadows predict and are scored, but decide nothing."""
+
+    live: str = ""
+    shadows: list[str] = []
+    earlier: list[str] = []  # live before, the last one last
+
+
+class Registry:
+    """The predictors in a folder, which need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """Return the names of all predictors."""
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{ROLES}"))
+
+    def add(self, entry: Entry) -> bool:
+        """Keep a version, which becomes live if it is the first; returns whether it was new.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        card = entry.card
+        path = self._path(card.name, card.version)
+        with self._changing(card.name) as roles:
+            new = not path.exists()
+            if new:
+                _write(path, msgspec.json.encode(entry))
+            roles.live = roles.live or card.version
+        return new
+
+    def entry(self, name: str, version: str) -> Entry:
+        """Return a version.
+
+        Raises:
+            InputError: there is none of that name, or its file is damaged.
+        """
+        path = self._path(name, version)
+        try:
+            entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+            card = entry.card
+            sound = version_of(card.config, card.data, card.code, card.unpacked()) == card.version == version
+        except FileNotFoundError as error:
+            there = ", ".join(self.versions(name)) or "none"
+            raise InputError(f"{name} has no version {version}; there is {there}") from error
+        except (OSError, msgspec.MsgspecError, ValueError) as error:
+            raise InputError(f"{path}: cannot be used: {error}") from error
+        if not sound:
+            raise InputError(f"{path}: damaged: its content is that of another version")
+        return entry
+
+    def versions(self, name: str) -> list[str]:
+        """Return a predictor's versions, the oldest first."""
+        paths = [path for path in (self._folder / name).glob("*.json") if path.name != ROLES]
+        return [path.stem for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.stem))]
+
+    def roles(self, name: str) -> Roles:
+        """Return who does what.
+
+        Raises:
+            InputError: there is no such predictor, or the file is damaged.
+        """
+        path = self._folder / name / ROLES
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Roles)
+        except FileNotFoundError as error:
+            there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
+            raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
+        except (OSError, msgspec.MsgspecError) as error:
+            raise InputError(f"{path}: cannot be used: {error}") from error
+
+    def promote(self, name: str, version: str) -> None:
+        """Make a version the live one.
+
+        Raises:
+            InputError: it is not there, damaged, or live already.
+        """
+        self.entry(name, version)
+        with self._changing(name) as roles:
+            if roles.live == version:
+                raise InputError(f"{name} {version} is live already")
+            roles.earlier = [*roles.earlier, roles.live][-KEPT:]
+            roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
+
+    def shadow(self, name: str, version: str) -> None:
+        """Let a version predict beside the live one.
+
+        Raises:
+            InputError: it is not there, damaged, or live.
+        """
+        self.entry(name, version)
+        with self._changing(name) as roles:
+            if roles.live == version:
+                raise InputError(f"{name} {version} is live: it cannot be its own shadow")
+            roles.shadows = sorted({*roles.shadows, version})
+
+    def roll_back(self, name: str) -> str:
+        """Make that version live which was before; returns it.
+
+        Raises:
+            InputError: there was none, or it is damaged.
+        """
+        roles = self.roles(name)
+        if not roles.earlier:
+            raise InputError(f"{name} {roles.live} was the first: there is nothing to go back to")
+        version = roles.earlier[-1]
+        self.entry(name, version)
+        with self._changing(name) as roles:
+            roles.live = version
+            roles.earlier.pop()
+        return version
+
+    def _path(self, name: str, version: str) -> Path:
+        return self._folder / name / f"{version}.json"
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[Roles]:
+        folder = self._folder / name
+        try:
+            with alone(folder / "roles.lock", f"another process changes {folder}: try again"):
+                roles = self.roles(name) if (folder / ROLES).exists() else Roles()
+                yield roles
+                _write(folder / ROLES, msgspec.json.encode(roles))
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written to: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file as a whole: who reads meanwhile, or after a crash, sees the old one or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""Training frames: what was known at each decision, and what became of the price; joined by time, never beyond it.
+
+An instrument's feature rows are its history. Decisions fall on the first row in each cell of ``granularity``, as
+``DecisionGrid`` has it, so that what is trained on is what will be predicted from. A break (a gap of the feed, a new
+session, a silence of more than ``MAX_SILENT`` cells) ends a stretch: no move and no outcome reaches across one.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.labels import BPS
+from quicksilver.learning.config import MAX_SILENT, PredictorConfig
+
+MINUTE_NS = 60_000_000_000
+
+Int64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class FeatureHistory(NamedTuple):
+    """Feature rows of one instrument in order of ``seq``: ``n`` of them.
+
+    ``ts_ns`` ``(n,)`` are their event times and ``mid`` ``(n,)`` the price, which is known in all; ``values``
+    ``(n, n_features)`` the features that were asked for, NaN where not known; ``fresh`` ``(n,)`` is true where a row
+    has nothing to do with those before it: the first after a gap.
+    """
+
+    venue: str
+    symbol: str
+    ts_ns: Int64
+    mid: FloatArray
+    values: FloatArray
+    fresh: Bools
+
+
+class TrainingFrame(NamedTuple):
+    """Decisions and their outcomes, ``n`` in order of time.
+
+    ``inputs`` ``(n, n_inputs)``, NaN where not known; ``ts_ns`` and ``known_ns`` ``(n,)``, when the decision was and
+    when its outcome was known; ``move_bps`` ``(n,)`` the log return of the mid over the horizon; ``instrument``
+    ``(n,)`` which of ``instruments`` it is of.
+    """
+
+    names: tuple[str, ...]
+    instruments: tuple[str, ...]
+    inputs: FloatArray
+    ts_ns: Int64
+    known_ns: Int64
+    move_bps: FloatArray
+    instrument: Int64
+
+    @property
+    def n(self) -> int:
+        """How many decisions there are."""
+        return len(self.ts_ns)
+
+    def rows(self, which: Any) -> "TrainingFrame":
+        """Return some of the rows, by a slice, a mask or numbers."""
+        return self._replace(**{name: getattr(self, name)[which] for name in self._fields[2:]})
+
+    def directions(self, threshold_bps: float) -> Int64:
+        """Return -1, 0 or 1 for each outcome."""
+        return directions_of(self.move_bps, threshold_bps)
+
+    def frequencies(self, threshold_bps: float) -> FloatArray:
+        """Return the shares of down, flat and up among the outcomes, ``(3,)``, none of them 0 (Laplace's)."""
+        counts = np.bincount(self.directions(threshold_bps) + 1, minlength=3) + 1
+        return np.asarray(counts / counts.sum())
+
+
+def directions_of(move_bps: FloatArray, threshold_bps: float) -> Int64:
+    """Return -1, 0 or 1 for each move: flat within the threshold that covers the fees."""
+    return np.sign(move_bps).astype(np.int64) * (np.abs(move_bps) > threshold_bps)
+
+
+def stretches(history: FeatureHistory, every_ns: int) -> list[slice]:
+    """Return the parts of a history within which moves and outcomes may be taken."""
+    silent = np.diff(history.ts_ns // every_ns, prepend=history.ts_ns[:1] // every_ns) > MAX_SILENT
+    starts = np.flatnonzero(history.fresh | silent)
+    edges = [0, *starts[starts > 0].tolist(), len(history.ts_ns)]
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]
+
+
+def decisions(ts_ns: Int64, every_ns: int) -> Int64:
+    """Return the numbers of the rows that decide: the first in each later cell, as ``DecisionGrid`` says."""
+    cell = ts_ns // every_ns
+    latest = np.maximum.accumulate(cell)
+    return np.flatnonzero(np.diff(latest, prepend=latest[:1] - 1) > 0)
+
+
+def frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> TrainingFrame:
+    """Return the training frame of some instruments together, in order of time.
+
+    Raises:
+        InputError: no decision has all its moves and an outcome.
+    """
+    parts = [
+        part
+        for number, history in enumerate(histories)
+        for stretch in stretches(history, config.every_ns)
+        if (part := _of_stretch(history, stretch, number, config)) is not None
+    ]
+    if not parts:
+        raise InputError(
+            f"no decision of {config.granularity} with {config.datasetinputs} moves before it and an outcome"
+            f" {config.horizon or config.granularity} later: the data are too short, or have too many gaps"
+        )
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[1], kind="stable")
+    names = tuple(f"{one.venue}:{one.symbol}" for one in histories)
+    frame = TrainingFrame(config.inputs, names, *(column[order] for column in columns))
+    if not config.minutes_back:
+        return frame
+    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(config.minutes_back * MINUTE_NS))
+
+
+def _of_stretch(
+    history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig
+) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64] | None:
+    """The columns of a training frame, of one stretch; None if it is too short."""
+    ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
+    at = decisions(ts_ns, config.every_ns)
+    moves = np.diff(np.log(mid[at])) * BPS
+    back, n_moves = config.datasetinputs, len(moves)
+    later = np.searchsorted(ts_ns, ts_ns[at] + config.horizon_ns, side="right")
+    known = later < len(ts_ns)  # a row after the horizon has come: the price at its end is known
+    first, last = back, int(np.count_nonzero(known))  # rows rise in time, so those whose outcome is known come first
+    if first >= last:
+        return None
+    use = at[first:last]
+    past = [moves[first - n - 1 : last - n - 1] for n in range(back)] if n_moves else []
+    inputs = np.column_stack([*past, history.values[stretch][use]]) if back else history.values[stretch][use]
+    later = later[first:last]
+    outcome = np.log(mid[later - 1] / mid[use]) * BPS
+    return inputs, ts_ns[use], ts_ns[later], outcome, np.full(len(use), number)

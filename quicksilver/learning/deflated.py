@@ -1,0 +1,53 @@
+"""The deflated Sharpe ratio: how likely the best of many tries is better than nothing, given that many were tried.
+
+Bailey, Lopez de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40(5), 2014. Returns cluster and
+outcomes overlap, so the number of observations is that of blocks which do not.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from quicksilver.events import FloatArray
+
+EULER = 0.577_215_664_901_532_9
+
+
+def expected_best(ratios: Sequence[float], tried: int) -> float:
+    """Return the Sharpe ratio that the best of ``tried`` would have if none was better than nothing.
+
+    ``ratios`` are those that are known, of which the variance is taken; tries that were given up count too.
+    """
+    if tried < 2 or len(ratios) < 2:
+        return 0.0
+    spread = float(np.std(ratios, ddof=1))
+    usual, rare = stats.norm.ppf(1.0 - 1.0 / tried), stats.norm.ppf(1.0 - 1.0 / (tried * math.e))
+    return spread * float((1.0 - EULER) * usual + EULER * rare)
+
+
+def sharpe_ratio(profits: FloatArray) -> float:
+    """Return mean over standard deviation of one observation's profit, not annualised; 0 where nothing varies."""
+    deviation = float(np.std(profits))
+    return float(np.mean(profits)) / deviation if deviation > 0.0 else 0.0
+
+
+def probability(ratio: float, expected: float, n: float, skew: float, kurtosis: float) -> float:
+    """Return the probability that a Sharpe ratio is truly above ``expected``.
+
+    ``n`` observations; ``skew`` and ``kurtosis`` are those of their profits, 3 for normal ones.
+    """
+    if n < 2:
+        return 0.5
+    variance = 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    return float(stats.norm.cdf((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
+
+
+def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
+    """Return the deflated Sharpe ratio of the best one's ``profits`` ``(n,)``, observations that do not overlap."""
+    ratio = sharpe_ratio(profits)
+    if ratio == 0.0:
+        return 0.5
+    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
+    return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)

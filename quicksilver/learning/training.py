@@ -1,0 +1,54 @@
+"""A training frame in, a card out: the model of all examples, with what it takes to apply it and to trust it."""
+
+import hashlib
+
+import msgspec
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.export import exported
+from quicksilver.learning.validation import fitted
+from quicksilver.models.card import CARD_VERSION, Card, Range, packed, version_of
+from quicksilver.models.score import Probabilities
+
+
+def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str) -> Card:
+    """Return a predictor's card; the same frame, configuration and program (``code`` tells it) give the same bytes.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    model = fitted(frame, config)
+    data, onnx = digest(frame), exported(model, frame.inputs)
+    error_bps = _error_bps(model, frame) if config.target == "return" else None
+    classes = () if config.target == "return" else tuple(int(one) for one in model.classes_)
+    return Card(
+        name, version_of(config, data, code, onnx), CARD_VERSION, config, classes, error_bps, _prior(frame, config),
+        tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, data, code, packed(onnx),
+    )  # fmt: skip
+
+
+def digest(frame: TrainingFrame) -> str:
+    """Return what tells a data set from all others, as hexadecimal digits."""
+    state = hashlib.sha256(msgspec.json.encode([frame.names, frame.instruments]))
+    for array in frame[2:]:
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()[:12]
+
+
+def _prior(frame: TrainingFrame, config: PredictorConfig) -> Probabilities:
+    down, flat, up = frame.frequencies(config.threshold_bps).tolist()
+    return down, flat, up
+
+
+def _error_bps(model: Pipeline, frame: TrainingFrame) -> float:
+    return max(float(np.std(frame.move_bps - model.predict(frame.inputs))), 1e-9)
+
+
+def _ranges(frame: TrainingFrame) -> list[Range]:
+    return [
+        Range(name, float(np.nanmin(column)), float(np.nanmax(column)))
+        for name, column in zip(frame.names, frame.inputs.T, strict=True)
+    ]

@@ -1,0 +1,157 @@
+"""The walk-forward run of one predictor: trained on the past, judged by what came after, beside its baselines."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.scores import MEASURES, Decisions, Interval, Measure, block_length, intervals
+from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.zoo import kind_of, model_of
+from quicksilver.models.online import CLASSES
+
+FOLDS = 8
+MIN_PAST = 200
+CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
+MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """What a walk-forward run found: ``scores[who][measure]``, with ``who`` the model and its baselines.
+
+    ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
+    """
+
+    n: int
+    folds: int
+    block: int
+    start_ns: int
+    end_ns: int
+    scores: dict[str, dict[str, Interval]]
+    better_by: dict[str, Interval]
+
+
+class Walk(NamedTuple):
+    """All judged decisions of a run: by ``who``."""
+
+    judged: dict[str, Decisions]
+    ts_ns: Int64
+
+
+def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
+    """Return the predictor's model of a frame.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    newest = frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+    require_usable(newest, config)
+    target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
+    return model_of(config).fit(newest.inputs, target)
+
+
+def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
+    """Refuse data of which nothing can be learned.
+
+    Raises:
+        InputError: with what is wrong with them.
+    """
+    if frame.n < MIN_PAST:
+        raise InputError(f"{frame.n} examples of {config.granularity}; at least {MIN_PAST} are needed")
+    known = ~np.isnan(frame.inputs)
+    for name, column, seen in zip(frame.names, frame.inputs.T, known.T, strict=True):
+        if not seen.any():
+            raise InputError(f"input {name} is not known in any of {frame.n} examples: leave it out")
+        if np.ptp(column[seen]) == 0.0:
+            raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
+    if not np.isfinite(frame.move_bps).all():
+        raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
+    classes = np.unique(frame.directions(config.threshold_bps))
+    if config.target == "direction" and len(classes) < 2:
+        name = {-1: "down", 0: "flat", 1: "up"}[int(classes[0])]
+        raise InputError(
+            f"all {frame.n} outcomes are {name} beyond a threshold of {config.threshold_bps:g} bps: take a longer"
+            " horizon or a lower fee_bps"
+        )
+
+
+def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig) -> FloatArray:
+    """Return the probabilities of down, flat and up, ``(n, 3)``; a predicted return names its class."""
+    if config.target == "return":
+        return certain(directions_of(model.predict(inputs), config.threshold_bps))
+    rows = np.zeros((len(inputs), len(CLASSES)))
+    rows[:, model.classes_ + 1] = model.predict_proba(inputs)
+    return rows
+
+
+def certain(directions: Int64 | FloatArray) -> FloatArray:
+    """Return classes as probabilities, ``(n, 3)``."""
+    rest = (1.0 - CERTAIN) / (len(CLASSES) - 1)
+    return np.where(np.asarray(directions)[:, None] == np.array(CLASSES), CERTAIN, rest)
+
+
+def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> Walk:
+    """Return what the model and its baselines said of each part of the frame but the first.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, MAJORITY, LAST_MOVE, NOTHING)}
+    tests: list[Int64] = []
+    directions = frame.directions(config.threshold_bps)
+    for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
+        seen, later = frame.rows(past), frame.rows(test)
+        said[MODEL].append(probabilities(fitted(seen, config), later.inputs, config))
+        said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
+        said[LAST_MOVE].append(certain(_last_moves(later, config)))
+        said[NOTHING].append(certain(np.zeros(len(test))))
+        tests.append(test)
+    if not tests:
+        raise InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
+    rows = np.concatenate(tests)
+    fold = np.concatenate([np.full(len(test), number) for number, test in enumerate(tests)])
+    judged = {
+        who: Decisions(np.vstack(parts), directions[rows], frame.move_bps[rows], fold, config.fee_bps)
+        for who, parts in said.items()
+    }
+    return Walk(judged, frame.ts_ns[rows])
+
+
+def _last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
+    """The direction of the last move, where it is one of the inputs; flat where it is not."""
+    if not config.datasetinputs:
+        return np.zeros(frame.n, np.int64)
+    return directions_of(frame.inputs[:, 0], config.threshold_bps)
+
+
+def validated(walked: Walk, seed: int) -> Validation:
+    """Return the scores of a walk with their intervals."""
+    measures = list(MEASURES.values())
+    model, majority = walked.judged[MODEL], walked.judged[MAJORITY]
+    parts = {who: one.parts() for who, one in walked.judged.items()}
+    length = block_length(_hits(model) - _hits(majority))
+    scores = {
+        who: dict(zip(MEASURES, intervals(some, model.fold, measures, length, seed), strict=True))
+        for who, some in parts.items()
+    }
+    width = parts[MODEL].shape[1]
+    both = np.hstack([parts[MODEL], parts[MAJORITY]])
+    differences = [_difference(measure, width) for measure in measures]
+    better = dict(zip(MEASURES, intervals(both, model.fold, differences, length, seed), strict=True))
+    folds = len(np.unique(model.fold))
+    return Validation(len(model.outcomes), folds, length, int(walked.ts_ns[0]), int(walked.ts_ns[-1]), scores, better)
+
+
+def _hits(judged: Decisions) -> FloatArray:
+    return (judged.directions == judged.outcomes).astype(np.float64)
+
+
+def _difference(measure: Measure, width: int) -> Callable[[FloatArray], float]:
+    """A measure of the first ``width`` columns less that of the others."""
+    return lambda mean: measure(mean[:width]) - measure(mean[width:])

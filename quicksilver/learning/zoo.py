@@ -1,0 +1,126 @@
+"""The models that a predictor's ``type`` may name: scikit-learn's, each imputed, scaled, calibrated and seeded.
+
+Calibration is Platt's, on stretches of time that the model had not seen: shuffled folds would put each example beside
+its neighbours, which overlap with it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+
+CALIBRATION_FOLDS = 3
+Make = Callable[..., BaseEstimator]
+
+
+class Qda(QuadraticDiscriminantAnalysis):  # type: ignore[misc]  # scikit-learn has no types
+    """Quadratic discriminant analysis that is calibrated by its probabilities, as it is exported.
+
+    Its scores are sums of logarithms that shift from row to row, which Platt's curve cannot follow.
+    """
+
+    @property
+    def decision_function(self) -> Any:
+        """Not there: it is calibrated by its probabilities."""
+        raise AttributeError("calibrated by its probabilities")
+
+
+class Kind(NamedTuple):
+    """A type of predictor: what it makes for a direction and for a return, None if it has none, and its settings.
+
+    ``most_rows`` is how many of the newest examples it learns from: time or size grow faster than the examples.
+    ``calibrated`` is whether its probabilities need it.
+    """
+
+    direction: Make | None
+    returns: Make | None
+    defaults: Mapping[str, Any] = {}
+    most_rows: int = 1_000_000
+    seeded: bool = True
+    calibrated: bool = True
+
+
+ZOO: dict[str, Kind] = {
+    "nearest-neighbours": Kind(KNeighborsClassifier, KNeighborsRegressor, {"n_neighbors": 50}, 5_000, seeded=False),
+    "linear-svm": Kind(LinearSVC, LinearSVR, {"C": 0.1, "max_iter": 5_000}, 50_000),
+    "rbf-svm": Kind(SVC, SVR, {"C": 1.0, "cache_size": 500}, 5_000),
+    "decision-tree": Kind(DecisionTreeClassifier, DecisionTreeRegressor, {"max_depth": 5, "min_samples_leaf": 50}),
+    "random-forest": Kind(
+        RandomForestClassifier, RandomForestRegressor,
+        {"n_estimators": 100, "max_depth": 6, "min_samples_leaf": 20}, 100_000,
+    ),
+    "adaboost": Kind(AdaBoostClassifier, AdaBoostRegressor, {"n_estimators": 50}, 50_000),
+    "naive-bayes": Kind(GaussianNB, None, seeded=False),
+    "lda": Kind(LinearDiscriminantAnalysis, None, seeded=False),
+    "qda": Kind(Qda, None, {"reg_param": 0.01}, seeded=False),
+    "gradient-boosting": Kind(
+        GradientBoostingClassifier, GradientBoostingRegressor, {"n_estimators": 60, "max_depth": 3, "subsample": 0.5},
+        50_000,
+    ),
+    "logistic": Kind(LogisticRegression, None, {"max_iter": 1_000}, calibrated=False),
+    "linear": Kind(None, Ridge),
+    "neural-net": Kind(
+        MLPClassifier, MLPRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
+        100_000, calibrated=False,
+    ),
+}  # fmt: skip
+NINE = (
+    "nearest-neighbours", "linear-svm", "rbf-svm", "decision-tree", "random-forest", "adaboost", "naive-bayes", "lda",
+    "qda",
+)  # fmt: skip
+
+
+def kind_of(config: PredictorConfig) -> Kind:
+    """Return the type that a predictor names.
+
+    Raises:
+        InputError: there is none, or it does not predict that target.
+    """
+    kind = ZOO.get(config.type)
+    if kind is None:
+        raise InputError(f"there is no predictor type {config.type!r}; there are {', '.join(ZOO)}")
+    if (kind.direction if config.target == "direction" else kind.returns) is None:
+        raise InputError(f"a {config.type} predictor has no target {config.target!r}")
+    return kind
+
+
+def model_of(config: PredictorConfig) -> Pipeline:
+    """Return the predictor's model, not fitted: features in, classes -1, 0, 1 or a move in basis points out.
+
+    Raises:
+        InputError: the type, its target or a parameter is none.
+    """
+    kind = kind_of(config)
+    make = kind.direction if config.target == "direction" else kind.returns
+    assert make is not None
+    seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
+    try:
+        last = make(**{**kind.defaults, **seed, **config.parameters})
+    except TypeError as error:
+        raise InputError(f"a {config.type} predictor: {error}") from error
+    if config.target == "direction" and kind.calibrated:
+        last = CalibratedClassifierCV(last, method="sigmoid", cv=KFold(CALIBRATION_FOLDS), ensemble=False)
+    return Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler()), ("model", last)])

@@ -1,0 +1,73 @@
+"""A tape, and the rows that a run stored of it, are the same history."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.feature_histories import of_csv, of_store, of_tape
+from jobs.replay import Replay
+from producers.exchanges.base import ignore
+from producers.tapes import read_frames
+from quicksilver.config import PipelineConfig
+from quicksilver.errors import InputError
+from quicksilver.learning.datasets import FeatureHistory
+from quicksilver.memory import MemoryStore
+from quicksilver.pipeline import Pipeline
+from quicksilver.records import Features, Published, Status
+
+TAPE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
+NAMES = ("imbalance_5", "return_1s_bps")
+
+
+class Storing:
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    def write(self, record: Published) -> None:
+        if isinstance(record, Features | Status):
+            self.store.write([record])
+
+
+def same(one: FeatureHistory, other: FeatureHistory) -> bool:
+    pairs = zip(one[2:], other[2:], strict=True)
+    return one[:2] == other[:2] and all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+
+
+def test_a_tape_and_the_rows_of_its_run_are_the_same(tapes: Path) -> None:
+    storing = Storing()
+    replay = Replay(Pipeline(PipelineConfig(portfolio=None)), storing)
+    replay.run(read_frames(tapes / TAPE))
+    found, stored = of_tape(tapes / TAPE, NAMES), of_store(storing.store, NAMES)
+    assert [(one.venue, one.symbol) for one in found] == [(one.venue, one.symbol) for one in stored]
+    assert len(found) >= 3
+    assert all(same(one, other) for one, other in zip(found, stored, strict=True))
+    assert all(one.fresh[0] and len(one.ts_ns) > 100 and np.isfinite(one.mid).all() for one in found)
+
+
+def test_a_csv_of_candles(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USD.csv"
+    path.write_text("time,close\n" + "".join(f"{1_700_000_000 + 60 * row},{100 + row % 5}\n" for row in range(50)))
+    (found,) = of_csv(path, ("rsi_14",), ignore)
+    assert found.mid.tolist() == [100.0 + row % 5 for row in range(50)]
+    assert np.isnan(found.values[:14]).all()
+    assert np.isfinite(found.values[20:]).all()
+    assert found.fresh.tolist() == [True] + [False] * 49
+
+
+def test_a_new_session_has_nothing_to_do_with_the_one_before() -> None:
+    store = MemoryStore()
+    unknown = dict.fromkeys(Features.__struct_fields__[5:])
+    for seq, ts_ns in ((1, 10), (2, 20), (3, 30), (1, 40), (2, 50)):
+        store.write([Features("v", "A-B", seq, ts_ns, ts_ns, **{**unknown, "mid": 1.0})])
+    store.write([Status("v", "A-B", 2, 20, 20, "GAP", "lost"), Status("v", "A-B", 3, 30, 30, "STALE", "quiet")])
+    (found,) = of_store(store, ())
+    assert found.ts_ns.tolist() == [10, 20, 30, 40, 50]
+    assert found.fresh.tolist() == [True, True, False, True, False]
+
+
+def test_what_is_no_tape_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.tape"
+    path.write_text("junk")
+    with pytest.raises(InputError, match="not a tape"):
+        of_tape(path, ())

@@ -1,0 +1,130 @@
+"""What is trained on is what is predicted from: the live predictor against the training frame, row by row."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pytest
+
+from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.training import trained
+from quicksilver.models.card import Card
+from quicksilver.models.predictor import Predictor
+from quicksilver.records import Features, Prediction, Score, Status
+
+START_NS = 1_790_000_000 * SECOND_NS
+CONFIG = PredictorConfig("logistic", granularity="10s", horizon="20s", datasetinputs=2, features=("vpin",), fee_bps=1.0)
+UNKNOWN = dict.fromkeys(Features.__struct_fields__[5:])
+
+
+def rows(n: int, seed: int = 1) -> Iterator[Features | Status]:
+    """Feature vectors at uneven times: silences, two gaps, mids that revert, a feature that is not always known."""
+    rng = np.random.default_rng(seed)
+    ts_ns, log_mid, last = START_NS, np.log(100.0), 0.0
+    for seq in range(1, n + 1):
+        ts_ns += int(rng.integers(1, 9) * SECOND_NS) if seq % 397 else 200 * SECOND_NS
+        last = -0.4 * last + rng.normal(0.0, 3e-4)
+        log_mid += last
+        if seq in {n // 3, n // 2}:
+            yield Status("test", "BTC-USD", seq, ts_ns, ts_ns, "GAP", "a hole")
+        vpin = None if seq % 11 == 0 else float(rng.uniform())
+        values = {**UNKNOWN, "mid": float(np.exp(log_mid)), "vpin": vpin}
+        yield Features("test", "BTC-USD", seq, ts_ns, ts_ns, **values)
+
+
+def card_of(config: PredictorConfig = CONFIG, seed: int = 1) -> Card:
+    built = HistoryBuilder(config.features).take_all(rows(4_000, seed))
+    return trained("near", frame_of(built.histories(), config), config, "a program")
+
+
+def run(predictor: Predictor, records: Iterator[Features | Status]) -> list[Prediction | Score]:
+    found: list[Prediction | Score] = []
+    for record in records:
+        if isinstance(record, Features):
+            found += predictor.take(record)
+        else:
+            predictor.gap()
+    return found
+
+
+def test_it_decides_and_judges_where_the_training_frame_does() -> None:
+    found = run(Predictor(card_of(), "test", "BTC-USD"), rows(2_000, 2))
+    frame = frame_of(HistoryBuilder(CONFIG.features).take_all(rows(2_000, 2)).histories(), CONFIG)
+    scores = [one for one in found if isinstance(one, Score)]
+    assert [one.ts_event_ns for one in scores] == frame.ts_ns.tolist()
+    assert [one.ts_known_ns for one in scores] == frame.known_ns.tolist()
+    assert [one.outcome for one in scores] == frame.directions(CONFIG.threshold_bps).tolist()
+    assert scores[-1].n == frame.n > 500
+    predictions = {one.seq: one for one in found if isinstance(one, Prediction)}
+    assert all(one.seq in predictions and predictions[one.seq].direction == one.predicted for one in scores)
+    assert {one.version for one in predictions.values()} == {card_of().version}
+
+
+def test_the_same_data_give_the_same_card() -> None:
+    first, again, other = card_of(), card_of(), card_of(seed=3)
+    assert first == again
+    assert first.version != other.version
+    assert first.classes == other.classes == (-1, 0, 1)
+    assert first.end_ns - first.start_ns > 10_000 * SECOND_NS
+
+
+@pytest.mark.parametrize("at", [1, 500, 1_333])
+def test_it_goes_on_from_a_dump_with_the_same_output(at: int) -> None:
+    card, records = card_of(), list(rows(2_000, 2))
+    whole = run(Predictor(card, "test", "BTC-USD"), iter(records))
+    first, second = Predictor(card, "test", "BTC-USD"), Predictor(card, "test", "BTC-USD")
+    before = run(first, iter(records[:at]))
+    second.load(first.dump())
+    assert before + run(second, iter(records[at:])) == whole
+
+
+def test_out_of_its_range_it_says_the_frequencies() -> None:
+    card = card_of()
+    predictor = Predictor(card, "test", "BTC-USD")
+    found = []
+    for number, mid in enumerate([100.0, 100.01, 100.02, 150.0]):
+        values = {**UNKNOWN, "mid": mid, "vpin": 0.5}
+        ts_ns = START_NS + 10 * number * SECOND_NS
+        found += predictor.take(Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **values))
+    usual, wild = (one for one in found if isinstance(one, Prediction))
+    assert (usual.p_down, usual.p_flat, usual.p_up) != card.prior
+    assert (wild.p_down, wild.p_flat, wild.p_up) == card.prior
+
+
+def test_a_return_is_predicted_as_probabilities() -> None:
+    card = card_of(PredictorConfig("linear", granularity="10s", datasetinputs=2, target="return", fee_bps=1.0))
+    assert card.error_bps is not None
+    found = run(Predictor(card, "test", "BTC-USD"), rows(2_000, 2))
+    predictions = [one for one in found if isinstance(one, Prediction)]
+    assert all(abs(one.p_down + one.p_flat + one.p_up - 1.0) < 1e-12 for one in predictions)
+    assert np.std([one.p_up for one in predictions]) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"card": 99}, "a card of version 99, this is 1"),
+        ({"model": b"junk"}, "holds a damaged model"),
+        ({"config": PredictorConfig("logistic", datasetinputs=9)}, "takes 3 inputs, not 9"),
+    ],
+)
+def test_cards_that_cannot_be_used(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Predictor(msgspec.structs.replace(card_of(), **change), "test", "BTC-USD")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PredictorConfig("lda", granularity="1h"), "examples of 1h; at least 200 are needed"),
+        (PredictorConfig("lda", granularity="10s", features=("rsi_14",)), "input rsi_14 is not known in any"),
+        (PredictorConfig("lda", granularity="10s", fee_bps=500.0), "outcomes are flat beyond a threshold of 1000 bps"),
+    ],
+)
+def test_data_that_cannot_be_learned_from(config: PredictorConfig, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        card_of(config)

@@ -1,0 +1,90 @@
+"""Measures against scikit-learn's, and intervals that hold what they promise."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from quicksilver.learning.scores import (
+    MEASURES,
+    Decisions,
+    accuracy,
+    block_length,
+    blocks_of,
+    intervals,
+    profit_bps,
+)
+
+RNG = np.random.default_rng
+
+
+def made(n: int = 500, seed: int = 1, fee_bps: float = 1.5) -> Decisions:
+    rng = RNG(seed)
+    rows = rng.dirichlet([1.0, 1.0, 1.0], n)
+    return Decisions(rows, rng.integers(-1, 2, n), rng.normal(0.0, 5.0, n), np.arange(n) * 4 // n, fee_bps)
+
+
+def test_measures_are_scikit_learns() -> None:
+    one = made()
+    mean, said, true = one.parts().mean(axis=0), one.directions, one.outcomes
+    labels = [-1, 0, 1]
+    expected = {
+        "accuracy": metrics.accuracy_score(true, said),
+        "balanced_accuracy": metrics.balanced_accuracy_score(true, said),
+        "log_loss": metrics.log_loss(true, one.probabilities, labels=labels),
+        "brier": metrics.brier_score_loss(true, one.probabilities, labels=labels, scale_by_half=False),
+        "matthews": metrics.matthews_corrcoef(true, said),
+        "profit_bps": np.mean([m * d - 2 * 1.5 * abs(d) for m, d in zip(one.move_bps, said, strict=True)]),
+    }
+    assert {name: measure(mean) for name, measure in MEASURES.items()} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_predictor_that_says_one_class_has_no_correlation() -> None:
+    one = made()._replace(probabilities=np.tile([0.0, 1.0, 0.0], (500, 1)))
+    mean = one.parts().mean(axis=0)
+    assert MEASURES["matthews"](mean) == 0.0
+    assert MEASURES["balanced_accuracy"](mean) == pytest.approx(1 / 3)
+    assert MEASURES["profit_bps"](mean) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("row", "direction"), [((0.4, 0.2, 0.4), 1), ((0.4, 0.4, 0.2), 0), ((0.5, 0.2, 0.3), -1), ((0.2, 0.4, 0.4), 0)]
+)
+def test_of_equals_the_one_nearest_to_flat(row: tuple[float, float, float], direction: int) -> None:
+    one = made(1)._replace(probabilities=np.array([row]))
+    assert one.directions.tolist() == [direction]
+
+
+def test_blocks_never_span_two_folds_and_sum_to_all() -> None:
+    parts, fold = RNG(2).normal(size=(23, 2)), np.repeat([0, 1, 2], [10, 6, 7])
+    blocks = blocks_of(parts, fold, 4)
+    assert blocks[:, 0].tolist() == [4, 4, 2, 4, 2, 4, 3]
+    np.testing.assert_allclose(blocks[:, 1:].sum(axis=0), parts.sum(axis=0))
+    np.testing.assert_allclose(blocks[3, 1:], parts[10:14].sum(axis=0))
+
+
+def test_dependent_series_need_longer_blocks() -> None:
+    noise = RNG(3).normal(size=20_000)
+    slow = np.convolve(noise, np.ones(50) / 50, mode="same")
+    assert block_length(noise) < 10 < block_length(slow)
+    assert block_length(np.ones(1_000)) == 1
+
+
+def test_intervals_hold_the_truth_and_the_next_period_about_as_often_as_they_say() -> None:
+    """200 series of overlapping returns, whose mean is 0, and a ninth fold each."""
+    held = next_held = 0
+    fold = np.repeat(np.arange(8), 250)
+    for seed in range(200):
+        series = np.convolve(RNG(seed).normal(size=2_259), np.ones(10), mode="valid")
+        parts = np.zeros((2_250, 12))
+        parts[:, 11] = series
+        found = intervals(parts[:2_000], fold, [profit_bps], block_length(series[:2_000]), seed)[0]
+        held += found.mean_low <= 0.0 <= found.mean_high
+        next_held += series[2_000:].mean() in found
+    assert 0.88 <= held / 200 <= 0.99
+    assert 0.90 <= next_held / 200 <= 1.0
+
+
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    one = made()
+    first, again, other = (intervals(one.parts(), one.fold, [accuracy], 5, seed) for seed in (1, 1, 2))
+    assert first == again != other

@@ -1,0 +1,71 @@
+"""Walk-forward runs: what can be learned is found, and where there is nothing, nothing is."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.scores import MEASURES
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
+from quicksilver.learning.zoo import NINE
+
+CONFIG = PredictorConfig("logistic", granularity="1m", horizon="3m", datasetinputs=3, fee_bps=3.0)
+
+
+def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConfig = CONFIG) -> TrainingFrame:
+    rng = np.random.default_rng(seed)
+    moves, last = np.empty(n), 0.0
+    for row in range(n):
+        moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
+    times = np.arange(n) * 60 * SECOND_NS
+    fresh = np.zeros(n, bool)
+    return frame_of(
+        [FeatureHistory("test", "X-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((n, 0)), fresh)], config
+    )
+
+
+def test_what_is_there_is_found() -> None:
+    config = msgspec.structs.replace(CONFIG, horizon="1m")
+    found = validated(walk(frame(1, reverts=0.8, config=config), config), 1)
+    assert found.folds == 8
+    better = found.better_by
+    assert better["accuracy"].mean_low > 0.03
+    assert better["matthews"].mean_low > 0.1
+    assert better["log_loss"].mean_high < -0.01
+    scores = found.scores
+    assert scores[MODEL]["profit_bps"].value > scores[LAST_MOVE]["profit_bps"].value
+    assert scores[NOTHING]["profit_bps"] == scores[NOTHING]["profit_bps"].__class__(0.0, 0.0, 0.0, 0.0, 0.0)
+    assert set(scores[MAJORITY]) == set(MEASURES)
+
+
+@pytest.mark.parametrize("name", NINE)
+def test_a_random_walk_teaches_nothing(name: str) -> None:
+    config = PredictorConfig(name, granularity="1m", horizon="3m", datasetinputs=3, fee_bps=3.0)
+    found = validated(walk(frame(2), config), 1)
+    for measure in ("accuracy", "balanced_accuracy", "matthews"):
+        assert found.scores[MAJORITY][measure].value in found.scores[MODEL][measure], measure
+    assert found.better_by["log_loss"].value > -0.005, "no model knows more than the frequencies"
+
+
+def test_shuffled_outcomes_teach_nothing_where_there_was_something() -> None:
+    real = frame(1, reverts=0.5)
+    shuffled = real._replace(move_bps=np.random.default_rng(3).permutation(real.move_bps))
+    found = validated(walk(shuffled, CONFIG), 1)
+    for measure in MEASURES:
+        assert found.scores[MAJORITY][measure].value in found.scores[MODEL][measure], measure
+
+
+def test_outcomes_that_are_known_beforehand_would_be_seen() -> None:
+    """The check can fail: an input that looks ahead is found out by it."""
+    real = frame(2)
+    leaking = real._replace(inputs=np.column_stack([real.move_bps, real.inputs[:, 1:]]))
+    found = validated(walk(leaking, CONFIG), 1)
+    assert found.scores[MAJORITY]["accuracy"].value not in found.scores[MODEL]["accuracy"]
+
+
+def test_too_little_is_said() -> None:
+    with pytest.raises(InputError, match="143 examples are too few to predict any"):
+        walk(frame(1, n=150), CONFIG)
