@@ -1,14 +1,17 @@
 """What predictors learn from: a tape, a CSV file, the rows of an earlier run; each as the records that a run makes."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from heapq import merge
 from pathlib import Path
 
+from api.store_sqlite import SqliteStore
 from jobs.replay import Replay
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
 from producers.tapes import read_frames
 from quicksilver.config import PipelineConfig
+from quicksilver.errors import InputError
 from quicksilver.instrument import InstrumentStage
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.histories import HistoryBuilder
@@ -17,6 +20,50 @@ from quicksilver.ports import Store
 from quicksilver.records import AnyRecord, Features, Published, Status
 
 ALL_ROWS = 1 << 31
+CASSANDRA = "cassandra"
+CASSANDRA_PATIENCE_S = 30.0
+KINDS = ("tape", "csv", "sqlite")
+CSV_SUFFIXES = {".csv", ".tsv"}
+SQLITE_SUFFIXES = {".sqlite", ".sqlite3", ".db"}
+
+
+def histories_of(
+    source: str, features: Sequence[str], reject: Reject, venue: str | None = None
+) -> list[FeatureHistory]:
+    """Return what a source gives that the user names: ``cassandra``, or a file or folder of one of ``KINDS``.
+
+    The kind stands before the path, as in ``csv:prices.txt``; without it the file's name tells, and what is neither CSV
+    nor SQLite is a tape. ``venue`` is that of a tape which does not name it.
+
+    Raises:
+        InputError: nothing of it can be read.
+        StoreError: Cassandra does not answer.
+    """
+    if source == CASSANDRA:
+        from api.store_cassandra import CassandraStore
+        from setup.cassandra.client import CassandraSettings
+
+        with closing(CassandraStore(CassandraSettings.from_environment())) as store:
+            store.wait(CASSANDRA_PATIENCE_S)
+            return of_store(store, features)
+    kind, path = _kind_of(source)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if kind == "csv":
+        return of_csv(path, features, reject)
+    if kind == "sqlite":
+        with closing(SqliteStore(path)) as rows:
+            return of_store(rows, features)
+    return of_tape(path, features, venue)
+
+
+def _kind_of(source: str) -> tuple[str, Path]:
+    kind, colon, rest = source.partition(":")
+    if colon and kind in KINDS:
+        return kind, Path(rest)
+    suffixes = set(Path(source).suffixes)
+    named = "csv" if suffixes & CSV_SUFFIXES else "sqlite" if suffixes & SQLITE_SUFFIXES else "tape"
+    return named, Path(source)
 
 
 class _Kept:

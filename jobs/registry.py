@@ -17,7 +17,7 @@ import msgspec
 from quicksilver import learning
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
-from quicksilver.models.card import Card, version_of
+from quicksilver.models.card import AnyCard
 from setup.alone import alone
 
 ROLES = "roles.json"
@@ -37,7 +37,7 @@ def code_digest() -> str:
 class Entry(msgspec.Struct, frozen=True):
     """One version: its card, and the scores of the walk-forward run; ``tried`` is how many configurations were."""
 
-    card: Card
+    card: AnyCard
     validation: Validation
     tried: int = 1
 
@@ -84,8 +84,7 @@ class Registry:
         path = self._path(name, version)
         try:
             entry = msgspec.json.decode(path.read_bytes(), type=Entry)
-            card = entry.card
-            sound = version_of(card.config, card.data, card.code, card.unpacked()) == card.version == version
+            sound = entry.card.content() == entry.card.version == version
         except FileNotFoundError as error:
             there = ", ".join(self.versions(name)) or "none"
             raise InputError(f"{name} has no version {version}; there is {there}") from error

@@ -1,11 +1,12 @@
 """A trained predictor as it travels: what it is, where it comes from, how it scored, and the model as ONNX."""
 
 import hashlib
+from typing import Any, TypeAlias
 
 import msgspec
 import zstandard
 
-from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.models.score import Probabilities
 
 CARD_VERSION = 1  # of the inputs' meaning: a model of another one would be fed other numbers
@@ -20,7 +21,7 @@ class Range(msgspec.Struct, frozen=True):
     high: float
 
 
-class Card(msgspec.Struct, frozen=True):
+class Card(msgspec.Struct, frozen=True, tag="predictor"):
     """One version of a predictor.
 
     ``classes`` are what the columns of the model's probabilities mean; none where it predicts a move in basis points,
@@ -53,9 +54,61 @@ class Card(msgspec.Struct, frozen=True):
         if self.card != CARD_VERSION:
             raise ValueError(f"{self.name} {self.version} is a card of version {self.card}, this is {CARD_VERSION}")
         try:
-            return zstandard.ZstdDecompressor().decompress(self.model, max_output_size=MAX_MODEL)
-        except zstandard.ZstdError as error:
-            raise ValueError(f"{self.name} {self.version} holds a damaged model: {error}") from error
+            return unpacked(self.model)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {self.version} {error}") from error
+
+    def content(self) -> str:
+        """Return the version that its content has: another than ``version`` if it is damaged.
+
+        Raises:
+            ValueError: it cannot be unpacked.
+        """
+        return version_of(self.config, self.data, self.code, self.unpacked())
+
+
+class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
+    """One version of an ensemble, with its members' cards: an ensemble is replaced as a whole.
+
+    ``members`` are in the order of ``config.members``. ``stacking`` is the ONNX model, packed by zstd, that weighs
+    them: from their probabilities of down, flat and up, one after another, to those of the whole; None where weights
+    are given or recent.
+    """
+
+    name: str
+    version: str
+    card: int
+    config: EnsembleConfig
+    members: tuple[Card, ...]
+    stacking: bytes | None
+    data: str
+    code: str
+
+    def content(self) -> str:
+        """Return the version that its content has: another than ``version`` if it is damaged.
+
+        Raises:
+            ValueError: one of its models cannot be unpacked.
+        """
+        members = [member.content() for member in self.members]
+        model = b"" if self.stacking is None else unpacked(self.stacking)
+        return version_of([self.config, members], self.data, self.code, model)
+
+
+AnyCard: TypeAlias = Card | EnsembleCard
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """What one instrument runs under one name: the live version, and shadows, which are scored but decide nothing.
+
+    A later one of the same name replaces it; without any version the name is given up.
+    """
+
+    venue: str
+    symbol: str
+    name: str
+    live: AnyCard | None = None
+    shadows: tuple[AnyCard, ...] = ()
 
 
 def packed(model: bytes) -> bytes:
@@ -63,8 +116,20 @@ def packed(model: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=10, write_content_size=True).compress(model)
 
 
-def version_of(config: PredictorConfig, data: str, code: str, model: bytes) -> str:
-    """Return what tells a version from all others, twelve hexadecimal digits."""
+def unpacked(model: bytes) -> bytes:
+    """Return ONNX that a card holds.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return zstandard.ZstdDecompressor().decompress(model, max_output_size=MAX_MODEL)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"holds a damaged model: {error}") from error
+
+
+def version_of(config: Any, data: str, code: str, model: bytes) -> str:
+    """Return what tells a version from all others, twelve hexadecimal digits; ``config`` goes to JSON."""
     state = hashlib.sha256(msgspec.json.encode([config, data, code]))
     state.update(model)
     return state.hexdigest()[:12]

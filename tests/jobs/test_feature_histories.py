@@ -1,11 +1,13 @@
 """A tape, and the rows that a run stored of it, are the same history."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jobs.feature_histories import of_csv, of_store, of_tape
+from api.store_sqlite import SqliteStore
+from jobs.feature_histories import histories_of, of_csv, of_store, of_tape
 from jobs.replay import Replay
 from producers.exchanges.base import ignore
 from producers.tapes import read_frames
@@ -71,3 +73,21 @@ def test_what_is_no_tape_is_said(tmp_path: Path) -> None:
     path.write_text("junk")
     with pytest.raises(InputError, match="not a tape"):
         of_tape(path, ())
+
+
+def test_a_source_is_known_by_its_name_or_by_what_stands_before_it(tapes: Path, tmp_path: Path) -> None:
+    (found, *_) = histories_of(str(tapes / TAPE), NAMES, ignore)
+    assert len(found.ts_ns) > 100
+    rows = "time,close\n" + "".join(f"{1_700_000_000 + 60 * row},{100 + row % 5}\n" for row in range(50))
+    for name, source in (("a.csv", "{}"), ("a.txt", "csv:{}")):
+        (tmp_path / name).write_text(rows)
+        (found,) = histories_of(source.format(tmp_path / name), (), ignore)
+        assert len(found.mid) == 50
+    with closing(SqliteStore(tmp_path / "a.sqlite")) as store:
+        unknown = dict.fromkeys(Features.__struct_fields__[5:])
+        store.write([Features("v", "A-B", 1, 10, 10, **{**unknown, "mid": 1.0})])
+        store.flush()
+    (found,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore)
+    assert found.mid.tolist() == [1.0]
+    with pytest.raises(InputError, match="there is no such file"):
+        histories_of(str(tmp_path / "b.csv"), (), ignore)

@@ -8,6 +8,7 @@ import pytest
 from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
+from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
 from tests.quicksilver.learning.test_predictor import card_of
 
@@ -28,6 +29,7 @@ def test_what_is_kept_is_what_was_given(registry: Registry) -> None:
     assert registry.versions("near") == [FIRST.card.version, SECOND.card.version, THIRD.card.version]
     found = registry.entry("near", SECOND.card.version)
     assert found == SECOND
+    assert isinstance(found.card, Card)
     Predictor(found.card, "test", "BTC-USD")
     assert not registry.add(SECOND)
 

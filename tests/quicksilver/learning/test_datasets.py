@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.grid import DecisionGrid
-from quicksilver.labels import LabelConfig, LabelQueue
+from quicksilver.labels import BPS, LabelConfig, LabelQueue
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
-from quicksilver.labels import BPS
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, stretches
 
 EVERY_NS = 10 * SECOND_NS
