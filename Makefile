@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3.11
 STAMP := .venv/.stamp
+APART := tests/producers/ tests/quicksilver/
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES VENUE_URLS SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN
 
 .PHONY: help setup run test recovery check cluster bench bench-cluster doctor format lock clean browser java
@@ -19,7 +20,11 @@ run: setup  ## Run the main job and serve the page (SOURCE=auto|live|sim|tape|cs
 test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python and in the browser
 	@$(MAKE) --no-print-directory check
 	cd web && npm test --loglevel=error
-	$(PY) -m pytest
+	@# What starts no cluster, two at a time; the rest by itself. A failure of the first hides none of the second.
+	@failed=0; \
+	$(PY) -m pytest -n 2 --dist loadfile $(APART) || failed=1; \
+	$(PY) -m pytest $(filter-out $(APART) tests/__pycache__/,$(wildcard tests/*/)) || failed=1; \
+	exit $$failed
 
 recovery: setup $(STAMP)-dev java  ## Of the tests, those that kill the parts of a real cluster, three times each
 	RECOVERY_RUNS=3 $(PY) -m pytest -s tests/recovery
