@@ -105,15 +105,14 @@ class Deployed:
         """Work as a deployment says from the next feature vector on.
 
         A version that stays keeps its state, whatever its role was. A new one begins cold: it predicts after as many
-        decisions as it needs moves, and its score starts from nothing. ``ready`` are the predictors that ``built``
-        made before; those that are missing are made here.
+        decisions as it needs moves, and its score starts from nothing. ``ready`` is what ``built`` made before of the
+        same deployment and the same ``versions``; without it that is done here.
 
         Raises:
             ValueError: a card cannot be used; then everything stays as it was.
         """
         old = self._names[deployment.name].predictors if deployment.name in self._names else {}
-        have = {**(ready or {}), **old}
-        have |= built(deployment, have)
+        have = {**(built(deployment, old) if ready is None else ready), **old}
         if deployment.roles():
             self._names[deployment.name] = _Named(deployment, have)
             self._names = dict(sorted(self._names.items()))

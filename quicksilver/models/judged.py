@@ -21,10 +21,15 @@ class Waiting(msgspec.Struct, Generic[I]):
 
 
 class Judged(Generic[I]):
-    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome."""
+    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome.
 
-    def __init__(self, name: str, version: str, labels: LabelConfig, role: Role = "live") -> None:
-        self.name, self.version, self.role = name, version, role
+    What is less likely than ``confidence`` is said as flat.
+    """
+
+    def __init__(
+        self, name: str, version: str, labels: LabelConfig, role: Role = "live", confidence: float = 0.0
+    ) -> None:
+        self.name, self.version, self.role, self.confidence = name, version, role, confidence
         self.labels = labels
         self.scores = [PrequentialScore() for _ in labels.horizons_ns]
         self.waiting: dict[tuple[int, int], Waiting[I]] = {}  # (seq, horizon's index)
@@ -34,9 +39,10 @@ class Judged(Generic[I]):
         self.waiting[row.seq, horizon] = entry
         if len(self.waiting) > MAX_PENDING:
             del self.waiting[next(iter(self.waiting))]
+        direction = most_likely(entry.probabilities, self.confidence)
         return Prediction(
             row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.labels.horizons_ns[horizon],
-            self.name, self.version, *entry.probabilities, most_likely(entry.probabilities), max(entry.probabilities),
+            self.name, self.version, *entry.probabilities, direction, entry.probabilities[direction + 1],
             self.role, "", move_bps,
         )  # fmt: skip
 
@@ -53,9 +59,9 @@ class Judged(Generic[I]):
         entry = self.waiting.pop((label.seq, horizon), None)
         if entry is None:
             return None
-        predicted, score = most_likely(entry.probabilities), self.scores[horizon]
+        predicted, score = most_likely(entry.probabilities, self.confidence), self.scores[horizon]
         profit_bps = predicted * label.return_bps - 2.0 * self.labels.fee_bps * abs(predicted)
-        score.update(entry.probabilities, entry.baseline, label.direction, profit_bps)
+        score.update(entry.probabilities, entry.baseline, label.direction, self.confidence, profit_bps)
         n = score.n
         return entry, Score(
             label.venue, label.symbol, label.seq, label.ts_event_ns, label.ts_recv_ns, label.horizon_ns,

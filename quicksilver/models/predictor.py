@@ -24,6 +24,11 @@ from quicksilver.records import Features, Prediction, Score
 REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
 
 
+def fell_silent(last_ns: int, now_ns: int, every_ns: int) -> bool:
+    """Return whether so long nothing came that the next move would not be one of a granularity's length."""
+    return now_ns // every_ns - last_ns // every_ns > MAX_SILENT
+
+
 class _Said(NamedTuple):
     probabilities: Probabilities
     move_bps: float | None
@@ -82,36 +87,46 @@ class Predictor:
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
-        config, mid = self.card.config, row.mid
-        if mid is None:
+        if row.mid is None:
             return []
-        if row.ts_event_ns // self._grid.every_ns - self._last_ns // self._grid.every_ns > MAX_SILENT:
-            self.gap()
-        self._last_ns = row.ts_event_ns
-        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, mid)
+        inputs = self.inputs(row)  # first, for it may find that what waits has to be forgotten
+        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
         outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
-        if not self._grid.due(row.ts_event_ns):
-            return [*outcomes]
-        if not math.isnan(self._last_mid):
-            self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
-        self._last_mid = mid
-        if len(self._moves) < config.datasetinputs:
-            return [*outcomes]
-        return [*outcomes, self._predicted(row, mid)]
+        return [*outcomes] if inputs is None else [*outcomes, self._predicted(row, row.mid, inputs)]
 
-    def _predicted(self, row: Features, mid: float) -> Prediction:
-        inputs = self._inputs(row)
-        said = self._out_of_range(inputs) or self._said(inputs)
+    def _predicted(self, row: Features, mid: float, inputs: FloatArray) -> Prediction:
+        said = self._said(inputs)
         if isinstance(said, str):
             return self._judged.flagged(row, 0, self.card.prior, said)
         self._labels.on_features(row.seq, row.ts_event_ns, mid)
         entry = Waiting(None, self._judged.scores[0].baseline(), said.probabilities)
         return self._judged.predicted(row, 0, entry, said.move_bps)
 
-    def _inputs(self, row: Features) -> FloatArray:
-        """Return the inputs, ``(n_inputs,)``, NaN where not known."""
-        values = (getattr(row, name) for name in self.card.config.features)
+    def inputs(self, row: Features) -> FloatArray | None:
+        """Take in a row; return the inputs ``(n_inputs,)``, NaN where not known, if this is a time to decide.
+
+        An ensemble takes a row by this alone, for it judges as a whole.
+        """
+        config, mid = self.card.config, row.mid
+        if mid is None:
+            return None
+        if fell_silent(self._last_ns, row.ts_event_ns, config.every_ns):
+            self.gap()
+        self._last_ns = row.ts_event_ns
+        if not self._grid.due(row.ts_event_ns):
+            return None
+        if not math.isnan(self._last_mid):
+            self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
+        self._last_mid = mid
+        if len(self._moves) < config.datasetinputs:
+            return None
+        values = (getattr(row, name) for name in config.features)
         return np.array([*self._moves, *(math.nan if value is None else value for value in values)])
+
+    def probabilities(self, inputs: FloatArray) -> Probabilities | None:
+        """Return what the model says of inputs ``(n_inputs,)``; None if that would be flagged."""
+        said = self._said(inputs)
+        return None if isinstance(said, str) else said.probabilities
 
     def _out_of_range(self, inputs: FloatArray) -> str:
         """Which input lies farther out than the model's training data; nothing if none does."""
@@ -123,7 +138,9 @@ class Predictor:
         return f"out of range: {name} {value:.6g} is outside {self._low[at]:.6g} to {self._high[at]:.6g}"
 
     def _said(self, inputs: FloatArray) -> _Said | str:
-        """What the model says of inputs within its range, or why that is nothing."""
+        """What the model says, or why that is nothing."""
+        if out := self._out_of_range(inputs):
+            return out
         try:
             said = self._model.raw(inputs.astype(np.float32)[None])[0].tolist()
         except ValueError as error:  # costs this prediction alone: whoever raised here would end a whole run
