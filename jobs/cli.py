@@ -69,6 +69,7 @@ def replay(
     ] = None,
     full_books_per_s: FullBooksPerS = None,
     full_book_levels: FullBookLevels = None,
+    models: Annotated[Path | None, typer.Option(help="Folder of trained predictors that predict.")] = None,
 ) -> None:
     """Run a recording through the pipeline; the last line printed is the summary, one JSON object."""
     from jobs.replay import replay_tape
@@ -78,7 +79,7 @@ def replay(
         config = full_books(full_books_per_s, full_book_levels).of(PipelineConfig())
         summary = replay_tape(
             tape, venue=venue, speed=speed, out=out, until_event=until_event, save_state=save_state,
-            load_state=load_state, config=config,
+            load_state=load_state, config=config, models=models,
         )  # fmt: skip
     typer.echo(msgspec.json.encode(summary).decode())
 

@@ -1,9 +1,11 @@
 """The embedded runner: source -> pipeline -> bus -> store and API, in one process without a JVM."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 from api.app import create_app
 from api.hub import Hub
@@ -11,6 +13,7 @@ from api.metrics import MeterCollector
 from api.server import bound, greet, serving_on
 from api.symbols import Subscribed
 from jobs.databases import open_store
+from jobs.deploying import Deployer
 from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
@@ -29,15 +32,21 @@ from quicksilver.topics import key_of
 
 FLUSH_S = 0.25
 WATCH_S = 1.0
+log = logging.getLogger(__name__)
 
 
 class EmbeddedRunner:
-    """Runs one source through one pipeline to one bus."""
+    """Runs one source through one pipeline to one bus; its predictors are those in the folder ``models``, if given."""
 
-    def __init__(self, source: Source, bus: MemoryBus) -> None:
+    def __init__(
+        self, source: Source, bus: MemoryBus, models: Path | None = None, say: Callable[[str], None] = log.info
+    ) -> None:
         self._source = source
         self._bus = bus
+        self._say = say
         self._pipeline = Pipeline(source.config)
+        self._models = models
+        self._deployer = Deployer(models, self._pipeline, self._refuse, say) if models is not None else None
         self._latencies = Latencies()
         self._lives = Lives(source.instruments)
         self._clocks = Clocks()
@@ -54,7 +63,8 @@ class EmbeddedRunner:
         """
         for status in self._lives.waiting():
             self._bus.publish(status)
-        await take_and_watch(self._take_all(), self._watch(), self._report)
+        watches = [self._watch()] + ([self._deployer.watch()] if self._deployer is not None else [])
+        await take_and_watch(self._take_all(), self._report, *watches)
         self._report()  # nothing more comes, at no rate: the last rates would stay on view
 
     def subscribed(self) -> list[Subscribed]:
@@ -72,7 +82,10 @@ class EmbeddedRunner:
         Raises:
             InputError: that cannot be.
         """
-        venue = await self._adjustable().add(venue, symbol)
+        source = self._adjustable()
+        if self._deployer is not None:  # before its first event comes, for which all others would wait
+            await self._deployer.deploy_all([(venue.partition("/")[0], symbol)])
+        venue = await source.add(venue, symbol)
         self._source.meter.expect(venue, symbol)
         self._bus.publish(self._lives.expect(venue, symbol))
 
@@ -95,8 +108,12 @@ class EmbeddedRunner:
         return self._source
 
     async def _take_all(self) -> None:
+        if self._deployer is not None:
+            await self._deployer.deploy_all(self._source.instruments)
         async with aclosing(self._source.batches(self._reject)) as batches:  # type: ignore[type-var]
             async for received_ns, events in batches:
+                if self._deployer is not None:  # of a recording instruments are known when they come
+                    await self._deployer.deploy_all((event.venue, event.symbol) for event in events)
                 await self._take(received_ns, events)
                 self._publish_audits()
         self._publish_audits()
@@ -107,6 +124,11 @@ class EmbeddedRunner:
 
     def _reject(self, letter: DeadLetter) -> None:
         self._bus.publish(letter)
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """Say that a predictor's new versions cannot be used, where people look."""
+        self._say(f"predictor {name}: {reason}; what was at work goes on")
+        self._bus.publish(DeadLetter(time.time_ns(), f"{self._models}/{name}", "models", None, reason, b""))
 
     async def _take(self, received_ns: int | None, events: list[AnyEvent]) -> None:
         started = time.perf_counter_ns()
@@ -168,7 +190,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
     path = settings.data / source.database
     async with bound(host, settings.port) as listeners:  # first: a run that cannot be served must remove no rows
         with open_store(path, source.lasting, settings.keep_hours) as store, _writing(bus, store) as writer:
-            runner = EmbeddedRunner(source, bus)
+            runner = EmbeddedRunner(source, bus, settings.registry, say)
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
             app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)

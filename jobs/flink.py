@@ -18,12 +18,11 @@ from jobs.keyed import Keyed
 from jobs.settings import FullBookSettings
 from quicksilver.streaming.machine import Machine
 from quicksilver.streaming.message import Message
-from quicksilver.topics import Topic
+from quicksilver.topics import DEPLOYMENTS, MAX_MESSAGE, Topic
 
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 FOR_EVER_MS = str(2**31 - 1)
 MOST_SLOTS = 128  # to which a job can grow with its state
-MAX_MESSAGE = str(16 << 20)
 
 
 class FlinkSettings(FullBookSettings):
@@ -39,6 +38,8 @@ def read(
 ) -> KeyedStream:
     """Return the topics' messages, from the earliest that Kafka has, by their key or by the header ``by``.
 
+    Of a deployment the key is that of its instrument, beside whose other messages it is to come.
+
     Machines drop what they have had, so that what is read again does no harm. There is no watermark: event time is in
     the events, and the order is in their numbers.
     """
@@ -50,7 +51,7 @@ def read(
     builder = builder.setProperty("fetch.max.wait.ms", "50")
     # Topics are read in turns, and what is read of one waits for the others: short turns keep that little.
     builder = builder.setProperty("max.partition.fetch.bytes", str(128 << 10))
-    source = builder.setDeserializer(jvm.quicksilver.MessageReader(by)).build()
+    source = builder.setDeserializer(jvm.quicksilver.MessageReader(by, DEPLOYMENTS.name)).build()
     times = WatermarkStrategy.no_watermarks()._j_watermark_strategy
     stream = env._j_stream_execution_environment.fromSource(source, times, f"kafka {name}").uid(f"{name}-source")
     # What PyFlink's ``key_by`` does, but for the call of Python that would find the key: it is there already.
@@ -64,6 +65,11 @@ def read(
 def by_key(message: Message) -> str:
     """Return the key of a message."""
     return message.key
+
+
+def by_instrument(message: Message) -> str:
+    """Return the key of a message's instrument: what ``read`` keys a deployment by."""
+    return message.instrument
 
 
 def by_universe(message: Message) -> str:
@@ -89,7 +95,7 @@ def write(stream: DataStream, settings: FlinkSettings, name: str) -> None:
         "acks": "all", "enable.idempotence": "true", "compression.type": "lz4", "linger.ms": "0",
         # What comes while a request is on its way goes together in the next: batches without a wait.
         "max.in.flight.requests.per.connection": "1", "batch.size": str(256 << 10),
-        "delivery.timeout.ms": FOR_EVER_MS, "max.block.ms": FOR_EVER_MS, "max.request.size": MAX_MESSAGE,
+        "delivery.timeout.ms": FOR_EVER_MS, "max.block.ms": FOR_EVER_MS, "max.request.size": str(MAX_MESSAGE),
     }  # fmt: skip
     for key, value in properties.items():
         builder = builder.setProperty(key, value)

@@ -58,7 +58,7 @@ class PublishRun:
         Raises:
             InputError: nothing of the source could be read, or a message could not be delivered.
         """
-        await take_and_watch(self._take_all(), self._watch(), self._report)
+        await take_and_watch(self._take_all(), self._report, self._watch())
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.batches(self._publisher.letter)) as batches:  # type: ignore[type-var]

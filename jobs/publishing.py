@@ -7,9 +7,10 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from quicksilver.errors import InputError
+from quicksilver.models.card import Deployment
 from quicksilver.records import Frontier, Model
 from quicksilver.streaming.message import Headers, outgoing
-from quicksilver.topics import Topic
+from quicksilver.topics import MAX_MESSAGE, Topic
 from setup.kafka.topics import admin
 
 ANSWER_S = 10.0
@@ -25,7 +26,7 @@ def producer_settings(servers: str) -> dict[str, Any]:
     """Return the settings of Kafka's client for what a job sends now and then: results and dead letters."""
     return {
         "bootstrap.servers": servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
-        "partitioner": "murmur2_random", "message.max.bytes": 16 << 20, "log_level": 0,
+        "partitioner": "murmur2_random", "message.max.bytes": MAX_MESSAGE, "log_level": 0,
     }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def require_topic(servers: str, topic: Topic) -> None:
         raise InputError(f"Kafka at {servers} has no topic {topic.name}: `quicksilver topics apply` makes it")
 
 
-def publish(record: Frontier | Model, servers: str) -> None:
+def publish(record: Frontier | Model | Deployment, servers: str) -> None:
     """Send the record to its topic, and wait until the brokers have it.
 
     Its session is a digest of its content: the same run published again is the same message.

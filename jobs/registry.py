@@ -7,7 +7,7 @@ does what, and is replaced as a whole, so that a reader or a crash sees the old 
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version as version_of_library
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 from quicksilver import learning
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
-from quicksilver.models.card import AnyCard
+from quicksilver.models.card import AnyCard, Deployment, wants
 from setup.alone import alone
 
 ROLES = "roles.json"
@@ -48,6 +48,21 @@ class Roles(msgspec.Struct):
     live: str = ""
     shadows: list[str] = []
     earlier: list[str] = []  # live before, the last one last
+
+
+class AtWork(msgspec.Struct, frozen=True):
+    """The cards of a predictor's live version and of its shadows; nothing if it is none any more."""
+
+    name: str
+    live: AnyCard | None = None
+    shadows: tuple[AnyCard, ...] = ()
+
+    def on(self, venue: str, symbol: str) -> Deployment:
+        """Return what an instrument runs of it: the versions that want the instrument."""
+        live = self.live if self.live is not None and wants(self.live, venue, symbol) else None
+        return Deployment(
+            venue, symbol, self.name, live, tuple(card for card in self.shadows if wants(card, venue, symbol))
+        )
 
 
 class Registry:
@@ -154,6 +169,33 @@ class Registry:
             roles.live = version
             roles.earlier.pop()
         return version
+
+    def at_work(self, name: str) -> AtWork:
+        """Return the cards of a predictor's live version and shadows.
+
+        Raises:
+            InputError: there is no such predictor, or one of the files is damaged.
+        """
+        roles = self.roles(name)
+        live = self.entry(name, roles.live).card if roles.live else None
+        return AtWork(name, live, tuple(self.entry(name, version).card for version in roles.shadows))
+
+    def deployments(self, venue: str, symbol: str) -> list[Deployment]:
+        """Return what an instrument runs of each predictor, by name; of those that do not want it nothing.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        found = (self.at_work(name).on(venue, symbol) for name in self.names())
+        return [one for one in found if one.roles()]
+
+    def changes(self) -> dict[str, int]:
+        """Return when each predictor's roles were last changed, nanoseconds by the file system's clock."""
+        found = {}
+        for path in self._folder.glob(f"*/{ROLES}"):
+            with suppress(OSError):  # it has gone since it was listed
+                found[path.parent.name] = path.stat().st_mtime_ns
+        return found
 
     def _path(self, name: str, version: str) -> Path:
         return self._folder / name / f"{version}.json"

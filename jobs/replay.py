@@ -8,8 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from jobs.cut import Cut, id_of
+from jobs.deploying import Deployer
 from jobs.outputs import RecordFiles, RecordSink, marked
 from jobs.parsers import Parsers
+from jobs.registry import Registry
 from producers.frames import Frame
 from producers.pacing import Pacer, parse_speed
 from producers.tapes import read_frames
@@ -21,14 +23,21 @@ from quicksilver.records import DeadLetter, Features, Status
 
 
 class Replay:
-    """One pass over frames: ``run`` gives the summary.
+    """One pass over frames: ``run`` gives the summary. Predictors are those in the folder ``models``, if given.
 
     A replay that starts from a saved state reads the tape from its beginning all the same, for parsers have state
     too, and lets the events go by that the saved state has taken.
     """
 
-    def __init__(self, pipeline: Pipeline, out: RecordSink, after: Cut = Cut()) -> None:  # noqa: B008 (immutable)
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        out: RecordSink,
+        after: Cut = Cut(),  # noqa: B008 (immutable)
+        models: Path | None = None,
+    ) -> None:
         self.pipeline = pipeline
+        self._deployer = Deployer(models, pipeline, _unusable, _unsaid) if models is not None else None
         if after.events:
             pipeline.load(after.pipeline)
         self.events = 0
@@ -106,6 +115,8 @@ class Replay:
                 self.parsers.doubt(*self._doubts[self.events])
             return
         self._last = id_of(event)
+        if self._deployer is not None:
+            self._deployer.deploy((event.venue, event.symbol))
         for record in self.pipeline.step(event):
             if type(record) is Features:
                 key = (record.venue, record.symbol)
@@ -114,6 +125,15 @@ class Replay:
                 self._doubts[self.events] = (record.venue, record.symbol)
                 self.parsers.doubt(record.venue, record.symbol)
             self._out.write(record)
+
+
+def _unusable(name: str, reason: str) -> None:
+    """Refuse to replay with other predictors than those that were named."""
+    raise InputError(f"predictor {name}: {reason}")
+
+
+def _unsaid(_: str) -> None:
+    """Say nothing: what is at work is in the predictions."""
 
 
 def _paced(frames: Iterable[Frame], pacer: Pacer) -> Iterator[Frame]:
@@ -135,17 +155,21 @@ def replay_tape(
     save_state: Path | None = None,
     load_state: Path | None = None,
     config: PipelineConfig | None = None,
+    models: Path | None = None,
 ) -> dict[str, Any]:
     """Replay a tape as the command of that name does; returns the summary.
 
     Raises:
-        InputError: the tape cannot be read, or nothing in it, or ``out`` holds other records than the state's.
+        InputError: the tape cannot be read, or nothing in it, ``out`` holds other records than the state's, or a
+            predictor in ``models`` cannot be used, or there is none.
         StateError: the saved state does not fit.
     """
     pacer = Pacer(parse_speed(speed))
+    if models is not None and not Registry(models).names():
+        raise InputError(f"{models}: holds no predictors; `quicksilver train` makes some")
     after = Cut.load(load_state) if load_state else Cut()
     files = RecordFiles(out, after.written)
-    run = Replay(Pipeline(config), files, after)
+    run = Replay(Pipeline(config), files, after, models)
     frames = read_frames(tape, venue=venue, reject=run.reject_line)
     try:
         summary = run.run(frames if pacer.speed is None else _paced(frames, pacer), until_event)

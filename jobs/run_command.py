@@ -30,6 +30,7 @@ def run(
     audit_every_s: Annotated[float | None, setting("audit_every_s")] = None,
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
+    models: Annotated[Path | None, setting("models")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
     full_books_per_s: FullBooksPerS = None,
     full_book_levels: FullBookLevels = None,

@@ -65,12 +65,18 @@ class RunSettings(FullBookSettings):
     audit_every_s: float = Field(60.0, ge=0, description="seconds between two audits of a live book; 0: none")
     seed: int = Field(7, description="seed of the simulator")
     data: Path = Field(Path("data"), description="folder of the SQLite files")
+    models: Path | None = Field(None, description="folder of trained predictors; models beneath DATA if none is named")
     keep_hours: float = Field(1.0, gt=0, description="hours of records that the SQLite file keeps")
     record: Path | None = Field(None, description="folder for tapes of every frame of live data; empty: none")
     record_mb: int = Field(256, ge=1, description="megabytes after which a recording goes on in a new file")
     record_minutes: float = Field(60.0, gt=0, description="minutes after which a recording goes on in a new file")
     bus: BusName = Field("memory", description="how records travel; kafka is for `quicksilver serve`")
     store: StoreName = Field("sqlite", description="where records rest; cassandra is for `quicksilver serve`")
+
+    @property
+    def registry(self) -> Path:
+        """The folder of trained predictors."""
+        return self.data / "models" if self.models is None else self.models
 
     def require_meant(self) -> None:
         """Make sure that nothing is set that the source has no use for: it would be ignored in silence.

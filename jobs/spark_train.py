@@ -17,7 +17,7 @@ from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.models.training import TrainConfig, better_than_baseline
 from quicksilver.records import Model
-from quicksilver.topics import MODELS
+from quicksilver.topics import Topic
 from setup.exits import failing
 
 
@@ -61,7 +61,7 @@ def train_models(
     started = time.perf_counter()
     with failing():
         if publish_it:
-            require_topic(kafka_servers(), MODELS)
+            require_topic(kafka_servers(), Topic("models", Model))
         span = Span.of(since, until)
         horizons_ns = [seconds_ns("--horizon", one) for one in horizon or []]
         config = TrainConfig(folds=folds, penalty=penalty)

@@ -6,17 +6,21 @@ events: in a cluster they are jobs of their own that see nothing else. The state
 ``load``), so a runner can be stopped at any event and go on with the same output.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent
 from quicksilver.instrument import InstrumentStage
+from quicksilver.models.card import Deployment
+from quicksilver.models.deployed import LivePredictor
 from quicksilver.models.stage import PredictionStage
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import AnyRecord
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 
 class InstrumentPipeline:
@@ -24,7 +28,7 @@ class InstrumentPipeline:
 
     def __init__(self, venue: str, symbol: str, config: PipelineConfig) -> None:
         self.instrument = InstrumentStage(venue, symbol, config)
-        self.predictions = PredictionStage(config.labels.horizons_ns, config.decide_every_ns)
+        self.predictions = PredictionStage(config.labels, config.decide_every_ns)
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes."""
@@ -45,14 +49,29 @@ class Pipeline:
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes, in a defined order."""
-        key = (event.venue, event.symbol)
-        one = self.instruments.get(key)
-        if one is None:
-            one = self.instruments[key] = InstrumentPipeline(event.venue, event.symbol, self.config)
-        records = one.step(event)
+        records = self._of(event.venue, event.symbol).step(event)
         if self._portfolio is not None:
             records += [frontier for record in records for frontier in self._portfolio.take(record)]
         return records
+
+    def _of(self, venue: str, symbol: str) -> InstrumentPipeline:
+        one = self.instruments.get((venue, symbol))
+        if one is None:
+            one = self.instruments[venue, symbol] = InstrumentPipeline(venue, symbol, self.config)
+        return one
+
+    def adopt(self, deployment: Deployment, ready: Mapping[str, LivePredictor] | None = None) -> None:
+        """Have an instrument predict as a deployment says from its next event on; see ``Deployed.adopt``.
+
+        Raises:
+            ValueError: a card cannot be used; then everything stays as it was.
+        """
+        self._of(deployment.venue, deployment.symbol).predictions.adopt(deployment, ready)
+
+    def versions(self, venue: str, symbol: str, name: str) -> list[str]:
+        """Return the versions at work on an instrument under a name."""
+        one = self.instruments.get((venue, symbol))
+        return one.predictions.deployed.versions(name) if one is not None else []
 
     def dump(self) -> bytes:
         """Return the whole state."""

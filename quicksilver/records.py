@@ -13,6 +13,8 @@ from quicksilver.events import Trade
 
 DataState: TypeAlias = Literal["SYNCING", "LIVE", "GAP", "STALE"]
 Direction: TypeAlias = Literal[-1, 0, 1]
+Role: TypeAlias = Literal["online", "live", "shadow"]
+"""Of a model: it learns as it goes; it was trained, and decides; it was trained, and is but scored."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -134,7 +136,13 @@ class Label(Record, frozen=True):
 
 
 class Prediction(Record, frozen=True):
-    """A model's probabilities for the label of the features of the same ``seq``."""
+    """A model's probabilities for the label of the features of the same ``seq``.
+
+    ``confidence`` is the probability of ``direction``. Where ``flag`` says what is wrong with the inputs, nothing was
+    predicted from them: the probabilities are the frequencies in training, the direction 0 with a confidence of 0, and
+    no score follows. ``move_bps`` is the move that was predicted, of a model that predicts one. ``role`` is online in
+    rows from before there were roles.
+    """
 
     horizon_ns: int
     model: str
@@ -144,13 +152,19 @@ class Prediction(Record, frozen=True):
     p_up: float
     direction: Direction
     confidence: float
+    role: Role = "online"
+    flag: str = ""
+    move_bps: float | None = None
 
 
 class Score(Record, frozen=True):
     """A prediction's outcome, and the model's running prequential score beside the always-majority baseline.
 
     ``seq`` is the scored prediction's. Log-losses are in nats; lower is better. The score was taken before the model
-    learned from this label.
+    learned from this label. ``brier`` is the mean Brier score of the three classes, 0 to 2, lower is better;
+    ``profit_bps`` the mean profit of a prediction after fees, in basis points: one that is not flat pays them twice.
+    ``flagged`` counts the predictions until then that were none, and are in no mean. Brier score and profit are unknown
+    in rows from before they were kept.
     """
 
     horizon_ns: int
@@ -164,6 +178,10 @@ class Score(Record, frozen=True):
     log_loss: float
     baseline_accuracy: float
     baseline_log_loss: float
+    role: Role = "online"
+    brier: float | None = None
+    profit_bps: float | None = None
+    flagged: int = 0
 
 
 class Pick(msgspec.Struct, frozen=True):

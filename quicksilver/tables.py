@@ -7,7 +7,7 @@ does not.
 
 The wide store (Cassandra) has one column for each field of the record, of the same name; a field that is no scalar is
 the text of its JSON, as ``codec.encode`` writes it. ``Table.row`` and ``Table.record`` or ``Table.json`` go between
-the two, to the bit.
+the two, to the bit. A column that was added later is null in older rows, and read as its field's default.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 3  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 4  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 
@@ -161,6 +161,16 @@ class Table(msgspec.Struct, frozen=True, dict=True):
         return frozenset(index for index in self._partition_indices if self.columns[index].optional)
 
     @cached_property
+    def _defaults(self) -> dict[int, Cell]:
+        """What stands for a null that the field's type does not know: the row is older than its column."""
+        fields = msgspec.structs.fields(self.topic.type)
+        return {
+            index: field.default
+            for index, (column, field) in enumerate(zip(self.columns[1:], fields, strict=True), 1)
+            if not column.optional and field.default is not msgspec.NODEFAULT
+        }
+
+    @cached_property
     def _nested(self) -> tuple[int, ...]:
         return tuple(index for index, column in enumerate(self.columns) if column.nested)
 
@@ -206,6 +216,9 @@ class Table(msgspec.Struct, frozen=True, dict=True):
         values: list[Any] = list(row)
         for index in self._blank:
             values[index] = values[index] or None
+        for index, default in self._defaults.items():
+            if values[index] is None:
+                values[index] = default
         return values
 
 

@@ -3,14 +3,16 @@
 import msgspec
 
 from quicksilver import events, raw, records
+from quicksilver.models.card import Deployment
 from quicksilver.records import Published
 
+MAX_MESSAGE = 16 << 20  # bytes that brokers take; a deployment of a forest or a large ensemble has some megabytes
 CONTRACT_VERSION = 1  # rides in a header of every message; rises when old readers could not read new messages
 DAY_S = 86_400
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """One topic; a message's key is its record's (``key_of``).
+    """One topic; a message's key is its record's (``key_of``). No message is larger than ``MAX_MESSAGE``.
 
     The messages of a key are numbered, without a gap, through all topics of one ``chain``: who reads them all can put
     them in order and sees what is lost. Those of a topic without a chain are not numbered: full books, of which there
@@ -46,7 +48,7 @@ AUDITS = Topic("audits", records.Audit, partitions=1)
 LATENCY = Topic("latency", records.Latency, partitions=1)
 FEEDS = Topic("feeds", records.FeedStats, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
-MODELS = Topic("models", records.Model, compacted=True)
+DEPLOYMENTS = Topic("deployments", Deployment, compacted=True)
 CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
@@ -58,15 +60,20 @@ TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
     events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
 }  # fmt: skip
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, DEPLOYMENTS, *RECORD_TOPICS)}
 
 
-def key_of(record: Published | events.Event | records.Model | raw.RawFrame) -> str:
-    """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``."""
+def key_of(record: Published | events.Event | records.Model | Deployment | raw.RawFrame) -> str:
+    """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``.
+
+    That of a deployment is ``venue:symbol/name``: a compacted topic keeps the last message of each key.
+    """
     if isinstance(record, raw.RawFrame):
         return f"{record.venue}:{record.conn}"
     if isinstance(record, records.Frontier):
         return record.universe
     if isinstance(record, records.Latency):
         return record.hop
+    if isinstance(record, Deployment):
+        return f"{record.venue}:{record.symbol}/{record.name}"
     return f"{record.venue}:{record.symbol}"

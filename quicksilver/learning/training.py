@@ -4,12 +4,11 @@ import hashlib
 
 import msgspec
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
-from quicksilver.learning.validation import fitted
+from quicksilver.learning.validation import error_of, fitted
 from quicksilver.models.card import CARD_VERSION, Card, Range, packed, version_of
 from quicksilver.models.score import Probabilities
 
@@ -22,11 +21,11 @@ def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str)
     """
     model = fitted(frame, config)
     data, onnx = digest(frame), exported(model, frame.inputs)
-    error_bps = _error_bps(model, frame) if config.target == "return" else None
     classes = () if config.target == "return" else tuple(int(one) for one in model.classes_)
     return Card(
-        name, version_of(config, data, code, onnx), CARD_VERSION, config, classes, error_bps, _prior(frame, config),
-        tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, data, code, packed(onnx),
+        name, version_of(config, data, code, onnx), CARD_VERSION, config, classes, error_of(model, frame, config),
+        _prior(frame, config), tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, data,
+        code, packed(onnx),
     )  # fmt: skip
 
 
@@ -41,10 +40,6 @@ def digest(frame: TrainingFrame) -> str:
 def _prior(frame: TrainingFrame, config: PredictorConfig) -> Probabilities:
     down, flat, up = frame.frequencies(config.threshold_bps).tolist()
     return down, flat, up
-
-
-def _error_bps(model: Pipeline, frame: TrainingFrame) -> float:
-    return max(float(np.std(frame.move_bps - model.predict(frame.inputs))), 1e-9)
 
 
 def _ranges(frame: TrainingFrame) -> list[Range]:

@@ -15,6 +15,7 @@ from quicksilver.learning.scores import MEASURES, Decisions, Interval, Measure, 
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import kind_of, model_of
 from quicksilver.models.online import CLASSES
+from quicksilver.models.score import probabilities_of_move
 
 FOLDS = 8
 MIN_PAST = 200
@@ -81,10 +82,24 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
         )
 
 
-def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig) -> FloatArray:
-    """Return the probabilities of down, flat and up, ``(n, 3)``; a predicted return names its class."""
-    if config.target == "return":
-        return certain(directions_of(model.predict(inputs), config.threshold_bps))
+def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> float | None:
+    """Return the standard deviation of a return model's errors in its training data, in basis points; of others None.
+
+    It is above 0, also where the model knows its training data by heart.
+    """
+    if config.target == "direction":
+        return None
+    return max(float(np.std(frame.move_bps - model.predict(frame.inputs))), 1e-9)
+
+
+def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig, error_bps: float | None) -> FloatArray:
+    """Return the probabilities of down, flat and up, ``(n, 3)``, as a live predictor gives them.
+
+    ``error_bps`` is what ``error_of`` says of the model: a predicted return has normal errors of that size.
+    """
+    if error_bps is not None:
+        moves = np.ravel(model.predict(inputs)).tolist()
+        return np.array([probabilities_of_move(move, error_bps, config.threshold_bps) for move in moves])
     rows = np.zeros((len(inputs), len(CLASSES)))
     rows[:, model.classes_ + 1] = model.predict_proba(inputs)
     return rows
@@ -107,7 +122,8 @@ def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> W
     directions = frame.directions(config.threshold_bps)
     for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
         seen, later = frame.rows(past), frame.rows(test)
-        said[MODEL].append(probabilities(fitted(seen, config), later.inputs, config))
+        model = fitted(seen, config)
+        said[MODEL].append(probabilities(model, later.inputs, config, error_of(model, seen, config)))
         said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
         said[LAST_MOVE].append(certain(_last_moves(later, config)))
         said[NOTHING].append(certain(np.zeros(len(test))))

@@ -8,6 +8,7 @@ import zstandard
 
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.models.score import Probabilities
+from quicksilver.records import Role
 
 CARD_VERSION = 1  # of the inputs' meaning: a model of another one would be fed other numbers
 MAX_MODEL = 64 << 20  # bytes of an unpacked model: a damaged length must not take all memory
@@ -98,6 +99,24 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
 AnyCard: TypeAlias = Card | EnsembleCard
 
 
+def wants(card: AnyCard, venue: str, symbol: str) -> bool:
+    """Return whether an instrument is one of a card's: of an ensemble those that all its members want."""
+    members = card.members if isinstance(card, EnsembleCard) else (card,)
+    return all(member.config.wants(venue, symbol) for member in members)
+
+
+def require_sound(card: AnyCard) -> None:
+    """Make sure that a card is of this version and undamaged.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if card.card != CARD_VERSION:
+        raise ValueError(f"{card.name} {card.version} is a card of version {card.card}, this is {CARD_VERSION}")
+    if card.content() != card.version:
+        raise ValueError(f"{card.name} {card.version} is damaged: its content is that of another version")
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """What one instrument runs under one name: the live version, and shadows, which are scored but decide nothing.
 
@@ -109,6 +128,11 @@ class Deployment(msgspec.Struct, frozen=True):
     name: str
     live: AnyCard | None = None
     shadows: tuple[AnyCard, ...] = ()
+
+    def roles(self) -> list[tuple[Role, AnyCard]]:
+        """Return the versions and what each is, in the order in which they predict: live, then shadows by version."""
+        live: list[tuple[Role, AnyCard]] = [] if self.live is None else [("live", self.live)]
+        return live + [("shadow", card) for card in sorted(self.shadows, key=lambda card: card.version)]
 
 
 def packed(model: bytes) -> bytes:

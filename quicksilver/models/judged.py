@@ -4,8 +4,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from quicksilver.labels import LabelConfig
 from quicksilver.models.score import PrequentialScore, Probabilities, most_likely
-from quicksilver.records import Features, Label, Prediction, Score
+from quicksilver.records import Features, Label, Prediction, Role, Score
 
 MAX_PENDING = 10_000  # predictions whose label never came (a gap); the oldest go first
 I = TypeVar("I")  # noqa: E741 (what a model computes from a feature vector, and learns from)
@@ -20,22 +21,37 @@ class Waiting(msgspec.Struct, Generic[I]):
 
 
 class Judged(Generic[I]):
-    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome."""
+    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome.
 
-    def __init__(self, name: str, version: str, horizons_ns: tuple[int, ...]) -> None:
-        self.name, self.version = name, version
-        self.horizons_ns = horizons_ns
-        self.scores = [PrequentialScore() for _ in horizons_ns]
+    What is less likely than ``confidence`` is said as flat.
+    """
+
+    def __init__(
+        self, name: str, version: str, labels: LabelConfig, role: Role = "live", confidence: float = 0.0
+    ) -> None:
+        self.name, self.version, self.role, self.confidence = name, version, role, confidence
+        self.labels = labels
+        self.scores = [PrequentialScore() for _ in labels.horizons_ns]
         self.waiting: dict[tuple[int, int], Waiting[I]] = {}  # (seq, horizon's index)
 
-    def predicted(self, row: Features, horizon: int, entry: Waiting[I]) -> Prediction:
+    def predicted(self, row: Features, horizon: int, entry: Waiting[I], move_bps: float | None = None) -> Prediction:
         """Let a prediction wait for its label; returns its record."""
         self.waiting[row.seq, horizon] = entry
         if len(self.waiting) > MAX_PENDING:
             del self.waiting[next(iter(self.waiting))]
+        direction = most_likely(entry.probabilities, self.confidence)
         return Prediction(
-            row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.horizons_ns[horizon],
-            self.name, self.version, *entry.probabilities, most_likely(entry.probabilities), max(entry.probabilities),
+            row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.labels.horizons_ns[horizon],
+            self.name, self.version, *entry.probabilities, direction, entry.probabilities[direction + 1],
+            self.role, "", move_bps,
+        )  # fmt: skip
+
+    def flagged(self, row: Features, horizon: int, prior: Probabilities, flag: str) -> Prediction:
+        """Count what cannot be predicted from, and do not wait for its label; returns its record."""
+        self.scores[horizon].flagged += 1
+        return Prediction(
+            row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.labels.horizons_ns[horizon],
+            self.name, self.version, *prior, 0, 0.0, self.role, flag,
         )  # fmt: skip
 
     def judge(self, label: Label, horizon: int) -> tuple[Waiting[I], Score] | None:
@@ -43,11 +59,13 @@ class Judged(Generic[I]):
         entry = self.waiting.pop((label.seq, horizon), None)
         if entry is None:
             return None
-        score = self.scores[horizon]
-        score.update(entry.probabilities, entry.baseline, label.direction)
+        predicted, score = most_likely(entry.probabilities, self.confidence), self.scores[horizon]
+        profit_bps = predicted * label.return_bps - 2.0 * self.labels.fee_bps * abs(predicted)
+        score.update(entry.probabilities, entry.baseline, label.direction, self.confidence, profit_bps)
+        n = score.n
         return entry, Score(
             label.venue, label.symbol, label.seq, label.ts_event_ns, label.ts_recv_ns, label.horizon_ns,
-            self.name, self.version, label.ts_known_ns, most_likely(entry.probabilities),
-            label.direction, score.n, score.hits / score.n, score.loss / score.n,
-            score.baseline_hits / score.n, score.baseline_loss / score.n,
+            self.name, self.version, label.ts_known_ns, predicted, label.direction, n, score.hits / n, score.loss / n,
+            score.baseline_hits / n, score.baseline_loss / n, self.role, score.brier / n, score.profit_bps / n,
+            score.flagged,
         )  # fmt: skip

@@ -6,6 +6,7 @@ of its granularity, moves from decision to decision, outcomes after its horizon;
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,10 +18,20 @@ from quicksilver.learning.config import MAX_SILENT
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card
 from quicksilver.models.judged import Judged, Waiting
-from quicksilver.models.score import PrequentialScore, Probabilities
+from quicksilver.models.score import PrequentialScore, Probabilities, probabilities_of_move
 from quicksilver.records import Features, Prediction, Score
 
 REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
+
+
+def fell_silent(last_ns: int, now_ns: int, every_ns: int) -> bool:
+    """Return whether so long nothing came that the next move would not be one of a granularity's length."""
+    return now_ns // every_ns - last_ns // every_ns > MAX_SILENT
+
+
+class _Said(NamedTuple):
+    probabilities: Probabilities
+    move_bps: float | None
 
 
 class _Saved(msgspec.Struct):
@@ -48,63 +59,105 @@ class Predictor:
             raise ValueError(
                 f"{card.name} {card.version} takes {self._model.n_inputs} inputs, not {len(config.inputs)}"
             )
-        width = np.array([one.high - one.low for one in card.ranges])
-        self._low = np.array([one.low for one in card.ranges]) - REACH * width
-        self._high = np.array([one.high for one in card.ranges]) + REACH * width
+        low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
+        self._low, self._high = low - REACH * (high - low), high + REACH * (high - low)
+        self._require_sound()
+        labels = LabelConfig((config.horizon_ns,), config.fee_bps)
         self._grid = DecisionGrid(config.every_ns)
-        self._labels = LabelQueue(venue, symbol, LabelConfig((config.horizon_ns,), config.fee_bps))
+        self._labels = LabelQueue(venue, symbol, labels)
         self._moves: deque[float] = deque(maxlen=config.datasetinputs)
         self._last_ns, self._last_mid = 0, math.nan
-        self._judged = Judged[None](card.name, card.version, (config.horizon_ns,))
+        self._judged = Judged[None](card.name, card.version, labels)
+
+    def _require_sound(self) -> None:
+        """Refuse a card at odds with itself, or whose model cannot be applied: better now than at the first row."""
+        card = self.card
+        n_outputs = self._model.raw(np.zeros((1, len(self._low)), np.float32)).size
+        if not (np.isfinite([*self._low, *self._high, *card.prior]).all() and (self._low <= self._high).all()):
+            raise ValueError(f"{card.name} {card.version} holds ranges or frequencies that are none")
+        if card.config.target == "return":
+            sound = n_outputs == 1 and not card.classes and card.error_bps is not None and card.error_bps > 0.0
+        else:
+            sound = n_outputs == len(card.classes) and set(card.classes) <= {-1, 0, 1} and card.error_bps is None
+        if not sound:
+            raise ValueError(
+                f"{card.name} {card.version} predicts a {card.config.target}, and its model gives {n_outputs} numbers"
+                f" for the classes {list(card.classes)}"
+            )
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+        if row.mid is None:
+            return []
+        inputs = self.inputs(row)  # first, for it may find that what waits has to be forgotten
+        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
+        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
+        return [*outcomes] if inputs is None else [*outcomes, self._predicted(row, row.mid, inputs)]
+
+    def _predicted(self, row: Features, mid: float, inputs: FloatArray) -> Prediction:
+        said = self._said(inputs)
+        if isinstance(said, str):
+            return self._judged.flagged(row, 0, self.card.prior, said)
+        self._labels.on_features(row.seq, row.ts_event_ns, mid)
+        entry = Waiting(None, self._judged.scores[0].baseline(), said.probabilities)
+        return self._judged.predicted(row, 0, entry, said.move_bps)
+
+    def inputs(self, row: Features) -> FloatArray | None:
+        """Take in a row; return the inputs ``(n_inputs,)``, NaN where not known, if this is a time to decide.
+
+        An ensemble takes a row by this alone, for it judges as a whole.
+        """
         config, mid = self.card.config, row.mid
         if mid is None:
-            return []
-        if row.ts_event_ns // self._grid.every_ns - self._last_ns // self._grid.every_ns > MAX_SILENT:
+            return None
+        if fell_silent(self._last_ns, row.ts_event_ns, config.every_ns):
             self.gap()
         self._last_ns = row.ts_event_ns
-        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, mid)
-        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
         if not self._grid.due(row.ts_event_ns):
-            return [*outcomes]
+            return None
         if not math.isnan(self._last_mid):
             self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
         self._last_mid = mid
         if len(self._moves) < config.datasetinputs:
-            return [*outcomes]
-        self._labels.on_features(row.seq, row.ts_event_ns, mid)
-        return [*outcomes, self._predicted(row)]
-
-    def _predicted(self, row: Features) -> Prediction:
-        baseline = self._judged.scores[0].baseline()
-        return self._judged.predicted(row, 0, Waiting(None, baseline, self._probabilities(self._inputs(row))))
-
-    def _inputs(self, row: Features) -> FloatArray:
-        """Return the inputs, ``(n_inputs,)``, NaN where not known."""
-        values = (getattr(row, name) for name in self.card.config.features)
+            return None
+        values = (getattr(row, name) for name in config.features)
         return np.array([*self._moves, *(math.nan if value is None else value for value in values)])
 
-    def _probabilities(self, inputs: FloatArray) -> Probabilities:
-        """What the model says; out of its range, the frequencies that it has seen: that is not predicted on."""
-        if (inputs < self._low).any() or (inputs > self._high).any():
-            return self.card.prior
-        said = self._model.raw(inputs.astype(np.float32)[None])[0]
+    def probabilities(self, inputs: FloatArray) -> Probabilities | None:
+        """Return what the model says of inputs ``(n_inputs,)``; None if that would be flagged."""
+        said = self._said(inputs)
+        return None if isinstance(said, str) else said.probabilities
+
+    def _out_of_range(self, inputs: FloatArray) -> str:
+        """Which input lies farther out than the model's training data; nothing if none does."""
+        (out,) = np.nonzero((inputs < self._low) | (inputs > self._high))
+        if not out.size:
+            return ""
+        at = int(out[0])
+        name, value = self.card.config.inputs[at], inputs[at]
+        return f"out of range: {name} {value:.6g} is outside {self._low[at]:.6g} to {self._high[at]:.6g}"
+
+    def _said(self, inputs: FloatArray) -> _Said | str:
+        """What the model says, or why that is nothing."""
+        if out := self._out_of_range(inputs):
+            return out
+        try:
+            said = self._model.raw(inputs.astype(np.float32)[None])[0].tolist()
+        except ValueError as error:  # costs this prediction alone: whoever raised here would end a whole run
+            return str(error)
+        if not all(map(math.isfinite, said)):
+            return f"the model gives no numbers: {said}"
         if self.card.error_bps is not None:
-            return self._of_move(float(said[0]))
+            (move_bps,) = said
+            threshold_bps = self.card.config.threshold_bps
+            return _Said(probabilities_of_move(move_bps, self.card.error_bps, threshold_bps), move_bps)
         shares = [0.0, 0.0, 0.0]
         for direction, share in zip(self.card.classes, said, strict=True):
-            shares[direction + 1] = float(share)
+            shares[direction + 1] = share
         total = sum(shares)
-        return shares[0] / total, shares[1] / total, shares[2] / total
-
-    def _of_move(self, move_bps: float) -> Probabilities:
-        """A predicted move as probabilities, with the normal errors that it had in training."""
-        threshold, scale = self.card.config.threshold_bps, (self.card.error_bps or 1.0) * math.sqrt(2.0)
-        below = 0.5 * (1.0 + math.erf((-threshold - move_bps) / scale))
-        above = 0.5 * (1.0 - math.erf((threshold - move_bps) / scale))
-        return below, 1.0 - below - above, above
+        if total <= 0.0:
+            return f"the model gives no probabilities: {said}"
+        return _Said((shares[0] / total, shares[1] / total, shares[2] / total), None)
 
     def gap(self) -> None:
         """Forget what no longer belongs together: moves, and predictions whose outcome cannot be known."""

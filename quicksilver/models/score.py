@@ -12,20 +12,38 @@ Probabilities: TypeAlias = tuple[float, float, float]
 MIN_PROBABILITY = 1e-15  # keeps the log-loss of a certain and wrong prediction finite
 
 
-def most_likely(probabilities: Probabilities) -> Direction:
-    """Return the likeliest of down, flat and up; of equals flat, then up.
+def most_likely(probabilities: Probabilities, confidence: float = 0.0) -> Direction:
+    """Return the likeliest of down, flat and up; of equals flat, then up; flat too if it is below ``confidence``.
 
-    >>> most_likely((0.4, 0.2, 0.4))
-    1
+    >>> most_likely((0.4, 0.2, 0.4)), most_likely((0.4, 0.2, 0.4), confidence=0.5)
+    (1, 0)
     """
     down, flat, up = probabilities
-    if flat >= down and flat >= up:
+    if (flat >= down and flat >= up) or max(down, up) < confidence:
         return 0
     return 1 if up >= down else -1
 
 
+def probabilities_of_move(move_bps: float, error_bps: float, threshold_bps: float) -> Probabilities:
+    """Return a predicted move as probabilities of down, flat and up, if its errors are normal.
+
+    ``error_bps`` is their standard deviation; beyond ``threshold_bps`` a move is down or up.
+
+    >>> down, flat, up = probabilities_of_move(0.0, 1.0, 1.0)
+    >>> round(down, 4), round(flat, 4), round(up, 4)
+    (0.1587, 0.6827, 0.1587)
+    """
+    scale = error_bps * math.sqrt(2.0)
+    down = 0.5 * math.erfc((threshold_bps + move_bps) / scale)
+    up = 0.5 * math.erfc((threshold_bps - move_bps) / scale)
+    return down, max(0.0, 1.0 - down - up), up
+
+
 class PrequentialScore(msgspec.Struct):
     """Running accuracy and log-loss (nats) of a model, and of the always-majority baseline judged the same way.
+
+    ``brier`` and ``profit_bps`` are sums as well, of Brier's score over the three classes and of what acting on each
+    prediction brought after fees; ``flagged`` predictions were none to be judged.
 
     The baseline predicts the class most seen so far (flat before any), and as probabilities the Laplace-smoothed
     frequencies so far; so far means when the model predicted, for neither may know what came after.
@@ -38,17 +56,33 @@ class PrequentialScore(msgspec.Struct):
     baseline_hits: int = 0
     baseline_loss: float = 0.0
     seen: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
+    brier: float = 0.0
+    profit_bps: float = 0.0
+    flagged: int = 0
 
     def baseline(self) -> Probabilities:
         """Return the baseline's probabilities of down, flat and up; none is 0."""
         down, flat, up = ((count + 1) / (self.n + 3) for count in self.seen)
         return down, flat, up
 
-    def update(self, probabilities: Probabilities, baseline: Probabilities, outcome: Direction) -> None:
-        """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up."""
+    def update(
+        self,
+        probabilities: Probabilities,
+        baseline: Probabilities,
+        outcome: Direction,
+        confidence: float = 0.0,
+        profit_bps: float = 0.0,
+    ) -> None:
+        """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up.
+
+        What was less likely than ``confidence`` was said as flat: it hits or misses as that, and its loss is that of
+        the probabilities. ``profit_bps`` is what acting on it brought.
+        """  # fmt: skip
         self.n += 1
-        self.hits += most_likely(probabilities) == outcome
+        self.hits += most_likely(probabilities, confidence) == outcome
         self.loss -= math.log(max(probabilities[outcome + 1], MIN_PROBABILITY))
         self.baseline_hits += most_likely(baseline) == outcome
         self.baseline_loss -= math.log(baseline[outcome + 1])
         self.seen[outcome + 1] += 1
+        self.brier += sum((one - (place == outcome + 1)) ** 2 for place, one in enumerate(probabilities))
+        self.profit_bps += profit_bps

@@ -1,13 +1,17 @@
 """Predictions of one instrument: features in, predictions out; labels in, scores out, and only then learning."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from quicksilver.grid import DecisionGrid
-from quicksilver.models.judged import I, Judged, Waiting
+from quicksilver.labels import LabelConfig
+from quicksilver.models.card import Deployment
+from quicksilver.models.deployed import Deployed, LivePredictor
+from quicksilver.models.judged import Judged, Waiting
 from quicksilver.models.online import Inputs, ModelState, OnlineModel
 from quicksilver.models.score import PrequentialScore
-from quicksilver.models.trained import TrainedModel
-from quicksilver.records import AnyRecord, Features, Label, Model, Prediction, Score, Status
+from quicksilver.records import AnyRecord, Features, Label, Prediction, Score, Status
 
 
 class _SavedOnline(msgspec.Struct):
@@ -16,119 +20,87 @@ class _SavedOnline(msgspec.Struct):
     waiting: list[tuple[int, int, Waiting[Inputs]]]
 
 
-class _SavedTrained(msgspec.Struct):
-    model: Model
-    scores: list[PrequentialScore]
-    waiting: list[tuple[int, int, Waiting[None]]]
-
-
 class _Saved(msgspec.Struct):
     online: _SavedOnline
-    trained: _SavedTrained | None
     next_ns: int
+    deployed: bytes
 
 
 class PredictionStage:
-    """One instrument's models and their scores: the online one and, once there is one, a trained one.
+    """One instrument's models and their scores: the one that learns online, and the trained ones that are deployed.
 
     It sees features, labels and the data state in the order in which ``InstrumentStage`` gives them, and decides on the
-    same grid, so that it may run elsewhere.
+    same grid, so that it may run elsewhere. Of each feature vector the online model's predictions come first, then what
+    each deployed version says, which has decisions and outcomes of its own.
     """
 
-    def __init__(self, horizons_ns: tuple[int, ...], every_ns: int) -> None:
-        self.horizons_ns = horizons_ns
+    def __init__(self, labels: LabelConfig, every_ns: int, deployed: Deployed | None = None) -> None:
+        self._horizons_ns = labels.horizons_ns
         self._grid = DecisionGrid(every_ns)
-        self._online = OnlineModel(horizons_ns, every_ns)
-        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, horizons_ns)
-        self._trained: TrainedModel | None = None
-        self._judged_trained: Judged[None] | None = None
+        self._online = OnlineModel(labels.horizons_ns, every_ns)
+        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, labels, "online")
+        self.deployed = deployed or Deployed()
 
     def take(self, record: AnyRecord) -> list[AnyRecord]:
         """Return what a record of the instrument causes."""
         if isinstance(record, Features):
             due = record.mid is not None and self._grid.due(record.ts_event_ns)
-            return [*self.on_features(record)] if due else []
+            return [*(self.on_features(record) if due else ()), *self.deployed.take(record)]
         if isinstance(record, Label):
             return [*self.on_label(record)]
         if isinstance(record, Status) and record.state == "GAP":
             self.gap()
         return []
 
-    def adopt(self, model: Model) -> Judged[None]:
-        """Predict with a trained model from now on, instead of an earlier one; the scores of a new one start anew.
+    def adopt(self, deployment: Deployment, ready: Mapping[str, LivePredictor] | None = None) -> None:
+        """Work as a deployment says from the next feature vector on; see ``Deployed.adopt``.
 
         Raises:
-            ValueError: the record cannot be used.
+            ValueError: a card cannot be used; then everything stays as it was.
         """
-        if self._trained is None or self._judged_trained is None or self._trained.record != model:
-            self._trained = TrainedModel(model)
-            self._judged_trained = Judged(model.model, model.version, self.horizons_ns)
-        return self._judged_trained
+        self.deployed.adopt(deployment, ready)
 
     def on_features(self, row: Features) -> list[Prediction]:
-        """Predict each horizon's label of this feature vector, by model and then by horizon."""
+        """Predict each horizon's label of this feature vector by the online model."""
         inputs = self._online.inputs(row)
         predictions = []
-        for horizon in range(len(self.horizons_ns)):
+        for horizon in range(len(self._horizons_ns)):
             baseline = self._judged.scores[horizon].baseline()
             probabilities = self._online.predict(horizon, inputs, baseline)
             predictions.append(self._judged.predicted(row, horizon, Waiting(inputs, baseline, probabilities)))
-        return predictions + self._predict_trained(row)
-
-    def _predict_trained(self, row: Features) -> list[Prediction]:
-        if self._trained is None or self._judged_trained is None:
-            return []
-        inputs, predictions = self._trained.inputs(row), []
-        for horizon, horizon_ns in enumerate(self.horizons_ns):
-            probabilities = self._trained.predict(horizon_ns, inputs)
-            if probabilities is not None:
-                baseline = self._judged_trained.scores[horizon].baseline()
-                entry = Waiting(None, baseline, probabilities)
-                predictions.append(self._judged_trained.predicted(row, horizon, entry))
         return predictions
 
     def on_label(self, label: Label) -> list[Score]:
-        """Judge the predictions that the label belongs to, then learn from it."""
-        horizon = self.horizons_ns.index(label.horizon_ns)
-        scores = []
+        """Judge the online model's prediction that the label belongs to, then learn from it."""
+        horizon = self._horizons_ns.index(label.horizon_ns)
         judged = self._judged.judge(label, horizon)
-        if judged is not None:
-            entry, score = judged
-            self._online.learn(horizon, entry.inputs, entry.baseline, label.direction)
-            scores.append(score)
-        if self._judged_trained is not None:
-            outcome = self._judged_trained.judge(label, horizon)
-            scores += [outcome[1]] if outcome is not None else []
-        return scores
+        if judged is None:
+            return []
+        entry, score = judged
+        self._online.learn(horizon, entry.inputs, entry.baseline, label.direction)
+        return [score]
 
     def gap(self) -> None:
         """Forget the predictions whose outcome cannot be known; what was learned stays."""
         self._grid.reset()
         self._judged.waiting.clear()
-        if self._judged_trained is not None:
-            self._judged_trained.waiting.clear()
+        self.deployed.gap()
 
     def dump(self) -> bytes:
-        """Return the state."""
-        online = _SavedOnline(self._online.state(), self._judged.scores, _listed(self._judged))
-        trained = None
-        if self._trained is not None and self._judged_trained is not None:
-            trained = _SavedTrained(self._trained.record, self._judged_trained.scores, _listed(self._judged_trained))
-        return msgspec.msgpack.encode(_Saved(online, trained, self._grid.next_ns))
+        """Return the state, with the cards of what is deployed."""
+        waiting = [(seq, horizon, entry) for (seq, horizon), entry in self._judged.waiting.items()]
+        online = _SavedOnline(self._online.state(), self._judged.scores, waiting)
+        return msgspec.msgpack.encode(_Saved(online, self._grid.next_ns, self.deployed.dump()))
 
     def load(self, data: bytes) -> None:
-        """Take over a dumped state."""
+        """Take over a dumped state.
+
+        Raises:
+            ValueError: a card in it cannot be used.
+        """
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._grid.next_ns = saved.next_ns
         self._online.restore(saved.online.model)
         self._judged.scores = saved.online.scores
         self._judged.waiting = {(seq, horizon): entry for seq, horizon, entry in saved.online.waiting}
-        self._trained = self._judged_trained = None
-        if saved.trained is not None:
-            judged = self.adopt(saved.trained.model)
-            judged.scores = saved.trained.scores
-            judged.waiting = {(seq, horizon): entry for seq, horizon, entry in saved.trained.waiting}
-
-
-def _listed(judged: Judged[I]) -> list[tuple[int, int, Waiting[I]]]:
-    return [(seq, horizon, entry) for (seq, horizon), entry in judged.waiting.items()]
+        self.deployed.load(saved.deployed)

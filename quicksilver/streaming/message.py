@@ -10,8 +10,9 @@ import msgspec
 from quicksilver import codec
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
+from quicksilver.models.card import Deployment
 from quicksilver.records import DeadLetter, Model, Published
-from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
+from quicksilver.topics import CONTRACT_VERSION, DEPLOYMENTS, EVENT_TOPIC_OF, TOPIC_OF, key_of
 
 VERSION = str(CONTRACT_VERSION)
 PAYLOAD_BYTES = 8 << 20  # of a dead letter: in base64 it is a third longer, and Kafka takes 16 MiB
@@ -68,6 +69,11 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
     @property
+    def instrument(self) -> str:
+        """Return the key of its instrument: of a deployment's what stands before its name, else the whole."""
+        return self.key.rpartition("/")[0] if self.topic == DEPLOYMENTS.name else self.key
+
+    @property
     def number(self) -> int:
         """Return its number in its chain; 0 where it has none.
 
@@ -103,7 +109,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
         Of a very long one it has the beginning.
         """
-        venue, _, symbol = self.key.partition(":")
+        venue, _, symbol = self.instrument.partition(":")
         size, payload = len(self.value), self.value[:PAYLOAD_BYTES]
         if size > PAYLOAD_BYTES:
             reason = f"{reason} (the payload is the first {PAYLOAD_BYTES} of {size} bytes)"
@@ -128,9 +134,12 @@ def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
     )
 
 
-def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoing:
+def outgoing(record: Published | Model | Deployment, ts_ms: int, headers: Headers) -> Outgoing:
     """Return the message of a record; its cause may have had no time, which Kafka writes as -1 and does not take."""
-    topic = "models" if isinstance(record, Model) else TOPIC_OF[type(record)].name
+    if isinstance(record, Model):
+        topic = "models"
+    else:
+        topic = (DEPLOYMENTS if isinstance(record, Deployment) else TOPIC_OF[type(record)]).name
     return Outgoing(topic, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
 
 

@@ -1,4 +1,4 @@
-"""Features, labels and data states of one instrument in, and trained models; predictions and scores out."""
+"""Features, labels and data states of one instrument in, and its deployments; predictions and scores out."""
 
 from typing import Any
 
@@ -7,30 +7,35 @@ import msgspec
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import FrameError
+from quicksilver.models.card import Deployment
+from quicksilver.models.deployed import Deployed
 from quicksilver.models.stage import PredictionStage
-from quicksilver.records import AnyRecord, Model
+from quicksilver.records import AnyRecord
 from quicksilver.streaming.instruments import config_of
 from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
-from quicksilver.topics import MODELS, TOPICS
+from quicksilver.topics import DEPLOYMENTS, TOPICS, key_of
 
 
 class PredictionMachine(Savable):
     """What ``jobs/flink_predict.py`` runs for each instrument.
 
-    What was learned outlives sessions and gaps. A trained model counts from where it comes in the stream of this job,
-    which is not the same place in each run: its version is in each prediction.
+    What was learned outlives sessions and gaps. A deployment counts from where it comes in the stream of this job,
+    which is not the same place in each run: the version is in each prediction. One that cannot be used is a dead
+    letter, and the one before stays.
     """
+
+    version = 2
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._sequencer = Sequencer()
         self._numbers = Numbers()
         self._config: PipelineConfig | None = None
+        self._deployed = Deployed()
         self._stage: PredictionStage | None = None
-        self._model: Model | None = None
 
     @property
     def waits_for(self) -> Wait | None:
@@ -38,10 +43,10 @@ class PredictionMachine(Savable):
         return self._sequencer.waits_for
 
     def take(self, message: Message) -> list[Outgoing]:
-        """Return what one message of ``features``, ``labels``, ``status`` or ``models`` causes."""
+        """Return what one message of ``features``, ``labels``, ``status`` or ``deployments`` causes."""
         try:
             message.require_version()
-            if message.topic == MODELS.name:
+            if message.topic == DEPLOYMENTS.name:
                 self._adopt(message)
                 return []
             if not message.number:
@@ -75,20 +80,16 @@ class PredictionMachine(Savable):
         return [self._numbers.wrap(one, item) for one in self._stage.take(record)]
 
     def _new_stage(self, config: PipelineConfig) -> PredictionStage:
-        stage = PredictionStage(config.labels.horizons_ns, config.decide_every_ns)
-        if self._model is not None:
-            stage.adopt(self._model)
-        return stage
+        return PredictionStage(config.labels, config.decide_every_ns, self._deployed)
 
     def _adopt(self, message: Message) -> None:
-        model = codec.decode(Model, message.value)
+        deployment = codec.decode(Deployment, message.value)
+        if key_of(deployment) != message.key:
+            raise FrameError(f"a deployment of {key_of(deployment)} under the key {message.key}")
         try:
-            PredictionStage((), 1).adopt(model)
+            self._deployed.adopt(deployment)
         except ValueError as error:
             raise FrameError(str(error)) from error
-        self._model = model
-        if self._stage is not None:
-            self._stage.adopt(model)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -96,15 +97,16 @@ class PredictionMachine(Savable):
             "numbers": self._numbers.last,
             "config": self._config,
             "stage": self._stage.dump() if self._stage is not None else None,
-            "model": self._model,
+            "deployed": self._deployed.dump() if self._stage is None else b"",  # else it is in the stage's
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._sequencer.load(state["sequencer"])
         self._numbers.last = state["numbers"]
         self._config = msgspec.convert(state["config"], PipelineConfig | None)
-        self._model = msgspec.convert(state["model"], Model | None)
         self._stage = None
-        if self._config is not None:
-            self._stage = PredictionStage(self._config.labels.horizons_ns, self._config.decide_every_ns)
+        if self._config is None:
+            self._deployed.load(state["deployed"])
+        else:
+            self._stage = self._new_stage(self._config)
             self._stage.load(state["stage"])

@@ -20,6 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.topics import CONTRACT, CONTRACT_VERSION, TOPICS, Topic
 
 TIMEOUT_S = 30.0
+RETIRED = ("models",)  # of earlier versions; they stay with what is in them, until somebody removes them
 SEGMENTS = 16  # of a partition whose size is limited: what is too old goes a whole segment at a time
 
 
@@ -80,6 +81,9 @@ def _apply(
     client: AdminClient, servers: str, present: dict[str, int], wanted: dict[str, Topic], say: Callable[[str], None]
 ) -> int:
     before = _require_version(servers, present)
+    for name in RETIRED:
+        if name in present:
+            say(f"topic {name}: of an earlier version, nothing reads it any more; left as it is, it may be deleted")
     stale = {
         topic.name: settings_of(topic)
         for name, topic in wanted.items()

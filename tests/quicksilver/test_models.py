@@ -1,9 +1,7 @@
 """The online model and its score: prequential order, honesty, and state as plain data."""
 
 import math
-from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,10 +12,11 @@ from quicksilver.models.judged import MAX_PENDING
 from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
 from quicksilver.models.stage import PredictionStage
-from quicksilver.records import Features, Label, Model, ModelHead, Prediction, Score
+from quicksilver.records import Features, Label, Prediction, Score
 
 FIELDS = Features.__struct_fields__[5:]
 H = (1_000,)
+LABELS = LabelConfig(H)
 EVERY = 1_000
 EQUAL = (1 / 3, 1 / 3, 1 / 3)
 
@@ -47,19 +46,19 @@ def test_model_features_exist_and_hold_no_price_level() -> None:
 
 
 def test_it_learns_what_can_be_learned() -> None:
-    last = play(PredictionStage(H, EVERY), 1500, 1, signal=1.0)[-1]
+    last = play(PredictionStage(LABELS, EVERY), 1500, 1, signal=1.0)[-1]
     assert last.accuracy > 0.9 > last.baseline_accuracy
     assert last.log_loss < last.baseline_log_loss
 
 
 def test_it_finds_nothing_in_noise() -> None:
-    last = play(PredictionStage(H, EVERY), 3000, 2, signal=0.0)[-1]
+    last = play(PredictionStage(LABELS, EVERY), 3000, 2, signal=0.0)[-1]
     assert abs(last.accuracy - 0.5) < 4 * math.sqrt(0.25 / 3000)
     assert last.log_loss > last.baseline_log_loss - 0.01
 
 
 def test_a_prediction_is_scored_before_it_is_learned_from() -> None:
-    stage = PredictionStage(H, EVERY)
+    stage = PredictionStage(LABELS, EVERY)
     (prediction,) = stage.on_features(features(1, imbalance_1=1.0))
     assert (prediction.p_down, prediction.p_flat, prediction.p_up) == pytest.approx(EQUAL)
     (score,) = stage.on_label(label(1, 1))
@@ -80,7 +79,7 @@ def test_baseline_predicts_the_majority_so_far() -> None:
 
 
 def test_neither_model_nor_baseline_knows_the_outcomes_that_came_after_its_prediction() -> None:
-    stage = PredictionStage(H, EVERY)
+    stage = PredictionStage(LABELS, EVERY)
     for seq in (1, 2):
         stage.on_features(features(seq, imbalance_1=1.0))
     scores = [score for seq in (1, 2) for score in stage.on_label(label(seq, 1))]
@@ -89,7 +88,7 @@ def test_neither_model_nor_baseline_knows_the_outcomes_that_came_after_its_predi
 
 
 def test_without_a_word_from_the_features_the_model_is_the_baseline() -> None:
-    stage = PredictionStage(H, EVERY)
+    stage = PredictionStage(LABELS, EVERY)
     for seq in range(1, 8):
         stage.on_features(features(seq))
         stage.on_label(label(seq, -1))
@@ -107,7 +106,7 @@ def test_overlapping_outcomes_teach_less_each() -> None:
 
 
 def test_state_is_plain_data_and_predictions_go_on_to_the_bit() -> None:
-    first, second = PredictionStage(H, EVERY), PredictionStage(H, EVERY)
+    first, second = PredictionStage(LABELS, EVERY), PredictionStage(LABELS, EVERY)
     play(first, 200, 3, signal=1.0)
     first.on_features(features(201, imbalance_1=0.3))
     second.load(first.dump())
@@ -167,19 +166,17 @@ mid_paths = st.lists(st.floats(99, 101), min_size=1, max_size=40)
 def test_the_future_changes_no_earlier_prediction_and_no_earlier_score(
     past: list[float], future: list[float], other: list[float]
 ) -> None:
-    known = walk(PredictionStage(HORIZONS, EVERY), past, LabelQueue("v", "A-B", CONFIG))
+    known = walk(PredictionStage(CONFIG, EVERY), past, LabelQueue("v", "A-B", CONFIG))
     for rest in (future, other):
-        assert (
-            walk(PredictionStage(HORIZONS, EVERY), past + rest, LabelQueue("v", "A-B", CONFIG))[: len(known)] == known
-        )
+        assert walk(PredictionStage(CONFIG, EVERY), past + rest, LabelQueue("v", "A-B", CONFIG))[: len(known)] == known
 
 
 def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
     mids = np.exp(np.random.default_rng(5).normal(scale=1e-4, size=40).cumsum()).tolist()
-    whole = walk(PredictionStage(HORIZONS, EVERY), mids, LabelQueue("v", "A-B", CONFIG))
+    whole = walk(PredictionStage(CONFIG, EVERY), mids, LabelQueue("v", "A-B", CONFIG))
     assert {type(one) for one in whole} == {Prediction, Score}
     for cut in range(len(mids)):
-        stages = PredictionStage(HORIZONS, EVERY), PredictionStage(HORIZONS, EVERY)
+        stages = PredictionStage(CONFIG, EVERY), PredictionStage(CONFIG, EVERY)
         queues = LabelQueue("v", "A-B", CONFIG), LabelQueue("v", "A-B", CONFIG)
         before = walk(stages[0], mids[:cut], queues[0])
         stages[1].load(stages[0].dump())
@@ -188,7 +185,7 @@ def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
 
 
 def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
-    stage = PredictionStage(H, EVERY)
+    stage = PredictionStage(LABELS, EVERY)
     assert stage.on_label(label(1, 1)) == []
     for seq in range(MAX_PENDING + 2):
         stage.on_features(features(seq, imbalance_1=0.1))
@@ -196,47 +193,3 @@ def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> 
     assert len(stage.on_label(label(MAX_PENDING, 1))) == 1
     stage.gap()
     assert stage.on_label(label(MAX_PENDING + 1, 1)) == []
-
-
-def trained(version: str = "1", **changes: Any) -> Model:
-    head = ModelHead(H[0], [1.0], [2.0], [[-1.0], [0.0], [1.0]], [0.0, 0.0, 0.0], 10, 5, 0.5, 1.0, 0.5, 1.0)
-    return Model("v", "A-B", "softmax", version, 0, 1, ["rsi_14"], [msgspec.structs.replace(head, **changes)])
-
-
-def test_a_trained_model_predicts_and_is_scored_beside_the_online_one_from_when_it_comes() -> None:
-    stage = PredictionStage(H, EVERY)
-    assert len(stage.on_features(features(1, rsi_14=3.0))) == 1
-    stage.adopt(trained())
-    online, mine = stage.on_features(features(2, rsi_14=3.0))
-    assert (online.model, mine.model, mine.version) == ("softmax-online", "softmax", "1")
-    odds = np.exp([-1.0, 0.0, 1.0])  # (3 - 1) / 2 = 1
-    assert (mine.p_down, mine.p_flat, mine.p_up) == pytest.approx(tuple(odds / odds.sum()))
-    assert [score.model for score in stage.on_label(label(1, 1))] == ["softmax-online"]
-    (_, score) = stage.on_label(label(2, 1))
-    assert (score.model, score.n, score.accuracy, score.predicted) == ("softmax", 1, 1.0, 1)
-    stage.adopt(trained())  # the same again, as after a restart: nothing changes
-    assert stage.on_features(features(3))[1].p_up == pytest.approx(1 / 3)  # an unknown input stands for its mean
-    copy = PredictionStage(H, EVERY)
-    copy.load(stage.dump())
-    assert copy.on_label(label(3, 0)) == stage.on_label(label(3, 0))
-    stage.adopt(trained("2"))
-    assert stage.on_features(features(4))[1].version == "2"
-    assert [score.n for score in stage.on_label(label(4, 0))] == [4, 1]
-
-
-def test_a_trained_model_of_another_horizon_says_nothing() -> None:
-    stage = PredictionStage(H, EVERY)
-    stage.adopt(trained(horizon_ns=H[0] + 1))
-    assert len(stage.on_features(features(1))) == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [({"means": [1.0, 2.0]}, "is not of 1 features"), ({"scales": [0.0]}, "cannot be computed with"),
-     ({"weights": [[math.nan], [0.0], [0.0]]}, "cannot be computed with"), ({"intercepts": [0.0]}, "three classes")],
-)  # fmt: skip
-def test_a_model_at_odds_with_itself_is_refused(changes: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        PredictionStage(H, EVERY).adopt(trained(**changes))
-    with pytest.raises(ValueError, match="names a feature 'x' that is none"):
-        PredictionStage(H, EVERY).adopt(msgspec.structs.replace(trained(), features=["x"]))

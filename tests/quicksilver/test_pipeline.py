@@ -235,7 +235,7 @@ def test_stages_apart_that_see_only_records_give_what_the_pipeline_gives(events:
     for event in events:
         key = (event.venue, event.symbol)
         stage, models = instruments.setdefault(
-            key, (InstrumentStage(*key, CONFIG), PredictionStage(CONFIG.labels.horizons_ns, CONFIG.decide_every_ns))
+            key, (InstrumentStage(*key, CONFIG), PredictionStage(CONFIG.labels, CONFIG.decide_every_ns))
         )
         derived = stage.step(event)
         for record in derived:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quicksilver import codec, topics
 from quicksilver.events import Trade
-from quicksilver.records import DeadLetter, FeedStats, Frontier, FullBook, Latency, Pick
+from quicksilver.records import DeadLetter, FeedStats, Frontier, FullBook, Latency, Pick, Prediction, Score
 from quicksilver.tables import DAY_NS, TABLES, Table
 from quicksilver.topics import key_of
 
@@ -142,3 +142,20 @@ def test_nested_columns_hold_the_codecs_json() -> None:
     row = dict(zip([one.name for one in table.columns], table.row(frontier), strict=True))
     assert row["assets"] == '["é"]'
     assert row["picks"] == '{"max_sharpe":{"weights":[0.5,0.5],"mean_bps":1.0,"risk_bps":2.0,"sharpe":-0.0}}'
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Prediction("v", "A-B", 1, 2, 3, 4, "m", "1", 0.2, 0.3, 0.5, 1, 0.5),
+        Score("v", "A-B", 1, 2, 3, 4, "m", "1", 5, 1, 0, 10, 0.5, 1.0, 0.4, 1.1),
+    ],
+)
+def test_columns_that_a_row_is_older_than_are_read_as_their_defaults(record: Prediction | Score) -> None:
+    table = TABLES[topics.TOPIC_OF[type(record)].name]
+    added = [column.name in {"role", "flag", "move_bps", "brier", "profit_bps", "flagged"} for column in table.columns]
+    row = [None if new else value for new, value in zip(added, table.row(record), strict=True)]
+    assert row.count(None) == sum(added) > 2
+    assert table.record(row) == record
+    assert table.json(row) == codec.encode(record)
+    assert record.role == "online"

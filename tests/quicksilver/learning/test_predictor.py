@@ -11,13 +11,16 @@ from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.scores import Decisions, accuracy, brier, log_loss, profit_bps
 from quicksilver.learning.training import trained
-from quicksilver.models.card import Card
+from quicksilver.learning.validation import error_of, fitted, probabilities
+from quicksilver.models.card import Card, Range
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Score, Status
 
 START_NS = 1_790_000_000 * SECOND_NS
 CONFIG = PredictorConfig("logistic", granularity="10s", horizon="20s", datasetinputs=2, features=("vpin",), fee_bps=1.0)
+RETURNS = PredictorConfig("linear", granularity="10s", datasetinputs=2, target="return", fee_bps=1.0)
 UNKNOWN = dict.fromkeys(Features.__struct_fields__[5:])
 
 
@@ -82,26 +85,77 @@ def test_it_goes_on_from_a_dump_with_the_same_output(at: int) -> None:
     assert before + run(second, iter(records[at:])) == whole
 
 
-def test_out_of_its_range_it_says_the_frequencies() -> None:
+def path_of(mids: list[float]) -> Iterator[Features]:
+    """Feature vectors 10 s apart."""
+    for number, mid in enumerate(mids):
+        ts_ns = START_NS + 10 * number * SECOND_NS
+        yield Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **{**UNKNOWN, "mid": mid, "vpin": 0.5})
+
+
+def test_what_is_out_of_its_range_is_flagged_counted_and_never_scored() -> None:
     card = card_of()
     predictor = Predictor(card, "test", "BTC-USD")
-    found = []
-    for number, mid in enumerate([100.0, 100.01, 100.02, 150.0]):
-        values = {**UNKNOWN, "mid": mid, "vpin": 0.5}
-        ts_ns = START_NS + 10 * number * SECOND_NS
-        found += predictor.take(Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **values))
-    usual, wild = (one for one in found if isinstance(one, Prediction))
+    found = run(predictor, path_of([100.0, 100.01, 100.02, 150.0, 150.01, 150.02, 150.03, 150.04, 150.05]))
+    predictions = [one for one in found if isinstance(one, Prediction)]
+    assert [bool(one.flag) for one in predictions] == [False, True, True, False, False, False, False]
+    usual, wild = predictions[:2]
     assert (usual.p_down, usual.p_flat, usual.p_up) != card.prior
     assert (wild.p_down, wild.p_flat, wild.p_up) == card.prior
+    assert (wild.direction, wild.confidence, wild.move_bps) == (0, 0.0, None)
+    low, high = card.ranges[0].low, card.ranges[0].high
+    reach = (high - low) / 2
+    assert wild.flag == (
+        f"out of range: move_1_bps {np.log(150 / 100.02) * 1e4:.6g} is outside {low - reach:.6g} to {high + reach:.6g}"
+    )
+    assert predictions[2].flag.startswith("out of range: move_2_bps ")
+    scores = [one for one in found if isinstance(one, Score)]
+    assert [(one.seq, one.n, one.flagged) for one in scores] == [(usual.seq, 1, 2), (predictions[3].seq, 2, 2)]
+    other = Predictor(card, "test", "BTC-USD")
+    other.load(predictor.dump())
+    assert other.dump() == predictor.dump()
+
+
+def test_its_score_is_what_the_offline_measures_say_of_the_same_decisions() -> None:
+    found = run(Predictor(card_of(), "test", "BTC-USD"), rows(2_000, 2))
+    frame = frame_of(HistoryBuilder(CONFIG.features).take_all(rows(2_000, 2)).histories(), CONFIG)
+    by_seq = {one.seq: one for one in found if isinstance(one, Prediction)}
+    scores = [one for one in found if isinstance(one, Score)]
+    said = np.array([(one.p_down, one.p_flat, one.p_up) for one in map(by_seq.get, (s.seq for s in scores)) if one])
+    outcomes, zeros = frame.directions(CONFIG.threshold_bps), np.zeros(frame.n, np.int64)
+    mean = Decisions(said, outcomes, frame.move_bps, zeros, CONFIG.fee_bps).parts().mean(axis=0)
+    last = scores[-1]
+    assert (last.n, last.flagged) == (frame.n, 0)
+    assert (last.accuracy, last.log_loss, last.brier, last.profit_bps) == pytest.approx(
+        (accuracy(mean), log_loss(mean), brier(mean), profit_bps(mean))
+    )
+    assert last.profit_bps != 0.0
 
 
 def test_a_return_is_predicted_as_probabilities() -> None:
-    card = card_of(PredictorConfig("linear", granularity="10s", datasetinputs=2, target="return", fee_bps=1.0))
+    card = card_of(RETURNS)
     assert card.error_bps is not None
     found = run(Predictor(card, "test", "BTC-USD"), rows(2_000, 2))
     predictions = [one for one in found if isinstance(one, Prediction)]
     assert all(abs(one.p_down + one.p_flat + one.p_up - 1.0) < 1e-12 for one in predictions)
     assert np.std([one.p_up for one in predictions]) > 0.01
+    moves = [one.move_bps for one in predictions]
+    assert all(
+        move is not None and (move > 0) == (one.p_up > one.p_down) for move, one in zip(moves, predictions, strict=True)
+    )
+
+
+@pytest.mark.parametrize("config", [CONFIG, RETURNS], ids=["direction", "return"])
+def test_live_and_validation_say_the_same_of_the_same_inputs(config: PredictorConfig) -> None:
+    past = frame_of(HistoryBuilder(config.features).take_all(rows(4_000)).histories(), config)
+    later = frame_of(HistoryBuilder(config.features).take_all(rows(2_000, 2)).histories(), config)
+    model, card = fitted(past, config), trained("near", past, config, "a program")
+    assert error_of(model, past, config) == card.error_bps
+    offline = probabilities(model, later.inputs, config, card.error_bps)
+    found = run(Predictor(card, "test", "BTC-USD"), rows(2_000, 2))
+    judged = {one.seq for one in found if isinstance(one, Score)}
+    said = [one for one in found if isinstance(one, Prediction) and one.seq in judged]
+    assert len(said) == later.n
+    assert np.abs(offline - [(one.p_down, one.p_flat, one.p_up) for one in said]).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -110,6 +164,10 @@ def test_a_return_is_predicted_as_probabilities() -> None:
         ({"card": 99}, "a card of version 99, this is 1"),
         ({"model": b"junk"}, "holds a damaged model"),
         ({"config": PredictorConfig("logistic", datasetinputs=9)}, "takes 3 inputs, not 9"),
+        ({"classes": (-1, 1)}, r"predicts a direction, and its model gives 3 numbers for the classes \[-1, 1\]"),
+        ({"error_bps": 1.0}, "predicts a direction, and its model gives 3 numbers"),
+        ({"prior": (0.5, float("nan"), 0.5)}, "holds ranges or frequencies that are none"),
+        ({"ranges": (Range("a", 1.0, 0.0),) * 3}, "holds ranges or frequencies that are none"),
     ],
 )
 def test_cards_that_cannot_be_used(change: dict[str, object], said: str) -> None:

@@ -1,6 +1,7 @@
 """Machines: whatever order topics are read in, saved and loaded anywhere, they give what one process gives."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 from itertools import groupby
 
@@ -18,15 +19,17 @@ from quicksilver.config import PipelineConfig
 from quicksilver.errors import StateError
 from quicksilver.events import AnyEvent, Gap, Price
 from quicksilver.instrument import InstrumentStage
+from quicksilver.models.card import Card, Deployment
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import AnyRecord, DeadLetter, FullBook, Model, ModelHead, Status
+from quicksilver.records import AnyRecord, DeadLetter, FullBook, Prediction, Score, Status
 from quicksilver.streaming import sequencer
 from quicksilver.streaming.instruments import FeatureMachine, config_of
-from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing, event_message
+from quicksilver.streaming.message import PAYLOAD_BYTES, Headers, Message, Outgoing, event_message, outgoing
 from quicksilver.streaming.patience import Patience
 from quicksilver.streaming.portfolio import MOST_SESSIONS, PortfolioMachine
 from quicksilver.streaming.predictions import PredictionMachine
 from quicksilver.topics import TOPIC_OF, TOPICS, key_of
+from tests.cards import MOVES, card_of, histories_of
 from tests.quicksilver.streaming.messages import START_MS, apart, damaged, published, read, rows, run
 
 START = 1_700_000_000_000_000_000
@@ -54,9 +57,12 @@ def in_one_process(
     events: list[AnyEvent],
     interval: str = "",
     market: PipelineConfig = PipelineConfig(),  # noqa: B008 (immutable)
+    deployments: Iterable[Deployment] = (),
 ) -> dict[tuple[str, str], list[bytes]]:
     found: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
     pipeline = Pipeline(config_of(interval, market))
+    for one in deployments:
+        pipeline.adopt(one)
     for event in events:
         for record in pipeline.step(event):
             found[TOPIC_OF[type(record)].name, key_of(record)].append(codec.encode(record))
@@ -246,19 +252,78 @@ def test_foreign_messages_are_refused_with_a_sentence(
     assert [why in letters[0].reason, letters[0].source] == [True, foreign.place]
 
 
-def test_models_are_swapped_in_while_it_runs_and_bad_ones_refused(events: list[AnyEvent]) -> None:
+@pytest.fixture(scope="module")
+def cards(events: list[AnyEvent]) -> list[Card]:
+    histories = histories_of(events)
+    return [card_of("fast", histories), card_of("fast", histories, code="2"), card_of("moves", histories, MOVES)]
+
+
+def deployments(cards: list[Card]) -> list[Deployment]:
+    first, second, moves = cards
+    return [
+        one
+        for symbol in ("BTC-USD", "ETH-USD")
+        for one in (
+            Deployment("sim", symbol, "fast", first, (second,)), Deployment("sim", symbol, "moves", None, (moves,)),
+        )
+    ]  # fmt: skip
+
+
+def sent_of(one: Deployment) -> Message:
+    return read([outgoing(one, START_MS, Headers())])[0]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_deployed_predictors_say_in_the_jobs_what_they_say_in_one_process(
+    events: list[AnyEvent], cards: list[Card], seed: int
+) -> None:
+    wanted = deployments(cards)
+    truth = in_one_process(events, deployments=wanted)
+    derived = run(FeatureMachine, apart(read(published(events)), seed))
+    between = [one for one in derived if one.topic in DERIVED]
+    messages = [*map(sent_of, wanted), *apart(read(between), seed + 1, 0.3)]
+    found = rows(run(PredictionMachine, messages, 997, lambda one: one.instrument))
+    assert found == {place: values for place, values in truth.items() if place[0] in {"predictions", "scores"}}
+    said = [codec.decode(Prediction, value) for value in truth["predictions", "sim:BTC-USD"]]
+    assert {(one.model, one.version, one.role) for one in said} == {
+        ("softmax-online", "1", "online"), ("fast", cards[0].version, "live"), ("fast", cards[1].version, "shadow"),
+        ("moves", cards[2].version, "shadow"),
+    }  # fmt: skip
+    scored = [codec.decode(Score, value) for value in truth["scores", "sim:BTC-USD"]]
+    assert min(sum(one.version == card.version for one in scored) for card in cards) > 50
+
+
+def test_deployments_are_swapped_while_it_runs_and_bad_ones_refused(events: list[AnyEvent], cards: list[Card]) -> None:
     derived = run(FeatureMachine, read(published(events)))
     messages = [one for one in read(derived) if one.topic in DERIVED and one.key == "sim:BTC-USD"]
-    head = ModelHead(1_000_000_000, [50.0], [10.0], [[0.1], [0.0], [0.2]], [0.0, 0.0, 0.0], 10, 5, 0.5, 1.0, 0.5, 1.0)
-    model = Model("sim", "BTC-USD", "softmax", "v1", 0, 1, ["rsi_14"], [head])
-    swap = msgspec.structs.replace(messages[0], topic="models", headers=Headers(), value=codec.encode(model))
-    bad = msgspec.structs.replace(swap, value=codec.encode(msgspec.structs.replace(model, features=["nothing"])))
+    first, second, _ = cards
+    swap = sent_of(Deployment("sim", "BTC-USD", "fast", second, (first,)))
+    bad = sent_of(Deployment("sim", "BTC-USD", "fast", msgspec.structs.replace(second, data="other")))
+    foreign = msgspec.structs.replace(swap, key="sim:BTC-USD/other")
+    unknown = msgspec.structs.replace(swap, value=swap.value.replace(b'"imbalance_5"', b'"nothing"'))
     half = len(messages) // 2
-    sent = run(PredictionMachine, [*messages[:half], swap, bad, *messages[half:]], save_every=300)
-    own = [one for one in sent if b'"softmax"' in one.value]
-    assert {one.topic for one in own} == {"predictions", "scores"}
-    (letter,) = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
-    assert letter.reason == "model softmax v1 names a feature 'nothing' that is none"
+    before = sent_of(Deployment("sim", "BTC-USD", "fast", first))
+    sent = run(
+        PredictionMachine, [before, *messages[:half], swap, bad, foreign, unknown, damaged(swap), *messages[half:]],
+        300, lambda one: one.instrument,
+    )  # fmt: skip
+    letters = [codec.decode(DeadLetter, one.value) for one in sent if one.topic == "dead-letters"]
+    assert [(one.source, one.venue, one.symbol) for one in letters] == [("deployments[0]@0", "sim", "BTC-USD")] * 4
+    reasons = [
+        "is damaged: its content", "of sim:BTC-USD/fast under the key sim:BTC-USD/other", "no feature 'nothing'",
+        "not a Deployment",
+    ]  # fmt: skip
+    assert [why in letter.reason for letter, why in zip(letters, reasons, strict=True)] == [True] * 4
+    own = [one for one in sent if one.topic != "dead-letters"]
+    plain = run(PredictionMachine, messages)
+    assert [one.value for one in own if b'"softmax-online"' in one.value] == [one.value for one in plain]
+    assert [int(one.headers.n) for one in own] == list(range(1, len(own) + 1))
+    alone = [one.value for one in run(PredictionMachine, [before, *messages], 0, lambda one: one.instrument)]
+    kept = [one for one in own if first.version.encode() in one.value]
+    assert [one.value.replace(b'"shadow"', b'"live"') for one in kept] == [
+        value for value in alone if first.version.encode() in value
+    ]
+    assert {b'"role":"shadow"' in one.value for one in kept} == {True, False}
 
 
 def test_what_a_stage_fails_on_costs_its_own_event_and_those_that_waited_for_it_go_on(
@@ -287,7 +352,7 @@ def test_what_a_stage_fails_on_costs_its_own_event_and_those_that_waited_for_it_
 
 def test_state_of_another_machine_or_version_is_refused() -> None:
     machine = FeatureMachine("a:B-C")
-    with pytest.raises(StateError, match="saved state of FeatureMachine 1 is not for PredictionMachine 1"):
+    with pytest.raises(StateError, match="saved state of FeatureMachine 1 is not for PredictionMachine 2"):
         PredictionMachine("a:B-C").load(machine.dump())
     with pytest.raises(StateError, match="not a saved state of FeatureMachine"):
         machine.load(b"junk")

@@ -22,10 +22,15 @@ public final class MessageReader implements KafkaRecordDeserializationSchema<Row
     private static final long serialVersionUID = 1L;
     private static final byte[] NOTHING = new byte[0];
     private final String by;
+    private final String parts;
 
-    /** Put the header {@code by} beside each message, or its key if that is empty. */
-    public MessageReader(String by) {
+    /**
+     * Put the header {@code by} beside each message, or its key if that is empty; of the topic {@code parts} the part of
+     * the key before its last slash, as {@code Message.instrument} has it.
+     */
+    public MessageReader(String by, String parts) {
         this.by = by;
+        this.parts = parts;
     }
 
     @Override
@@ -53,7 +58,11 @@ public final class MessageReader implements KafkaRecordDeserializationSchema<Row
             }
         }
         pack.binary(value);
-        out.collect(Row.of(by.isEmpty() ? name : header(record), pack.done()));
+        out.collect(Row.of(by.isEmpty() ? instrument(record.topic(), name) : header(record), pack.done()));
+    }
+
+    private String instrument(String topic, String name) {
+        return topic.equals(parts) ? name.substring(0, Math.max(0, name.lastIndexOf('/'))) : name;
     }
 
     private String header(ConsumerRecord<byte[], byte[]> record) {
