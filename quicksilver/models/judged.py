@@ -20,10 +20,13 @@ class Waiting(msgspec.Struct, Generic[I]):
 
 
 class Judged(Generic[I]):
-    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome."""
+    """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome.
 
-    def __init__(self, name: str, version: str, horizons_ns: tuple[int, ...]) -> None:
-        self.name, self.version = name, version
+    What is less likely than ``confidence`` is said as flat.
+    """
+
+    def __init__(self, name: str, version: str, horizons_ns: tuple[int, ...], confidence: float = 0.0) -> None:
+        self.name, self.version, self.confidence = name, version, confidence
         self.horizons_ns = horizons_ns
         self.scores = [PrequentialScore() for _ in horizons_ns]
         self.waiting: dict[tuple[int, int], Waiting[I]] = {}  # (seq, horizon's index)
@@ -33,9 +36,10 @@ class Judged(Generic[I]):
         self.waiting[row.seq, horizon] = entry
         if len(self.waiting) > MAX_PENDING:
             del self.waiting[next(iter(self.waiting))]
+        direction = most_likely(entry.probabilities, self.confidence)
         return Prediction(
             row.venue, row.symbol, row.seq, row.ts_event_ns, row.ts_recv_ns, self.horizons_ns[horizon],
-            self.name, self.version, *entry.probabilities, most_likely(entry.probabilities), max(entry.probabilities),
+            self.name, self.version, *entry.probabilities, direction, entry.probabilities[direction + 1],
         )  # fmt: skip
 
     def judge(self, label: Label, horizon: int) -> tuple[Waiting[I], Score] | None:
@@ -44,10 +48,10 @@ class Judged(Generic[I]):
         if entry is None:
             return None
         score = self.scores[horizon]
-        score.update(entry.probabilities, entry.baseline, label.direction)
+        score.update(entry.probabilities, entry.baseline, label.direction, self.confidence)
         return entry, Score(
             label.venue, label.symbol, label.seq, label.ts_event_ns, label.ts_recv_ns, label.horizon_ns,
-            self.name, self.version, label.ts_known_ns, most_likely(entry.probabilities),
+            self.name, self.version, label.ts_known_ns, most_likely(entry.probabilities, self.confidence),
             label.direction, score.n, score.hits / score.n, score.loss / score.n,
             score.baseline_hits / score.n, score.baseline_loss / score.n,
         )  # fmt: skip

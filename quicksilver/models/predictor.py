@@ -23,6 +23,11 @@ from quicksilver.records import Features, Prediction, Score
 REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
 
 
+def fell_silent(last_ns: int, now_ns: int, every_ns: int) -> bool:
+    """Return whether so long nothing came that the next move would not be one of a granularity's length."""
+    return now_ns // every_ns - last_ns // every_ns > MAX_SILENT
+
+
 class _Saved(msgspec.Struct):
     next_ns: int
     last_ns: int
@@ -59,37 +64,46 @@ class Predictor:
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+        if row.mid is None:
+            return []
+        inputs = self.inputs(row)  # first, for it may find that what waits has to be forgotten
+        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
+        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
+        if inputs is None:
+            return [*outcomes]
+        self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
+        return [*outcomes, self._predicted(row, inputs)]
+
+    def _predicted(self, row: Features, inputs: FloatArray) -> Prediction:
+        """The prediction; out of its range, the frequencies that the model has seen: that is not predicted on."""
+        said = self.probabilities(inputs) or self.card.prior
+        return self._judged.predicted(row, 0, Waiting(None, self._judged.scores[0].baseline(), said))
+
+    def inputs(self, row: Features) -> FloatArray | None:
+        """Take in a row; return the inputs ``(n_inputs,)``, NaN where not known, if this is a time to decide.
+
+        An ensemble takes a row by this alone, for it judges as a whole.
+        """
         config, mid = self.card.config, row.mid
         if mid is None:
-            return []
-        if row.ts_event_ns // self._grid.every_ns - self._last_ns // self._grid.every_ns > MAX_SILENT:
+            return None
+        if fell_silent(self._last_ns, row.ts_event_ns, config.every_ns):
             self.gap()
         self._last_ns = row.ts_event_ns
-        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, mid)
-        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
         if not self._grid.due(row.ts_event_ns):
-            return [*outcomes]
+            return None
         if not math.isnan(self._last_mid):
             self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
         self._last_mid = mid
         if len(self._moves) < config.datasetinputs:
-            return [*outcomes]
-        self._labels.on_features(row.seq, row.ts_event_ns, mid)
-        return [*outcomes, self._predicted(row)]
-
-    def _predicted(self, row: Features) -> Prediction:
-        baseline = self._judged.scores[0].baseline()
-        return self._judged.predicted(row, 0, Waiting(None, baseline, self._probabilities(self._inputs(row))))
-
-    def _inputs(self, row: Features) -> FloatArray:
-        """Return the inputs, ``(n_inputs,)``, NaN where not known."""
-        values = (getattr(row, name) for name in self.card.config.features)
+            return None
+        values = (getattr(row, name) for name in config.features)
         return np.array([*self._moves, *(math.nan if value is None else value for value in values)])
 
-    def _probabilities(self, inputs: FloatArray) -> Probabilities:
-        """What the model says; out of its range, the frequencies that it has seen: that is not predicted on."""
+    def probabilities(self, inputs: FloatArray) -> Probabilities | None:
+        """Return what the model says of inputs ``(n_inputs,)``; None if they are out of its range."""
         if (inputs < self._low).any() or (inputs > self._high).any():
-            return self.card.prior
+            return None
         said = self._model.raw(inputs.astype(np.float32)[None])[0]
         if self.card.error_bps is not None:
             return self._of_move(float(said[0]))

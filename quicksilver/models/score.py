@@ -12,14 +12,14 @@ Probabilities: TypeAlias = tuple[float, float, float]
 MIN_PROBABILITY = 1e-15  # keeps the log-loss of a certain and wrong prediction finite
 
 
-def most_likely(probabilities: Probabilities) -> Direction:
-    """Return the likeliest of down, flat and up; of equals flat, then up.
+def most_likely(probabilities: Probabilities, confidence: float = 0.0) -> Direction:
+    """Return the likeliest of down, flat and up; of equals flat, then up; flat too if it is below ``confidence``.
 
-    >>> most_likely((0.4, 0.2, 0.4))
-    1
+    >>> most_likely((0.4, 0.2, 0.4)), most_likely((0.4, 0.2, 0.4), confidence=0.5)
+    (1, 0)
     """
     down, flat, up = probabilities
-    if flat >= down and flat >= up:
+    if (flat >= down and flat >= up) or max(down, up) < confidence:
         return 0
     return 1 if up >= down else -1
 
@@ -44,10 +44,16 @@ class PrequentialScore(msgspec.Struct):
         down, flat, up = ((count + 1) / (self.n + 3) for count in self.seen)
         return down, flat, up
 
-    def update(self, probabilities: Probabilities, baseline: Probabilities, outcome: Direction) -> None:
-        """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up."""
+    def update(
+        self, probabilities: Probabilities, baseline: Probabilities, outcome: Direction, confidence: float = 0.0
+    ) -> None:
+        """Judge one prediction, and the baseline of that time; both are probabilities of down, flat and up.
+
+        What was less likely than ``confidence`` was said as flat: it hits or misses as that, and its loss is that of
+        the probabilities.
+        """
         self.n += 1
-        self.hits += most_likely(probabilities) == outcome
+        self.hits += most_likely(probabilities, confidence) == outcome
         self.loss -= math.log(max(probabilities[outcome + 1], MIN_PROBABILITY))
         self.baseline_hits += most_likely(baseline) == outcome
         self.baseline_loss -= math.log(baseline[outcome + 1])

@@ -18,6 +18,7 @@ parameters = {n_neighbors = 20}
 
 [predictors.line]
 type = "logistic"
+horizon = "300s"
 
 [ensembles.both]
 members = [{predictor = "near", weight = 2}, {predictor = "line"}]
@@ -32,7 +33,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
     assert near.inputs == ("move_1_bps", "move_2_bps", "move_3_bps", "imbalance_5")
     assert near.wants("kraken", "BTC-USD")
     assert not near.wants("kraken", "ETH-USD")
-    assert found.predictors["line"].horizon_ns == 60 * SECOND_NS
+    assert found.predictors["line"].horizon_ns == 300 * SECOND_NS
     assert [(one.predictor, one.weight) for one in found.ensembles["both"].members] == [("near", 2.0), ("line", 1.0)]
 
 
