@@ -89,6 +89,14 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return span_ns(self.horizon or self.granularity)
 
     @property
+    def uniqueness(self) -> float:
+        """How much of an outcome is its own, 0 to 1: outcomes of decisions that are closer than a horizon overlap.
+
+        Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 4.
+        """
+        return min(1.0, self.every_ns / self.horizon_ns)
+
+    @property
     def threshold_bps(self) -> float:
         """Absolute move that covers the fees of going in and out."""
         return 2.0 * self.fee_bps

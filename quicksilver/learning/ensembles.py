@@ -19,7 +19,7 @@ from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.scores import Decisions
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.stacking import stackable, stacked, with_priors
+from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.training import digest
 from quicksilver.learning.validation import (
     FOLDS,
@@ -144,6 +144,7 @@ def _fold(material: Material, past: Int64, test: Int64, start_ns: int) -> _Fold:
         LAST_MOVE: certain(last_moves(later, material.lead)),
         NOTHING: certain(np.zeros(len(rows))),
     }
-    with_frequencies = with_priors(members[spoken], card.members)
+    priors = np.array([one.prior for one in card.members])
+    with_frequencies = np.where(np.isnan(members[spoken]), priors, members[spoken])
     said |= {f"member {one.name}": with_frequencies[:, number] for number, one in enumerate(card.members)}
     return _Fold(rows, said)

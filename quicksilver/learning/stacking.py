@@ -1,11 +1,10 @@
 """Stacking: a model of what an ensemble's members say, learned from data that they had not seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.events import FloatArray
 from quicksilver.learning.aligned import said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64
@@ -14,10 +13,10 @@ from quicksilver.learning.material import Material, members_before
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.validation import MIN_PAST
 from quicksilver.learning.zoo import model_of
-from quicksilver.models.card import Card
+from quicksilver.models.combining import evidence
 
 STACKING_FOLDS = 4
-STACKING = PredictorConfig("logistic", parameters={"C": 0.01})  # its weights are as small as a hundred examples allow
+PULL = 100.0  # outcomes' worth of belief that members know nothing, in units of one that overlaps with no other
 
 
 def stackable(material: Material, past: Int64) -> bool:
@@ -39,7 +38,7 @@ def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
         cards = members_before(material, start_ns)
         said = said_of(cards, material.found, rows, start_ns)
         spoken = ~np.isnan(said[:, :, 0]).all(axis=1)
-        inputs.append(with_priors(said[spoken], cards).reshape(np.count_nonzero(spoken), -1))
+        inputs.append(evidence(said[spoken], np.array([card.prior for card in cards])))
         outcomes.append(directions[rows[spoken]])
     x, y = np.concatenate(inputs), np.concatenate(outcomes)
     classes = np.unique(y)
@@ -48,7 +47,8 @@ def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
             f"ensemble {material.name}: stacking has {len(y)} examples with {len(classes)} kinds of outcome of what"
             f" members said of later data; at least {MIN_PAST} are needed, with 2"
         )
-    return exported(model_of(STACKING).fit(x, y), x), tuple(int(one) for one in classes)
+    config = PredictorConfig("logistic", parameters={"C": material.lead.uniqueness / PULL})
+    return exported(model_of(config).fit(x, y), x), tuple(int(one) for one in classes)
 
 
 def _inner(material: Material, past: Int64) -> Iterator[tuple[Int64, int]]:
@@ -58,8 +58,3 @@ def _inner(material: Material, past: Int64) -> Iterator[tuple[Int64, int]]:
         start_ns = int(frame.ts_ns[test[0]])
         if material.enough(start_ns):
             yield past[test], start_ns
-
-
-def with_priors(said: FloatArray, cards: Sequence[Card]) -> FloatArray:
-    """Return what members say ``(n, n_members, 3)``, and where they say nothing their class frequencies."""
-    return np.where(np.isnan(said), np.array([card.prior for card in cards]), said)

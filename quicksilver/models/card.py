@@ -71,8 +71,8 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
     """One version of an ensemble, with its members' cards: an ensemble is replaced as a whole.
 
     ``members`` are in the order of ``config.members``. ``stacking`` is the ONNX model, packed by zstd, that weighs
-    them: from their probabilities of down, flat and up, one after another, to those of the ``classes``; None where
-    weights are given or recent.
+    them: from the ``evidence`` in their probabilities of down, flat and up, one after another, to the probabilities of
+    the ``classes``; None where weights are given or recent.
     """
 
     name: str

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from quicksilver.events import FloatArray
 from quicksilver.learning.config import lead_of
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import EnsembleCard
@@ -23,6 +24,8 @@ from quicksilver.records import Direction
 
 Said: TypeAlias = tuple[Probabilities | None, ...]
 """Of each member; None if it says nothing now."""
+NOTHING = (math.nan, math.nan, math.nan)
+LEAST = 1e-6  # a probability that stacking is asked with: the logarithm of 0 would outweigh all else
 
 
 class Recent(msgspec.Struct):
@@ -49,8 +52,8 @@ class Combiner:
         self.recent = Recent([0.0] * len(configs))
         self._learns = card.config.weights == "recent"
         self._weights = [member.weight for member in card.config.members]
-        self._priors = [member.prior for member in card.members]
-        self._rate = min(1.0, lead.every_ns / lead.horizon_ns)
+        self._priors = np.array([member.prior for member in card.members])
+        self._rate = lead.uniqueness
         self._half_life_ns = card.config.half_life_ns(lead)
         self._columns = [one + 1 for one in card.classes]
         stacking = card.unpacked()
@@ -59,7 +62,7 @@ class Combiner:
             self._require_fitting(self._stacking, card)
 
     def _require_fitting(self, stacking: AppliedModel, card: EnsembleCard) -> None:
-        takes, wanted = stacking.n_inputs, len(self.stacked([None] * len(self._priors)))
+        takes, wanted = stacking.n_inputs, self._priors.size
         if takes != wanted:
             raise ValueError(f"{card.name} {card.version}: its stacking takes {takes} numbers, not {wanted}")
         gives = stacking.raw(np.zeros((1, wanted), np.float32)).shape[1]
@@ -72,16 +75,12 @@ class Combiner:
             return None
         if self._stacking is None:
             return weighted_mean(self.weights(said), said)
+        asked = evidence(np.array([[one or NOTHING for one in said]]), self._priors)
         shares = [0.0, 0.0, 0.0]
-        found = self._stacking.raw(np.array([self.stacked(said)], np.float32))[0].tolist()
-        for column, share in zip(self._columns, found, strict=True):
+        for column, share in zip(self._columns, self._stacking.raw(asked.astype(np.float32))[0].tolist(), strict=True):
             shares[column] = share
         total = sum(shares)
         return shares[0] / total, shares[1] / total, shares[2] / total
-
-    def stacked(self, said: Said | Sequence[None]) -> list[float]:
-        """Return what stacking is asked with: a member that says nothing is put in with its class frequencies."""
-        return [share for one, prior in zip(said, self._priors, strict=True) for share in one or prior]
 
     def weights(self, said: Said) -> list[float]:
         """Return the weights of those who say something, others' are 0; the largest may be of any size."""
@@ -106,6 +105,16 @@ class Combiner:
             ],
             known_ns,
         )
+
+
+def evidence(said: FloatArray, priors: FloatArray) -> FloatArray:
+    """Return what stacking learns from and is asked with, ``(n, n_members * 3)``.
+
+    It is how much likelier down, flat and up are by what members say ``(n, n_members, 3)`` than by their class
+    frequencies ``priors`` ``(n_members, 3)``, as a logarithm; 0 where a member says nothing, which is NaN.
+    """
+    found = np.log(np.maximum(said, LEAST) / priors)
+    return np.where(np.isnan(found), 0.0, found).reshape(len(said), -1)
 
 
 def weighted_mean(weights: Sequence[float], said: Said) -> Probabilities:

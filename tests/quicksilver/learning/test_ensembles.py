@@ -1,20 +1,13 @@
 """An ensemble offline and live: the same decisions, weights and scores; and no leak."""
 
-import msgspec
 import numpy as np
 import pytest
 
-from quicksilver.errors import InputError
-from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import aligned, combined, said_of, wanted_features
 from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory
-from quicksilver.learning.ensembles import trained_ensemble, validated_ensemble, walk_ensemble
+from quicksilver.learning.ensembles import trained_ensemble
 from quicksilver.learning.histories import HistoryBuilder
-from quicksilver.learning.material import features_of
-from quicksilver.learning.scores import MEASURES
-from quicksilver.learning.stacking import STACKING_FOLDS
-from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.score import most_likely
@@ -78,7 +71,9 @@ def test_offline_and_live_say_the_same(kind: str) -> None:
     assert [one.outcome for one in scores] == found.frame.directions(found.lead.threshold_bps).tolist()
     said = np.array([(one.p_down, one.p_flat, one.p_up) for one in predictions])
     np.testing.assert_allclose(said, together, rtol=0, atol=1e-6)
-    assert [one.direction for one in predictions] == [most_likely(tuple(row), config.confidence) for row in said.tolist()]
+    assert [one.direction for one in predictions] == [
+        most_likely(tuple(row), config.confidence) for row in said.tolist()
+    ]
     assert [one.confidence for one in predictions] == [
         row[one.direction + 1] for one, row in zip(predictions, said.tolist(), strict=True)
     ]
