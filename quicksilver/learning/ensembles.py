@@ -99,17 +99,25 @@ def walk_ensemble(
     Raises:
         InputError: the data cannot be learned from, or the members cannot be together.
     """
-    material = material_of(name, config, predictors, histories, "")
-    frame, lead = material.found.frame, material.lead
+    return walk_material(material_of(name, config, predictors, histories, ""), folds)
+
+
+def walk_material(material: Material, folds: int = FOLDS) -> Walk:
+    """Return the same of an ensemble's material.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    frame, lead, config = material.found.frame, material.lead, material.config
     parts: list[_Fold] = []
     for past, test in walk_forward(frame, folds, lead.horizon_ns, MIN_PAST):
         start_ns = int(frame.ts_ns[test[0]])
         if material.enough(start_ns) and (not config.stacking or stackable(material, past)):
             parts.append(_fold(material, past, test, start_ns))
-    if not parts:
+    if not any(len(part.rows) for part in parts):
         raise InputError(
-            f"{frame.n} decisions are too few: each member has to have {MIN_PAST} examples that were known before"
-            + (", and stacking as many of what they said later" if config.stacking else "")
+            f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples"
+            " that were known before" + (", and stacking as many of what they said later" * config.stacking)
         )
     rows = np.concatenate([part.rows for part in parts])
     fold = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from quicksilver.errors import InputError
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
@@ -37,6 +39,14 @@ class Material(NamedTuple):
     def enough(self, before_ns: int) -> bool:
         """Return whether each member has enough to learn from."""
         return all(self.past_of(number, before_ns).n >= MIN_PAST for number in range(len(self.frames)))
+
+    def shuffled(self, seed: int) -> "Material":
+        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn."""
+        rng = np.random.default_rng(seed)
+        lead, *frames = (
+            frame._replace(move_bps=rng.permutation(frame.move_bps)) for frame in (self.found.frame, *self.frames)
+        )
+        return self._replace(frames=tuple(frames), found=self.found._replace(frame=lead))
 
 
 def features_of(config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ PULL = 100.0  # outcomes' worth of belief that members know nothing, in units of
 
 def stackable(material: Material, past: Int64) -> bool:
     """Return whether there are enough decisions of the past that members can be asked about without knowing them."""
-    return sum(len(rows) for rows, _ in _inner(material, past)) >= MIN_PAST
+    return sum(len(rows) for rows, _ in unseen(material, past)) >= MIN_PAST
 
 
 def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
@@ -34,7 +34,7 @@ def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
     """
     inputs, outcomes = [np.empty((0, 3 * len(material.configs)))], [np.empty(0, np.int64)]
     directions = material.found.frame.directions(material.lead.threshold_bps)
-    for rows, start_ns in _inner(material, past):
+    for rows, start_ns in unseen(material, past):
         cards = members_before(material, start_ns)
         said = said_of(cards, material.found, rows, start_ns)
         spoken = ~np.isnan(said[:, :, 0]).all(axis=1)
@@ -51,8 +51,8 @@ def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
     return exported(model_of(config).fit(x, y), x), tuple(int(one) for one in classes)
 
 
-def _inner(material: Material, past: Int64) -> Iterator[tuple[Int64, int]]:
-    """Parts of the past, each later than what members can learn from before it, and when they begin."""
+def unseen(material: Material, past: Int64) -> Iterator[tuple[Int64, int]]:
+    """Yield parts of the past, each later than what members can learn from before it, and when they begin."""
     frame = material.found.frame.rows(past)
     for _, test in walk_forward(frame, STACKING_FOLDS, material.lead.horizon_ns, MIN_PAST):
         start_ns = int(frame.ts_ns[test[0]])

@@ -47,6 +47,7 @@ class Combiner:
     """
 
     def __init__(self, card: EnsembleCard) -> None:
+        stacking = card.unpacked()
         configs = [member.config for member in card.members]
         lead = configs[lead_of(configs)]
         self.recent = Recent([0.0] * len(configs))
@@ -56,7 +57,6 @@ class Combiner:
         self._rate = lead.uniqueness
         self._half_life_ns = card.config.half_life_ns(lead)
         self._columns = [one + 1 for one in card.classes]
-        stacking = card.unpacked()
         self._stacking = None if stacking is None else AppliedModel(stacking)
         if self._stacking is not None:
             self._require_fitting(self._stacking, card)
