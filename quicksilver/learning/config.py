@@ -1,6 +1,8 @@
 """What a predictor is, as its user writes it: a table of a TOML file, one for each name."""
 
+import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -13,6 +15,8 @@ Target: TypeAlias = Literal["direction", "return"]
 UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MAX_MOVES = 1_000
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
+HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
+_MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
@@ -30,6 +34,13 @@ def span_ns(text: str) -> int:
     if span <= 0:
         raise InputError(f"{text!r} is no span of time: write 250ms, 5s, 1m or 1h")
     return span
+
+
+def _require_span(text: str) -> None:
+    try:
+        span_ns(text)
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,10 +75,8 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"datasetinputs = {self.datasetinputs}: give 0 to {MAX_MOVES} moves, or some features")
         if self.minutes_back < 0 or self.fee_bps < 0:
             raise ValueError("minutes_back and fee_bps cannot be below 0")
-        try:
-            span_ns(self.granularity), span_ns(self.horizon or self.granularity)
-        except InputError as error:
-            raise ValueError(str(error)) from error
+        _require_span(self.granularity)
+        _require_span(self.horizon or self.granularity)
 
     @property
     def every_ns(self) -> int:
@@ -78,6 +87,14 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def horizon_ns(self) -> int:
         """Time from a decision to its outcome."""
         return span_ns(self.horizon or self.granularity)
+
+    @property
+    def uniqueness(self) -> float:
+        """How much of an outcome is its own, 0 to 1: outcomes of decisions that are closer than a horizon overlap.
+
+        Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 4.
+        """
+        return min(1.0, self.every_ns / self.horizon_ns)
 
     @property
     def threshold_bps(self) -> float:
@@ -101,18 +118,73 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: float = 1.0
 
 
+def lead_of(members: Sequence[PredictorConfig]) -> int:
+    """Return which member an ensemble decides with: that of the finest granularity, of equals which looks back least.
+
+    None decides more often: the others of its granularity decide where it does, less while they wait for moves.
+    """
+    return min(range(len(members)), key=lambda number: (members[number].every_ns, members[number].datasetinputs))
+
+
 class EnsembleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Predictors that decide together.
 
-    ``weights`` static: those that are given; recent: by each member's log-loss of late. What is less likely than
-    ``confidence`` is no decision, and said as flat. ``stacking`` learns the weights from the members' predictions of
-    data that they had not seen.
+    ``weights`` static: those that are given; recent: these, and more for those whose log-loss of late was lower, where
+    an outcome counts half after ``half_life`` (unless given, ``HALF_LIFE`` outcomes that do not overlap). What is less
+    likely than ``confidence`` is no decision, and said as flat. ``stacking`` learns how to weigh from the members'
+    predictions of data that they had not seen.
     """
 
     members: tuple[Member, ...]
     weights: Literal["static", "recent"] = "static"
     confidence: float = 0.0
     stacking: bool = False
+    half_life: str = ""
+
+    def __post_init__(self) -> None:
+        names = [one.predictor for one in self.members]
+        if not names:
+            raise ValueError("there is no predictor in it")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"predictor {twice[0]} stands twice in it: give it once, with the weight of both")
+        for one in self.members:
+            if not 0.0 < one.weight < math.inf:
+                raise ValueError(f"the weight of {one.predictor} is {one.weight:g}: give one above 0, or leave it out")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence = {self.confidence:g}: give a probability, 0 to 1")
+        if self.stacking and (self.weights == "recent" or any(one.weight != 1.0 for one in self.members)):
+            raise ValueError("stacking learns how to weigh its members: leave out weights of any other kind")
+        if self.half_life and self.weights != "recent":
+            raise ValueError('half_life is of recent scores: give weights = "recent" too, or leave it out')
+        _require_span(self.half_life or "1s")
+
+    def of(self, predictors: Mapping[str, PredictorConfig]) -> tuple[PredictorConfig, ...]:
+        """Return the members' configurations.
+
+        Raises:
+            ValueError: there is none of a name, or their outcomes do not mean the same.
+        """
+        missing = [one.predictor for one in self.members if one.predictor not in predictors]
+        if missing:
+            raise ValueError(f"there is no predictor {missing[0]}")
+        found = tuple(predictors[one.predictor] for one in self.members)
+        for one, config in zip(self.members, found, strict=True):
+            for part in _MEANING:
+                if getattr(config, part) != getattr(found[0], part):
+                    raise ValueError(
+                        f"{one.predictor} has another {part.removesuffix('_ns')} than {self.members[0].predictor}: what"
+                        " members predict has to mean the same"
+                    )
+        for part in ("venues", "symbols"):
+            chosen = [set(getattr(one, part)) for one in found if getattr(one, part)]
+            if chosen and not set.intersection(*chosen):
+                raise ValueError(f"its members have no {part[:-1]} in common")
+        return found
+
+    def half_life_ns(self, lead: PredictorConfig) -> int:
+        """Return after what time an outcome counts half; ``lead`` is the member that sets when to decide."""
+        return span_ns(self.half_life) if self.half_life else HALF_LIFE * max(lead.every_ns, lead.horizon_ns)
 
 
 class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,9 +195,12 @@ class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name, ensemble in self.ensembles.items():
-            missing = [one.predictor for one in ensemble.members if one.predictor not in self.predictors]
-            if missing or not ensemble.members:
-                raise ValueError(f"ensemble {name}: there is no predictor {missing[0] if missing else 'in it'}")
+            if name in self.predictors:
+                raise ValueError(f"ensemble {name}: a predictor has that name; they are kept by their names")
+            try:
+                ensemble.of(self.predictors)
+            except ValueError as error:
+                raise ValueError(f"ensemble {name}: {error}") from error
 
 
 def read_predictors(toml: bytes, name: str) -> Predictors:

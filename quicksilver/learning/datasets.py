@@ -100,6 +100,21 @@ def frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> Tr
     Raises:
         InputError: no decision has all its moves and an outcome.
     """
+    frame, _ = placed_frame_of(histories, config)
+    return newest(frame, config.minutes_back)
+
+
+def newest(frame: TrainingFrame, minutes_back: float) -> TrainingFrame:
+    """Return the last minutes of a frame, 0: all of it."""
+    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(minutes_back * MINUTE_NS)) if minutes_back else frame
+
+
+def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> tuple[TrainingFrame, Int64]:
+    """Return the frame of all the time there is, and which row of its history each decision is of, ``(n,)``.
+
+    Raises:
+        InputError: no decision has all its moves and an outcome.
+    """
     parts = [
         part
         for number, history in enumerate(histories)
@@ -111,31 +126,36 @@ def frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> Tr
             f"no decision of {config.granularity} with {config.datasetinputs} moves before it and an outcome"
             f" {config.horizon or config.granularity} later: the data are too short, or have too many gaps"
         )
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    *columns, rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
     order = np.argsort(columns[1], kind="stable")
     names = tuple(f"{one.venue}:{one.symbol}" for one in histories)
-    frame = TrainingFrame(config.inputs, names, *(column[order] for column in columns))
-    if not config.minutes_back:
-        return frame
-    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(config.minutes_back * MINUTE_NS))
+    return TrainingFrame(config.inputs, names, *(column[order] for column in columns)), rows[order]
+
+
+def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) -> tuple[Int64, FloatArray]:
+    """Return the decisions of a stretch that have all their moves: which rows of the history, ``(n,)``, and inputs.
+
+    These are ``(n, n_inputs)``. Outcomes need not be known: a runner decides without knowing them.
+    """
+    at = stretch.start + decisions(np.maximum.accumulate(history.ts_ns[stretch]), config.every_ns)
+    moves = np.diff(np.log(history.mid[at])) * BPS
+    back, n_moves = config.datasetinputs, len(moves)
+    use = at[back:]
+    past = [moves[back - n - 1 : n_moves - n] for n in range(back)] if len(use) else [np.empty(0)] * back
+    return use, np.column_stack([*past, history.values[use]])
 
 
 def _of_stretch(
     history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig
-) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64] | None:
-    """The columns of a training frame, of one stretch; None if it is too short."""
+) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64, Int64] | None:
+    """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
     ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
-    at = decisions(ts_ns, config.every_ns)
-    moves = np.diff(np.log(mid[at])) * BPS
-    back, n_moves = config.datasetinputs, len(moves)
+    rows, inputs = decided(history, stretch, config)
+    at = rows - stretch.start
     later = np.searchsorted(ts_ns, ts_ns[at] + config.horizon_ns, side="right")
-    known = later < len(ts_ns)  # a row after the horizon has come: the price at its end is known
-    first, last = back, int(np.count_nonzero(known))  # rows rise in time, so those whose outcome is known come first
-    if first >= last:
+    n = int(np.count_nonzero(later < len(ts_ns)))  # rows rise in time, so those whose outcome is known come first
+    if not n:
         return None
-    use = at[first:last]
-    past = [moves[first - n - 1 : last - n - 1] for n in range(back)] if n_moves else []
-    inputs = np.column_stack([*past, history.values[stretch][use]]) if back else history.values[stretch][use]
-    later = later[first:last]
-    outcome = np.log(mid[later - 1] / mid[use]) * BPS
-    return inputs, ts_ns[use], ts_ns[later], outcome, np.full(len(use), number)
+    at, later = at[:n], later[:n]
+    outcome = np.log(mid[later - 1] / mid[at]) * BPS
+    return inputs[:n], ts_ns[at], ts_ns[later], outcome, np.full(n, number), rows[:n]

@@ -33,7 +33,7 @@ class Decisions(NamedTuple):
 
     ``probabilities`` ``(n, 3)`` of down, flat and up; ``outcomes`` ``(n,)`` -1, 0, 1; ``move_bps`` ``(n,)``; ``fold``
     ``(n,)``, which part of the walk each is of; ``fee_bps`` is that of one trade: a decision that is not flat pays it
-    twice.
+    twice. What is less likely than ``confidence`` is said as flat.
     """
 
     probabilities: FloatArray
@@ -41,12 +41,14 @@ class Decisions(NamedTuple):
     move_bps: FloatArray
     fold: Int64
     fee_bps: float
+    confidence: float = 0.0
 
     @property
     def directions(self) -> Int64:
-        """What was predicted, -1, 0 or 1; of equals the one nearest to flat."""
+        """What was predicted, -1, 0 or 1, as ``most_likely`` has it."""
         down, flat, up = self.probabilities.T
-        return np.where((flat >= down) & (flat >= up), 0, np.where(up >= down, 1, -1)).astype(np.int64)
+        still = ((flat >= down) & (flat >= up)) | (np.maximum(down, up) < self.confidence)
+        return np.where(still, 0, np.where(up >= down, 1, -1)).astype(np.int64)
 
     def parts(self) -> FloatArray:
         """Return what each decision adds to the measures, ``(n, 12)``: confusion matrix, log-loss, Brier, profit."""

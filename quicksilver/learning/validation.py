@@ -125,7 +125,7 @@ def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> W
         model = fitted(seen, config)
         said[MODEL].append(probabilities(model, later.inputs, config, error_of(model, seen, config)))
         said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
-        said[LAST_MOVE].append(certain(_last_moves(later, config)))
+        said[LAST_MOVE].append(certain(last_moves(later, config)))
         said[NOTHING].append(certain(np.zeros(len(test))))
         tests.append(test)
     if not tests:
@@ -139,8 +139,8 @@ def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> W
     return Walk(judged, frame.ts_ns[rows])
 
 
-def _last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
-    """The direction of the last move, where it is one of the inputs; flat where it is not."""
+def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
+    """Return the direction of the last move, where it is one of the inputs; flat where it is not."""
     if not config.datasetinputs:
         return np.zeros(frame.n, np.int64)
     return directions_of(frame.inputs[:, 0], config.threshold_bps)

@@ -72,8 +72,8 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
     """One version of an ensemble, with its members' cards: an ensemble is replaced as a whole.
 
     ``members`` are in the order of ``config.members``. ``stacking`` is the ONNX model, packed by zstd, that weighs
-    them: from their probabilities of down, flat and up, one after another, to those of the whole; None where weights
-    are given or recent.
+    them: from the ``evidence`` in their probabilities of down, flat and up, one after another, to the probabilities of
+    the ``classes``; None where weights are given or recent.
     """
 
     name: str
@@ -84,6 +84,27 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
     stacking: bytes | None
     data: str
     code: str
+    classes: tuple[int, ...] = ()
+
+    def unpacked(self) -> bytes | None:
+        """Return the stacking as ONNX, None if there is none.
+
+        Raises:
+            ValueError: it is damaged, or the card of another version or at odds with itself.
+        """
+        if self.card != CARD_VERSION:
+            raise ValueError(f"{self.name} {self.version} is a card of version {self.card}, this is {CARD_VERSION}")
+        names = [member.name for member in self.members]
+        if names != [member.predictor for member in self.config.members]:
+            raise ValueError(f"{self.name} {self.version} holds other members than it names: {', '.join(names)}")
+        if (self.stacking is not None) != self.config.stacking:
+            there = "no stacking" if self.stacking is None else "stacking"
+            raise ValueError(f"{self.name} {self.version} holds {there}, other than its configuration says")
+        try:
+            self.config.of({member.name: member.config for member in self.members})
+            return None if self.stacking is None else unpacked(self.stacking)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {self.version} cannot be used: {error}") from error
 
     def content(self) -> str:
         """Return the version that its content has: another than ``version`` if it is damaged.
@@ -91,9 +112,12 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
         Raises:
             ValueError: one of its models cannot be unpacked.
         """
-        members = [member.content() for member in self.members]
-        model = b"" if self.stacking is None else unpacked(self.stacking)
-        return version_of([self.config, members], self.data, self.code, model)
+        model = self.unpacked() or b""
+        try:
+            members = [member.content() for member in self.members]
+        except ValueError as error:
+            raise ValueError(f"{self.name} {self.version} cannot be used: member {error}") from error
+        return version_of([self.config, members, self.classes], self.data, self.code, model)
 
 
 AnyCard: TypeAlias = Card | EnsembleCard

@@ -8,8 +8,10 @@ import pytest
 from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
-from quicksilver.models.card import Card
+from quicksilver.models.card import Card, EnsembleCard
+from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
+from tests.quicksilver.learning.test_ensembles import card_of as ensemble_of
 from tests.quicksilver.learning.test_predictor import card_of
 
 SCORES = Validation(100, 8, 5, 1, 2, {}, {})
@@ -47,6 +49,47 @@ def test_the_first_is_live_until_another_is_promoted_and_rolled_back(registry: R
     with pytest.raises(InputError, match=f"near {first} was the first"):
         registry.roll_back("near")
     assert registry.roles("near").live == first
+
+
+def test_an_ensemble_is_kept_with_its_members_promoted_and_rolled_back(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    entries = [Entry(ensemble_of(kind), SCORES) for kind in ("stacking", "recent")]
+    assert all(registry.add(entry) for entry in entries)
+    assert not registry.add(entries[0])
+    first, second = (entry.card.version for entry in entries)
+    found = registry.entry("all", first)
+    assert found == entries[0]
+    assert isinstance(found.card, EnsembleCard)
+    EnsemblePredictor(found.card, "test", "BTC-USD")
+    registry.shadow("all", second)
+    registry.promote("all", second)
+    assert (registry.roles("all").live, registry.roles("all").shadows) == (second, [])
+    assert registry.roll_back("all") == first
+
+
+def test_a_damaged_ensemble_is_not_promoted_and_the_old_one_stays(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    first, second = ensemble_of("static"), ensemble_of("stacking")
+    for card in (first, second):
+        registry.add(Entry(card, SCORES))
+    path = tmp_path / "models/all" / f"{second.version}.json"
+    replace = msgspec.structs.replace
+    tree, *others = second.members
+    for damaged, said in (
+        (replace(second, stacking=b"junk"), "cannot be used: holds a damaged model"),
+        (replace(second, stacking=None), "holds no stacking, other than its configuration says"),
+        (replace(second, members=(replace(tree, card=99), *others)), "is a card of version 99, this is 1"),
+        (replace(second, members=(replace(tree, model=b"junk"), *others)), "cannot be used: member line"),
+        (replace(second, members=(replace(tree, code="another"), *others)), "its content is that of another version"),
+        (replace(second, members=(*others, tree)), "holds other members than it names: tree, slow, once, line"),
+        (replace(second, config=replace(second.config, confidence=0.9)), "its content is that of another version"),
+        (replace(second, classes=(0, -1, 1)), "its content is that of another version"),
+        (replace(first, version=second.version), "its content is that of another version"),
+    ):
+        path.write_bytes(msgspec.json.encode(Entry(damaged, SCORES)))
+        with pytest.raises(InputError, match=said):
+            registry.promote("all", second.version)
+        assert registry.roles("all").live == first.version
 
 
 def test_a_damaged_version_is_not_promoted_and_the_old_one_stays(registry: Registry, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import read_predictors, span_ns
+from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig, lead_of, read_predictors, span_ns
 
 FILE = b"""
 [predictors.near]
@@ -18,6 +18,7 @@ parameters = {n_neighbors = 20}
 
 [predictors.line]
 type = "logistic"
+horizon = "300s"
 
 [ensembles.both]
 members = [{predictor = "near", weight = 2}, {predictor = "line"}]
@@ -32,7 +33,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
     assert near.inputs == ("move_1_bps", "move_2_bps", "move_3_bps", "imbalance_5")
     assert near.wants("kraken", "BTC-USD")
     assert not near.wants("kraken", "ETH-USD")
-    assert found.predictors["line"].horizon_ns == 60 * SECOND_NS
+    assert found.predictors["line"].horizon_ns == 300 * SECOND_NS
     assert [(one.predictor, one.weight) for one in found.ensembles["both"].members] == [("near", 2.0), ("line", 1.0)]
 
 
@@ -44,6 +45,34 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b"datasetinputs = 3", b"datasetinputs = -1"), "datasetinputs = -1: give 0 to 1000 moves"),
         ((b"datasetinputs", b"dataset_inputs"), "unknown field `dataset_inputs`"),
         ((b'{predictor = "line"}', b'{predictor = "lien"}'), "ensemble both: there is no predictor lien"),
+        ((b'{predictor = "line"}', b'{predictor = "near"}'), "predictor near stands twice in it: give it once"),
+        ((b"weight = 2", b"weight = 0"), "the weight of near is 0: give one above 0, or leave it out"),
+        ((b"weight = 2", b"weight = inf"), "the weight of near is inf: give one above 0"),
+        ((b"weight = 2", b"weight = nan"), "the weight of near is nan: give one above 0"),
+        ((b"confidence = 0.5", b"confidence = 1.5"), "confidence = 1.5: give a probability, 0 to 1"),
+        ((b"confidence = 0.5", b"confidence = nan"), "confidence = nan: give a probability, 0 to 1"),
+        ((b"confidence = 0.5", b"stacking = true"), "stacking learns how to weigh its members: leave out weights"),
+        ((b"confidence = 0.5", b'half_life = "5m"'), 'half_life is of recent scores: give weights = "recent" too'),
+        (
+            (b"confidence = 0.5", b'weights = "recent"\nhalf_life = "soon"'),
+            "'soon' is no span of time: write 250ms, 5s, 1m or 1h",
+        ),
+        ((b"confidence = 0.5", b'weights = "best"'), "Invalid enum value 'best'"),
+        (
+            (b'horizon = "300s"', b""),
+            "ensemble both: line has another horizon than near: what members predict has to mean the same",
+        ),
+        ((b'horizon = "300s"', b'horizon = "5m"\nfee_bps = 1'), "ensemble both: line has another fee_bps than near"),
+        (
+            (b'"logistic"\nhorizon', b'"linear"\ntarget = "return"\nhorizon'),
+            "ensemble both: line has another target than near",
+        ),
+        (
+            (b'horizon = "300s"', b'horizon = "5m"\nsymbols = ["ETH-USD"]'),
+            "ensemble both: its members have no symbol in common",
+        ),
+        ((b"[ensembles.both]", b"[ensembles.line]"), "ensemble line: a predictor has that name"),
+        ((b'{predictor = "near", weight = 2}, {predictor = "line"}', b""), "there is no predictor in it"),
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
         ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
     ],
@@ -59,3 +88,17 @@ def test_what_cannot_be_used_is_named(change: tuple[bytes, bytes], said: str) ->
 def test_spans_that_are_none(text: str) -> None:
     with pytest.raises(InputError, match="no span of time"):
         span_ns(text)
+
+
+def test_an_ensemble_decides_with_its_finest_member_that_looks_back_least() -> None:
+    spans = [("1m", 5), ("10s", 3), ("10s", 2), ("10s", 2), ("30s", 1)]
+    assert lead_of([PredictorConfig("lda", granularity=span, datasetinputs=back) for span, back in spans]) == 2
+
+
+def test_the_half_life_is_of_outcomes_that_do_not_overlap_unless_given() -> None:
+    lead = PredictorConfig("lda", granularity="1m", horizon="5m")
+    members = (Member("a"),)
+    assert EnsembleConfig(members, weights="recent").half_life_ns(lead) == 200 * 300 * SECOND_NS
+    assert EnsembleConfig(members, weights="recent", half_life="1h").half_life_ns(lead) == 3_600 * SECOND_NS
+    assert lead.uniqueness == 0.2
+    assert PredictorConfig("lda", granularity="5m", horizon="1m").uniqueness == 1.0

@@ -1,0 +1,189 @@
+"""The decisions of an ensemble's members, aligned in time as ``models/ensemble.py`` does it row by row."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.learning.config import PredictorConfig, lead_of
+from quicksilver.learning.datasets import (
+    FeatureHistory,
+    Int64,
+    TrainingFrame,
+    decided,
+    placed_frame_of,
+    stretches,
+)
+from quicksilver.models.applied import AppliedModel
+from quicksilver.models.card import Card, EnsembleCard
+from quicksilver.models.combining import Combiner, Said
+from quicksilver.models.predictor import REACH
+from quicksilver.models.score import PrequentialScore, Probabilities
+
+N_CLASSES = 3
+
+
+class Decided(NamedTuple):
+    """All decisions of one member, ``n``: times ``(n,)``, inputs ``(n, n_inputs)``."""
+
+    ts_ns: Int64
+    inputs: FloatArray
+
+
+class Aligned(NamedTuple):
+    """When an ensemble decides, and what its members have decided last by then.
+
+    ``frame`` are the decisions of its lead whose outcome is known, ``n`` in order of time; ``members`` all decisions of
+    each; ``at`` ``(n, n_members)`` which of them is in force: the last one in the same history since a gap, unless it
+    is older than the member's granularity; -1 if there is none.
+    """
+
+    lead: PredictorConfig
+    frame: TrainingFrame
+    members: tuple[Decided, ...]
+    at: Int64
+
+
+def wanted_features(configs: Sequence[PredictorConfig]) -> tuple[str, ...]:
+    """Return the features that the histories of these members have to hold, in their order."""
+    return tuple(dict.fromkeys(name for one in configs for name in one.features))
+
+
+def columns_of(
+    histories: Sequence[FeatureHistory], config: PredictorConfig, names: Sequence[str]
+) -> list[FeatureHistory]:
+    """Return the histories with those features alone that a predictor takes; ``names`` are those they have."""
+    columns = [names.index(name) for name in config.features]
+    return [history._replace(values=history.values[:, columns]) for history in histories]
+
+
+def aligned(histories: Sequence[FeatureHistory], configs: Sequence[PredictorConfig], names: Sequence[str]) -> Aligned:
+    """Return when an ensemble of these members decides in some histories, whose features are ``names``.
+
+    Raises:
+        InputError: it never does.
+    """
+    lead = configs[lead_of(configs)]
+    frame, rows = placed_frame_of(columns_of(histories, lead, names), lead)
+    at = np.full((frame.n, len(configs)), -1)
+    members = [
+        _decided(columns_of(histories, config, names), config, frame, rows, at[:, number])
+        for number, config in enumerate(configs)
+    ]
+    return Aligned(lead, frame, tuple(members), at)
+
+
+def _decided(
+    histories: Sequence[FeatureHistory], config: PredictorConfig, frame: TrainingFrame, rows: Int64, at: Int64
+) -> Decided:
+    """A member's decisions; ``at`` is filled with those that are in force."""
+    times: list[Int64] = []
+    inputs: list[FloatArray] = []
+    n = 0
+    for number, history in enumerate(histories):
+        parts = [decided(history, stretch, config) for stretch in stretches(history, config.every_ns)]
+        mine = np.concatenate([part[0] for part in parts])
+        here = np.flatnonzero(frame.instrument == number)
+        last = np.searchsorted(mine, rows[here], side="right") - 1
+        said, asked, since = mine[np.maximum(last, 0)] if len(mine) else last, rows[here], np.cumsum(history.fresh)
+        recent = history.ts_ns[asked] - history.ts_ns[said] <= config.every_ns
+        good = (last >= 0) & recent & (since[asked] == since[said])
+        at[here[good]] = n + last[good]
+        times.append(history.ts_ns[mine])
+        inputs += [part[1] for part in parts]
+        n += len(mine)
+    return Decided(np.concatenate(times), np.concatenate(inputs))
+
+
+def applied(card: Card, inputs: FloatArray) -> FloatArray:
+    """Return what ``Predictor.probabilities`` says of inputs ``(n, n_inputs)``: ``(n, 3)``, NaN where it is None."""
+    low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
+    reach = REACH * (high - low)
+    rows = np.full((len(inputs), N_CLASSES), np.nan)
+    known = ~((inputs < low - reach) | (inputs > high + reach)).any(axis=1)
+    if not known.any():
+        return rows
+    said = AppliedModel(card.unpacked()).raw(inputs[known].astype(np.float32))
+    if card.error_bps is not None:
+        threshold, moves = card.config.threshold_bps, said[:, 0]
+        down, up = ndtr((-threshold - moves) / card.error_bps), ndtr((moves - threshold) / card.error_bps)
+        rows[known] = np.column_stack([down, 1.0 - down - up, up])
+        return rows
+    shares = np.zeros((len(said), N_CLASSES))
+    shares[:, np.array(card.classes) + 1] = said
+    rows[known] = shares / shares.sum(axis=1, keepdims=True)
+    return rows
+
+
+def said_of(cards: Sequence[Card], found: Aligned, rows: Int64, start_ns: int) -> FloatArray:
+    """Return what members say at some decisions ``(n,)`` in order of time: ``(n, n_members, 3)``, NaN for nothing.
+
+    Members begin to decide at ``start_ns``: what they would have said before is nothing, for that they may have
+    learned from.
+    """
+    said = np.full((len(rows), len(cards), N_CLASSES), np.nan)
+    for number, (card, member) in enumerate(zip(cards, found.members, strict=True)):
+        at = found.at[rows, number]
+        asked = np.flatnonzero(at >= 0)
+        asked = asked[member.ts_ns[at[asked]] >= start_ns]
+        if len(asked):
+            which, back = np.unique(at[asked], return_inverse=True)
+            said[asked, number] = applied(card, member.inputs[which])[back]
+    return said
+
+
+def combined(card: EnsembleCard, found: Aligned, rows: Int64, said: FloatArray) -> FloatArray:
+    """Return what an ensemble says at some decisions ``(n,)`` in order of time: ``(n, 3)``, NaN where it says nothing.
+
+    ``said`` is what its members do. It begins without scores at the first row, of each instrument for itself.
+    """
+    frame = found.frame.rows(rows)
+    together = np.full((frame.n, N_CLASSES), np.nan)
+    for instrument in np.unique(frame.instrument):
+        here = np.flatnonzero(frame.instrument == instrument)
+        together[here] = _combined(card, frame.rows(here), found.lead.threshold_bps, said[here])
+    return together
+
+
+def _combined(card: EnsembleCard, frame: TrainingFrame, threshold_bps: float, said: FloatArray) -> FloatArray:
+    """That of one instrument, decision by decision, each after the outcomes that were known by then."""
+    combiner, score = Combiner(card), PrequentialScore()
+    outcomes, known_ns = frame.directions(threshold_bps).tolist(), frame.known_ns.tolist()
+    together = np.full((frame.n, N_CLASSES), np.nan)
+    waiting: deque[tuple[int, Said, Probabilities]] = deque()
+    for row, (now_ns, members) in enumerate(zip(frame.ts_ns.tolist(), said_in(said), strict=True)):
+        while waiting and known_ns[waiting[0][0]] <= now_ns:
+            then, entry, baseline = waiting.popleft()
+            score.update(together[then], baseline, outcomes[then])
+            combiner.learn(known_ns[then], entry, baseline, outcomes[then])
+        found = combiner.combined(members)
+        if found is not None:
+            together[row] = found
+            waiting.append((row, members, score.baseline()))
+    return together
+
+
+def said_in(said: FloatArray) -> list[Said]:
+    """Return what members say ``(n, n_members, 3)`` as a combiner takes it."""
+    silent = np.isnan(said).any(axis=2).tolist()
+    return [
+        tuple(None if none else tuple(one) for one, none in zip(members, nothing, strict=True))
+        for members, nothing in zip(said.tolist(), silent, strict=True)
+    ]
+
+
+def require_common(histories: Sequence[FeatureHistory], configs: Sequence[PredictorConfig]) -> list[FeatureHistory]:
+    """Return the histories that all members want: those of the ensemble.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [one for one in histories if all(config.wants(one.venue, one.symbol) for config in configs)]
+    if not found:
+        there = ", ".join(f"{one.venue}:{one.symbol}" for one in histories) or "nothing"
+        raise InputError(f"no instrument is one of all its members; the data hold {there}")
+    return found

@@ -1,0 +1,158 @@
+"""Ensembles before they are live: trained, stacked, and judged walk-forward, beside their members and baselines.
+
+At every point of the walk the ensemble is made as it would have been then, of what was known, and applied to what came
+after by the code that applies it live. Stacking is nested in that: it learns from what members said of later data than
+they had learned from, which again was known by then; so each time the past is walked through once more.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.learning.aligned import combined, said_of
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.material import Material, material_of, members_before
+from quicksilver.learning.scores import Decisions
+from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.stacking import stackable, stacked
+from quicksilver.learning.training import digest
+from quicksilver.learning.validation import (
+    FOLDS,
+    LAST_MOVE,
+    MAJORITY,
+    MIN_PAST,
+    MODEL,
+    NOTHING,
+    Validation,
+    Walk,
+    certain,
+    last_moves,
+    validated,
+)
+from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
+
+
+def trained_ensemble(
+    name: str,
+    config: EnsembleConfig,
+    predictors: Mapping[str, PredictorConfig],
+    histories: Sequence[FeatureHistory],
+    code: str,
+) -> EnsembleCard:
+    """Return an ensemble's card, with those of its members; the same arguments give the same bytes.
+
+    ``histories`` hold the features ``features_of(config, predictors)``, in that order.
+
+    Raises:
+        InputError: the data cannot be learned from, or the members cannot be together.
+    """
+    material = material_of(name, config, predictors, histories, code)
+    return _card(material, np.arange(material.found.frame.n), None)
+
+
+def validated_ensemble(
+    name: str,
+    config: EnsembleConfig,
+    predictors: Mapping[str, PredictorConfig],
+    histories: Sequence[FeatureHistory],
+    seed: int,
+) -> Validation:
+    """Return the scores of an ensemble, its members (``member NAME``) and the baselines, with their intervals.
+
+    ``histories`` are as for ``trained_ensemble``.
+
+    Raises:
+        InputError: the data cannot be learned from, or the members cannot be together.
+    """
+    return validated(walk_ensemble(name, config, predictors, histories), seed)
+
+
+def _card(material: Material, past: Int64, before_ns: int | None) -> EnsembleCard:
+    """The ensemble as it would have been made then; ``past`` are the decisions whose outcome was known."""
+    members = members_before(material, before_ns)
+    stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
+    data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
+    config, code = material.config, material.code
+    version = version_of([config, [one.version for one in members], classes], data, code, stacking or b"")
+    return EnsembleCard(
+        material.name, version, CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
+        code, classes,
+    )  # fmt: skip
+
+
+def walk_ensemble(
+    name: str,
+    config: EnsembleConfig,
+    predictors: Mapping[str, PredictorConfig],
+    histories: Sequence[FeatureHistory],
+    folds: int = FOLDS,
+) -> Walk:
+    """Return what the ensemble, its members and the baselines said wherever the ensemble decided, but the first part.
+
+    A member that says nothing then stands there with its class frequencies.
+
+    Raises:
+        InputError: the data cannot be learned from, or the members cannot be together.
+    """
+    return walk_material(material_of(name, config, predictors, histories, ""), folds)
+
+
+def walk_material(material: Material, folds: int = FOLDS) -> Walk:
+    """Return the same of an ensemble's material.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    frame, lead, config = material.found.frame, material.lead, material.config
+    parts: list[_Fold] = []
+    for past, test in walk_forward(frame, folds, lead.horizon_ns, MIN_PAST):
+        start_ns = int(frame.ts_ns[test[0]])
+        if material.enough(start_ns) and (not config.stacking or stackable(material, past)):
+            parts.append(_fold(material, past, test, start_ns))
+    if not any(len(part.rows) for part in parts):
+        raise InputError(
+            f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples"
+            " that were known before" + (", and stacking as many of what they said later" * config.stacking)
+        )
+    rows = np.concatenate([part.rows for part in parts])
+    fold = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
+    directions = frame.directions(lead.threshold_bps)[rows]
+    judged = {
+        who: Decisions(
+            np.vstack([part.said[who] for part in parts]), directions, frame.move_bps[rows], fold, lead.fee_bps,
+            config.confidence if who == MODEL else 0.0,
+        )
+        for who in parts[0].said
+    }  # fmt: skip
+    return Walk(judged, frame.ts_ns[rows])
+
+
+class _Fold(NamedTuple):
+    """One part of the walk: the rows at which the ensemble decided, and what was said of them."""
+
+    rows: Int64
+    said: dict[str, FloatArray]
+
+
+def _fold(material: Material, past: Int64, test: Int64, start_ns: int) -> _Fold:
+    card = _card(material, past, start_ns)
+    members = said_of(card.members, material.found, test, start_ns)
+    together = combined(card, material.found, test, members)
+    spoken = np.flatnonzero(~np.isnan(together[:, 0]))
+    rows = test[spoken]
+    seen, later = material.found.frame.rows(past), material.found.frame.rows(rows)
+    said = {
+        MODEL: together[spoken],
+        MAJORITY: np.tile(seen.frequencies(material.lead.threshold_bps), (len(rows), 1)),
+        LAST_MOVE: certain(last_moves(later, material.lead)),
+        NOTHING: certain(np.zeros(len(rows))),
+    }
+    priors = np.array([one.prior for one in card.members])
+    with_frequencies = np.where(np.isnan(members[spoken]), priors, members[spoken])
+    said |= {f"member {one.name}": with_frequencies[:, number] for number, one in enumerate(card.members)}
+    return _Fold(rows, said)

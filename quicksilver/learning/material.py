@@ -1,0 +1,112 @@
+"""What an ensemble is made of: its members' data, and the members as they would have been made at some time."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from quicksilver.errors import InputError
+from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest, placed_frame_of
+from quicksilver.learning.training import trained
+from quicksilver.learning.validation import MIN_PAST
+from quicksilver.models.card import Card
+
+
+class Material(NamedTuple):
+    """What an ensemble is made of: each member's frame of all the time there is, and their decisions, aligned."""
+
+    name: str
+    config: EnsembleConfig
+    configs: tuple[PredictorConfig, ...]
+    frames: tuple[TrainingFrame, ...]
+    found: Aligned
+    code: str
+
+    @property
+    def lead(self) -> PredictorConfig:
+        """The member that sets when to decide."""
+        return self.found.lead
+
+    def past_of(self, number: int, before_ns: int | None) -> TrainingFrame:
+        """Return what a member may learn from, for use from then on: what was known before, less an embargo."""
+        frame, config = self.frames[number], self.configs[number]
+        if before_ns is not None:
+            frame = frame.rows(frame.known_ns < before_ns - config.horizon_ns)
+        return newest(frame, config.minutes_back) if frame.n else frame
+
+    def enough(self, before_ns: int) -> bool:
+        """Return whether each member has enough to learn from."""
+        return all(self.past_of(number, before_ns).n >= MIN_PAST for number in range(len(self.frames)))
+
+    def shuffled(self, seed: int) -> "Material":
+        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn."""
+        rng = np.random.default_rng(seed)
+        lead, *frames = (
+            frame._replace(move_bps=rng.permutation(frame.move_bps)) for frame in (self.found.frame, *self.frames)
+        )
+        return self._replace(frames=tuple(frames), found=self.found._replace(frame=lead))
+
+
+def features_of(config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]) -> tuple[str, ...]:
+    """Return the features that an ensemble's histories have to hold.
+
+    Raises:
+        InputError: the members cannot be together.
+    """
+    return wanted_features(_configs("", config, predictors))
+
+
+def _configs(
+    name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]
+) -> tuple[PredictorConfig, ...]:
+    try:
+        return config.of(predictors)
+    except ValueError as error:
+        raise InputError(f"ensemble {name}: {error}") from error
+
+
+def material_of(
+    name: str,
+    config: EnsembleConfig,
+    predictors: Mapping[str, PredictorConfig],
+    histories: Sequence[FeatureHistory],
+    code: str,
+) -> Material:
+    """Return what an ensemble is made of; ``histories`` hold the features ``features_of(config, predictors)``.
+
+    Raises:
+        InputError: the members cannot be together, or never decide.
+        ValueError: the histories hold other features.
+    """
+    configs = _configs(name, config, predictors)
+    names = wanted_features(configs)
+    if any(one.values.shape[1] != len(names) for one in histories):
+        raise ValueError(f"the histories of ensemble {name} have to hold the features {names}")
+    try:
+        found = aligned(require_common(histories, configs), configs, names)
+        frames = tuple(_frame(histories, one, names) for one in configs)
+    except InputError as error:
+        raise InputError(f"ensemble {name}: {error}") from error
+    return Material(name, config, configs, frames, found, code)
+
+
+def _frame(histories: Sequence[FeatureHistory], config: PredictorConfig, names: Sequence[str]) -> TrainingFrame:
+    wanted = [one for one in histories if config.wants(one.venue, one.symbol)]
+    return placed_frame_of(columns_of(wanted, config, names), config)[0]
+
+
+def members_before(material: Material, before_ns: int | None) -> tuple[Card, ...]:
+    """Return the members as they would have been made then; None: of all there is.
+
+    Raises:
+        InputError: one cannot learn from its data.
+    """
+    cards = []
+    for number, (member, config) in enumerate(zip(material.config.members, material.configs, strict=True)):
+        try:
+            cards.append(trained(member.predictor, material.past_of(number, before_ns), config, material.code))
+        except InputError as error:
+            raise InputError(f"ensemble {material.name}, member {member.predictor}: {error}") from error
+    return tuple(cards)

@@ -1,0 +1,136 @@
+"""An ensemble at work on one instrument: feature vectors in, its predictions and scores out.
+
+It decides when its *lead* does (``lead_of``): the member of the finest granularity. Of every other member it takes the
+last decision, as long as that is not older than the member's own granularity. A member that has no such decision, or
+whose inputs were out of its range, says nothing then, and the others decide without it. Members are not judged for
+themselves: what counts is what they add at the times at which the ensemble decides.
+"""
+
+import msgspec
+
+from quicksilver.labels import LabelConfig, LabelQueue
+from quicksilver.learning.config import lead_of
+from quicksilver.models.card import Card, EnsembleCard
+from quicksilver.models.combining import Combiner, Recent, Said
+from quicksilver.models.judged import Judged, Waiting
+from quicksilver.models.predictor import Predictor, fell_silent
+from quicksilver.models.score import PrequentialScore, Probabilities
+from quicksilver.records import Features, Label, Prediction, Score
+
+
+class _Heard(msgspec.Struct):
+    """A member's last decision; without probabilities if its inputs were out of range."""
+
+    ts_ns: int
+    said: Probabilities | None
+
+
+class _Saved(msgspec.Struct):
+    members: list[bytes]
+    heard: list[_Heard | None]
+    last_ns: int
+    labels: bytes
+    score: PrequentialScore
+    waiting: list[tuple[int, Waiting[Said]]]
+    recent: Recent
+
+
+class EnsemblePredictor:
+    """Applies an ensemble's card to one instrument's feature vectors, and judges it by what came.
+
+    Raises:
+        ValueError: the card, or that of a member, cannot be used.
+    """
+
+    def __init__(self, card: EnsembleCard, venue: str, symbol: str) -> None:
+        self.card = card
+        self._combiner = Combiner(card)
+        self._members = [_member(card, one, venue, symbol) for one in card.members]
+        configs = [one.config for one in card.members]
+        self._lead = lead_of(configs)
+        lead = configs[self._lead]
+        self._every_ns = [one.every_ns for one in configs]
+        self._heard: list[_Heard | None] = [None] * len(configs)
+        self._last_ns = 0
+        self._labels = LabelQueue(venue, symbol, LabelConfig((lead.horizon_ns,), lead.fee_bps))
+        self._judged = Judged[Said](card.name, card.version, (lead.horizon_ns,), card.config.confidence)
+
+    def take(self, row: Features) -> list[Score | Prediction]:
+        """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+        if row.mid is None:
+            return []
+        if fell_silent(self._last_ns, row.ts_event_ns, self._every_ns[self._lead]):
+            self._forget_waiting()
+        self._last_ns = row.ts_event_ns
+        known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
+        outcomes = [score for label in known if (score := self._judge(label)) is not None]
+        said = self._in_force(row.ts_event_ns) if self._hear(row) else ()
+        probabilities = self._combiner.combined(said)
+        if probabilities is None:
+            return [*outcomes]
+        self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
+        entry = Waiting(said, self._judged.scores[0].baseline(), probabilities)
+        return [*outcomes, self._judged.predicted(row, 0, entry)]
+
+    def _judge(self, label: Label) -> Score | None:
+        """Score the decision that the label belongs to, and only then learn from it."""
+        judged = self._judged.judge(label, 0)
+        if judged is None:
+            return None
+        entry, score = judged
+        self._combiner.learn(label.ts_known_ns, entry.inputs, entry.baseline, label.direction)
+        return score
+
+    def _hear(self, row: Features) -> bool:
+        """Let the members take a row; returns whether it is a time to decide."""
+        decided = [member.inputs(row) for member in self._members]
+        for number, inputs in enumerate(decided):
+            if inputs is not None:
+                self._heard[number] = _Heard(row.ts_event_ns, self._members[number].probabilities(inputs))
+        return decided[self._lead] is not None
+
+    def _in_force(self, now_ns: int) -> Said:
+        return tuple(
+            None if heard is None or now_ns - heard.ts_ns > every_ns else heard.said
+            for heard, every_ns in zip(self._heard, self._every_ns, strict=True)
+        )
+
+    def gap(self) -> None:
+        """Forget what no longer belongs together; how the members did of late stays."""
+        for member in self._members:
+            member.gap()
+        self._heard = [None] * len(self._members)
+        self._last_ns = 0
+        self._forget_waiting()
+
+    def _forget_waiting(self) -> None:
+        self._labels.gap()
+        self._judged.waiting.clear()
+
+    def dump(self) -> bytes:
+        """Return the state."""
+        waiting = [(seq, entry) for (seq, _), entry in self._judged.waiting.items()]
+        return msgspec.msgpack.encode(
+            _Saved(
+                [member.dump() for member in self._members], self._heard, self._last_ns, self._labels.dump(),
+                self._judged.scores[0], waiting, self._combiner.recent,
+            )
+        )  # fmt: skip
+
+    def load(self, data: bytes) -> None:
+        """Take over a dumped state."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        for member, state in zip(self._members, saved.members, strict=True):
+            member.load(state)
+        self._heard, self._last_ns = saved.heard, saved.last_ns
+        self._labels.load(saved.labels)
+        self._judged.scores = [saved.score]
+        self._judged.waiting = {(seq, 0): entry for seq, entry in saved.waiting}
+        self._combiner.recent = saved.recent
+
+
+def _member(ensemble: EnsembleCard, card: Card, venue: str, symbol: str) -> Predictor:
+    try:
+        return Predictor(card, venue, symbol)
+    except ValueError as error:
+        raise ValueError(f"{ensemble.name} {ensemble.version} cannot be used: member {error}") from error
