@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from quicksilver.models.card import AnyCard, Deployment, EnsembleCard, require_sound
+from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Role, Score
 
@@ -35,10 +36,7 @@ def predictor_of(card: AnyCard, venue: str, symbol: str) -> LivePredictor:
     """
     require_sound(card)
     if isinstance(card, EnsembleCard):
-        from quicksilver.models.ensemble import EnsemblePredictor  # type: ignore[import-not-found]  # not there yet
-
-        ensemble: LivePredictor = EnsemblePredictor(card, venue, symbol)
-        return ensemble
+        return EnsemblePredictor(card, venue, symbol)
     return Predictor(card, venue, symbol)
 
 

@@ -17,6 +17,8 @@ from quicksilver.models.predictor import Predictor, fell_silent
 from quicksilver.models.score import PrequentialScore, Probabilities
 from quicksilver.records import Features, Label, Prediction, Score
 
+SILENT = "out of range: for every member, or it has not decided of late"
+
 
 class _Heard(msgspec.Struct):
     """A member's last decision; without probabilities if its inputs were out of range."""
@@ -52,8 +54,9 @@ class EnsemblePredictor:
         self._every_ns = [one.every_ns for one in configs]
         self._heard: list[_Heard | None] = [None] * len(configs)
         self._last_ns = 0
-        self._labels = LabelQueue(venue, symbol, LabelConfig((lead.horizon_ns,), lead.fee_bps))
-        self._judged = Judged[Said](card.name, card.version, (lead.horizon_ns,), card.config.confidence)
+        labels = LabelConfig((lead.horizon_ns,), lead.fee_bps)
+        self._labels = LabelQueue(venue, symbol, labels)
+        self._judged = Judged[Said](card.name, card.version, labels, confidence=card.config.confidence)
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
@@ -64,10 +67,12 @@ class EnsemblePredictor:
         self._last_ns = row.ts_event_ns
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
         outcomes = [score for label in known if (score := self._judge(label)) is not None]
-        said = self._in_force(row.ts_event_ns) if self._hear(row) else ()
+        if not self._hear(row):
+            return [*outcomes]
+        said = self._in_force(row.ts_event_ns)
         probabilities = self._combiner.combined(said)
         if probabilities is None:
-            return [*outcomes]
+            return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
         self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
         entry = Waiting(said, self._judged.scores[0].baseline(), probabilities)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
