@@ -127,15 +127,17 @@ def _of_stretch(
     ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
     at = decisions(ts_ns, config.every_ns)
     moves = np.diff(np.log(mid[at])) * BPS
-    back, n_moves = config.datasetinputs, len(moves)
+    back = config.datasetinputs
     later = np.searchsorted(ts_ns, ts_ns[at] + config.horizon_ns, side="right")
     known = later < len(ts_ns)  # a row after the horizon has come: the price at its end is known
-    first, last = back, int(np.count_nonzero(known))  # rows rise in time, so those whose outcome is known come first
+    # Rows rise in time, so those whose outcome is known come first.
+    first, last = max(back, config.sequence - 1), int(np.count_nonzero(known))
     if first >= last:
         return None
-    use = at[first:last]
-    past = [moves[first - n - 1 : last - n - 1] for n in range(back)] if n_moves else []
-    inputs = np.column_stack([*past, history.values[stretch][use]]) if back else history.values[stretch][use]
-    later = later[first:last]
+    use, later = at[first:last], later[first:last]
+    past = [moves[first - n : last - n] for n in range(1, back + 1)]
+    values = history.values[stretch]
+    features = [values[at[first - ago : last - ago]] for ago in range(config.sequence)]
     outcome = np.log(mid[later - 1] / mid[use]) * BPS
+    inputs = np.column_stack([*past, *features])
     return inputs, ts_ns[use], ts_ns[later], outcome, np.full(len(use), number)

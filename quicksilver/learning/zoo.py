@@ -1,5 +1,6 @@
 """The models that a predictor's ``type`` may name: scikit-learn's, each imputed, scaled, calibrated and seeded.
 
+Those of river, which go on learning, do as much by themselves (``models/learner.py``).
 Calibration is Platt's, on stretches of time that the model had not seen: shuffled folds would put each example beside
 its neighbours, which overlap with it.
 """
@@ -31,6 +32,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.online import OnlineClassifier
+from quicksilver.models.learner import ONLINE
 
 CALIBRATION_FOLDS = 3
 Make = Callable[..., BaseEstimator]
@@ -82,6 +85,7 @@ ZOO: dict[str, Kind] = {
     ),
     "logistic": Kind(LogisticRegression, None, {"max_iter": 1_000}, calibrated=False),
     "linear": Kind(None, Ridge),
+    **{name: Kind(OnlineClassifier, None, most_rows=100_000, seeded=False, calibrated=False) for name in ONLINE},
     "neural-net": Kind(
         MLPClassifier, MLPRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
         100_000, calibrated=False,
@@ -116,10 +120,12 @@ def model_of(config: PredictorConfig) -> Pipeline:
     kind = kind_of(config)
     make = kind.direction if config.target == "direction" else kind.returns
     assert make is not None
-    seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
     try:
+        if config.type in ONLINE:
+            return make(config)
+        seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
         last = make(**{**kind.defaults, **seed, **config.parameters})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"a {config.type} predictor: {error}") from error
     if config.target == "direction" and kind.calibrated:
         last = CalibratedClassifierCV(last, method="sigmoid", cv=KFold(CALIBRATION_FOLDS), ensemble=False)

@@ -6,6 +6,7 @@ of its granularity, moves from decision to decision, outcomes after its horizon;
 
 import math
 from collections import deque
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -14,11 +15,12 @@ from quicksilver.events import FloatArray
 from quicksilver.grid import DecisionGrid
 from quicksilver.labels import BPS, LabelConfig, LabelQueue
 from quicksilver.learning.config import MAX_SILENT
-from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card
 from quicksilver.models.judged import Judged, Waiting
+from quicksilver.models.learner import Learner
+from quicksilver.models.row_model import model_in
 from quicksilver.models.score import PrequentialScore, Probabilities
-from quicksilver.records import Features, Prediction, Score
+from quicksilver.records import Features, Label, Prediction, Score
 
 REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
 
@@ -30,7 +32,9 @@ class _Saved(msgspec.Struct):
     moves: list[float]
     labels: bytes
     score: PrequentialScore
-    waiting: list[tuple[int, Waiting[None]]]
+    waiting: list[tuple[int, Waiting[list[float] | None]]]
+    rows: list[list[float]]
+    learned: bytes | None
 
 
 class Predictor:
@@ -43,7 +47,8 @@ class Predictor:
     def __init__(self, card: Card, venue: str, symbol: str) -> None:
         self.card = card
         config = card.config
-        self._model = AppliedModel(card.unpacked())
+        self._model = model_in(card)
+        self._learner = self._model if isinstance(self._model, Learner) else None
         if self._model.n_inputs != len(config.inputs) or len(card.ranges) != len(config.inputs):
             raise ValueError(
                 f"{card.name} {card.version} takes {self._model.n_inputs} inputs, not {len(config.inputs)}"
@@ -55,7 +60,8 @@ class Predictor:
         self._labels = LabelQueue(venue, symbol, LabelConfig((config.horizon_ns,), config.fee_bps))
         self._moves: deque[float] = deque(maxlen=config.datasetinputs)
         self._last_ns, self._last_mid = 0, math.nan
-        self._judged = Judged[None](card.name, card.version, (config.horizon_ns,))
+        self._rows: deque[list[float]] = deque(maxlen=config.sequence)
+        self._judged = Judged[list[float] | None](card.name, card.version, (config.horizon_ns,))
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
@@ -66,29 +72,48 @@ class Predictor:
             self.gap()
         self._last_ns = row.ts_event_ns
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, mid)
-        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
+        outcomes = [score for label in known if (score := self._judge(label)) is not None]
         if not self._grid.due(row.ts_event_ns):
             return [*outcomes]
         if not math.isnan(self._last_mid):
             self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
         self._last_mid = mid
-        if len(self._moves) < config.datasetinputs:
+        self._rows.appendleft(self._features(row))
+        if len(self._moves) < config.datasetinputs or len(self._rows) < config.sequence:
             return [*outcomes]
         self._labels.on_features(row.seq, row.ts_event_ns, mid)
         return [*outcomes, self._predicted(row)]
 
-    def _predicted(self, row: Features) -> Prediction:
-        baseline = self._judged.scores[0].baseline()
-        return self._judged.predicted(row, 0, Waiting(None, baseline, self._probabilities(self._inputs(row))))
+    def _judge(self, label: Label) -> Score | None:
+        """Judge the prediction that a label belongs to; a model that learns does so now, and not before."""
+        judged = self._judged.judge(label, 0)
+        if judged is None:
+            return None
+        entry, score = judged
+        if self._learner is not None and entry.inputs is not None:
+            self._learner.learn(np.array(entry.inputs), label.direction)
+        return score
 
-    def _inputs(self, row: Features) -> FloatArray:
-        """Return the inputs, ``(n_inputs,)``, NaN where not known."""
+    def _predicted(self, row: Features) -> Prediction:
+        baseline, inputs = self._judged.scores[0].baseline(), self._inputs()
+        kept = None if self._learner is None else inputs.tolist()
+        return self._judged.predicted(row, 0, Waiting(kept, baseline, self._probabilities(inputs)))
+
+    def _features(self, row: Features) -> list[float]:
+        """The features of a decision, NaN where not known."""
         values = (getattr(row, name) for name in self.card.config.features)
-        return np.array([*self._moves, *(math.nan if value is None else value for value in values)])
+        return [math.nan if value is None else value for value in values]
+
+    def _inputs(self) -> FloatArray:
+        """Return the inputs, ``(n_inputs,)``, NaN where not known."""
+        return np.array([*self._moves, *chain.from_iterable(self._rows)])
 
     def _probabilities(self, inputs: FloatArray) -> Probabilities:
-        """What the model says; out of its range, the frequencies that it has seen: that is not predicted on."""
-        if (inputs < self._low).any() or (inputs > self._high).any():
+        """What the model says; out of its range, the frequencies that it has seen: that is not predicted on.
+
+        A model that goes on learning has no such range: what is new to it, it learns, and its scaler bounds it.
+        """
+        if self._learner is None and ((inputs < self._low).any() or (inputs > self._high).any()):
             return self.card.prior
         said = self._model.raw(inputs.astype(np.float32)[None])[0]
         if self.card.error_bps is not None:
@@ -111,6 +136,7 @@ class Predictor:
         self._grid.reset()
         self._labels.gap()
         self._moves.clear()
+        self._rows.clear()
         self._last_ns, self._last_mid = 0, math.nan
         self._judged.waiting.clear()
 
@@ -121,7 +147,7 @@ class Predictor:
         return msgspec.msgpack.encode(
             _Saved(
                 self._grid.next_ns, self._last_ns, mid, list(self._moves), self._labels.dump(), self._judged.scores[0],
-                waiting,
+                waiting, list(self._rows), None if self._learner is None else self._learner.dump(),
             )
         )  # fmt: skip
 
@@ -131,6 +157,9 @@ class Predictor:
         self._grid.next_ns, self._last_ns = saved.next_ns, saved.last_ns
         self._last_mid = math.nan if saved.last_mid is None else saved.last_mid
         self._moves = deque(saved.moves, self.card.config.datasetinputs)
+        self._rows = deque(saved.rows, self.card.config.sequence)
+        if self._learner is not None and saved.learned is not None:
+            self._learner.load(saved.learned)
         self._labels.load(saved.labels)
         self._judged.scores = [saved.score]
         self._judged.waiting = {(seq, 0): entry for seq, entry in saved.waiting}
