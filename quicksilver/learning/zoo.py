@@ -5,6 +5,7 @@ Calibration is Platt's, on stretches of time that the model had not seen: shuffl
 its neighbours, which overlap with it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from quicksilver.learning.online import OnlineClassifier
 from quicksilver.models.learner import ONLINE
 
 CALIBRATION_FOLDS = 3
+DEEPLOB = "deeplob"
 Make = Callable[..., BaseEstimator]
 
 
@@ -49,6 +51,16 @@ class Qda(QuadraticDiscriminantAnalysis):  # type: ignore[misc]  # scikit-learn 
     def decision_function(self) -> Any:
         """Not there: it is calibrated by its probabilities."""
         raise AttributeError("calibrated by its probabilities")
+
+
+def _deeplob(**parameters: Any) -> BaseEstimator:
+    try:
+        from quicksilver.learning.deeplob import DeepLob
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InputError(f"type {DEEPLOB} needs PyTorch: pip install 'quicksilver[torch]'") from error
+    return DeepLob(**parameters)
 
 
 class Kind(NamedTuple):
@@ -85,6 +97,7 @@ ZOO: dict[str, Kind] = {
     ),
     "logistic": Kind(LogisticRegression, None, {"max_iter": 1_000}, calibrated=False),
     "linear": Kind(None, Ridge),
+    DEEPLOB: Kind(_deeplob, None, most_rows=100_000, calibrated=False),
     **{name: Kind(OnlineClassifier, None, most_rows=100_000, seeded=False, calibrated=False) for name in ONLINE},
     "neural-net": Kind(
         MLPClassifier, MLPRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
@@ -123,6 +136,8 @@ def model_of(config: PredictorConfig) -> Pipeline:
     try:
         if config.type in ONLINE:
             return make(config)
+        if config.type == DEEPLOB:
+            return Pipeline([("model", make(**_shape(config), **config.parameters))])
         seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
         last = make(**{**kind.defaults, **seed, **config.parameters})
     except (TypeError, ValueError) as error:
@@ -130,3 +145,13 @@ def model_of(config: PredictorConfig) -> Pipeline:
     if config.target == "direction" and kind.calibrated:
         last = CalibratedClassifierCV(last, method="sigmoid", cv=KFold(CALIBRATION_FOLDS), ensemble=False)
     return Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler()), ("model", last)])
+
+
+def _shape(config: PredictorConfig) -> dict[str, int]:
+    """What a sequence model has to know of its inputs and outcomes."""
+    if not config.features:
+        raise InputError(f"a {DEEPLOB} predictor reads the book: give it features, such as imbalance_1 and spread_bps")
+    apart = math.ceil(config.horizon_ns / config.every_ns) + config.sequence
+    return {
+        "sequence": config.sequence, "n_features": len(config.features), "apart": apart, "random_state": config.seed,
+    }  # fmt: skip

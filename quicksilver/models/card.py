@@ -130,6 +130,8 @@ def unpacked(model: bytes) -> bytes:
         ValueError: it is damaged.
     """
     try:
+        if zstandard.frame_content_size(model) > MAX_MODEL:
+            raise ValueError("holds a damaged model: it says that it is larger than any")
         return zstandard.ZstdDecompressor().decompress(model, max_output_size=MAX_MODEL)
     except zstandard.ZstdError as error:
         raise ValueError(f"holds a damaged model: {error}") from error
