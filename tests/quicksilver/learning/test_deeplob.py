@@ -14,7 +14,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MAJORITY, MODEL, fitted, validated, walk
+from quicksilver.learning.validation import MAJORITY, MODEL, fitted, probabilities, validated, walk
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Score
@@ -83,7 +83,7 @@ def test_live_it_says_what_was_fitted() -> None:
     )
     scored = {one.seq for one in found if isinstance(one, Score)}
     said = [(one.p_down, one.p_flat, one.p_up) for one in found if isinstance(one, Prediction) and one.seq in scored]
-    expected = fitted(before, CONFIG).predict_proba(later.inputs)
+    expected = probabilities(fitted(before, CONFIG), later.inputs, CONFIG)
     np.testing.assert_allclose(said, expected, rtol=1e-3, atol=1e-5)
 
 
