@@ -14,14 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from quicksilver import learning
+from quicksilver import learning, models
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
 from quicksilver.models.card import AnyCard, Deployment, wants
 from setup.alone import alone
 
 ROLES = "roles.json"
-LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")  # that make models
+LIBRARIES = ("numpy", "onnxruntime", "river", "scikit-learn", "skl2onnx")  # that make models
 KEPT = 100  # earlier live versions that a roll back may go to
 
 
@@ -29,8 +29,9 @@ KEPT = 100  # earlier live versions that a roll back may go to
 def code_digest() -> str:
     """Return what tells this program, and the libraries that make its models, from all others."""
     state = hashlib.sha256(msgspec.json.encode([version_of_library(name) for name in LIBRARIES]))
-    for path in sorted(Path(*learning.__path__).glob("*.py")):
-        state.update(path.read_bytes())
+    for package in (learning, models):
+        for path in sorted(Path(*package.__path__).glob("*.py")):
+            state.update(path.read_bytes())
     return state.hexdigest()[:12]
 
 
@@ -40,6 +41,29 @@ class Entry(msgspec.Struct, frozen=True):
     card: AnyCard
     validation: Validation
     tried: int = 1
+
+
+class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sha256: str
+    entry: msgspec.Raw
+
+
+def sealed(entry: Entry) -> bytes:
+    """Return a version as its file holds it: JSON, with what tells damage to any bit of it."""
+    data = msgspec.json.encode(entry)
+    return msgspec.json.encode(_Sealed(hashlib.sha256(data).hexdigest(), msgspec.Raw(data)))
+
+
+def unsealed(data: bytes) -> Entry:
+    """Return the version that a file holds.
+
+    Raises:
+        ValueError: it is not as it was written, or of another program's making.
+    """
+    found = msgspec.json.decode(data, type=_Sealed)
+    if hashlib.sha256(found.entry).hexdigest() != found.sha256 or msgspec.json.encode(found) != data:
+        raise ValueError("its bytes are not those that were written")
+    return msgspec.json.decode(found.entry, type=Entry)
 
 
 class Roles(msgspec.Struct):
@@ -86,7 +110,7 @@ class Registry:
         with self._changing(card.name) as roles:
             new = not path.exists()
             if new:
-                _write(path, msgspec.json.encode(entry))
+                _write(path, sealed(entry))
             roles.live = roles.live or card.version
         return new
 
@@ -98,7 +122,7 @@ class Registry:
         """
         path = self._path(name, version)
         try:
-            entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+            entry = unsealed(path.read_bytes())
             sound = entry.card.content() == entry.card.version == version
         except FileNotFoundError as error:
             there = ", ".join(self.versions(name)) or "none"

@@ -14,6 +14,7 @@ from quicksilver.records import Features
 Target: TypeAlias = Literal["direction", "return"]
 UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MAX_MOVES = 1_000
+MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
@@ -48,10 +49,10 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``granularity`` is the time between two decisions and ``horizon`` how far ahead they look (the granularity unless
     given). Inputs are the last ``datasetinputs`` moves of the mid, a granularity each, newest first, in basis points,
-    and then ``features``. ``minutes_back`` is how much history it learns from, 0: all there is. Instruments are those
-    of ``venues`` and ``symbols``; an empty list chooses all. A move is down or up only beyond ``2 * fee_bps``, what it
-    costs to go in and out; with ``target`` "return" the move itself is predicted, in basis points. ``parameters`` are
-    scikit-learn's names for ``type``.
+    and then ``features``, those of each of the last ``sequence`` decisions, newest first. ``minutes_back`` is how much
+    history it learns from, 0: all there is. Instruments are those of ``venues`` and ``symbols``; an empty list chooses
+    all. A move is down or up only beyond ``2 * fee_bps``, what it costs to go in and out; with ``target`` "return" the
+    move itself is predicted, in basis points. ``parameters`` are scikit-learn's names for ``type``, or river's.
     """
 
     type: str
@@ -59,6 +60,7 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon: str = ""
     datasetinputs: int = 2
     features: tuple[str, ...] = ()
+    sequence: int = 1
     minutes_back: float = 0.0
     venues: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
@@ -73,6 +75,10 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"there is no feature {unknown[0]!r}; GET /api/feature-specs names them")
         if not 0 <= self.datasetinputs <= MAX_MOVES or not (self.datasetinputs or self.features):
             raise ValueError(f"datasetinputs = {self.datasetinputs}: give 0 to {MAX_MOVES} moves, or some features")
+        if not 1 <= self.sequence <= MAX_SEQUENCE or (self.sequence > 1 and not self.features):
+            raise ValueError(
+                f"sequence = {self.sequence}: give 1 to {MAX_SEQUENCE} decisions, and features to give of each"
+            )
         if self.minutes_back < 0 or self.fee_bps < 0:
             raise ValueError("minutes_back and fee_bps cannot be below 0")
         _require_span(self.granularity)
@@ -103,8 +109,10 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs in their order."""
-        return (*(f"move_{n}_bps" for n in range(1, self.datasetinputs + 1)), *self.features)
+        """Names of the inputs in their order: ``imbalance_1@2`` is that of two decisions ago."""
+        moves = [f"move_{n}_bps" for n in range(1, self.datasetinputs + 1)]
+        earlier = [f"{name}@{ago}" for ago in range(1, self.sequence) for name in self.features]
+        return (*moves, *self.features, *earlier)
 
     def wants(self, venue: str, symbol: str) -> bool:
         """Whether an instrument is one of the predictor's."""

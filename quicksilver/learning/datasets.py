@@ -139,10 +139,12 @@ def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) ->
     """
     at = stretch.start + decisions(np.maximum.accumulate(history.ts_ns[stretch]), config.every_ns)
     moves = np.diff(np.log(history.mid[at])) * BPS
-    back, n_moves = config.datasetinputs, len(moves)
-    use = at[back:]
-    past = [moves[back - n - 1 : n_moves - n] for n in range(back)] if len(use) else [np.empty(0)] * back
-    return use, np.column_stack([*past, history.values[use]])
+    first, last = max(config.datasetinputs, config.sequence - 1), len(at)
+    if first >= last:
+        return at[:0], np.empty((0, len(config.inputs)))
+    past = [moves[first - n : last - n] for n in range(1, config.datasetinputs + 1)]
+    features = [history.values[at[first - ago : last - ago]] for ago in range(config.sequence)]
+    return at[first:], np.column_stack([*past, *features])
 
 
 def _of_stretch(

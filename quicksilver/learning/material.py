@@ -12,6 +12,7 @@ from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest,
 from quicksilver.learning.training import trained
 from quicksilver.learning.validation import MIN_PAST
 from quicksilver.models.card import Card
+from quicksilver.models.learner import ONLINE
 
 
 class Material(NamedTuple):
@@ -62,9 +63,13 @@ def _configs(
     name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]
 ) -> tuple[PredictorConfig, ...]:
     try:
-        return config.of(predictors)
+        configs = config.of(predictors)
     except ValueError as error:
         raise InputError(f"ensemble {name}: {error}") from error
+    for member, one in zip(config.members, configs, strict=True):
+        if one.type in ONLINE:  # it would have to learn from what the ensemble alone is judged by
+            raise InputError(f"ensemble {name}: {member.predictor} is {one.type}: what goes on learning is no member")
+    return configs
 
 
 def material_of(

@@ -9,7 +9,8 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
 from quicksilver.learning.validation import error_of, fitted
-from quicksilver.models.card import CARD_VERSION, Card, Range, packed, version_of
+from quicksilver.models.card import CARD_VERSION, Card, Range, packed
+from quicksilver.models.learner import ONLINE
 from quicksilver.models.score import Probabilities
 
 
@@ -19,14 +20,13 @@ def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str)
     Raises:
         InputError: the data cannot be learned from.
     """
-    model = fitted(frame, config)
-    data, onnx = digest(frame), exported(model, frame.inputs)
+    model, learns = fitted(frame, config), config.type in ONLINE
     classes = () if config.target == "return" else tuple(int(one) for one in model.classes_)
     return Card(
-        name, version_of(config, data, code, onnx), CARD_VERSION, config, classes, error_of(model, frame, config),
-        _prior(frame, config), tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, data,
-        code, packed(onnx),
-    )  # fmt: skip
+        name, "", CARD_VERSION, config, classes, error_of(model, frame, config), _prior(frame, config),
+        tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, digest(frame), code,
+        packed(model.learner.dump() if learns else exported(model, frame.inputs)), "online" if learns else "onnx",
+    ).versioned()  # fmt: skip
 
 
 def digest(frame: TrainingFrame) -> str:

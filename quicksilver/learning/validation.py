@@ -11,6 +11,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.scores import MEASURES, Decisions, Interval, Measure, block_length, intervals
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import kind_of, model_of
@@ -105,6 +106,13 @@ def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig, 
     return rows
 
 
+def predicted(model: Pipeline, later: TrainingFrame, config: PredictorConfig, error_bps: float | None) -> FloatArray:
+    """Return what a model says of decisions later than what it was fitted to, ``(n, 3)``; it may go on learning."""
+    if isinstance(model, OnlineClassifier):
+        return prequential(model, later, config.threshold_bps)
+    return probabilities(model, later.inputs, config, error_bps)
+
+
 def certain(directions: Int64 | FloatArray) -> FloatArray:
     """Return classes as probabilities, ``(n, 3)``."""
     rest = (1.0 - CERTAIN) / (len(CLASSES) - 1)
@@ -123,7 +131,7 @@ def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> W
     for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
         seen, later = frame.rows(past), frame.rows(test)
         model = fitted(seen, config)
-        said[MODEL].append(probabilities(model, later.inputs, config, error_of(model, seen, config)))
+        said[MODEL].append(predicted(model, later, config, error_of(model, seen, config)))
         said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
         said[LAST_MOVE].append(certain(last_moves(later, config)))
         said[NOTHING].append(certain(np.zeros(len(test))))

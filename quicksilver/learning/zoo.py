@@ -1,9 +1,11 @@
 """The models that a predictor's ``type`` may name: scikit-learn's, each imputed, scaled, calibrated and seeded.
 
+Those of river, which go on learning, do as much by themselves (``models/learner.py``).
 Calibration is Platt's, on stretches of time that the model had not seen: shuffled folds would put each example beside
 its neighbours, which overlap with it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -31,8 +33,11 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.online import OnlineClassifier
+from quicksilver.models.learner import ONLINE
 
 CALIBRATION_FOLDS = 3
+DEEPLOB = "deeplob"
 Make = Callable[..., BaseEstimator]
 
 
@@ -46,6 +51,16 @@ class Qda(QuadraticDiscriminantAnalysis):  # type: ignore[misc]  # scikit-learn 
     def decision_function(self) -> Any:
         """Not there: it is calibrated by its probabilities."""
         raise AttributeError("calibrated by its probabilities")
+
+
+def _deeplob(**parameters: Any) -> BaseEstimator:
+    try:
+        from quicksilver.learning.deeplob import DeepLob
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InputError(f"type {DEEPLOB} needs PyTorch: pip install 'quicksilver[torch]'") from error
+    return DeepLob(**parameters)
 
 
 class Kind(NamedTuple):
@@ -82,6 +97,8 @@ ZOO: dict[str, Kind] = {
     ),
     "logistic": Kind(LogisticRegression, None, {"max_iter": 1_000}, calibrated=False),
     "linear": Kind(None, Ridge),
+    DEEPLOB: Kind(_deeplob, None, most_rows=100_000, calibrated=False),
+    **{name: Kind(OnlineClassifier, None, most_rows=100_000, seeded=False, calibrated=False) for name in ONLINE},
     "neural-net": Kind(
         MLPClassifier, MLPRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
         100_000, calibrated=False,
@@ -116,11 +133,25 @@ def model_of(config: PredictorConfig) -> Pipeline:
     kind = kind_of(config)
     make = kind.direction if config.target == "direction" else kind.returns
     assert make is not None
-    seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
     try:
+        if config.type in ONLINE:
+            return make(config)
+        if config.type == DEEPLOB:
+            return Pipeline([("model", make(**_shape(config), **config.parameters))])
+        seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
         last = make(**{**kind.defaults, **seed, **config.parameters})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"a {config.type} predictor: {error}") from error
     if config.target == "direction" and kind.calibrated:
         last = CalibratedClassifierCV(last, method="sigmoid", cv=KFold(CALIBRATION_FOLDS), ensemble=False)
     return Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler()), ("model", last)])
+
+
+def _shape(config: PredictorConfig) -> dict[str, int]:
+    """What a sequence model has to know of its inputs and outcomes."""
+    if not config.features:
+        raise InputError(f"a {DEEPLOB} predictor reads the book: give it features, such as imbalance_1 and spread_bps")
+    apart = math.ceil(config.horizon_ns / config.every_ns) + config.sequence
+    return {
+        "sequence": config.sequence, "n_features": len(config.features), "apart": apart, "random_state": config.seed,
+    }  # fmt: skip

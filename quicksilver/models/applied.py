@@ -33,7 +33,12 @@ class AppliedModel:
             raise ValueError("the model takes something else than rows of numbers")
         self._input = takes[0].name
         self._output = self._session.get_outputs()[-1].name  # a classifier gives the class first
-        self.n_inputs = takes[0].shape[1]
+        self._n_inputs: int = takes[0].shape[1]
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs it takes."""
+        return self._n_inputs
 
     def raw(self, rows: NDArray[np.float32]) -> FloatArray:
         """Return what the model says of rows ``(n, n_inputs)``: ``(n, n_outputs)``.

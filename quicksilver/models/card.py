@@ -1,7 +1,7 @@
-"""A trained predictor as it travels: what it is, where it comes from, how it scored, and the model as ONNX."""
+"""A trained predictor as it travels: what it is, where it comes from, and the model, as ONNX or as plain data."""
 
 import hashlib
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import zstandard
@@ -28,7 +28,8 @@ class Card(msgspec.Struct, frozen=True, tag="predictor"):
     ``classes`` are what the columns of the model's probabilities mean; none where it predicts a move in basis points,
     whose errors in training had a standard deviation of ``error_bps``. ``prior`` are the frequencies of down, flat and
     up in training. ``start_ns`` to ``end_ns`` is the event time that it has learned from; ``data`` and ``code`` tell
-    the data set and the program from all others. ``model`` is ONNX, packed by zstd.
+    the data set and the program from all others. ``model`` is packed by zstd: ONNX, or the state of a model that goes
+    on learning (``format`` "online"), which is plain data.
     """
 
     name: str
@@ -45,9 +46,10 @@ class Card(msgspec.Struct, frozen=True, tag="predictor"):
     data: str
     code: str
     model: bytes
+    format: Literal["onnx", "online"] = "onnx"
 
     def unpacked(self) -> bytes:
-        """Return the model as ONNX.
+        """Return the model's bytes.
 
         Raises:
             ValueError: it is damaged, or of another version.
@@ -65,7 +67,12 @@ class Card(msgspec.Struct, frozen=True, tag="predictor"):
         Raises:
             ValueError: it cannot be unpacked.
         """
-        return version_of(self.config, self.data, self.code, self.unpacked())
+        bare = msgspec.structs.replace(self, version="", model=b"")  # packed, a model may be the same by other bytes
+        return version_of(bare, self.data, self.code, self.unpacked())
+
+    def versioned(self) -> "Card":
+        """Return the card with the version that its content has."""
+        return msgspec.structs.replace(self, version=self.content())
 
 
 class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
@@ -171,6 +178,8 @@ def unpacked(model: bytes) -> bytes:
         ValueError: it is damaged.
     """
     try:
+        if zstandard.frame_content_size(model) > MAX_MODEL:
+            raise ValueError("holds a damaged model: it says that it is larger than any")
         return zstandard.ZstdDecompressor().decompress(model, max_output_size=MAX_MODEL)
     except zstandard.ZstdError as error:
         raise ValueError(f"holds a damaged model: {error}") from error

@@ -136,6 +136,8 @@ class EnsemblePredictor:
 
 def _member(ensemble: EnsembleCard, card: Card, venue: str, symbol: str) -> Predictor:
     try:
+        if card.format == "online":
+            raise ValueError(f"{card.name} {card.version} goes on learning")
         return Predictor(card, venue, symbol)
     except ValueError as error:
         raise ValueError(f"{ensemble.name} {ensemble.version} cannot be used: member {error}") from error

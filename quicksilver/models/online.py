@@ -50,22 +50,32 @@ class _Softmax(SoftmaxRegression):
         return softmax(logits)
 
 
+def uniqueness(every_ns: int, horizon_ns: int) -> float:
+    """Return how much of an outcome is news: those of a horizon that is longer than the time between them overlap.
+
+    ``horizon_ns / every_ns`` of them hold the news of one (Lopez de Prado, Advances in Financial Machine Learning,
+    2018, chapter 4: average uniqueness).
+
+    >>> uniqueness(1, 4), uniqueness(4, 1)
+    (0.25, 1.0)
+    """
+    return min(1.0, every_ns / horizon_ns)
+
+
 class OnlineModel:
     """One instrument's models, one a horizon, behind one running standardisation.
 
     Multinomial logistic regression by stochastic gradient descent
     (https://riverml.xyz/latest/api/linear-model/SoftmaxRegression/) with the class frequencies known at prediction
-    time as its prior. Outcomes of a horizon of ``h`` overlap when predictions are ``every_ns`` apart: ``h / every_ns``
-    of them hold the news of one, so each moves the weights by that much less (Lopez de Prado, Advances in Financial
-    Machine Learning, 2018, chapter 4: average uniqueness).
+    time as its prior. Each outcome moves the weights by as much as it holds of news, see ``uniqueness``.
     """
 
     name = "softmax-online"
     version = "1"
 
-    def __init__(self, horizons_ns: tuple[int, ...], every_ns: int) -> None:
+    def __init__(self, horizons_ns: tuple[int, ...], every_ns: int, learning_rate: float = LEARNING_RATE) -> None:
         self._scaler = StandardScaler()
-        self._models = [_Softmax(SGD(LEARNING_RATE * min(1.0, every_ns / horizon_ns))) for horizon_ns in horizons_ns]
+        self._models = [_Softmax(SGD(learning_rate * uniqueness(every_ns, horizon_ns))) for horizon_ns in horizons_ns]
         for model in self._models:
             for label in CLASSES:
                 model.weights[label]
@@ -73,9 +83,20 @@ class OnlineModel:
     def inputs(self, features: Features) -> Inputs:
         """Standardise a feature vector, after the scaler has taken it in; an unknown feature is left out (= mean)."""
         known = ((name, getattr(features, name)) for name in MODEL_FEATURES)
-        raw = {name: self._bounded(name, value) for name, value in known if value is not None}
-        self._scaler.learn_one(raw)
-        scaled = self._scaler.transform_one(raw)
+        return self.taken_in({name: value for name, value in known if value is not None})
+
+    def taken_in(self, raw: Inputs) -> Inputs:
+        """Let the scaler learn from some inputs; returns them standardised."""
+        bounded = {name: self._bounded(name, value) for name, value in raw.items()}
+        self._scaler.learn_one(bounded)
+        return self._scaled(bounded)
+
+    def standardised(self, raw: Inputs) -> Inputs:
+        """Standardise inputs by what the scaler has learned."""
+        return self._scaled({name: self._bounded(name, value) for name, value in raw.items()})
+
+    def _scaled(self, bounded: Inputs) -> Inputs:
+        scaled = self._scaler.transform_one(bounded)
         return {name: min(max(value, -Z_LIMIT), Z_LIMIT) for name, value in scaled.items()}
 
     def _bounded(self, name: str, value: float) -> float:

@@ -6,6 +6,7 @@ of its granularity, moves from decision to decision, outcomes after its horizon;
 
 import math
 from collections import deque
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -15,11 +16,12 @@ from quicksilver.events import FloatArray
 from quicksilver.grid import DecisionGrid
 from quicksilver.labels import BPS, LabelConfig, LabelQueue
 from quicksilver.learning.config import MAX_SILENT
-from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card
 from quicksilver.models.judged import Judged, Waiting
+from quicksilver.models.learner import Learner
+from quicksilver.models.row_model import model_in
 from quicksilver.models.score import PrequentialScore, Probabilities, probabilities_of_move
-from quicksilver.records import Features, Prediction, Score
+from quicksilver.records import Features, Label, Prediction, Score
 
 REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
 
@@ -41,7 +43,9 @@ class _Saved(msgspec.Struct):
     moves: list[float]
     labels: bytes
     score: PrequentialScore
-    waiting: list[tuple[int, Waiting[None]]]
+    waiting: list[tuple[int, Waiting[list[float] | None]]]
+    rows: list[list[float]]
+    learned: bytes | None
 
 
 class Predictor:
@@ -54,7 +58,8 @@ class Predictor:
     def __init__(self, card: Card, venue: str, symbol: str) -> None:
         self.card = card
         config = card.config
-        self._model = AppliedModel(card.unpacked())
+        self._model = model_in(card)
+        self._learner = self._model if isinstance(self._model, Learner) else None
         if self._model.n_inputs != len(config.inputs) or len(card.ranges) != len(config.inputs):
             raise ValueError(
                 f"{card.name} {card.version} takes {self._model.n_inputs} inputs, not {len(config.inputs)}"
@@ -67,7 +72,8 @@ class Predictor:
         self._labels = LabelQueue(venue, symbol, labels)
         self._moves: deque[float] = deque(maxlen=config.datasetinputs)
         self._last_ns, self._last_mid = 0, math.nan
-        self._judged = Judged[None](card.name, card.version, labels)
+        self._rows: deque[list[float]] = deque(maxlen=config.sequence)
+        self._judged = Judged[list[float] | None](card.name, card.version, labels)
 
     def _require_sound(self) -> None:
         """Refuse a card at odds with itself, or whose model cannot be applied: better now than at the first row."""
@@ -91,7 +97,7 @@ class Predictor:
             return []
         inputs = self.inputs(row)  # first, for it may find that what waits has to be forgotten
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
-        outcomes = [outcome[1] for label in known if (outcome := self._judged.judge(label, 0)) is not None]
+        outcomes = [score for label in known if (score := self._judge(label)) is not None]
         return [*outcomes] if inputs is None else [*outcomes, self._predicted(row, row.mid, inputs)]
 
     def _predicted(self, row: Features, mid: float, inputs: FloatArray) -> Prediction:
@@ -99,8 +105,19 @@ class Predictor:
         if isinstance(said, str):
             return self._judged.flagged(row, 0, self.card.prior, said)
         self._labels.on_features(row.seq, row.ts_event_ns, mid)
-        entry = Waiting(None, self._judged.scores[0].baseline(), said.probabilities)
+        kept = None if self._learner is None else inputs.tolist()
+        entry = Waiting(kept, self._judged.scores[0].baseline(), said.probabilities)
         return self._judged.predicted(row, 0, entry, said.move_bps)
+
+    def _judge(self, label: Label) -> Score | None:
+        """Judge the prediction that a label belongs to; a model that learns does so now, and not before."""
+        judged = self._judged.judge(label, 0)
+        if judged is None:
+            return None
+        entry, score = judged
+        if self._learner is not None and entry.inputs is not None:
+            self._learner.learn(np.array(entry.inputs), label.direction)
+        return score
 
     def inputs(self, row: Features) -> FloatArray | None:
         """Take in a row; return the inputs ``(n_inputs,)``, NaN where not known, if this is a time to decide.
@@ -110,7 +127,7 @@ class Predictor:
         config, mid = self.card.config, row.mid
         if mid is None:
             return None
-        if fell_silent(self._last_ns, row.ts_event_ns, config.every_ns):
+        if fell_silent(self._last_ns, row.ts_event_ns, self._grid.every_ns):
             self.gap()
         self._last_ns = row.ts_event_ns
         if not self._grid.due(row.ts_event_ns):
@@ -118,10 +135,15 @@ class Predictor:
         if not math.isnan(self._last_mid):
             self._moves.appendleft(math.log(mid / self._last_mid) * BPS)
         self._last_mid = mid
-        if len(self._moves) < config.datasetinputs:
+        self._rows.appendleft(self._features(row))
+        if len(self._moves) < config.datasetinputs or len(self._rows) < config.sequence:
             return None
-        values = (getattr(row, name) for name in config.features)
-        return np.array([*self._moves, *(math.nan if value is None else value for value in values)])
+        return np.array([*self._moves, *chain.from_iterable(self._rows)])
+
+    def _features(self, row: Features) -> list[float]:
+        """The features of a decision, NaN where not known."""
+        values = (getattr(row, name) for name in self.card.config.features)
+        return [math.nan if value is None else value for value in values]
 
     def probabilities(self, inputs: FloatArray) -> Probabilities | None:
         """Return what the model says of inputs ``(n_inputs,)``; None if that would be flagged."""
@@ -129,7 +151,12 @@ class Predictor:
         return None if isinstance(said, str) else said.probabilities
 
     def _out_of_range(self, inputs: FloatArray) -> str:
-        """Which input lies farther out than the model's training data; nothing if none does."""
+        """Which input lies farther out than the model's training data; nothing if none does.
+
+        A model that goes on learning has no such range: what is new to it, it learns, and its scaler bounds it.
+        """
+        if self._learner is not None:
+            return ""
         (out,) = np.nonzero((inputs < self._low) | (inputs > self._high))
         if not out.size:
             return ""
@@ -164,6 +191,7 @@ class Predictor:
         self._grid.reset()
         self._labels.gap()
         self._moves.clear()
+        self._rows.clear()
         self._last_ns, self._last_mid = 0, math.nan
         self._judged.waiting.clear()
 
@@ -174,7 +202,7 @@ class Predictor:
         return msgspec.msgpack.encode(
             _Saved(
                 self._grid.next_ns, self._last_ns, mid, list(self._moves), self._labels.dump(), self._judged.scores[0],
-                waiting,
+                waiting, list(self._rows), None if self._learner is None else self._learner.dump(),
             )
         )  # fmt: skip
 
@@ -184,6 +212,9 @@ class Predictor:
         self._grid.next_ns, self._last_ns = saved.next_ns, saved.last_ns
         self._last_mid = math.nan if saved.last_mid is None else saved.last_mid
         self._moves = deque(saved.moves, self.card.config.datasetinputs)
+        self._rows = deque(saved.rows, self.card.config.sequence)
+        if self._learner is not None and saved.learned is not None:
+            self._learner.load(saved.learned)
         self._labels.load(saved.labels)
         self._judged.scores = [saved.score]
         self._judged.waiting = {(seq, 0): entry for seq, entry in saved.waiting}

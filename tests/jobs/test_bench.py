@@ -8,16 +8,19 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from jobs.benches import book, frames, measure, parsing, portfolio
+from jobs.benches import book, frames, measure, parsing, portfolio, predictions
 from jobs.benches.measure import Row, rate_row, seconds
 from jobs.cli import app
 from producers.exchanges.base import ignore
 from producers.exchanges.venue import parser_of
 from quicksilver.events import Gap
+from quicksilver.learning.zoo import NINE
+from quicksilver.models.learner import ONLINE
 
 pytest.importorskip("hftbacktest", reason="the benchmarks' peers are not installed: `make test` installs them")
 LEVELS = "book: level updates, best bid/ask read"
 HALF = 0.000_501  # of the last decimal place of each number
+TOGETHER = ("random-forest", "nearest-neighbours", "lda")
 FRONTIER = "frontier update, 5,000 x 4 (# ms)"
 
 
@@ -32,6 +35,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parsing, "LEVELS", 100)
     monkeypatch.setattr(portfolio, "N", 5_000)
     monkeypatch.setattr(portfolio, "ASSETS", 4)
+    monkeypatch.setattr(predictions, "N_TRAIN", 400)
+    monkeypatch.setattr(predictions, "N", 30)
+    monkeypatch.setattr(predictions, "N_PEER", 3)
+    monkeypatch.setattr(predictions, "N_EVENTS", 2_000)
     monkeypatch.setenv("QUICKSILVER_TAPES", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -57,11 +64,23 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         ("a snapshot of 100 levels: raw bytes -> event -> book", "ms", "json.loads alone"),
         (FRONTIER, "M portfolios/s", "numpy float64 draw and evaluate"),
         (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
+        *(
+            (f"one live prediction, {name}, {part}", "us", f"{peer}, {part}")
+            for names, peer in ((NINE, "scikit-learn's predict_proba"), (ONLINE, "river: predict and learn"))
+            for name in names
+            for part in ("p50", "p99")
+        ),
+        *((f"8 rows due at once, {name}: one by one", "us", "in one batch") for name in TOGETHER),
+        *(
+            (f"a predictor on a row that is due, random-forest, {part}", "us", f"{peer}, {part}")
+            for part in ("p50", "p99")
+            for peer in ("on one that is not", "the book's message itself")
+        ),
     ]
     for row in rows:
         for number in (row.value, row.peer_value, row.ratio):
             assert 0.0 < number < math.inf
-        less, more = (row.peer_value, row.value) if row.unit == "ms" else (row.value, row.peer_value)
+        less, more = (row.peer_value, row.value) if row.unit in {"ms", "us"} else (row.value, row.peer_value)
         least, most = (less - HALF) / (more + HALF), (less + HALF) / (more - HALF)
         assert least - HALF <= row.ratio <= most + HALF
         assert row.peer in result.stdout

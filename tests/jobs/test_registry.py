@@ -1,11 +1,12 @@
 """Versions of predictors on disk: kept, promoted, rolled back, and refused where they are damaged."""
 
+import hashlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from jobs.registry import Entry, Registry, code_digest
+from jobs.registry import Entry, Registry, code_digest, sealed
 from quicksilver.errors import InputError
 from quicksilver.learning.validation import Validation
 from quicksilver.models.card import Card, EnsembleCard
@@ -96,9 +97,7 @@ def test_a_damaged_version_is_not_promoted_and_the_old_one_stays(registry: Regis
     first, second = FIRST.card.version, SECOND.card.version
     path = tmp_path / "models/near" / f"{second}.json"
     whole = path.read_bytes()
-    swapped = msgspec.json.encode(
-        msgspec.structs.replace(THIRD, card=msgspec.structs.replace(THIRD.card, version=second))
-    )
+    swapped = sealed(msgspec.structs.replace(THIRD, card=msgspec.structs.replace(THIRD.card, version=second)))
     for damaged, said in (
         (whole[: len(whole) // 2], "cannot be used"),
         (b"{}", "cannot be used"),
@@ -108,6 +107,33 @@ def test_a_damaged_version_is_not_promoted_and_the_old_one_stays(registry: Regis
         with pytest.raises(InputError, match=said):
             registry.promote("near", second)
         assert registry.roles("near").live == first
+
+
+def test_every_damaged_bit_is_told(registry: Registry, tmp_path: Path) -> None:
+    """A bit of each byte of the file: its card, its scores, and what holds them."""
+    version = SECOND.card.version
+    path = tmp_path / "models/near" / f"{version}.json"
+    whole = path.read_bytes()
+    assert len(whole) > 1_000
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        with pytest.raises(InputError, match="cannot be used"):
+            registry.entry("near", version)
+    path.write_bytes(whole + b" ")
+    with pytest.raises(InputError, match="cannot be used: its bytes are not those that were written"):
+        registry.entry("near", version)
+    path.write_bytes(whole)
+    assert registry.entry("near", version) == SECOND
+
+
+def test_a_card_with_a_feature_that_is_none_is_refused(registry: Registry, tmp_path: Path) -> None:
+    """Such as one of another version of this program, whose features have other names."""
+    entry = msgspec.json.encode(SECOND).replace(b'"vpin"', b'"vpen"')
+    foreign = {"sha256": hashlib.sha256(entry).hexdigest(), "entry": msgspec.Raw(entry)}
+    (tmp_path / "models/near" / f"{SECOND.card.version}.json").write_bytes(msgspec.json.encode(foreign))
+    with pytest.raises(InputError, match="cannot be used: there is no feature 'vpen'; GET /api/feature-specs names"):
+        registry.promote("near", SECOND.card.version)
+    assert registry.roles("near").live == FIRST.card.version
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Predictors as their users write them."""
 
+import msgspec
 import pytest
 
 from quicksilver.errors import InputError
@@ -31,6 +32,8 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
     near = found.predictors["near"]
     assert (near.every_ns, near.horizon_ns) == (60 * SECOND_NS, 300 * SECOND_NS)
     assert near.inputs == ("move_1_bps", "move_2_bps", "move_3_bps", "imbalance_5")
+    later = msgspec.structs.replace(near, datasetinputs=0, features=("imbalance_5", "vpin"), sequence=3)
+    assert later.inputs == ("imbalance_5", "vpin", "imbalance_5@1", "vpin@1", "imbalance_5@2", "vpin@2")
     assert near.wants("kraken", "BTC-USD")
     assert not near.wants("kraken", "ETH-USD")
     assert found.predictors["line"].horizon_ns == 300 * SECOND_NS
@@ -43,6 +46,14 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b'"1m"', b'"1 minute"'), "'1 minute' is no span of time: write 250ms, 5s, 1m or 1h"),
         ((b'"imbalance_5"', b'"imbalance_6"'), "there is no feature 'imbalance_6'"),
         ((b"datasetinputs = 3", b"datasetinputs = -1"), "datasetinputs = -1: give 0 to 1000 moves"),
+        (
+            (b"datasetinputs = 3", b"sequence = 0"),
+            "sequence = 0: give 1 to 500 decisions, and features to give of each",
+        ),
+        (
+            (b'features = ["imbalance_5"]', b"sequence = 4"),
+            "sequence = 4: give 1 to 500 decisions, and features to give of each",
+        ),
         ((b"datasetinputs", b"dataset_inputs"), "unknown field `dataset_inputs`"),
         ((b'{predictor = "line"}', b'{predictor = "lien"}'), "ensemble both: there is no predictor lien"),
         ((b'{predictor = "line"}', b'{predictor = "near"}'), "predictor near stands twice in it: give it once"),

@@ -37,6 +37,7 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
     found: list[tuple[int, int, float, list[float]]] = []
     waiting: dict[int, tuple[int, list[float]]] = {}
     moves: list[float] = []
+    seen: list[float] = []
     last_mid, last_cell = math.nan, 0
     for row, (ts_ns, mid, fresh) in enumerate(
         zip(one.ts_ns.tolist(), one.mid.tolist(), one.fresh.tolist(), strict=True)
@@ -46,7 +47,7 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
             grid.reset()
             queue.gap()
             waiting.clear()
-            moves, last_mid = [], math.nan
+            moves, seen, last_mid = [], [], math.nan
         last_cell = cell
         for label in queue.on_price(ts_ns, ts_ns, mid):
             then = waiting.pop(label.seq, None)
@@ -56,9 +57,10 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
             if not math.isnan(last_mid):
                 moves = [math.log(mid / last_mid) * BPS, *moves]
             last_mid = mid
+            seen = [float(one.values[row, 0]), *seen]
             queue.on_features(row, ts_ns, mid)
-            if len(moves) >= config.datasetinputs:
-                waiting[row] = (ts_ns, [*moves[: config.datasetinputs], float(one.values[row, 0])])
+            if len(moves) >= config.datasetinputs and len(seen) >= config.sequence:
+                waiting[row] = (ts_ns, [*moves[: config.datasetinputs], *seen[: config.sequence]])
     return sorted(found)
 
 
@@ -67,19 +69,25 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
     st.lists(st.tuples(st.integers(0, 40 * SECOND_NS), st.floats(-0.01, 0.01)), min_size=1, max_size=80),
     st.sets(st.integers(1, 79), max_size=3),
     st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(1, 5),
 )
-def test_a_frame_is_what_a_runner_sees(steps: list[tuple[int, float]], breaks: set[int], long_at: int) -> None:
+def test_a_frame_is_what_a_runner_sees(
+    steps: list[tuple[int, float]], breaks: set[int], long_at: int, back: int, sequence: int
+) -> None:
+    config = msgspec.structs.replace(CONFIG, datasetinputs=back, sequence=sequence)
     waits = [wait * (40 if number % 17 == 13 + long_at else 1) for number, (wait, _) in enumerate(steps)]
     ts_ns = (1_700_000_000 * SECOND_NS + np.cumsum(waits)).tolist()
     mids = (100.0 * np.exp(np.cumsum([move for _, move in steps]))).tolist()
     one = history(ts_ns, mids, sorted(row for row in breaks if row < len(ts_ns)))
-    expected = live(one, CONFIG)
+    expected = live(one, config)
     if not expected:
         with pytest.raises(InputError, match="no decision of 10s"):
-            frame_of([one], CONFIG)
+            frame_of([one], config)
         return
-    frame = frame_of([one], CONFIG)
-    assert frame.names == ("move_1_bps", "move_2_bps", "vpin")
+    frame = frame_of([one], config)
+    moves = ["move_1_bps", "move_2_bps", "move_3_bps"][:back]
+    assert frame.names == (*moves, *["vpin", "vpin@1", "vpin@2", "vpin@3", "vpin@4"][:sequence])
     assert frame.ts_ns.tolist() == [row[0] for row in expected]
     assert frame.known_ns.tolist() == [row[1] for row in expected]
     np.testing.assert_allclose(frame.move_bps, [row[2] for row in expected], rtol=0, atol=1e-9)

@@ -14,6 +14,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.scores import Decisions, accuracy, brier, log_loss, profit_bps
 from quicksilver.learning.training import trained
 from quicksilver.learning.validation import error_of, fitted, probabilities
+from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card, Range
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Score, Status
@@ -54,9 +55,12 @@ def run(predictor: Predictor, records: Iterator[Features | Status]) -> list[Pred
     return found
 
 
-def test_it_decides_and_judges_where_the_training_frame_does() -> None:
-    found = run(Predictor(card_of(), "test", "BTC-USD"), rows(2_000, 2))
-    frame = frame_of(HistoryBuilder(CONFIG.features).take_all(rows(2_000, 2)).histories(), CONFIG)
+@pytest.mark.parametrize("sequence", [1, 4])
+def test_it_decides_and_judges_where_the_training_frame_does(sequence: int) -> None:
+    config = msgspec.structs.replace(CONFIG, sequence=sequence)
+    card = card_of(config)
+    found = run(Predictor(card, "test", "BTC-USD"), rows(2_000, 2))
+    frame = frame_of(HistoryBuilder(CONFIG.features).take_all(rows(2_000, 2)).histories(), config)
     scores = [one for one in found if isinstance(one, Score)]
     assert [one.ts_event_ns for one in scores] == frame.ts_ns.tolist()
     assert [one.ts_known_ns for one in scores] == frame.known_ns.tolist()
@@ -64,7 +68,10 @@ def test_it_decides_and_judges_where_the_training_frame_does() -> None:
     assert scores[-1].n == frame.n > 500
     predictions = {one.seq: one for one in found if isinstance(one, Prediction)}
     assert all(one.seq in predictions and predictions[one.seq].direction == one.predicted for one in scores)
-    assert {one.version for one in predictions.values()} == {card_of().version}
+    assert {one.version for one in predictions.values()} == {card.version}
+    said = [(one.p_down, one.p_flat, one.p_up) for one in map(predictions.get, (one.seq for one in scores)) if one]
+    expected = AppliedModel(card.unpacked()).raw(frame.inputs.astype(np.float32))
+    np.testing.assert_allclose(said, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_same_data_give_the_same_card() -> None:
@@ -75,9 +82,9 @@ def test_the_same_data_give_the_same_card() -> None:
     assert first.end_ns - first.start_ns > 10_000 * SECOND_NS
 
 
-@pytest.mark.parametrize("at", [1, 500, 1_333])
-def test_it_goes_on_from_a_dump_with_the_same_output(at: int) -> None:
-    card, records = card_of(), list(rows(2_000, 2))
+@pytest.mark.parametrize(("at", "sequence"), [(1, 1), (500, 1), (1_333, 1), (3, 4), (1_333, 4)])
+def test_it_goes_on_from_a_dump_with_the_same_output(at: int, sequence: int) -> None:
+    card, records = card_of(msgspec.structs.replace(CONFIG, sequence=sequence)), list(rows(2_000, 2))
     whole = run(Predictor(card, "test", "BTC-USD"), iter(records))
     first, second = Predictor(card, "test", "BTC-USD"), Predictor(card, "test", "BTC-USD")
     before = run(first, iter(records[:at]))

@@ -1,20 +1,25 @@
 """Each model: fitted, exported, applied; the same numbers, and fast enough to be applied live."""
 
+import re
+import sys
+
 import numpy as np
 import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.export import exported
-from quicksilver.learning.zoo import NINE, ZOO, model_of
+from quicksilver.learning.zoo import DEEPLOB, NINE, ZOO, model_of
 from quicksilver.models.applied import AppliedModel
+from quicksilver.models.learner import ONLINE
 
 RNG = np.random.default_rng(4)
 INPUTS = RNG.normal(size=(1_500, 4))
 MOVES = 3.0 * INPUTS[:, 0] * INPUTS[:, 1] + 2.0 * INPUTS[:, 2] + RNG.normal(size=1_500)
 CLASSES = np.sign(MOVES).astype(int) * (np.abs(MOVES) > 1.0)
+OTHERS = {DEEPLOB, *ONLINE}  # have tests of their own
 KINDS: list[tuple[str, Target]] = [
-    *((name, "direction") for name, kind in ZOO.items() if kind.direction is not None),
+    *((name, "direction") for name, kind in ZOO.items() if kind.direction is not None and name not in OTHERS),
     *((name, "return") for name, kind in ZOO.items() if kind.returns is not None),
 ]
 
@@ -59,6 +64,15 @@ def test_a_model_is_applied_as_it_was_fitted(name: str, target: Target) -> None:
 def test_what_cannot_be_made_is_named(config: PredictorConfig, said: str) -> None:
     with pytest.raises(InputError, match=said):
         model_of(config)
+
+
+def test_the_sequence_model_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="a deeplob predictor reads the book: give it features, such as imbalance_1"):
+        model_of(PredictorConfig(DEEPLOB))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "quicksilver.learning.deeplob", raising=False)
+    with pytest.raises(InputError, match=re.escape("type deeplob needs PyTorch: pip install 'quicksilver[torch]'")):
+        model_of(PredictorConfig(DEEPLOB, features=("imbalance_1",), sequence=10))
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", b"\x08\x01" * 50])
