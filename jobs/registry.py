@@ -7,7 +7,7 @@ does what, and is replaced as a whole, so that a reader or a crash sees the old 
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version as version_of_library
 from pathlib import Path
@@ -22,6 +22,7 @@ from setup.alone import alone
 
 ROLES = "roles.json"
 LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")  # that make models
+FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
 
 
@@ -32,6 +33,11 @@ def code_digest() -> str:
     for path in sorted(Path(*learning.__path__).glob("*.py")):
         state.update(path.read_bytes())
     return state.hexdigest()[:12]
+
+
+def models_folder(given: Path | None = None) -> Path:
+    """Return where predictors are kept: where the user says, or ``models`` in the folder DATA."""
+    return given if given is not None else Path(os.environ.get("DATA") or "data") / FOLDER
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -93,6 +99,14 @@ class Registry:
         if not sound:
             raise InputError(f"{path}: damaged: its content is that of another version")
         return entry
+
+    def sound(self, name: str) -> tuple[list[Entry], int]:
+        """Return a predictor's versions that can be used, the oldest first, and how many others there are."""
+        versions, entries = self.versions(name), []
+        for version in versions:
+            with suppress(InputError):
+                entries.append(self.entry(name, version))
+        return entries, len(versions) - len(entries)
 
     def versions(self, name: str) -> list[str]:
         """Return a predictor's versions, the oldest first."""

@@ -1,17 +1,64 @@
 """A training frame in, a card out: the model of all examples, with what it takes to apply it and to trust it."""
 
 import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
+from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
-from quicksilver.learning.validation import fitted
+from quicksilver.learning.validation import FOLDS, Validation, fitted, validated, walk
 from quicksilver.models.card import CARD_VERSION, Card, Range, packed, version_of
 from quicksilver.models.score import Probabilities
+
+STEPS = FOLDS + 1  # of a task, as its progress counts them: the folds, and the model of all examples
+
+
+class Task(NamedTuple):
+    """One predictor to train; ``code`` tells the program from all others."""
+
+    name: str
+    config: PredictorConfig
+    frame: TrainingFrame
+    code: str
+
+
+class Trained(NamedTuple):
+    """A predictor's card and how it did in the walk-forward run; ``notes`` are the libraries' warnings, each once."""
+
+    card: Card
+    validation: Validation
+    notes: tuple[str, ...]
+
+
+def trained_and_judged(task: Task, step: Callable[[], object] = lambda: None) -> Trained:
+    """Train a predictor and judge it walk-forward; the same task gives the same bytes on any machine and any runner.
+
+    Libraries of linear algebra sum in another order with more threads, so that there is one. ``step`` is called up to
+    ``STEPS`` times.
+
+    Raises:
+        InputError: the data cannot be learned from, or a parameter has a value that its type does not take.
+    """
+    with warnings.catch_warnings(record=True) as warned, threadpool_limits(1):
+        warnings.simplefilter("always")
+        try:
+            validation = validated(walk(task.frame, task.config, done=step), task.config.seed)
+            card = trained(task.name, task.frame, task.config, task.code)
+        except (InputError, ValueError) as error:  # scikit-learn says which value of which parameter it does not take
+            raise InputError(f"predictor {task.name}: {error}") from error
+    step()
+    counts = Counter(str(one.message).strip().splitlines()[0] for one in warned)
+    notes = [f"{text} ({count} times)" if count > 1 else text for text, count in counts.items()]
+    return Trained(card, validation, tuple(notes))
 
 
 def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str) -> Card:

@@ -11,7 +11,7 @@ from quicksilver.tables import TABLES
 
 CORE = Path(__file__).resolve().parents[2] / "quicksilver"
 ALLOWED = {"quicksilver", "numpy", "numba", "scipy", "msgspec", "river", "zstandard", "onnxruntime"}
-LEARNING = {"arch", "sklearn", "skl2onnx"}  # of learning/ alone: to apply a model takes none of them
+LEARNING = {"arch", "sklearn", "skl2onnx", "threadpoolctl"}  # of learning/ alone: to apply a model takes none of them
 FORBIDDEN_STDLIB = {"socket", "asyncio", "time", "os", "pathlib", "io", "sqlite3", "threading", "subprocess", "random"}
 
 
