@@ -17,10 +17,10 @@ try:
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
-    from jobs.spark_train import train_models
     from jobs.starting import FullBookLevels, FullBooksPerS, full_books
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
+    from jobs.train_command import train
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -34,7 +34,7 @@ app.command("publish")(publish)
 app.command("symbols")(symbols)
 app.command("record")(record)
 app.command("backfill")(backfill)
-app.command("train")(train_models)
+app.command("train")(train)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

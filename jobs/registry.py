@@ -6,7 +6,7 @@ does what, and is replaced as a whole, so that a reader or a crash sees the old 
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version as version_of_library
@@ -41,11 +41,16 @@ def models_folder(given: Path | None = None) -> Path:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One version: its card, and the scores of the walk-forward run; ``tried`` is how many configurations were."""
+    """One version: its card, and the scores of the walk-forward run.
+
+    ``tried`` is how many configurations were, this one included, when it was kept; ``instruments`` are those that it
+    has learned from, ``venue:symbol``.
+    """
 
     card: AnyCard
     validation: Validation
     tried: int = 1
+    instruments: tuple[str, ...] = ()
 
 
 class Roles(msgspec.Struct):
@@ -54,6 +59,10 @@ class Roles(msgspec.Struct):
     live: str = ""
     shadows: list[str] = []
     earlier: list[str] = []  # live before, the last one last
+
+    def of(self, version: str) -> str:
+        """Return what a version does: live, shadow or idle."""
+        return "live" if version == self.live else "shadow" if version in self.shadows else "idle"
 
 
 class Registry:
@@ -65,6 +74,16 @@ class Registry:
     def names(self) -> list[str]:
         """Return the names of all predictors."""
         return sorted(path.parent.name for path in self._folder.glob(f"*/{ROLES}"))
+
+    def require_usable(self, names: Iterable[str]) -> None:
+        """Make sure, before hours of work, that versions of these names can be kept.
+
+        Raises:
+            InputError: the file that says who does what is damaged.
+        """
+        for name in names:
+            if (self._folder / name / ROLES).exists():
+                self.roles(name)
 
     def add(self, entry: Entry) -> bool:
         """Keep a version, which becomes live if it is the first; returns whether it was new.

@@ -60,7 +60,7 @@ def task_of(name: str, config: PredictorConfig, histories: Sequence[FeatureHisto
 
 def entry_of(trained: Trained, registry: Registry) -> Entry:
     """Return what the registry is to keep: with the number of configurations that were tried, this one included."""
-    entry = Entry(trained.card, trained.validation)
+    entry = Entry(trained.card, trained.validation, instruments=trained.instruments)
     return msgspec.structs.replace(entry, tried=tries(registry, trained.card.name, entry).n)
 
 

@@ -13,6 +13,7 @@ Target: TypeAlias = Literal["direction", "return"]
 UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MAX_MOVES = 1_000
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
@@ -122,6 +123,12 @@ class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ensembles: dict[str, EnsembleConfig] = {}
 
     def __post_init__(self) -> None:
+        for name in (*self.predictors, *self.ensembles):
+            if not _NAME.fullmatch(name):  # it is a folder's name, and part of a message's key
+                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-' make one, 64 at most")
+        both = self.predictors.keys() & self.ensembles.keys()
+        if both:
+            raise ValueError(f"{min(both)} is the name of a predictor and of an ensemble: give each its own")
         for name, ensemble in self.ensembles.items():
             missing = [one.predictor for one in ensemble.members if one.predictor not in self.predictors]
             if missing or not ensemble.members:

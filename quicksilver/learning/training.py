@@ -32,10 +32,14 @@ class Task(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A predictor's card and how it did in the walk-forward run; ``notes`` are the libraries' warnings, each once."""
+    """A predictor's card and how it did in the walk-forward run.
+
+    ``instruments`` are those that it has learned from, ``venue:symbol``; ``notes`` the libraries' warnings, each once.
+    """
 
     card: Card
     validation: Validation
+    instruments: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -58,7 +62,15 @@ def trained_and_judged(task: Task, step: Callable[[], object] = lambda: None) ->
     step()
     counts = Counter(str(one.message).strip().splitlines()[0] for one in warned)
     notes = [f"{text} ({count} times)" if count > 1 else text for text, count in counts.items()]
-    return Trained(card, validation, tuple(notes))
+    return Trained(card, validation, task.frame.instruments, tuple(notes))
+
+
+def attempted(task: Task) -> Trained | str:
+    """Do a task on a worker from which no exception comes back as it was; returns why, if it cannot be done."""
+    try:
+        return trained_and_judged(task)
+    except InputError as error:
+        return str(error)
 
 
 def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str) -> Card:
