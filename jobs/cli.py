@@ -10,6 +10,7 @@ try:
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.models_command import models
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
@@ -44,6 +45,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
 app.add_typer(tape, name="tape")
+app.add_typer(models, name="models")
 
 
 @app.command()

@@ -16,7 +16,8 @@ Bar = Callable[[str, int | None], Step]
 def bars() -> Iterator[Bar]:
     """Show bars while the context lasts; they are gone afterwards."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    what = TextColumn("{task.description}")
+    columns = (SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
 
         def begin(what: str, total: int | None) -> Step:

@@ -132,6 +132,20 @@ class Registry:
         paths = [path for path in (self._folder / name).glob("*.json") if path.name != ROLES]
         return [path.stem for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.stem))]
 
+    def resolve(self, name: str, prefix: str) -> str:
+        """Return the version that begins so.
+
+        Raises:
+            InputError: none does, or several do.
+        """
+        self.roles(name)
+        found = [version for version in self.versions(name) if version.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise InputError(f"{name} has no version {prefix}; there is {', '.join(self.versions(name))}")
+        raise InputError(f"{name} has several versions that begin with {prefix}: {', '.join(found)}")
+
     def roles(self, name: str) -> Roles:
         """Return who does what.
 
@@ -172,6 +186,17 @@ class Registry:
                 raise InputError(f"{name} {version} is live: it cannot be its own shadow")
             roles.shadows = sorted({*roles.shadows, version})
 
+    def unshadow(self, name: str, version: str) -> None:
+        """Let a shadow predict no longer.
+
+        Raises:
+            InputError: it is none.
+        """
+        with self._changing(name) as roles:
+            if version not in roles.shadows:
+                raise InputError(f"{name} {version} is no shadow")
+            roles.shadows.remove(version)
+
     def roll_back(self, name: str) -> str:
         """Make that version live which was before; returns it.
 
@@ -184,7 +209,7 @@ class Registry:
         version = roles.earlier[-1]
         self.entry(name, version)
         with self._changing(name) as roles:
-            roles.live = version
+            roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
             roles.earlier.pop()
         return version
 

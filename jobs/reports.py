@@ -1,5 +1,6 @@
 """A version of a predictor for people: tables of what it is and how it scored, and plain sentences on it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -136,18 +137,48 @@ def confusion(found: Validation) -> Table:
     return table
 
 
+def listing(found: Sequence[tuple[Entry, str]]) -> Table:
+    """Return versions and what each does, a line each."""
+    later = f"({LEVEL:.0%})"
+    heads = ("name", "version", "role", "type", "learned from", "n", f"accuracy, % {later}", MAJORITY)
+    table = Table(*heads, f"profit, bps {later}", "data/program", box=box.SIMPLE_HEAD)
+    for entry, role in found:
+        card, scored = entry.card, entry.validation.scores
+        first = card if isinstance(card, Card) else card.members[0]
+        own, majority, profit = (
+            scored[who][measure]
+            for who, measure in ((MODEL, "accuracy"), (MAJORITY, "accuracy"), (MODEL, "profit_bps"))
+        )
+        table.add_row(
+            card.name, card.version, role, card.config.type if isinstance(card, Card) else "ensemble",
+            f"{_day(first.start_ns)} to {_day(first.end_ns)}", f"{first.n_train:,}",
+            f"{100 * own.value:.1f} ({100 * own.low:.1f} to {100 * own.high:.1f})", f"{100 * majority.value:.1f}",
+            f"{number('profit_bps', profit.value)} ({span('profit_bps', profit)})", f"{card.data[:6]}/{card.code[:6]}",
+        )  # fmt: skip
+    return table
+
+
+def _day(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d}"
+
+
 def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     """Return the same for programs: what JSON takes."""
     card, found = entry.card, entry.validation
-    own: dict[str, Any] = {"config": card.config, "instruments": entry.instruments, "data": card.data, "code": card.code}
+    own: dict[str, Any] = {
+        "config": card.config,
+        "instruments": entry.instruments,
+        "data": card.data,
+        "code": card.code,
+    }
     if isinstance(card, Card):
         own |= {name: getattr(card, name) for name in ("start_ns", "end_ns", "n_train", "prior")}
     else:
         own |= {"members": [member.version for member in card.members]}
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
-        "name": card.name, "version": card.version, **own, "n": found.n, "folds": found.folds, "measures": measures,
-        "confusion": found.confusion, "verdict": verdict(found, target_of(card)), "tried": entry.tried,
+        "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
+        "folds": found.folds, "measures": measures, "confusion": found.confusion, "verdict": verdict(found, target_of(card)), "tried": entry.tried,
         "deflated": deflated,
     }  # fmt: skip
 

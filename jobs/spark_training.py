@@ -19,7 +19,10 @@ def on_spark(tasks: Sequence[Task], master: str) -> list[Trained]:
     """
     with session("quicksilver train", master) as spark:
         found = spark.sparkContext.parallelize(tasks, len(tasks)).map(attempted).collect()
-    for one in found:
-        if isinstance(one, str):
-            raise InputError(one)
-    return found
+    return [_sound(one) for one in found]
+
+
+def _sound(one: Trained | str) -> Trained:
+    if isinstance(one, str):
+        raise InputError(one)
+    return one

@@ -46,9 +46,8 @@ def chosen_of(file: Predictors, only: Sequence[str]) -> tuple[dict[str, Predicto
     """
     unknown = [name for name in only if name not in file.predictors and name not in file.ensembles]
     if unknown:
-        raise InputError(
-            f"--only {unknown[0]}: no such predictor in the file; there is {', '.join([*file.predictors, *file.ensembles])}"
-        )
+        there = ", ".join([*file.predictors, *file.ensembles])
+        raise InputError(f"--only {unknown[0]}: no such predictor in the file; there is {there}")
     ensembles = {name: one for name, one in file.ensembles.items() if not only or name in only}
     members = {member.predictor for one in ensembles.values() for member in one.members}
     names = members | set(only or file.predictors)
@@ -155,7 +154,9 @@ def _tell(kept: Sequence[Kept], trained: Sequence["Trained"], letters: "Letters"
         for note in made.notes:
             typer.echo(f"{made.card.name}: {note}", err=True)
     if len(kept) > 1:
-        show(f"The best of {len(kept)} predictors that are compared looks better than it is: some luck is in its score.")
+        show(
+            f"{len(kept)} predictors were compared: the best of them looks better than it is, for luck chose it too.\n"
+        )
 
 
 def _state(one: Kept) -> str:

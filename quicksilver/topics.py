@@ -3,6 +3,7 @@
 import msgspec
 
 from quicksilver import events, raw, records
+from quicksilver.models.card import Deployment
 from quicksilver.records import Published
 
 CONTRACT_VERSION = 1  # rides in a header of every message; rises when old readers could not read new messages
@@ -47,6 +48,7 @@ LATENCY = Topic("latency", records.Latency, partitions=1)
 FEEDS = Topic("feeds", records.FeedStats, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
 MODELS = Topic("models", records.Model, compacted=True)
+DEPLOYMENTS = Topic("deployments", Deployment, compacted=True)
 CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
@@ -58,15 +60,19 @@ TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
     events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
 }  # fmt: skip
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, MODELS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {
+    topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, MODELS, DEPLOYMENTS, *RECORD_TOPICS)
+}
 
 
-def key_of(record: Published | events.Event | records.Model | raw.RawFrame) -> str:
-    """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``."""
+def key_of(record: Published | events.Event | records.Model | Deployment | raw.RawFrame) -> str:
+    """Return the record's topic key: ``venue:symbol`` (with ``/name``), a universe, a hop, or ``venue:connection``."""
     if isinstance(record, raw.RawFrame):
         return f"{record.venue}:{record.conn}"
     if isinstance(record, records.Frontier):
         return record.universe
     if isinstance(record, records.Latency):
         return record.hop
+    if isinstance(record, Deployment):
+        return f"{record.venue}:{record.symbol}/{record.name}"
     return f"{record.venue}:{record.symbol}"

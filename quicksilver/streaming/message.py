@@ -10,8 +10,9 @@ import msgspec
 from quicksilver import codec
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
+from quicksilver.models.card import Deployment
 from quicksilver.records import DeadLetter, Model, Published
-from quicksilver.topics import CONTRACT_VERSION, EVENT_TOPIC_OF, TOPIC_OF, key_of
+from quicksilver.topics import CONTRACT_VERSION, DEPLOYMENTS, EVENT_TOPIC_OF, MODELS, TOPIC_OF, key_of
 
 VERSION = str(CONTRACT_VERSION)
 PAYLOAD_BYTES = 8 << 20  # of a dead letter: in base64 it is a third longer, and Kafka takes 16 MiB
@@ -128,10 +129,13 @@ def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
     )
 
 
-def outgoing(record: Published | Model, ts_ms: int, headers: Headers) -> Outgoing:
+def outgoing(record: Published | Model | Deployment, ts_ms: int, headers: Headers) -> Outgoing:
     """Return the message of a record; its cause may have had no time, which Kafka writes as -1 and does not take."""
-    topic = "models" if isinstance(record, Model) else TOPIC_OF[type(record)].name
-    return Outgoing(topic, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
+    if isinstance(record, Deployment):
+        topic = DEPLOYMENTS
+    else:
+        topic = MODELS if isinstance(record, Model) else TOPIC_OF[type(record)]
+    return Outgoing(topic.name, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
 
 
 _messages = msgspec.msgpack.Decoder(list[Message])
