@@ -7,6 +7,7 @@ try:
     import msgspec
     import typer
 
+    from jobs.check_leaks_command import check_leaks
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
@@ -36,6 +37,7 @@ app.command("symbols")(symbols)
 app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train)
+app.command("check-leaks")(check_leaks)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

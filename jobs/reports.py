@@ -178,8 +178,8 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
-        "folds": found.folds, "measures": measures, "confusion": found.confusion, "verdict": verdict(found, target_of(card)), "tried": entry.tried,
-        "deflated": deflated,
+        "folds": found.folds, "measures": measures, "confusion": found.confusion,
+        "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 
 
