@@ -65,12 +65,16 @@ def tasks_of(
     """
     from jobs.gathering import gathered
     from jobs.progress import bars
-    from jobs.training import task_of
+    from jobs.training import naming, task_of
 
     with bars() as bar:
         bar(f"reading {', '.join(sources)}", None)
         data = gathered(sources, configs.values(), letters, venue)
-        return [task_of(name, config, data.of(config, span)) for name, config in configs.items()]
+        histories = {}
+        for name, config in configs.items():
+            with naming(name):
+                histories[name] = data.of(config, span)
+        return [task_of(name, config, histories[name]) for name, config in configs.items()]
 
 
 def keep(trained: Sequence["Trained"], registry: Registry, promote: bool) -> list[Kept]:

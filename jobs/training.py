@@ -1,6 +1,7 @@
 """Training of one predictor: histories in, a version in the registry out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -44,17 +45,28 @@ def train_predictor(
     return entry
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what cannot be used say which predictor it is about.
+
+    Raises:
+        InputError: so it does.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"predictor {name}: {error}") from error
+
+
 def task_of(name: str, config: PredictorConfig, histories: Sequence[FeatureHistory]) -> Task:
     """Return what there is to do for a predictor, once it is sure that it can be done.
 
     Raises:
         InputError: the configuration or the data cannot be used.
     """
-    try:
+    with naming(name):
         frame = frame_of(histories, config)
         require_trainable(frame, config)
-    except InputError as error:
-        raise InputError(f"predictor {name}: {error}") from error
     return Task(name, config, frame, code_digest())
 
 

@@ -34,7 +34,7 @@ from quicksilver.models.score import MIN_PROBABILITY
 
 SHUFFLED, RANDOM_WALK = "shuffled outcomes", "random walk"
 SURE = 0.95  # probability that none of all intervals misses 0 by chance
-ROUNDING = 1e-9
+ROUNDING = 1e-6  # Matthews' correlation of what is nearly constant divides by next to nothing
 
 
 class Finding(NamedTuple):

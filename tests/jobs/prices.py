@@ -13,7 +13,7 @@ fee_bps = 2.0
 """
 
 
-def csv_of(path: Path, n: int = 1_200, reverts: float = 0.6, seed: int = 1) -> Path:
+def csv_of(path: Path, n: int = 2_400, reverts: float = 0.9, seed: int = 1) -> Path:
     """Minutes of a price whose moves tend to be taken back; more so, the larger ``reverts``."""
     rng, moves, last = np.random.default_rng(seed), [], 0.0
     for _ in range(n):
