@@ -7,9 +7,11 @@ try:
     import msgspec
     import typer
 
+    from jobs.check_leaks_command import check_leaks
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.models_command import models
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
@@ -17,10 +19,10 @@ try:
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
-    from jobs.spark_train import train_models
     from jobs.starting import FullBookLevels, FullBooksPerS, full_books
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
+    from jobs.train_command import train
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -34,7 +36,8 @@ app.command("publish")(publish)
 app.command("symbols")(symbols)
 app.command("record")(record)
 app.command("backfill")(backfill)
-app.command("train")(train_models)
+app.command("train")(train)
+app.command("check-leaks")(check_leaks)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)
@@ -44,6 +47,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
 app.add_typer(tape, name="tape")
+app.add_typer(models, name="models")
 
 
 @app.command()

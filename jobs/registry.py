@@ -6,7 +6,7 @@ does what, and is replaced as a whole, so that a reader or a crash sees the old 
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version as version_of_library
@@ -22,6 +22,7 @@ from setup.alone import alone
 
 ROLES = "roles.json"
 LIBRARIES = ("numpy", "onnxruntime", "river", "scikit-learn", "skl2onnx")  # that make models
+FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
 
 
@@ -35,12 +36,22 @@ def code_digest() -> str:
     return state.hexdigest()[:12]
 
 
+def models_folder(given: Path | None = None) -> Path:
+    """Return where predictors are kept: where the user says, or ``models`` in the folder DATA."""
+    return given if given is not None else Path(os.environ.get("DATA") or "data") / FOLDER
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """One version: its card, and the scores of the walk-forward run; ``tried`` is how many configurations were."""
+    """One version: its card, and the scores of the walk-forward run.
+
+    ``tried`` is how many configurations were, this one included, when it was kept; ``instruments`` are those that it
+    has learned from, ``venue:symbol``.
+    """
 
     card: AnyCard
     validation: Validation
     tried: int = 1
+    instruments: tuple[str, ...] = ()
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +84,10 @@ class Roles(msgspec.Struct):
     shadows: list[str] = []
     earlier: list[str] = []  # live before, the last one last
 
+    def of(self, version: str) -> str:
+        """Return what a version does: live, shadow or idle."""
+        return "live" if version == self.live else "shadow" if version in self.shadows else "idle"
+
 
 class AtWork(msgspec.Struct, frozen=True):
     """The cards of a predictor's live version and of its shadows; nothing if it is none any more."""
@@ -98,6 +113,16 @@ class Registry:
     def names(self) -> list[str]:
         """Return the names of all predictors."""
         return sorted(path.parent.name for path in self._folder.glob(f"*/{ROLES}"))
+
+    def require_usable(self, names: Iterable[str]) -> None:
+        """Make sure, before hours of work, that versions of these names can be kept.
+
+        Raises:
+            InputError: the file that says who does what is damaged.
+        """
+        for name in names:
+            if (self._folder / name / ROLES).exists():
+                self.roles(name)
 
     def add(self, entry: Entry) -> bool:
         """Keep a version, which becomes live if it is the first; returns whether it was new.
@@ -133,10 +158,32 @@ class Registry:
             raise InputError(f"{path}: damaged: its content is that of another version")
         return entry
 
+    def sound(self, name: str) -> tuple[list[Entry], int]:
+        """Return a predictor's versions that can be used, the oldest first, and how many others there are."""
+        versions, entries = self.versions(name), []
+        for version in versions:
+            with suppress(InputError):
+                entries.append(self.entry(name, version))
+        return entries, len(versions) - len(entries)
+
     def versions(self, name: str) -> list[str]:
         """Return a predictor's versions, the oldest first."""
         paths = [path for path in (self._folder / name).glob("*.json") if path.name != ROLES]
         return [path.stem for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.stem))]
+
+    def resolve(self, name: str, prefix: str) -> str:
+        """Return the version that begins so.
+
+        Raises:
+            InputError: none does, or several do.
+        """
+        self.roles(name)
+        found = [version for version in self.versions(name) if version.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise InputError(f"{name} has no version {prefix}; there is {', '.join(self.versions(name))}")
+        raise InputError(f"{name} has several versions that begin with {prefix}: {', '.join(found)}")
 
     def roles(self, name: str) -> Roles:
         """Return who does what.
@@ -178,6 +225,17 @@ class Registry:
                 raise InputError(f"{name} {version} is live: it cannot be its own shadow")
             roles.shadows = sorted({*roles.shadows, version})
 
+    def unshadow(self, name: str, version: str) -> None:
+        """Let a shadow predict no longer.
+
+        Raises:
+            InputError: it is none.
+        """
+        with self._changing(name) as roles:
+            if version not in roles.shadows:
+                raise InputError(f"{name} {version} is no shadow")
+            roles.shadows.remove(version)
+
     def roll_back(self, name: str) -> str:
         """Make that version live which was before; returns it.
 
@@ -190,7 +248,7 @@ class Registry:
         version = roles.earlier[-1]
         self.entry(name, version)
         with self._changing(name) as roles:
-            roles.live = version
+            roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
             roles.earlier.pop()
         return version
 

@@ -297,43 +297,6 @@ class DeadLetter(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-class ModelHead(msgspec.Struct, frozen=True):
-    """A trained classifier of one horizon: ``softmax(weights @ (x - means) / scales + intercepts)``.
-
-    ``weights`` is ``(3, n_features)``: a row each for down, flat and up. The scores are of walk-forward predictions,
-    each of data later than what it was trained on; log-losses are in nats.
-    """
-
-    horizon_ns: int
-    means: list[float]
-    scales: list[float]
-    weights: list[list[float]]
-    intercepts: list[float]
-    n_train: int
-    n_scored: int
-    accuracy: float
-    log_loss: float
-    baseline_accuracy: float
-    baseline_log_loss: float
-
-
-class Model(msgspec.Struct, frozen=True):
-    """One instrument's trained model, by value: taking it over runs no code of its own.
-
-    ``features`` are fields of ``Features``; an unknown value stands for its mean. ``[start_ns, end_ns)`` is the span of
-    event time that it was trained on, ``version`` tells it from all others of its name.
-    """
-
-    venue: str
-    symbol: str
-    model: str
-    version: str
-    start_ns: int
-    end_ns: int
-    features: list[str]
-    heads: list[ModelHead]
-
-
 AnyRecord: TypeAlias = (
     BookTop
     | FullBook

@@ -63,7 +63,7 @@ EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, DEPLOYMENTS, *RECORD_TOPICS)}
 
 
-def key_of(record: Published | events.Event | records.Model | Deployment | raw.RawFrame) -> str:
+def key_of(record: Published | events.Event | Deployment | raw.RawFrame) -> str:
     """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``.
 
     That of a deployment is ``venue:symbol/name``: a compacted topic keeps the last message of each key.

@@ -18,6 +18,7 @@ MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
@@ -202,9 +203,13 @@ class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ensembles: dict[str, EnsembleConfig] = {}
 
     def __post_init__(self) -> None:
+        for name in (*self.predictors, *self.ensembles):
+            if not _NAME.fullmatch(name):  # it is a folder's name, and part of a message's key
+                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-' make one, 64 at most")
+        both = self.predictors.keys() & self.ensembles.keys()
+        if both:
+            raise ValueError(f"{min(both)} is the name of a predictor and of an ensemble: give each its own")
         for name, ensemble in self.ensembles.items():
-            if name in self.predictors:
-                raise ValueError(f"ensemble {name}: a predictor has that name; they are kept by their names")
             try:
                 ensemble.of(self.predictors)
             except ValueError as error:

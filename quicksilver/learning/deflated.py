@@ -7,12 +7,47 @@ outcomes overlap, so the number of observations is that of blocks which do not.
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from scipy import stats
 
 from quicksilver.events import FloatArray
 
 EULER = 0.577_215_664_901_532_9
+
+
+class Profits(msgspec.Struct, frozen=True):
+    """What the deflated ratio needs of a run's profits: ``n`` observations that do not overlap, ``span_ns`` long each.
+
+    ``ratio`` is their Sharpe ratio, 0 where nothing was risked; ``kurtosis`` is 3 for normal ones.
+    """
+
+    n: int = 0
+    span_ns: int = 0
+    ratio: float = 0.0
+    skew: float = 0.0
+    kurtosis: float = 3.0
+
+
+def profits_of(profits: FloatArray, span_ns: int) -> Profits:
+    """Return what is needed of profits ``(n,)``, each of ``span_ns``."""
+    ratio = sharpe_ratio(profits)
+    if ratio == 0.0:
+        return Profits(len(profits), span_ns)
+    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
+    return Profits(len(profits), span_ns, ratio, skew, kurtosis)
+
+
+def deflated_of(one: Profits, all_known: Sequence[Profits], tried: int) -> float | None:
+    """Return the deflated Sharpe ratio of one run among all those that are known, itself one of them.
+
+    Observations of other runs may be longer or shorter: a ratio grows with the root of the time. None if it never
+    risked anything.
+    """
+    if one.ratio == 0.0:
+        return None
+    ratios = [other.ratio * math.sqrt(one.span_ns / other.span_ns) for other in all_known if other.span_ns]
+    return probability(one.ratio, expected_best(ratios, tried), one.n, one.skew, one.kurtosis)
 
 
 def expected_best(ratios: Sequence[float], tried: int) -> float:
@@ -46,8 +81,7 @@ def probability(ratio: float, expected: float, n: float, skew: float, kurtosis: 
 
 def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
     """Return the deflated Sharpe ratio of the best one's ``profits`` ``(n,)``, observations that do not overlap."""
-    ratio = sharpe_ratio(profits)
-    if ratio == 0.0:
+    one = profits_of(profits, 1)
+    if one.ratio == 0.0:
         return 0.5
-    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
-    return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)
+    return probability(one.ratio, expected_best(ratios, tried), one.n, one.skew, one.kurtosis)

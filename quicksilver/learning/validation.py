@@ -11,8 +11,18 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.deflated import Profits, profits_of
 from quicksilver.learning.online import OnlineClassifier, prequential
-from quicksilver.learning.scores import MEASURES, Decisions, Interval, Measure, block_length, intervals
+from quicksilver.learning.scores import (
+    MEASURES,
+    N_CLASSES,
+    Decisions,
+    Interval,
+    Measure,
+    block_length,
+    blocks_of,
+    intervals,
+)
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import kind_of, model_of
 from quicksilver.models.online import CLASSES
@@ -28,6 +38,8 @@ class Validation(msgspec.Struct, frozen=True):
     """What a walk-forward run found: ``scores[who][measure]``, with ``who`` the model and its baselines.
 
     ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
+    ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``profits`` are those of its
+    blocks, as much as the deflated score of several tries needs.
     """
 
     n: int
@@ -37,6 +49,8 @@ class Validation(msgspec.Struct, frozen=True):
     end_ns: int
     scores: dict[str, dict[str, Interval]]
     better_by: dict[str, Interval]
+    confusion: tuple[tuple[int, ...], ...] = ()
+    profits: Profits = Profits()
 
 
 class Walk(NamedTuple):
@@ -52,10 +66,39 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     Raises:
         InputError: the data cannot be learned from.
     """
-    newest = frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+    newest = _newest(frame, config)
     require_usable(newest, config)
     target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
     return model_of(config).fit(newest.inputs, target)
+
+
+def _newest(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
+    """What the model learns from of a frame."""
+    return frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+
+
+def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> None:
+    """Refuse, before hours of work, what a walk and the model of all examples would refuse.
+
+    Raises:
+        InputError: with what is wrong with the configuration or the data, and in which part of them.
+    """
+    model_of(config)
+    require_usable(_newest(frame, config), config)
+    splits = list(walk_forward(frame, folds, config.horizon_ns, MIN_PAST))
+    if not splits:
+        raise _too_few(frame)
+    for past, test in splits:
+        try:
+            require_usable(_newest(frame.rows(past), config), config)
+        except InputError as error:
+            raise InputError(
+                f"of the first {test[0]:,} of {frame.n:,} examples, which later ones judge: {error}"
+            ) from error
+
+
+def _too_few(frame: TrainingFrame) -> InputError:
+    return InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
 
 
 def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
@@ -119,8 +162,12 @@ def certain(directions: Int64 | FloatArray) -> FloatArray:
     return np.where(np.asarray(directions)[:, None] == np.array(CLASSES), CERTAIN, rest)
 
 
-def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> Walk:
+def walk(
+    frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS, done: Callable[[], object] = lambda: None
+) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
+
+    ``done`` is called after each of ``folds`` parts that could be judged.
 
     Raises:
         InputError: the data cannot be learned from.
@@ -136,8 +183,9 @@ def walk(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> W
         said[LAST_MOVE].append(certain(last_moves(later, config)))
         said[NOTHING].append(certain(np.zeros(len(test))))
         tests.append(test)
+        done()
     if not tests:
-        raise InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
+        raise _too_few(frame)
     rows = np.concatenate(tests)
     fold = np.concatenate([np.full(len(test), number) for number, test in enumerate(tests)])
     judged = {
@@ -168,8 +216,13 @@ def validated(walked: Walk, seed: int) -> Validation:
     both = np.hstack([parts[MODEL], parts[MAJORITY]])
     differences = [_difference(measure, width) for measure in measures]
     better = dict(zip(MEASURES, intervals(both, model.fold, differences, length, seed), strict=True))
-    folds = len(np.unique(model.fold))
-    return Validation(len(model.outcomes), folds, length, int(walked.ts_ns[0]), int(walked.ts_ns[-1]), scores, better)
+    folds, n = len(np.unique(model.fold)), len(model.outcomes)
+    start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
+    confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
+    blocks = blocks_of(parts[MODEL], model.fold, length)
+    profits = profits_of(blocks[:, -1] / blocks[:, 0], (end_ns - start_ns) // len(blocks))
+    matrix = tuple(tuple(row) for row in confusion)
+    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, profits)
 
 
 def _hits(judged: Decisions) -> FloatArray:

@@ -11,7 +11,7 @@ from quicksilver import codec
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
 from quicksilver.models.card import Deployment
-from quicksilver.records import DeadLetter, Model, Published
+from quicksilver.records import DeadLetter, Published
 from quicksilver.topics import CONTRACT_VERSION, DEPLOYMENTS, EVENT_TOPIC_OF, TOPIC_OF, key_of
 
 VERSION = str(CONTRACT_VERSION)
@@ -134,13 +134,10 @@ def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
     )
 
 
-def outgoing(record: Published | Model | Deployment, ts_ms: int, headers: Headers) -> Outgoing:
+def outgoing(record: Published | Deployment, ts_ms: int, headers: Headers) -> Outgoing:
     """Return the message of a record; its cause may have had no time, which Kafka writes as -1 and does not take."""
-    if isinstance(record, Model):
-        topic = "models"
-    else:
-        topic = (DEPLOYMENTS if isinstance(record, Deployment) else TOPIC_OF[type(record)]).name
-    return Outgoing(topic, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
+    topic = DEPLOYMENTS if isinstance(record, Deployment) else TOPIC_OF[type(record)]
+    return Outgoing(topic.name, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
 
 
 _messages = msgspec.msgpack.Decoder(list[Message])

@@ -45,7 +45,9 @@ def test_the_first_is_live_until_another_is_promoted_and_rolled_back(registry: R
     registry.promote("near", third)
     assert (registry.roles("near").live, registry.roles("near").shadows) == (third, [second])
     registry.promote("near", second)
+    registry.shadow("near", third)
     assert registry.roll_back("near") == third
+    assert registry.roles("near").shadows == []
     assert registry.roll_back("near") == first
     with pytest.raises(InputError, match=f"near {first} was the first"):
         registry.roll_back("near")

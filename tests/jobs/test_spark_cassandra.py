@@ -1,4 +1,4 @@
-"""Spark's batch jobs on a real Cassandra and Kafka: a tape into the tables, models and a frontier out of them."""
+"""Spark's batch jobs on a real Cassandra and Kafka: a tape into the tables, predictors and a frontier out of them."""
 
 import subprocess
 import sys
@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka import Consumer
 
 from api.store_cassandra import CassandraStore
+from jobs.registry import Registry
 from jobs.replay import replay_tape
 from quicksilver import codec
-from quicksilver.models.trained import TrainedModel
-from quicksilver.models.training import better_than_baseline
-from quicksilver.records import Frontier, Model
+from quicksilver.models.card import Deployment
+from quicksilver.records import Frontier
 from quicksilver.tables import TABLES
 from quicksilver.topics import key_of
 from setup.cassandra.client import CassandraSettings
@@ -123,31 +123,40 @@ def messages(topic: str, n: int, servers: str) -> list[Any]:
     return found
 
 
-@pytest.mark.usefixtures("replayed")
-def test_models_are_trained_published_and_the_same_when_trained_again(stack: Stack, tmp_path: Path) -> None:
-    outs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    done = job("spark_train", "--publish", "--out", outs[0])
-    summary = summary_of(done)
-    assert [one["symbol"] for one in summary["models"]] == ["BTC-USD", "ETH-USD", "SOL-USD"]
-    assert "not trained: bitstamp:BTC-USD: " in done.stderr
-    lines = outs[0].read_bytes().splitlines()
-    models = [codec.decode(Model, line) for line in lines]
-    for model in models:
-        TrainedModel(model)
-        assert [head.horizon_ns // 10**9 for head in model.heads] == [1, 5, 30]
-        assert all(head.n_scored > 400 and head.log_loss > 0 for head in model.heads)
-    good = {key_of(model): codec.encode(best) for model in models if (best := better_than_baseline(model)) is not None}
-    assert summary["published"] == len(good)
-    sent = messages("models", len(good), stack.settings.kafka_servers) if good else []
-    assert {one.key().decode(): one.value() for one in sent} == good
-    assert all(dict(one.headers())["v"] == b"1" for one in sent)
-    again = summary_of(
-        job("spark_train", "--venue", "kraken", "--symbol", "ETH-USD", "--horizon", "5", "--out", outs[1])
-    )
-    (model,) = (codec.decode(Model, line) for line in outs[1].read_bytes().splitlines())
-    assert model.heads == [models[1].heads[1]]
-    assert model.version != models[1].version
-    assert again["published"] == 0
+PREDICTORS = """
+[predictors.book]
+type = "logistic"
+granularity = "250ms"
+horizon = "1s"
+features = ["imbalance_5"]
+venues = ["kraken"]
+"""
+
+
+def quicksilver(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "jobs.cli", *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_predictors_of_the_tables_are_those_of_the_tape_and_are_deployed(
+    replayed: Path, stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "book.toml").write_text(PREDICTORS)
+    models = tmp_path / "models"
+    stored = summary_of(quicksilver("train", tmp_path / "book.toml", "cassandra", "--models", models))
+    taped = summary_of(quicksilver("train", tmp_path / "book.toml", replayed / "tape.zst", "--models", models))
+    ((one,), (other,)) = (summary["trained"] for summary in (stored, taped))
+    assert one["instruments"] == ["kraken:BTC-USD", "kraken:ETH-USD", "kraken:SOL-USD"]
+    assert (one["new"], other["new"], one["version"]) == (True, False, other["version"])
+    published = summary_of(quicksilver("models", "publish", "--models", models))
+    assert published == {"published": {"book": one["instruments"]}}
+    sent = messages("deployments", 3, stack.settings.kafka_servers)
+    card = Registry(models).entry("book", one["version"]).card
+    assert {message.key().decode(): codec.decode(Deployment, message.value()) for message in sent} == {
+        f"kraken:{symbol}/book": Deployment("kraken", symbol, "book", card)
+        for symbol in ("BTC-USD", "ETH-USD", "SOL-USD")
+    }
+    assert all(dict(message.headers())["v"] == b"1" for message in sent)
 
 
 @pytest.mark.usefixtures("replayed")
@@ -175,9 +184,6 @@ def test_a_frontier_of_the_tables_prices(tmp_path: Path, table: str, period: flo
 @pytest.mark.usefixtures("replayed")
 def test_what_is_not_there_is_said_in_a_sentence() -> None:
     for name, options, why in [
-        ("spark_train", ["--symbol", "XRP-USD"], "Cassandra has no labels of XRP-USD; it has bitstamp:BTC-USD, "),
-        ("spark_train", ["--since", "tomorrow"], "--since tomorrow: not a time"),
-        ("spark_train", ["--horizon", "0"], "--horizon 0 is no number of seconds"),
         ("spark_frontier", ["--from", "cassandra", "--symbols", "XRP-USD"], "Cassandra has no candles of XRP-USD"),
         ("spark_frontier", ["--from", "cassandra", "--period", "7"], "Cassandra has no candles every 7 s of "),
     ]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
-from jobs import training_frames
 from jobs.spark_tables import _to_columns
+from quicksilver.learning.training import attempted
 from quicksilver.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ OURS = "api,setup,tests"
 
 @pytest.mark.parametrize(
     ("task", "missing"),
-    [(training_frames._fit, f"{OURS},jobs,producers"), (_to_columns(TABLES["labels"]), OURS)],
+    [(attempted, f"{OURS},jobs,producers"), (_to_columns(TABLES["labels"]), OURS)],
     ids=["train", "backfill"],
 )
 def test_a_worker_elsewhere_can_read_its_task(task: object, missing: str) -> None:

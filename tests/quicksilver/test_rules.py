@@ -11,7 +11,13 @@ from quicksilver.tables import TABLES
 
 CORE = Path(__file__).resolve().parents[2] / "quicksilver"
 ALLOWED = {"quicksilver", "numpy", "numba", "scipy", "msgspec", "river", "zstandard", "onnxruntime"}
-LEARNING = {"arch", "sklearn", "skl2onnx", "torch"}  # of learning/ alone: to apply a model takes none of them
+LEARNING = {
+    "arch",
+    "sklearn",
+    "skl2onnx",
+    "threadpoolctl",
+    "torch",
+}  # of learning/ alone: models apply without
 FORBIDDEN_STDLIB = {"socket", "asyncio", "time", "os", "pathlib", "io", "sqlite3", "threading", "subprocess", "random"}
 
 

@@ -1,0 +1,171 @@
+"""``quicksilver models``: the versions of predictors that are kept, what each does, and who runs them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from jobs.registry import Entry, Registry, models_folder
+from quicksilver.errors import InputError
+from setup.exits import UNUSABLE, failing
+
+models = typer.Typer(help="Trained predictors: list, show, promote, shadow, rollback, publish.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A predictor or an ensemble.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or as much of it as no other begins with.")]
+Folder = Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")]
+Json = Annotated[bool, typer.Option("--json", help="Print nothing but JSON.")]
+Publish = Annotated[bool, typer.Option("--publish", help="Tell the instruments by Kafka [KAFKA_SERVERS].")]
+Symbols = Annotated[
+    list[str] | None,
+    typer.Option("--symbol", help="To this instrument, VENUE:BASE-QUOTE; may be repeated. Else all in Cassandra."),
+]
+
+
+@models.command("list")
+def list_(folder: Folder = None, only_json: Json = False) -> None:
+    """List all versions with what they do and their scores; exit code 2 if one is damaged."""
+    with failing():
+        registry, damaged = Registry(models_folder(folder)), list[str]()
+        found = list(_versions(registry, damaged))
+        if not found and not damaged:
+            raise InputError(f"there is no predictor in {models_folder(folder)}: `quicksilver train` makes one")
+    if only_json:
+        from jobs.reports import summary_of
+
+        told = [{**summary_of(entry, None), "role": role} for entry, role in found]
+        typer.echo(msgspec.json.encode(told).decode())
+    else:
+        _show_all(found)
+    for why in damaged:
+        typer.echo(f"error: {why}", err=True)
+    if damaged:
+        raise typer.Exit(UNUSABLE)
+
+
+def _versions(registry: Registry, damaged: list[str]) -> Iterator[tuple[Entry, str]]:
+    """Yield each version and what it does; what cannot be read goes to ``damaged``."""
+    for name in registry.names():
+        try:
+            roles = registry.roles(name)
+        except InputError as error:
+            damaged.append(str(error))
+            continue
+        for version in registry.versions(name):
+            try:
+                yield registry.entry(name, version), roles.of(version)
+            except InputError as error:
+                damaged.append(str(error))
+
+
+def _show_all(found: Sequence[tuple[Entry, str]]) -> None:
+    from jobs.reports import listing, show
+
+    if found:
+        show(listing(found))
+
+
+@models.command()
+def show(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(metavar="VERSION", help="The live one, unless given.")] = None,
+    folder: Folder = None,
+    only_json: Json = False,
+) -> None:
+    """Show a version: what it is, what it has learned from, its scores beside its baselines, and what they say."""
+    from jobs.reports import report, summary_of
+    from jobs.reports import show as print_
+    from jobs.training import tries
+
+    with failing():
+        registry = Registry(models_folder(folder))
+        roles = registry.roles(name)
+        entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
+        tried = tries(registry, name)
+        entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
+        deflated, role = tried.deflated(entry.validation.profits), roles.of(entry.card.version)
+    if only_json:
+        told = {**summary_of(entry, deflated), "role": role, "validation": entry.validation}
+        typer.echo(msgspec.json.encode(told).decode())
+    else:
+        print_(report(entry, f"{name} {entry.card.version}: {role}", deflated))
+
+
+@models.command()
+def promote(
+    name: Name, version: Version, folder: Folder = None, publish_it: Publish = False, symbol: Symbols = None
+) -> None:
+    """Make a version the live one."""
+    with failing():
+        registry, publisher = Registry(models_folder(folder)), _publisher(publish_it, symbol)
+        before, chosen = registry.roles(name).live, registry.resolve(name, version)
+        registry.promote(name, chosen)
+        _tell(f"{name}: {chosen} is live; before it was {before}", publisher, registry, name)
+
+
+@models.command()
+def shadow(
+    name: Name,
+    version: Version,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    folder: Folder = None,
+    publish_it: Publish = False,
+    symbol: Symbols = None,
+) -> None:
+    """Let a version predict and be scored beside the live one, deciding nothing."""
+    with failing():
+        registry, publisher = Registry(models_folder(folder)), _publisher(publish_it, symbol)
+        chosen = registry.resolve(name, version)
+        if off:
+            registry.unshadow(name, chosen)
+        else:
+            registry.shadow(name, chosen)
+        _tell(f"{name}: {chosen} is {'no longer a' if off else 'a'} shadow", publisher, registry, name)
+
+
+@models.command()
+def rollback(name: Name, folder: Folder = None, publish_it: Publish = False, symbol: Symbols = None) -> None:
+    """Make that version live again which was before."""
+    with failing():
+        registry, publisher = Registry(models_folder(folder)), _publisher(publish_it, symbol)
+        before = registry.roles(name).live
+        _tell(f"{name}: {registry.roll_back(name)} is live again; {before} is not", publisher, registry, name)
+
+
+@models.command()
+def publish(
+    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, unless given.")] = None,
+    folder: Folder = None,
+    symbol: Symbols = None,
+) -> None:
+    """Tell instruments by Kafka [KAFKA_SERVERS] which versions they run; prints one JSON object."""
+    from jobs.deployments import Publisher
+
+    with failing():
+        registry = Registry(models_folder(folder))
+        names = name or registry.names()
+        if not names:
+            raise InputError(f"there is no predictor in {models_folder(folder)}: `quicksilver train` makes one")
+        for one in names:
+            registry.roles(one)  # before anything is sent
+        publisher = Publisher(symbol or [])
+        sent: dict[str, Any] = {one: publisher.send(registry, one) for one in names}
+    typer.echo(msgspec.json.encode({"published": sent}).decode())
+
+
+def _publisher(wanted: bool, symbols: Sequence[str] | None) -> Any:
+    if not wanted:
+        if symbols:
+            raise InputError("--symbol is for --publish: roles are the same for all instruments")
+        return None
+    from jobs.deployments import Publisher
+
+    return Publisher(symbols or [])
+
+
+def _tell(what: str, publisher: Any, registry: Registry, name: str) -> None:
+    """Say what was done, and tell the instruments if that is wanted."""
+    typer.echo(what)
+    if publisher is not None:
+        typer.echo(f"told {', '.join(publisher.send(registry, name))}")

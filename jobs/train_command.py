@@ -1,0 +1,175 @@
+"""The command ``quicksilver train``: what a user names in TOML, learned from the data that a user names."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+import typer
+
+from jobs.choices import Span
+from jobs.registry import Entry, Registry, models_folder
+from quicksilver.errors import InputError
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig, Predictors, read_predictors
+from setup.exits import failing
+
+if TYPE_CHECKING:
+    from jobs.tape_letters import Letters
+    from quicksilver.learning.training import Task, Trained
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of [predictors.NAME].")]
+Sources = Annotated[
+    list[str], typer.Argument(metavar="FROM", help="Tape, folder of tapes, CSV, a run's SQLite file, or cassandra.")
+]
+Venue = Annotated[str | None, typer.Option(help="Whose frames they are, where a tape does not say.")]
+Since = Annotated[str | None, typer.Option(help="From this event time on, such as 2026-08-09T05:00 (UTC).")]
+Until = Annotated[str | None, typer.Option(help="Before this event time.")]
+Only = Annotated[list[str] | None, typer.Option(help="Only this predictor or ensemble; may be repeated.")]
+Models = Annotated[Path | None, typer.Option(help="Folder of all versions [DATA/models].")]
+
+
+class Kept(NamedTuple):
+    """A version that was trained: whether it is new, and what it does now."""
+
+    entry: Entry
+    new: bool
+    role: str
+    deflated: float | None
+
+
+def chosen_of(file: Predictors, only: Sequence[str]) -> tuple[dict[str, PredictorConfig], dict[str, EnsembleConfig]]:
+    """Return the predictors and ensembles that are wanted, all without ``only``; an ensemble brings its members.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    unknown = [name for name in only if name not in file.predictors and name not in file.ensembles]
+    if unknown:
+        there = ", ".join([*file.predictors, *file.ensembles])
+        raise InputError(f"--only {unknown[0]}: no such predictor in the file; there is {there}")
+    ensembles = {name: one for name, one in file.ensembles.items() if not only or name in only}
+    members = {member.predictor for one in ensembles.values() for member in one.members}
+    names = members | set(only or file.predictors)
+    return {name: one for name, one in file.predictors.items() if name in names}, ensembles
+
+
+def tasks_of(
+    configs: dict[str, PredictorConfig], sources: Sequence[str], letters: "Letters", venue: str | None, span: Span
+) -> list["Task"]:
+    """Return what there is to do for each predictor; all are looked at before any is begun.
+
+    Raises:
+        InputError: a source cannot be read, or one of them cannot be trained.
+        StoreError: Cassandra does not answer.
+    """
+    from jobs.gathering import gathered
+    from jobs.progress import bars
+    from jobs.training import naming, task_of
+
+    with bars() as bar:
+        bar(f"reading {', '.join(sources)}", None)
+        data = gathered(sources, configs.values(), letters, venue)
+        histories = {}
+        for name, config in configs.items():
+            with naming(name):
+                histories[name] = data.of(config, span)
+        return [task_of(name, config, histories[name]) for name, config in configs.items()]
+
+
+def keep(trained: Sequence["Trained"], registry: Registry, promote: bool) -> list[Kept]:
+    """Keep versions; each becomes live if it is the first of its name, or is to be promoted.
+
+    Raises:
+        InputError: the registry cannot be used.
+    """
+    from jobs.training import entry_of, tries
+
+    found = []
+    for one in trained:
+        entry = entry_of(one, registry)
+        new, name, version = registry.add(entry), entry.card.name, entry.card.version
+        if promote and registry.roles(name).live != version:
+            registry.promote(name, version)
+        role = registry.roles(name).of(version)
+        found.append(Kept(entry, new, role, tries(registry, name).deflated(entry.validation.profits)))
+    return found
+
+
+def weighed(trained: Sequence["Trained"], registry: Registry) -> list[Kept]:
+    """Return versions as ``keep`` does, and keep none."""
+    from jobs.training import entry_of, tries
+
+    entries = [entry_of(one, registry) for one in trained]
+    return [
+        Kept(one, False, "", tries(registry, one.card.name, one).deflated(one.validation.profits)) for one in entries
+    ]
+
+
+def train(
+    config: ConfigFile,
+    sources: Sources,
+    venue: Venue = None,
+    since: Since = None,
+    until: Until = None,
+    only: Only = None,
+    models: Models = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make what is trained live.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and keep nothing.")] = False,
+    jobs: Annotated[int, typer.Option(help="In so many processes.", min=1)] = 1,
+    master: Annotated[str | None, typer.Option(help="On Spark: local[N], or spark://host:7077.")] = None,
+) -> None:
+    """Train predictors, judge them walk-forward beside their baselines, and keep them.
+
+    Nothing is kept unless all that are wanted can be trained. The first version of a name becomes live, later ones by
+    --promote or `quicksilver models promote`. The last line printed is the summary, one JSON object.
+    """
+    started = time.perf_counter()
+    with failing():
+        from jobs.tape_letters import Letters
+        from jobs.training_runners import trained_all
+
+        if master is not None and jobs != 1:
+            raise InputError(f"--jobs {jobs} are processes here, and --master {master} is Spark: give one of them")
+        if promote and dry_run:
+            raise InputError("--dry-run keeps nothing that --promote could make live")
+        span, letters, registry = Span.of(since, until), Letters(), Registry(models_folder(models))
+        configs, ensembles = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
+        registry.require_usable([*configs, *ensembles])
+        tasks = tasks_of(configs, sources, letters, venue, span)
+        trained = trained_all(tasks, jobs, master)
+        kept = weighed(trained, registry) if dry_run else keep(trained, registry, promote)
+    _tell(kept, trained, letters)
+    summary = {
+        "trained": [_summary(one) for one in kept], "rejected": letters.count,
+        "models": None if dry_run else str(models_folder(models)), "seconds": round(time.perf_counter() - started, 2),
+    }  # fmt: skip
+    typer.echo(msgspec.json.encode(summary).decode())
+
+
+def _tell(kept: Sequence[Kept], trained: Sequence["Trained"], letters: "Letters") -> None:
+    """Print each report, and what people should know beside them."""
+    from jobs.reports import report, show
+
+    for line in letters.shown():
+        typer.echo(line, err=True)
+    for one, made in zip(kept, trained, strict=True):
+        show(report(one.entry, f"{made.card.name} {made.card.version}: {_state(one)}", one.deflated))
+        for note in made.notes:
+            typer.echo(f"{made.card.name}: {note}", err=True)
+    if len(kept) > 1:
+        show(
+            f"{len(kept)} predictors were compared: the best of them looks better than it is, for luck chose it too.\n"
+        )
+
+
+def _state(one: Kept) -> str:
+    if not one.role:
+        return "not kept"
+    return f"{'kept' if one.new else 'already there'}, {one.role}"
+
+
+def _summary(one: Kept) -> dict[str, Any]:
+    from jobs.reports import summary_of
+
+    return {**summary_of(one.entry, one.deflated), "new": one.new, "role": one.role}

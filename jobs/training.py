@@ -1,0 +1,94 @@
+"""Training of one predictor: histories in, a version in the registry out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import msgspec
+
+from jobs.registry import Entry, Registry, code_digest
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory, frame_of
+from quicksilver.learning.deflated import Profits, deflated_of
+from quicksilver.learning.training import Task, Trained, trained_and_judged
+from quicksilver.learning.validation import require_trainable
+
+
+class Tries(NamedTuple):
+    """How many configurations were tried under a name, and what is known of each one's profits."""
+
+    n: int
+    profits: list[Profits]
+
+    def deflated(self, profits: Profits) -> float | None:
+        """Return the deflated score of one of them; None if it is the only one, or never risked anything."""
+        return deflated_of(profits, self.profits, self.n) if self.n > 1 else None
+
+
+def train_predictor(
+    name: str, config: PredictorConfig, histories: Sequence[FeatureHistory], registry: Registry,
+    step: Callable[[], object] = lambda: None,
+) -> Entry:  # fmt: skip
+    """Train a predictor, judge it and keep it; returns its version, which may have been there already.
+
+    ``histories`` are those that it learns from, all of them, with a column for each of ``config.features`` in that
+    order (``Gathered.of`` gives them). ``step`` is called for progress, up to ``learning.training.STEPS`` times. It
+    becomes live if it is the first of its name.
+
+    Raises:
+        InputError: the data cannot be learned from, or the registry cannot be used; nothing is kept then.
+    """
+    trained = trained_and_judged(task_of(name, config, histories), step)
+    entry = entry_of(trained, registry)
+    registry.add(entry)
+    return entry
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what cannot be used say which predictor it is about.
+
+    Raises:
+        InputError: so it does.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"predictor {name}: {error}") from error
+
+
+def task_of(name: str, config: PredictorConfig, histories: Sequence[FeatureHistory]) -> Task:
+    """Return what there is to do for a predictor, once it is sure that it can be done.
+
+    Raises:
+        InputError: the configuration or the data cannot be used.
+    """
+    with naming(name):
+        frame = frame_of(histories, config)
+        require_trainable(frame, config)
+    return Task(name, config, frame, code_digest())
+
+
+def entry_of(trained: Trained, registry: Registry) -> Entry:
+    """Return what the registry is to keep: with the number of configurations that were tried, this one included."""
+    entry = Entry(trained.card, trained.validation, instruments=trained.instruments)
+    return msgspec.structs.replace(entry, tried=tries(registry, trained.card.name, entry).n)
+
+
+def tries(registry: Registry, name: str, entry: Entry | None = None) -> Tries:
+    """Return the configurations that were tried under a name, ``entry`` with them.
+
+    The same configuration trained again on other data is not another try: nobody chose between the two. A version
+    that cannot be read counts as one, for it was one.
+    """
+    entries, damaged = registry.sound(name)
+    of = {_text(one): one.validation.profits for one in entries}
+    if entry is not None:
+        of[_text(entry)] = entry.validation.profits
+    return Tries(len(of) + damaged, list(of.values()))
+
+
+def _text(entry: Entry) -> bytes:
+    """A configuration as what tells it from others."""
+    return msgspec.json.encode(entry.card.config, order="deterministic")

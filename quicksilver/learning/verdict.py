@@ -1,0 +1,65 @@
+"""What the scores of a walk-forward run say, in sentences."""
+
+from quicksilver.learning.config import Target
+from quicksilver.learning.validation import MODEL, Validation
+
+LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
+JUDGED_BY: dict[Target, str] = {"direction": "log_loss", "return": "accuracy"}
+"""One measure, chosen beforehand: of six, one would look good by chance. A predicted return is no probability."""
+TITLES = {
+    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "log_loss": "log-loss", "brier": "Brier score",
+    "matthews": "Matthews' correlation", "profit_bps": "profit",
+}  # fmt: skip
+
+
+def verdict(found: Validation, target: Target = "direction") -> list[str]:
+    """Return whether a predictor knows anything, and what it would earn: a sentence each."""
+    return [skill(found, target), earnings(found)]
+
+
+def beats_majority(found: Validation, target: Target = "direction") -> bool | None:
+    """Return whether a predictor is better than the majority class, or worse; None if a later period may show either.
+
+    By log-loss, or by accuracy where it predicts a return: the whole interval of the difference lies on one side of 0.
+    """
+    measure = JUDGED_BY[target]
+    advantage = found.better_by[measure]
+    if 0.0 in advantage:
+        return None
+    return (advantage.value < 0.0) == (measure in LOWER_IS_BETTER)
+
+
+def skill(found: Validation, target: Target = "direction") -> str:
+    """Return what ``beats_majority`` says as a sentence."""
+    measure = JUDGED_BY[target]
+    title, better = TITLES[measure], beats_majority(found, target)
+    if better is None:
+        return f"No better than the majority class: the interval of its advantage in {title} holds 0."
+    by = found.better_by[measure]
+    least, most = sorted((abs(by.low), abs(by.high)))
+    amount = f"{abs(by.value):.4f} nats" if measure == "log_loss" else f"{100 * abs(by.value):.2f} points"
+    scale = 1 if measure == "log_loss" else 100
+    interval = f"{scale * least:.4g} to {scale * most:.4g} in a later period"
+    higher = "higher" if by.value > 0.0 else "lower"
+    return f"{'Better' if better else 'Worse'} than the majority class: its {title} is {amount} {higher} ({interval})."
+
+
+def earnings(found: Validation) -> str:
+    """Return what it would have earned or lost after fees, and whether that is more than chance, as a sentence."""
+    if found.confusion and not any(row[0] + row[2] for row in found.confusion):
+        return "It never predicts a move: it would neither earn nor lose."
+    profit = found.scores[MODEL]["profit_bps"]
+    what = f"It would {'earn' if profit.value > 0.0 else 'lose'} {abs(profit.value):.3g} bps a decision after fees"
+    if profit.low > 0.0 or profit.high < 0.0:
+        return f"{what} ({profit.low:.3g} to {profit.high:.3g} in a later period)."
+    return f"{what}, and in a later period anything from {profit.low:.3g} to {profit.high:.3g}."
+
+
+def luck(tried: int, deflated: float | None) -> str:
+    """Return what having tried several configurations means for the profit, as a sentence."""
+    if tried < 2:
+        return "One configuration was tried under this name."
+    said = f"{tried} configurations were tried under this name"
+    if deflated is None:
+        return f"{said}."
+    return f"{said}; that its profit is more than the luck of the best of so many has a probability of {deflated:.1%}."

@@ -1,0 +1,91 @@
+"""The check for leaks: silent where there is none, also for models that learn noise, and loud where one is planted."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
+from quicksilver.learning import leaks, validation
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.leaks import RANDOM_WALK, SHUFFLED, checked, without_knowledge
+from quicksilver.learning.scores import MEASURES, Decisions
+from quicksilver.learning.splits import Split
+
+MINUTE_NS = 60 * SECOND_NS
+CONFIG = PredictorConfig("logistic", horizon="3m", datasetinputs=3, fee_bps=3.0)
+TREE = msgspec.structs.replace(CONFIG, type="decision-tree", parameters={"max_depth": 30, "min_samples_leaf": 1})
+
+
+def history(n: int = 2_500, reverts: float = 0.7, features: int = 0) -> FeatureHistory:
+    """Minutes that can be predicted, some of them missing; features know nothing of them."""
+    rng, moves, last = np.random.default_rng(1), np.empty(n), 0.0
+    for row in range(n):
+        moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
+    ts_ns = np.cumsum(rng.choice([1, 1, 1, 1, 2, 3], n)) * MINUTE_NS
+    values = rng.normal(size=(n, features))
+    return FeatureHistory("test", "X-USD", ts_ns, 100.0 * np.exp(np.cumsum(moves)), values, np.arange(n) == 0)
+
+
+@pytest.mark.parametrize("config", [CONFIG, TREE, msgspec.structs.replace(CONFIG, features=("rsi_14", "imbalance_5"))])
+def test_where_there_is_nothing_nothing_is_found(config: PredictorConfig) -> None:
+    found = checked([history(features=len(config.features))], config, 1, 1)
+    assert [(one.data, one.measure) for one in found] == [
+        (data, measure) for data in (SHUFFLED, RANDOM_WALK) for measure in MEASURES
+    ]
+    assert not any(one.leaks for one in found)
+    assert all(np.isfinite(one[2:]).all() for one in found)
+
+
+def test_an_input_that_knows_the_future_is_found_on_a_random_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaking(*arguments: object) -> TrainingFrame:
+        frame = frame_of(*arguments)  # type: ignore[arg-type]
+        ahead = frame.move_bps + np.random.default_rng(2).normal(0.0, 20.0, frame.n)
+        return frame._replace(inputs=np.column_stack([ahead, frame.inputs[:, 1:]]))
+
+    monkeypatch.setattr(leaks, "frame_of", leaking)
+    found = {(one.data, one.measure): one for one in checked([history()], CONFIG, 1, 1)}
+    assert found[RANDOM_WALK, "log_loss"].leaks
+    assert found[RANDOM_WALK, "matthews"].low > 0.0
+    assert not found[SHUFFLED, "log_loss"].leaks
+
+
+def test_a_model_that_is_judged_by_what_it_learned_from_is_found_on_shuffled_outcomes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mixed(frame: TrainingFrame, folds: int, *_: object) -> list[Split]:
+        return [Split(np.arange(frame.n), part) for part in np.array_split(np.arange(frame.n), folds)]
+
+    monkeypatch.setattr(validation, "walk_forward", mixed)
+    config = msgspec.structs.replace(TREE, target="return")  # calibration would see through what was learned by heart
+    found = {(one.data, one.measure): one for one in checked([history(1_500)], config, 1, 1)}
+    assert found[SHUFFLED, "accuracy"].low > 0.0
+    assert found[SHUFFLED, "log_loss"].leaks
+
+
+def test_false_alarms_are_rare() -> None:
+    """In 40 checks of 12 intervals at 95 % there would be some 24; all together they may miss in one check of 20."""
+    alarms = 0
+    for seed in range(40):
+        found = checked([history(700, reverts=0.0)], CONFIG, seed, 1)
+        alarms += any(one.leaks for one in found)
+    assert alarms <= 5
+
+
+def test_what_is_expected_without_knowledge_is_the_mean_over_all_orders_of_outcomes() -> None:
+    rng, n = np.random.default_rng(3), 200
+    said = rng.dirichlet((1.0, 1.0, 1.0), n)
+    moves = rng.normal(0.0, 5.0, n)
+    outcomes = (np.sign(moves) * (np.abs(moves) > 2.0)).astype(np.int64)
+    judged = Decisions(said, outcomes, moves, np.zeros(n, np.int64), 1.0)
+    orders = [rng.permutation(n) for _ in range(2_000)]
+    sampled = np.mean(
+        [judged._replace(outcomes=outcomes[one], move_bps=moves[one]).parts().mean(axis=0) for one in orders], axis=0
+    )
+    assert without_knowledge(judged).mean(axis=0) == pytest.approx(sampled, abs=0.02)
+
+
+def test_too_few_to_check() -> None:
+    with pytest.raises(InputError, match="examples"):
+        checked([history(210)], CONFIG, 1, 1)

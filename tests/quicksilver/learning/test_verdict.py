@@ -1,0 +1,67 @@
+"""What scores say in sentences: no more than their intervals allow."""
+
+import pytest
+
+from quicksilver.learning.config import Target
+from quicksilver.learning.scores import Interval
+from quicksilver.learning.validation import MODEL, Validation
+from quicksilver.learning.verdict import beats_majority, luck, verdict
+
+
+def found(measure: str, by: tuple[float, float, float], profit: tuple[float, float, float]) -> Validation:
+    better, earned = Interval(*by, *by[1:]), Interval(*profit, *profit[1:])
+    return Validation(9, 8, 1, 0, 1, {MODEL: {"profit_bps": earned}}, {measure: better}, ((1, 0, 0),) * 3)
+
+
+@pytest.mark.parametrize(
+    ("measure", "target", "by", "better", "said"),
+    [
+        (
+            "log_loss", "direction", (-0.01, -0.015, -0.005), True,
+            "Better than the majority class: its log-loss is 0.0100 nats lower (0.005 to 0.015 in a later period).",
+        ),
+        (
+            "log_loss", "direction", (0.01, 0.005, 0.015), False,
+            "Worse than the majority class: its log-loss is 0.0100 nats higher (0.005 to 0.015 in a later period).",
+        ),
+        (
+            "log_loss", "direction", (-0.01, -0.03, 0.01), None,
+            "No better than the majority class: the interval of its advantage in log-loss holds 0.",
+        ),
+        (
+            "accuracy", "return", (0.02, 0.01, 0.03), True,
+            "Better than the majority class: its accuracy is 2.00 points higher (1 to 3 in a later period).",
+        ),
+    ],
+)  # fmt: skip
+def test_skill(measure: str, target: Target, by: tuple[float, float, float], better: bool | None, said: str) -> None:
+    validation = found(measure, by, (-6.1, -7.0, -5.0))
+    assert beats_majority(validation, target) is better
+    assert verdict(validation, target)[0] == said
+
+
+@pytest.mark.parametrize(
+    ("profit", "said"),
+    [
+        ((-6.1, -7.0, -5.0), "It would lose 6.1 bps a decision after fees (-7 to -5 in a later period)."),
+        ((0.4, 0.1, 0.7), "It would earn 0.4 bps a decision after fees (0.1 to 0.7 in a later period)."),
+        (
+            (0.4, -0.1, 0.9),
+            "It would earn 0.4 bps a decision after fees, and in a later period anything from -0.1 to 0.9.",
+        ),
+    ],
+)
+def test_earnings(profit: tuple[float, float, float], said: str) -> None:
+    assert verdict(found("log_loss", (0.0, -1.0, 1.0), profit))[1] == said
+
+
+def test_who_never_trades_neither_earns_nor_loses() -> None:
+    flat = found("log_loss", (0.0, -1.0, 1.0), (0.0, 0.0, 0.0))
+    flat = Validation(*(flat.n, 8, 1, 0, 1, flat.scores, flat.better_by), ((0, 3, 0),) * 3)
+    assert verdict(flat)[1] == "It never predicts a move: it would neither earn nor lose."
+
+
+def test_luck() -> None:
+    assert luck(1, None) == "One configuration was tried under this name."
+    assert luck(3, None) == "3 configurations were tried under this name."
+    assert luck(3, 0.123).endswith("the luck of the best of so many has a probability of 12.3%.")

@@ -1,0 +1,25 @@
+"""Run as a program: prints the version of a card of each type in the zoo, one JSON object."""
+
+import json
+
+import msgspec
+
+from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.training import Task, trained_and_judged
+from quicksilver.learning.zoo import ZOO
+from tests.quicksilver.learning.test_predictor import CONFIG, rows
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    history = HistoryBuilder(CONFIG.features).take_all(rows(800)).histories()
+    for name, kind in ZOO.items():
+        target = "direction" if kind.direction is not None else "return"
+        config = msgspec.structs.replace(CONFIG, type=name, target=target)
+        found[name] = trained_and_judged(Task(name, config, frame_of(history, config), "code")).card.version
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(versions()))  # noqa: T201
