@@ -7,8 +7,9 @@ outcomes overlap, so the number of observations is that of blocks which do not.
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from quicksilver.events import FloatArray
 
@@ -41,7 +42,7 @@ def probability(ratio: float, expected: float, n: float, skew: float, kurtosis: 
     if n < 2:
         return 0.5
     variance = 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
-    return float(stats.norm.cdf((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
+    return float(special.ndtr((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
 
 
 def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
@@ -51,3 +52,43 @@ def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
         return 0.5
     skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
     return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)
+
+
+class Track(msgspec.Struct, frozen=True):
+    """What the deflated ratio takes of ``n`` profits that do not overlap: Sharpe ratio of one, skew, kurtosis.
+
+    ``per_day`` is how many there are a day: ratios of other lengths of time can be compared by it.
+    """
+
+    ratio: float
+    n: int
+    skew: float
+    kurtosis: float
+    per_day: float
+
+    @property
+    def daily(self) -> float:
+        """Sharpe ratio of a day's profit, if one day were like another and none like the one before."""
+        return self.ratio * math.sqrt(self.per_day)
+
+
+def track_of(profits: FloatArray, days: float) -> Track | None:
+    """Return the track of ``profits`` ``(n,)`` within so many days; None where nothing varies: there were no trades."""
+    if len(profits) < 2 or days <= 0.0 or np.ptp(profits) == 0.0:
+        return None
+    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
+    return Track(sharpe_ratio(profits), len(profits), skew, kurtosis, len(profits) / days)
+
+
+def deflated_tracks(tracks: Sequence[Track | None], tried: int) -> list[float | None]:
+    """Return the deflated Sharpe ratio of each track, given that ``tried`` were tried; None of one without trades.
+
+    The spread of all is taken of daily ratios, for decisions of a minute and of an hour differ in size by nature.
+    """
+    best_daily = expected_best([one.daily for one in tracks if one is not None], tried)
+    return [
+        None
+        if one is None
+        else probability(one.ratio, best_daily / math.sqrt(one.per_day), one.n, one.skew, one.kurtosis)
+        for one in tracks
+    ]
