@@ -104,7 +104,7 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
     earned = f"{best.profit_bps.value:+.2f} bps a decision after fees"
     if best.profit_bps.value <= 0.0:
         return f"None of {tried:,} tried earns its fees: the best that trades makes {earned}; doing nothing is better."
-    sure = f"given that {tried:,} were tried, the probability that this is more than luck is {100 * best.deflated:.0f} %"
+    sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"
     if best.deflated >= BELIEVED and best.profit_bps.mean_low > 0.0:
         return f"The best makes {earned}: {sure}. A later period has still to show it."
     return f"The best makes {earned}, but do not trade on it: {sure}."
