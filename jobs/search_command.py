@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from joblib import cpu_count
 from rich.console import Console
 from rich.table import Table
 
@@ -58,9 +57,11 @@ def search(
             raise InputError("--jobs is for --backend joblib; Spark's cores are those of --master, such as local[2]")
         if backend is Backend.JOBLIB and master is not None:
             raise InputError("--master is for --backend spark")
+        from joblib import cpu_count
+
         from jobs.searching import Place, read_config, run_search
 
-        grid, folder = read_config(config), out or SearchSettings().folder / config.stem
+        grid, folder = read_config(config), out or SearchSettings().searches_folder / config.stem
         place = Place(jobs or cpu_count(), backend is Backend.SPARK, master)
         found = run_search(grid, sources, venue, folder, place, None if yes else MANY, _say)
     _print(found.rows[:best], len(found.rows))

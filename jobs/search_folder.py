@@ -62,18 +62,35 @@ class SearchFolder:
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: cannot be written to: {error.strerror}") from error
 
-    def results(self) -> Iterator[Result]:
-        """Yield all whole results, the oldest first; what cannot be read is counted, and will be computed anew."""
+    def results(self) -> list[Result]:
+        """Return all whole results, the oldest first; what cannot be read is counted, and will be computed anew."""
         self.unreadable = 0
+        return self.after(0)[0]
+
+    def after(self, offset: int) -> tuple[list[Result], int]:
+        """Return the results from a place in the file on, and the place to go on from next time."""
+        found: list[Result] = []
         try:
             with (self.path / RESULTS).open("rb") as file:
+                file.seek(offset)
                 for line in file:
+                    if not line.endswith(b"\n"):  # it is being written, or was torn
+                        break
+                    offset += len(line)
                     try:
-                        yield msgspec.json.decode(line, type=Result)
+                        found.append(msgspec.json.decode(line, type=Result))
                     except (msgspec.MsgspecError, ValueError):
                         self.unreadable += 1
         except FileNotFoundError:
-            return
+            pass
+        return found, offset
+
+    def size(self) -> int:
+        """Return how many bytes of results there are."""
+        try:
+            return (self.path / RESULTS).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     @contextmanager
     def appending(self) -> Iterator["Lines"]:
@@ -121,7 +138,12 @@ class Lines:
 
 def tried(results: Iterable[Result]) -> int:
     """Return how many configurations were tried: of other data or another program they were tried all the same."""
-    return len({msgspec.json.encode([one.candidate.config, one.candidate.folds]) for one in results})
+    return len({tried_as(one) for one in results})
+
+
+def tried_as(result: Result) -> bytes:
+    """Return what tells a configuration from all others."""
+    return msgspec.json.encode([result.candidate.config, result.candidate.folds])
 
 
 def _cut_torn(file: FileIO) -> None:

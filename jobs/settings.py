@@ -55,7 +55,7 @@ class SearchSettings(BaseSettings):
     searches: Path | None = Field(default=None, description="folder of the searches; empty: DATA/searches")
 
     @property
-    def folder(self) -> Path:
+    def searches_folder(self) -> Path:
         """Folder of the searches."""
         return self.searches or self.data / "searches"
 
