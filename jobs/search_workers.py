@@ -1,16 +1,14 @@
-"""Where a search is computed: in this process, in several of this machine by joblib, or on a cluster by Spark.
+"""A search computed on this machine: in this process, or in several by joblib.
 
-Each yields results as they finish, in whatever order that is, so that each can be kept at once.
+Results are yielded as they finish, in whatever order that is, so that each can be kept at once.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from joblib import Parallel, delayed, parallel_config
@@ -21,12 +19,8 @@ from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.search import Candidate, Result, outcome
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 MAPPED = "100K"  # larger arrays are shared by a memory map, not sent with each task
 WATCH_S = 1.0
-JOBS_PER_CORE = 2  # of Spark: one runs, and one waits, so that no core waits for the driver
 
 
 class Work(NamedTuple):
@@ -82,35 +76,3 @@ def _watch(driver: int) -> None:
     while os.getppid() == driver:
         time.sleep(WATCH_S)
     os._exit(1)
-
-
-def on_spark(spark: "SparkSession", work: Work, candidates: Sequence[Candidate]) -> Iterator[Result]:
-    """Yield results of a Spark cluster: a job of one task for each candidate, which Spark runs side by side.
-
-    A job of all would give nothing before its end, or one partition after another: a driver that is killed would lose
-    what has been finished. The histories are sent to each worker once.
-    """
-    from pyspark import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # workers elsewhere have the core alone
-    context = spark.sparkContext
-    shared = context.broadcast((work.histories, work.inputs))
-
-    def compute(candidate: Candidate) -> Result:
-        """Compute one; runs on a worker."""
-        return timed(candidate, *shared.value)
-
-    def run(candidate: Candidate) -> Result:
-        """Have one computed, and wait for it."""
-        (result,) = context.parallelize([candidate], numSlices=1).map(compute).collect()
-        return result
-
-    with ThreadPoolExecutor(JOBS_PER_CORE * context.defaultParallelism) as threads:
-        running = [threads.submit(run, one) for one in candidates]
-        try:
-            for future in as_completed(running):
-                yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
-            context.cancelAllJobs()

@@ -11,7 +11,7 @@ from jobs.feature_histories import histories_of
 from jobs.registry import code_digest
 from jobs.search_folder import Search, SearchFolder, tried
 from jobs.search_progress import Estimate, Teller
-from jobs.search_workers import Work, on_spark, on_this_machine
+from jobs.search_workers import Work, on_this_machine
 from producers.csv_producer import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
@@ -106,6 +106,7 @@ def _results(
         estimate = Estimate(everything, work.histories, place.jobs)
         yield estimate, on_this_machine(work, estimate.longest_first(left), place.jobs)
         return
+    from jobs.search_spark import on_spark
     from jobs.spark import session
 
     with session("quicksilver search", place.master) as spark:

@@ -150,17 +150,17 @@ def _configs(config: SearchConfig, instruments: Sequence[tuple[str, tuple[str, .
 
 def _instruments(config: SearchConfig, histories: Sequence[FeatureHistory]) -> list[tuple[str, tuple[str, ...]]]:
     """Which instruments each predictor takes: a venue, empty for all of ``config.venues``, and symbols."""
-    there = sorted({(one.venue, one.symbol) for one in histories})
-    known = ", ".join(":".join(one) for one in there) or "nothing"
-    there = [one for one in there if not config.venues or one[0] in config.venues]
+    every = sorted({(one.venue, one.symbol) for one in histories})
+    there = [one for one in every if not config.venues or one[0] in config.venues]
+    missing = [] if there else [", ".join(config.venues) or "price"]
+    if config.symbols != "each":
+        symbols = {symbol for _, symbol in there}
+        missing += [name for some in config.symbols for name in some if name not in symbols]
+    if missing:
+        known = ", ".join(":".join(one) for one in every) or "nothing"
+        raise InputError(f"the data hold no {missing[0]}; there is {known}")
     if config.symbols == "each":
-        if not there:
-            raise InputError(f"the data hold nothing of {', '.join(config.venues) or 'any venue'}; there is {known}")
         return [(venue, (symbol,)) for venue, symbol in there]
-    symbols = {symbol for _, symbol in there}
-    missing = [name for some in config.symbols for name in some if name not in symbols]
-    if missing or not there:
-        raise InputError(f"the data hold no {missing[0] if missing else ', '.join(config.venues)}; there is {known}")
     return [("", some) for some in config.symbols]
 
 

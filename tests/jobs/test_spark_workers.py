@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
-from jobs import training_frames
+from jobs import search_workers, training_frames  # the first registers the second
 from jobs.spark_tables import _to_columns
 from quicksilver.tables import TABLES
 
@@ -30,8 +30,12 @@ OURS = "api,setup,tests"
 
 @pytest.mark.parametrize(
     ("task", "missing"),
-    [(training_frames._fit, f"{OURS},jobs,producers"), (_to_columns(TABLES["labels"]), OURS)],
-    ids=["train", "backfill"],
+    [
+        (training_frames._fit, f"{OURS},jobs,producers"),
+        (search_workers.timed, f"{OURS},jobs,producers"),
+        (_to_columns(TABLES["labels"]), OURS),
+    ],
+    ids=["train", "search", "backfill"],
 )
 def test_a_worker_elsewhere_can_read_its_task(task: object, missing: str) -> None:
     line, data = [sys.executable, "-c", WORKER, missing], CloudPickleSerializer().dumps(task)  # type: ignore[no-untyped-call]
