@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from joblib import Parallel, delayed, parallel_config
@@ -21,6 +21,7 @@ from quicksilver.learning.search import Candidate, Result, outcome
 
 MAPPED = "100K"  # larger arrays are shared by a memory map, not sent with each task
 WATCH_S = 1.0
+ONE_THREAD: dict[str, Any] = {"backend": "loky", "inner_max_num_threads": 1}  # alike everywhere: processes are kept
 
 
 class Work(NamedTuple):
@@ -49,7 +50,7 @@ def on_this_machine(work: Work, candidates: Sequence[Candidate], jobs: int) -> I
                 yield timed(one, work.histories, work.inputs)
         return
     driver = os.getpid()
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with parallel_config(**ONE_THREAD):
         # A batch of one: what is finished must not wait for others, for it would be lost with them.
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, max_nbytes=MAPPED)
         try:

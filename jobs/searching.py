@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from jobs.feature_histories import histories_of
 from jobs.registry import code_digest
 from jobs.search_folder import Search, SearchFolder, tried
 from jobs.search_progress import Estimate, Teller
-from jobs.search_workers import Work, on_this_machine
+from jobs.search_workers import ONE_THREAD, Work, on_this_machine
 from producers.csv_producer import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
@@ -19,6 +19,7 @@ from quicksilver.learning.ranking import Row, ranked, row_of, verdict
 from quicksilver.learning.search import Candidate, Result, SearchConfig, candidates, read_search
 from quicksilver.records import DeadLetter
 
+WORTH_IT = 1 << 20  # bytes of sources; less is read before other processes have started
 Results: TypeAlias = Iterator[Result]
 Say: TypeAlias = Callable[[str], None]
 
@@ -123,7 +124,9 @@ def read_histories(
         InputError: nothing of one can be read.
         StoreError: Cassandra does not answer.
     """
-    read = Parallel(n_jobs=min(jobs, len(sources)))(delayed(_read)(one, features, venue) for one in sources)
+    side_by_side = len(sources) > 1 and sum(map(_size, sources)) > WORTH_IT
+    with parallel_config(**ONE_THREAD):
+        read = Parallel(jobs if side_by_side else 1)(delayed(_read)(one, features, venue) for one in sources)
     letters = Letters(say)
     for _, refused in read:
         for letter in refused:
@@ -131,6 +134,12 @@ def read_histories(
     letters.end()
     histories = [one for some, _ in read for one in some if len(one.ts_ns)]
     return sorted(histories, key=lambda one: (one.venue, one.symbol, int(one.ts_ns[0]), len(one.ts_ns)))
+
+
+def _size(source: str) -> int:
+    """Bytes of a file; of what is no single file more than enough."""
+    path = Path(source.split(":", 1)[-1])
+    return path.stat().st_size if path.is_file() else WORTH_IT
 
 
 def _read(source: str, features: Sequence[str], venue: str | None) -> tuple[list[FeatureHistory], list[DeadLetter]]:

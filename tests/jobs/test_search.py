@@ -21,7 +21,7 @@ from tests.searches import CONFIG, TOML, files, histories
 from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 100.0
+PATIENCE_S = 250.0  # a busy machine is slow, not wrong: imports alone take seconds
 N = 16  # configurations of TOML
 
 
@@ -83,7 +83,9 @@ def test_a_search_ends_with_a_table_a_verdict_and_a_summary(done: tuple[Path, Re
 def test_who_asks_again_computes_nothing(done: tuple[Path, Result]) -> None:
     folder, first = done
     before = lines(folder / "out")
-    result = searched(folder / "small.toml", *reversed(files(folder)), "--out", folder / "out", "--best", 3)
+    result = searched(
+        folder / "small.toml", *reversed(files(folder)), "--out", folder / "out", "--jobs", 1, "--best", 3
+    )
     told = summary(result.stdout)
     assert (told["computed"], told["kept"]) == (0, N)
     assert lines(folder / "out") == before
@@ -145,6 +147,7 @@ def alive(pids: set[int]) -> set[int]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_after_a_kill_nothing_that_was_finished_is_computed_again(done: tuple[Path, Result], tmp_path: Path) -> None:
     folder, _ = done
     out = tmp_path / "out"
@@ -173,14 +176,14 @@ def test_after_a_kill_nothing_that_was_finished_is_computed_again(done: tuple[Pa
     assert untimed(out) == untimed(folder / "out"), "two processes give what one gives, to the byte"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @needs_tools("java")
 def test_spark_gives_the_same_to_the_byte(done: tuple[Path, Result], tmp_path: Path) -> None:
     folder, _ = done
     line = command(
         folder / "small.toml", *files(folder), "--out", tmp_path / "out", "--backend", "spark", "--master", "local[2]"
     )
-    ran = subprocess.run(line, cwd=ROOT, capture_output=True, check=False, timeout=280)
+    ran = subprocess.run(line, cwd=ROOT, capture_output=True, check=False, timeout=550)
     assert ran.returncode == 0, ran.stderr.decode()
     assert summary(ran.stdout.decode())["computed"] == N
     assert untimed(tmp_path / "out") == untimed(folder / "out")
@@ -218,10 +221,8 @@ def test_what_cannot_be_begun_is_said_in_a_sentence(
 
 def test_a_file_or_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:
     missing = searched(tmp_path / "no.toml", *files(tmp_path))
-    assert (missing.exit_code, missing.stderr) == (
-        2,
-        f"error: {tmp_path / 'no.toml'}: cannot be read: No such file or directory\n",
-    )
+    assert missing.exit_code == 2
+    assert missing.stderr == f"error: {tmp_path / 'no.toml'}: cannot be read: No such file or directory\n"
     no_source = searched(grid(tmp_path), tmp_path / "no.csv", "--jobs", 1)
     assert (no_source.exit_code, no_source.stderr) == (2, f"error: {tmp_path / 'no.csv'}: there is no such file\n")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.deflated import deflated, deflated_tracks, sharpe_ratio, track_of
 from quicksilver.learning.ranking import Row, ranked, row_of, verdict
@@ -14,7 +15,7 @@ from quicksilver.learning.validation import MAJORITY, MODEL, Validation
 DAYS = 10.0
 
 
-def result(name: str, profits: np.ndarray, hits: float = 0.5, why: str = "") -> Result:  # type: ignore[type-arg]
+def result(name: str, profits: FloatArray, hits: float = 0.5, why: str = "") -> Result:
     candidate = Candidate(name, PredictorConfig("lda"), 2, ("v:A-B",), "d", "c")
     if why:
         return Result(candidate, why=why)
@@ -29,8 +30,12 @@ def result(name: str, profits: np.ndarray, hits: float = 0.5, why: str = "") -> 
     return Result(candidate, found, track_of(profits, DAYS))
 
 
-def profits(mean: float, n: int = 400) -> np.ndarray:  # type: ignore[type-arg]
-    return np.random.default_rng(round(100 * mean) + 1_000).normal(mean, 10.0, n)
+def profits(mean: float, n: int = 400) -> FloatArray:
+    return _with_mean(np.random.default_rng(round(100 * mean) + 1_000).normal(0.0, 10.0, n), mean)
+
+
+def _with_mean(series: FloatArray, mean: float) -> FloatArray:
+    return series - series.mean() + mean
 
 
 def table(*results: Result, tried: int = 0) -> list[Row]:
