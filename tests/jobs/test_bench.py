@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from jobs.benches import book, frames, measure, parsing, portfolio
+from jobs.benches import book, frames, measure, parsing, portfolio, search
 from jobs.benches.measure import Row, rate_row, seconds
 from jobs.cli import app
 from producers.exchanges.base import ignore
@@ -32,6 +33,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parsing, "LEVELS", 100)
     monkeypatch.setattr(portfolio, "N", 5_000)
     monkeypatch.setattr(portfolio, "ASSETS", 4)
+    monkeypatch.setattr(search, "N", 400)
+    monkeypatch.setattr(search, "ROUNDS", 1)
+    monkeypatch.setattr(search, "CONFIG", replace(search.CONFIG, types=("lda",), datasetinputs=(1, 2), folds=2))
     monkeypatch.setenv("QUICKSILVER_TAPES", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -57,6 +61,7 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         ("a snapshot of 100 levels: raw bytes -> event -> book", "ms", "json.loads alone"),
         (FRONTIER, "M portfolios/s", "numpy float64 draw and evaluate"),
         (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
+        ("search, 2 configurations of 400 rows, 2 processes", "configurations/min", "1 process"),
     ]
     for row in rows:
         for number in (row.value, row.peer_value, row.ratio):

@@ -12,6 +12,8 @@ export interface Choice {
 }
 
 const CELL_PX = 30;
+const NARROW_PX = 48; // of a column: narrower, its numbers would not fit
+const WIDE_PX = 150;
 const LETTER_PX = 6.5;
 
 export function renderHeat(host: HTMLElement, rows: Row[], { x, y, measure, pick }: Choice): void {
@@ -21,10 +23,12 @@ export function renderHeat(host: HTMLElement, rows: Row[], { x, y, measure, pick
   const [across, down] = [domain(scored, x), domain(scored, y)];
   const colour = colours(found, measure);
   const shade = scale({ color: colour });
+  const left = 24 + LETTER_PX * Math.max(...down.map((one) => one.length));
+  const width = Math.min(Math.max(host.clientWidth || 800, left + across.length * NARROW_PX), left + across.length * WIDE_PX + 40);
   const told = (one: Cell): string => `${one.x}, ${one.y}\n${pick} of ${one.n}: ${one.value.toFixed(measure.decimals)}`;
   const drawn = plot({
-    width: host.clientWidth || 800, height: down.length * CELL_PX + 70, padding: 0.04, marginTop: 34,
-    marginLeft: 24 + LETTER_PX * Math.max(...down.map((one) => one.length)),
+    width, height: down.length * CELL_PX + 70, padding: 0.04, marginTop: 34,
+    marginLeft: left,
     style: { background: "transparent", color: color("text"), fontSize: "11px", fontFamily: "inherit" },
     x: { domain: across, label: x.name, axis: "top" }, y: { domain: down, label: y.name },
     color: { ...colour, legend: true, label: `${measure.name}${measure.lower ? " (lower is better)" : ""}` },
