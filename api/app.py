@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.registry import Collector
 
@@ -18,6 +18,7 @@ from api.hub import Hub
 from api.metrics import HubCollector, add_metrics
 from api.ports import JsonStore, Playing
 from api.replay import add_replay
+from api.search import Searches, add_searches
 from api.symbols import Symbols, add_symbols
 from quicksilver import __version__
 from quicksilver.errors import StoreError
@@ -42,6 +43,7 @@ def create_app(
     symbols: Symbols | None = None,
     playback: Playing | None = None,
     collectors: Sequence[Collector] = (),
+    searches: Searches | None = None,
 ) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
@@ -50,6 +52,7 @@ def create_app(
     ``playback`` is what plays the source, if that is a recording.
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
+    ``searches`` are those that ``/optimize`` shows.
     ``collectors`` are what ``/metrics`` tells beside the hub's numbers and the process's.
     """
     app = FastAPI(
@@ -59,6 +62,7 @@ def create_app(
     _add_state(app, hub, parts)
     add_symbols(app, symbols)
     add_replay(app, playback)
+    add_searches(app, searches)
     add_docs(app)
     _add_tables(app, store)
 
@@ -157,5 +161,10 @@ def _add_page(app: FastAPI, page: Path | None) -> None:
         hashed = request.url.path.startswith("/assets/")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
         return response
+
+    @app.get("/optimize", include_in_schema=False)
+    async def optimize() -> FileResponse:
+        """Return the page of searches."""
+        return FileResponse(page / "optimize.html")
 
     app.mount("/", StaticFiles(directory=page, html=True))

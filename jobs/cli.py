@@ -16,6 +16,7 @@ try:
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
     from jobs.run_command import run, serve
+    from jobs.search_command import search
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
     from jobs.spark_frontier import frontier
@@ -38,6 +39,7 @@ app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train)
 app.command("check-leaks")(check_leaks)
+app.command("search")(search)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

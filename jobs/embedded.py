@@ -18,6 +18,7 @@ from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
+from jobs.search_shelf import SearchShelf
 from jobs.settings import PAGE, RunSettings
 from jobs.sources import Adjustable, Source
 from jobs.taking import take_and_watch
@@ -193,7 +194,10 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
             runner = EmbeddedRunner(source, bus, settings.registry, say)
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
-            app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)
+            app = create_app(
+                hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told,
+                searches=SearchShelf(settings.searches_folder),
+            )  # fmt: skip
             async with serving_on(listeners, app) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)

@@ -84,7 +84,7 @@ def show(
         entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
         tried = tries(registry, name)
         entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
-        deflated, role = tried.deflated(entry.validation.profits), roles.of(entry.card.version)
+        deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
     if only_json:
         told = {**summary_of(entry, deflated), "role": role, "validation": entry.validation}
         typer.echo(msgspec.json.encode(told).decode())

@@ -31,6 +31,7 @@ def run(
     seed: Annotated[int | None, setting("seed")] = None,
     data: Annotated[Path | None, setting("data")] = None,
     models: Annotated[Path | None, setting("models")] = None,
+    searches: Annotated[Path | None, setting("searches")] = None,
     keep_hours: Annotated[float | None, setting("keep_hours")] = None,
     full_books_per_s: FullBooksPerS = None,
     full_book_levels: FullBookLevels = None,
@@ -55,6 +56,7 @@ def serve(
     store: Annotated[str | None, _of_serve("store")] = None,
     kafka_servers: Annotated[str | None, _of_serve("kafka_servers")] = None,
     data: Annotated[Path | None, _of_serve("data")] = None,
+    searches: Annotated[Path | None, _of_serve("searches")] = None,
     keep_hours: Annotated[float | None, _of_serve("keep_hours")] = None,
 ) -> None:
     """Serve the page and the API over what the cluster computes: live from Kafka, history from Cassandra."""

@@ -46,7 +46,21 @@ class FullBookSettings(BaseSettings):
         return {name.upper(): str(getattr(self, name)) for name in FullBookSettings.model_fields}
 
 
-class RunSettings(FullBookSettings):
+class SearchSettings(BaseSettings):
+    """Where searches lie; each is the environment variable of its name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    data: Path = Field(default=Path("data"), description="folder beneath which searches lie")
+    searches: Path | None = Field(default=None, description="folder of the searches; empty: DATA/searches")
+
+    @property
+    def searches_folder(self) -> Path:
+        """Folder of the searches."""
+        return self.searches or self.data / "searches"
+
+
+class RunSettings(FullBookSettings, SearchSettings):
     """The settings of ``make run``; each is the environment variable of its name in capitals.
 
     The address has a prefix, for HOST is no name of ours: conda exports HOST=x86_64-conda-linux-gnu.
@@ -120,7 +134,7 @@ class ProducerSettings(RunSettings):
         return None if self.metrics_port is None else (self.quicksilver_host, self.metrics_port)
 
 
-class ServeSettings(BaseSettings):
+class ServeSettings(SearchSettings):
     """The settings of ``quicksilver serve``; Cassandra's own are in ``setup/cassandra/client.py``."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)

@@ -92,7 +92,7 @@ def keep(trained: Sequence["Trained"], registry: Registry, promote: bool) -> lis
         if promote and registry.roles(name).live != version:
             registry.promote(name, version)
         role = registry.roles(name).of(version)
-        found.append(Kept(entry, new, role, tries(registry, name).deflated(entry.validation.profits)))
+        found.append(Kept(entry, new, role, tries(registry, name).deflated(entry.validation.track)))
     return found
 
 
@@ -101,9 +101,7 @@ def weighed(trained: Sequence["Trained"], registry: Registry) -> list[Kept]:
     from jobs.training import entry_of, tries
 
     entries = [entry_of(one, registry) for one in trained]
-    return [
-        Kept(one, False, "", tries(registry, one.card.name, one).deflated(one.validation.profits)) for one in entries
-    ]
+    return [Kept(one, False, "", tries(registry, one.card.name, one).deflated(one.validation.track)) for one in entries]
 
 
 def train(

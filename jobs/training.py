@@ -10,7 +10,7 @@ from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
-from quicksilver.learning.deflated import Profits, deflated_of
+from quicksilver.learning.deflated import Track, deflated_tracks
 from quicksilver.learning.training import Task, Trained, trained_and_judged
 from quicksilver.learning.validation import require_trainable
 
@@ -19,11 +19,13 @@ class Tries(NamedTuple):
     """How many configurations were tried under a name, and what is known of each one's profits."""
 
     n: int
-    profits: list[Profits]
+    tracks: list[Track | None]
 
-    def deflated(self, profits: Profits) -> float | None:
+    def deflated(self, track: Track | None) -> float | None:
         """Return the deflated score of one of them; None if it is the only one, or never risked anything."""
-        return deflated_of(profits, self.profits, self.n) if self.n > 1 else None
+        if self.n == 1 or track is None:
+            return None
+        return deflated_tracks([track, *(one for one in self.tracks if one != track)], self.n)[0]
 
 
 def train_predictor(
@@ -83,9 +85,9 @@ def tries(registry: Registry, name: str, entry: Entry | None = None) -> Tries:
     that cannot be read counts as one, for it was one.
     """
     entries, damaged = registry.sound(name)
-    of = {_text(one): one.validation.profits for one in entries}
+    of = {_text(one): one.validation.track for one in entries}
     if entry is not None:
-        of[_text(entry)] = entry.validation.profits
+        of[_text(entry)] = entry.validation.track
     return Tries(len(of) + damaged, list(of.values()))
 
 

@@ -9,45 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from quicksilver.events import FloatArray
 
 EULER = 0.577_215_664_901_532_9
-
-
-class Profits(msgspec.Struct, frozen=True):
-    """What the deflated ratio needs of a run's profits: ``n`` observations that do not overlap, ``span_ns`` long each.
-
-    ``ratio`` is their Sharpe ratio, 0 where nothing was risked; ``kurtosis`` is 3 for normal ones.
-    """
-
-    n: int = 0
-    span_ns: int = 0
-    ratio: float = 0.0
-    skew: float = 0.0
-    kurtosis: float = 3.0
-
-
-def profits_of(profits: FloatArray, span_ns: int) -> Profits:
-    """Return what is needed of profits ``(n,)``, each of ``span_ns``."""
-    ratio = sharpe_ratio(profits)
-    if ratio == 0.0:
-        return Profits(len(profits), span_ns)
-    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
-    return Profits(len(profits), span_ns, ratio, skew, kurtosis)
-
-
-def deflated_of(one: Profits, all_known: Sequence[Profits], tried: int) -> float | None:
-    """Return the deflated Sharpe ratio of one run among all those that are known, itself one of them.
-
-    Observations of other runs may be longer or shorter: a ratio grows with the root of the time. None if it never
-    risked anything.
-    """
-    if one.ratio == 0.0:
-        return None
-    ratios = [other.ratio * math.sqrt(one.span_ns / other.span_ns) for other in all_known if other.span_ns]
-    return probability(one.ratio, expected_best(ratios, tried), one.n, one.skew, one.kurtosis)
 
 
 def expected_best(ratios: Sequence[float], tried: int) -> float:
@@ -76,12 +42,53 @@ def probability(ratio: float, expected: float, n: float, skew: float, kurtosis: 
     if n < 2:
         return 0.5
     variance = 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
-    return float(stats.norm.cdf((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
+    return float(special.ndtr((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
 
 
 def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
     """Return the deflated Sharpe ratio of the best one's ``profits`` ``(n,)``, observations that do not overlap."""
-    one = profits_of(profits, 1)
-    if one.ratio == 0.0:
+    ratio = sharpe_ratio(profits)
+    if ratio == 0.0:
         return 0.5
-    return probability(one.ratio, expected_best(ratios, tried), one.n, one.skew, one.kurtosis)
+    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
+    return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)
+
+
+class Track(msgspec.Struct, frozen=True):
+    """What the deflated ratio takes of ``n`` profits that do not overlap: Sharpe ratio of one, skew, kurtosis.
+
+    ``per_day`` is how many there are a day: ratios of other lengths of time can be compared by it.
+    """
+
+    ratio: float
+    n: int
+    skew: float
+    kurtosis: float
+    per_day: float
+
+    @property
+    def daily(self) -> float:
+        """Sharpe ratio of a day's profit, if one day were like another and none like the one before."""
+        return self.ratio * math.sqrt(self.per_day)
+
+
+def track_of(profits: FloatArray, days: float) -> Track | None:
+    """Return the track of ``profits`` ``(n,)`` within so many days; None where nothing varies: there were no trades."""
+    if len(profits) < 2 or days <= 0.0 or np.ptp(profits) == 0.0:
+        return None
+    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
+    return Track(sharpe_ratio(profits), len(profits), skew, kurtosis, len(profits) / days)
+
+
+def deflated_tracks(tracks: Sequence[Track | None], tried: int) -> list[float | None]:
+    """Return the deflated Sharpe ratio of each track, given that ``tried`` were tried; None of one without trades.
+
+    The spread of all is taken of daily ratios, for decisions of a minute and of an hour differ in size by nature.
+    """
+    best_daily = expected_best([one.daily for one in tracks if one is not None], tried)
+    return [
+        None
+        if one is None
+        else probability(one.ratio, best_daily / math.sqrt(one.per_day), one.n, one.skew, one.kurtosis)
+        for one in tracks
+    ]

@@ -32,6 +32,7 @@ from quicksilver.learning.validation import (
     Walk,
     certain,
     last_moves,
+    overlap_of,
     validated,
 )
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
@@ -129,7 +130,7 @@ def walk_material(material: Material, folds: int = FOLDS) -> Walk:
         )
         for who in parts[0].said
     }  # fmt: skip
-    return Walk(judged, frame.ts_ns[rows])
+    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, lead))
 
 
 class _Fold(NamedTuple):

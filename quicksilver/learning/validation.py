@@ -1,5 +1,6 @@
 """The walk-forward run of one predictor: trained on the past, judged by what came after, beside its baselines."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
-from quicksilver.learning.deflated import Profits, profits_of
+from quicksilver.learning.deflated import Track, track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.scores import (
     MEASURES,
@@ -30,6 +31,7 @@ from quicksilver.models.score import probabilities_of_move
 
 FOLDS = 8
 MIN_PAST = 200
+DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
 MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
 
@@ -38,8 +40,8 @@ class Validation(msgspec.Struct, frozen=True):
     """What a walk-forward run found: ``scores[who][measure]``, with ``who`` the model and its baselines.
 
     ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
-    ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``profits`` are those of its
-    blocks, as much as the deflated score of several tries needs.
+    ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
+    profits, for the deflated score of several tries, None where it never traded.
     """
 
     n: int
@@ -50,14 +52,15 @@ class Validation(msgspec.Struct, frozen=True):
     scores: dict[str, dict[str, Interval]]
     better_by: dict[str, Interval]
     confusion: tuple[tuple[int, ...], ...] = ()
-    profits: Profits = Profits()
+    track: Track | None = None
 
 
 class Walk(NamedTuple):
-    """All judged decisions of a run: by ``who``."""
+    """All judged decisions of a run: by ``who``; outcomes of ``overlap`` of them in a row share a span of time."""
 
     judged: dict[str, Decisions]
     ts_ns: Int64
+    overlap: int
 
 
 def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
@@ -192,7 +195,12 @@ def walk(
         who: Decisions(np.vstack(parts), directions[rows], frame.move_bps[rows], fold, config.fee_bps)
         for who, parts in said.items()
     }
-    return Walk(judged, frame.ts_ns[rows])
+    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config))
+
+
+def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
+    """Return how many decisions in a row have outcomes that share a span of time."""
+    return len(frame.instruments) * math.ceil(config.horizon_ns / config.every_ns)
 
 
 def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
@@ -219,10 +227,10 @@ def validated(walked: Walk, seed: int) -> Validation:
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
-    blocks = blocks_of(parts[MODEL], model.fold, length)
-    profits = profits_of(blocks[:, -1] / blocks[:, 0], (end_ns - start_ns) // len(blocks))
     matrix = tuple(tuple(row) for row in confusion)
-    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, profits)
+    blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
+    track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
+    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track)
 
 
 def _hits(judged: Decisions) -> FloatArray:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from jobs.benches import book, frames, measure, parsing, portfolio, predictions
+from jobs.benches import book, frames, measure, parsing, portfolio, predictions, search
 from jobs.benches.measure import Row, rate_row, seconds
 from jobs.cli import app
 from producers.exchanges.base import ignore
@@ -39,6 +40,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(predictions, "N", 30)
     monkeypatch.setattr(predictions, "N_PEER", 3)
     monkeypatch.setattr(predictions, "N_EVENTS", 2_000)
+    monkeypatch.setattr(search, "N", 400)
+    monkeypatch.setattr(search, "ROUNDS", 1)
+    monkeypatch.setattr(search, "CONFIG", replace(search.CONFIG, types=("lda",), datasetinputs=(1, 2), folds=2))
     monkeypatch.setenv("QUICKSILVER_TAPES", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -76,6 +80,7 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
             for part in ("p50", "p99")
             for peer in ("on one that is not", "the book's message itself")
         ),
+        ("search, 2 configurations of 400 rows, 2 processes", "configurations/min", "1 process"),
     ]
     for row in rows:
         for number in (row.value, row.peer_value, row.ratio):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
+from jobs import search_workers
 from jobs.spark_tables import _to_columns
 from quicksilver.learning.training import attempted
 from quicksilver.tables import TABLES
@@ -30,8 +31,12 @@ OURS = "api,setup,tests"
 
 @pytest.mark.parametrize(
     ("task", "missing"),
-    [(attempted, f"{OURS},jobs,producers"), (_to_columns(TABLES["labels"]), OURS)],
-    ids=["train", "backfill"],
+    [
+        (attempted, f"{OURS},jobs,producers"),
+        (search_workers.timed, f"{OURS},jobs,producers"),
+        (_to_columns(TABLES["labels"]), OURS),
+    ],
+    ids=["train", "search", "backfill"],
 )
 def test_a_worker_elsewhere_can_read_its_task(task: object, missing: str) -> None:
     line, data = [sys.executable, "-c", WORKER, missing], CloudPickleSerializer().dumps(task)  # type: ignore[no-untyped-call]

@@ -2,7 +2,6 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { byId } from "./dom";
 import { CandlePanel } from "./panels/candles";
 import { FeaturePanel } from "./panels/features";
 import { FeedPanel } from "./panels/feeds";
@@ -16,6 +15,7 @@ import { renderTrades } from "./panels/trades";
 import { Client, counters } from "./protocol";
 import { Player } from "./replay";
 import { KEPT_SAMPLES, State } from "./state";
+import { followTheme } from "./theme";
 
 const state = new State();
 const candles = new CandlePanel(state);
@@ -67,25 +67,12 @@ const client = new Client(
   },
 );
 
-byId("theme").onclick = () => {
-  const root = document.documentElement;
-  const dark = root.dataset["theme"] ? root.dataset["theme"] === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset["theme"] = dark ? "light" : "dark";
-  localStorage.setItem("theme", root.dataset["theme"]);
-  retheme();
-};
-
 function retheme(): void {
   for (const panel of [candles, ladder, frontier, score]) panel.theme();
   for (const panel of ["candles", "ladder", "features", "score"] as const) state.dirty.add(panel);
 }
 
-const chosen = localStorage.getItem("theme");
-if (chosen) {
-  document.documentElement.dataset["theme"] = chosen;
-  retheme();
-}
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
+followTheme(retheme);
 setInterval(() => state.dirty.add("header").add("feeds"), 500); // silence changes states and ages too
 setInterval(() => void player.look(connected), 1000); // others may pause it, and it ends by itself
 for (const ms of [2000, 8000]) setTimeout(() => state.selectBusiest(), ms); // some venues begin late

@@ -1,0 +1,102 @@
+"""``quicksilver search``: every combination of a grid judged walk-forward, on many cores, with a table at the end."""
+
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.settings import SearchSettings
+from quicksilver.errors import InputError
+from setup.exits import failing
+
+if TYPE_CHECKING:
+    from quicksilver.learning.ranking import Row
+    from quicksilver.learning.scores import Interval
+
+MANY = 10_000  # configurations that are not begun by mistake
+WIDTH = 160  # of the table in a file or a pipe, where nobody says how wide a line may be
+BEST = 20
+
+
+class Backend(StrEnum):
+    """What the work is spread by."""
+
+    JOBLIB = "joblib"
+    SPARK = "spark"
+
+
+def search(
+    config: Annotated[Path, typer.Argument(metavar="SEARCH.toml", help="File with the grid, in a table [search].")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="FROM...", help="Tapes, CSV files, SQLite files; or cassandra.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; an earlier search there goes on. [SEARCHES/NAME]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of joblib; all cores unless given.", min=1)] = None,
+    backend: Annotated[Backend, typer.Option(help="Processes of this machine, or a Spark cluster.")] = Backend.JOBLIB,
+    master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
+    venue: Annotated[str | None, typer.Option(help="Whose frames a tape holds, where it does not say.")] = None,
+    best: Annotated[int, typer.Option(help="How many of the best are printed.", min=0)] = BEST,
+    yes: Annotated[bool, typer.Option("--yes", help=f"Begin more than {MANY:,} configurations too.")] = False,
+) -> None:
+    """Try every combination of a grid; the last line printed is the summary, one JSON object.
+
+    What is finished is kept at once: the same command goes on where an earlier one was stopped, however that was.
+    """
+    started = time.perf_counter()
+    with failing():
+        if backend is Backend.SPARK and jobs is not None:
+            raise InputError("--jobs is for --backend joblib; Spark's cores are those of --master, such as local[2]")
+        if backend is Backend.JOBLIB and master is not None:
+            raise InputError("--master is for --backend spark")
+        from joblib import cpu_count
+
+        from jobs.searching import Place, read_config, run_search
+
+        grid, folder = read_config(config), out or SearchSettings().searches_folder / config.stem
+        place = Place(jobs or cpu_count(), backend is Backend.SPARK, master)
+        found = run_search(grid, sources, venue, folder, place, None if yes else MANY, _say)
+    _print(found.rows[:best], len(found.rows))
+    typer.echo(found.verdict)
+    summary = {**found.summary, "out": str(folder), "seconds": round(time.perf_counter() - started, 2)}
+    typer.echo(msgspec.json.encode(summary).decode())
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print(rows: Sequence["Row"], n: int) -> None:
+    table = Table(
+        "type", "granularity", "ahead", "inputs", "minutes back", "instruments", "n", "% correct", "% majority",
+        "bps after fees", "deflated", title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*_cells(row))
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    console.print(table)
+
+
+def _cells(row: "Row") -> list[str]:
+    inputs = " ".join([f"{row.datasetinputs} moves", *row.features])
+    back = f"{row.minutes_back:g}" if row.minutes_back else "all"
+    cells = [row.type, row.granularity, row.horizon, inputs, back, " ".join(row.instruments)]
+    if row.percent_correct is None or row.percent_majority is None or row.profit_bps is None:
+        return [*cells, "", row.why]
+    deflated = "no trades" if row.deflated is None else f"{row.deflated:.3f}"
+    return [
+        *cells, f"{row.n:,}", _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
+        _interval(row.profit_bps, 2), deflated,
+    ]  # fmt: skip
+
+
+def _interval(one: "Interval", digits: int) -> str:
+    return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"

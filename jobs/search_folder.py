@@ -1,0 +1,168 @@
+"""A search on disk: what is searched, a line for each result as it came, and how far it is.
+
+``results.jsonl`` is only ever added to, a whole line at once, which is on the disk before the next: whatever ends the
+process costs no more than what was running. A line that was torn by it is cut off when the search is taken up again.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+import msgspec
+
+from quicksilver.errors import InputError
+from quicksilver.learning.search import Result, SearchConfig
+from setup.alone import alone
+
+RESULTS, SEARCH, PROGRESS, LOCK = "results.jsonl", "search.json", "progress.json", "search.lock"
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What is searched: its grid, where its data come from, and the ids of all its candidates, in order."""
+
+    config: SearchConfig
+    sources: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a search is: ``done`` of ``total``, ``failed`` of them without scores.
+
+    ``eta_s`` is how many seconds it will still take, None where nothing has been measured yet; ``ended`` is whether
+    its process has ended in order, and ``updated_ns`` when this was written, of the wall clock.
+    """
+
+    done: int
+    total: int
+    failed: int
+    eta_s: float | None
+    ended: bool
+    updated_ns: int
+
+
+class SearchFolder:
+    """The folder of one search, which need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.unreadable = 0  # lines that were no results of this version
+
+    @contextmanager
+    def writing(self) -> Iterator["SearchFolder"]:
+        """Have the folder for this process alone.
+
+        Raises:
+            InputError: another process has it, or it cannot be written to.
+        """
+        try:
+            with alone(self.path / LOCK, f"another search writes to {self.path}: wait for it, or choose another --out"):
+                yield self
+        except OSError as error:
+            raise InputError(f"{error.filename or self.path}: cannot be written to: {error.strerror}") from error
+
+    def results(self) -> list[Result]:
+        """Return all whole results, the oldest first; what cannot be read is counted, and will be computed anew."""
+        self.unreadable = 0
+        return self.after(0)[0]
+
+    def after(self, offset: int) -> tuple[list[Result], int]:
+        """Return the results from a place in the file on, and the place to go on from next time."""
+        found: list[Result] = []
+        try:
+            with (self.path / RESULTS).open("rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if not line.endswith(b"\n"):  # it is being written, or was torn
+                        break
+                    offset += len(line)
+                    try:
+                        found.append(msgspec.json.decode(line, type=Result))
+                    except (msgspec.MsgspecError, ValueError):
+                        self.unreadable += 1
+        except FileNotFoundError:
+            pass
+        return found, offset
+
+    def size(self) -> int:
+        """Return how many bytes of results there are."""
+        try:
+            return (self.path / RESULTS).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @contextmanager
+    def appending(self) -> Iterator["Lines"]:
+        """Have the results' file open for more; a torn line at its end is cut off."""
+        with (self.path / RESULTS).open("ab+", buffering=0) as file:
+            _cut_torn(file)
+            yield Lines(file)
+
+    def describe(self, search: Search) -> None:
+        """Write down what is searched."""
+        _replace(self.path / SEARCH, msgspec.json.encode(search))
+
+    def note(self, progress: Progress) -> None:
+        """Write down how far it is."""
+        _replace(self.path / PROGRESS, msgspec.json.encode(progress))
+
+    def search(self) -> Search | None:
+        """Return what is searched; None where nothing is that can be read."""
+        try:
+            return msgspec.json.decode((self.path / SEARCH).read_bytes(), type=Search)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def progress(self) -> Progress | None:
+        """Return how far it is; None where nobody has said that."""
+        try:
+            return msgspec.json.decode((self.path / PROGRESS).read_bytes(), type=Progress)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+
+class Lines:
+    """The results' file, open for more."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+
+    def add(self, result: Result) -> None:
+        """Add a result; when this returns, it is on the disk."""
+        line = msgspec.json.encode(result) + b"\n"
+        while line:
+            line = line[self._file.write(line) :]
+        os.fsync(self._file.fileno())
+
+
+def tried(results: Iterable[Result]) -> int:
+    """Return how many configurations were tried: of other data or another program they were tried all the same."""
+    return len({tried_as(one) for one in results})
+
+
+def tried_as(result: Result) -> bytes:
+    """Return what tells a configuration from all others."""
+    return msgspec.json.encode([result.candidate.config, result.candidate.folds])
+
+
+def _cut_torn(file: FileIO) -> None:
+    """Cut off what stands behind the last end of a line."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - (64 << 10))
+        file.seek(start)
+        found = (file.read(end - start) or b"").rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    file.truncate(end)
+    file.seek(end)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file as a whole: who reads meanwhile sees the old one or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)

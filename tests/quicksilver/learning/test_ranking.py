@@ -1,0 +1,105 @@
+"""A search's table: its order, the deflated scores, and what is said of it in words."""
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from quicksilver.events import FloatArray
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.deflated import deflated, deflated_tracks, sharpe_ratio, track_of
+from quicksilver.learning.ranking import Row, ranked, row_of, verdict
+from quicksilver.learning.scores import MEASURES, Interval
+from quicksilver.learning.search import Candidate, Result
+from quicksilver.learning.validation import MAJORITY, MODEL, Validation
+
+DAYS = 10.0
+
+
+def result(name: str, profits: FloatArray, hits: float = 0.5, why: str = "") -> Result:
+    candidate = Candidate(name, PredictorConfig("lda"), 2, ("v:A-B",), "d", "c")
+    if why:
+        return Result(candidate, why=why)
+    mean = float(profits.mean())
+    model = {one: Interval(0.0, -1.0, 1.0, -0.5, 0.5) for one in MEASURES}
+    model |= {
+        "accuracy": Interval(hits, 0.1, 0.9, 0.2, 0.8),
+        "profit_bps": Interval(mean, mean - 2, mean + 2, mean - 1, mean + 1),
+    }
+    better = {one: Interval(0.0, -1.0, 1.0, hits - 0.6, 0.5) for one in MEASURES}
+    scores = {MODEL: model, MAJORITY: model}
+    return Result(candidate, Validation(len(profits), 2, 1, 0, 1, scores, better, track=track_of(profits, DAYS)))
+
+
+def profits(mean: float, n: int = 400) -> FloatArray:
+    return _with_mean(np.random.default_rng(round(100 * mean) + 1_000).normal(0.0, 10.0, n), mean)
+
+
+def _with_mean(series: FloatArray, mean: float) -> FloatArray:
+    return series - series.mean() + mean
+
+
+def table(*results: Result, tried: int = 0) -> list[Row]:
+    return ranked(map(row_of, results), tried or len(results))
+
+
+def test_the_best_comes_first_and_what_failed_last() -> None:
+    rows = table(
+        result("failed", profits(0.0), why="too few"), result("idle", np.zeros(400)), result("bad", profits(-2.0)),
+        result("good", profits(2.0)), result("worse", profits(-4.0)),
+    )  # fmt: skip
+    assert [row.id for row in rows] == ["good", "idle", "bad", "worse", "failed"]
+    assert [row.deflated is None for row in rows] == [False, True, False, False, True]
+    assert (rows[1].sharpe_daily, rows[1].trades) == (0.0, False)
+    assert (rows[-1].why, rows[-1].percent_correct) == ("too few", None)
+    assert rows[0].percent_correct == Interval(50.0, 10.0, 90.0, 20.0, 80.0)
+
+
+def test_deflated_scores_are_those_of_the_paper_where_all_decide_as_often() -> None:
+    series = [profits(mean) for mean in (-1.0, 0.5, 2.0)]
+    ratios = [sharpe_ratio(one) for one in series]
+    found = deflated_tracks([track_of(one, DAYS) for one in series], 50)
+    assert found == [pytest.approx(deflated(one, ratios, 50)) for one in series]
+
+
+def test_how_often_is_decided_makes_no_difference_to_what_a_day_is_worth() -> None:
+    """A series, and the same by sums of four: a day's ratio stays, and so does the bar that it is held to."""
+    fine = profits(1.0, 4_000)
+    coarse = fine.reshape(-1, 4).sum(axis=1)
+    one, other = track_of(fine, DAYS), track_of(coarse, DAYS)
+    assert one is not None
+    assert other is not None
+    assert one.daily == pytest.approx(other.daily, rel=0.1)
+    a, b = deflated_tracks([one, other], 20)
+    assert a == pytest.approx(b, abs=0.05)
+
+
+def test_more_tries_deflate_more() -> None:
+    some = [result(str(mean), profits(mean)) for mean in (-1.0, 0.0, 1.5)]
+    scores = [table(*some, tried=n)[0].deflated for n in (3, 30, 3_000)]
+    assert all(score is not None for score in scores)
+    assert scores == sorted(scores, key=lambda score: -(score or 0.0))
+    assert len(set(scores)) == 3
+
+
+def test_it_is_said_in_words_what_it_comes_to() -> None:
+    def said(*results: Result, tried: int = 0) -> str:
+        return verdict(table(*results, tried=tried), tried or len(results))
+
+    failed, idle = result("f", profits(0.0), why="too few"), result("i", np.zeros(400))
+    assert verdict([], 0) == "There is no result yet."
+    assert said(failed) == "None of 1 configurations could be judged."
+    assert said(idle, failed).startswith("None of 2 tried ever trades: doing nothing is best. 0 of 1 are right more")
+    assert said(result("b", profits(-2.0)), idle).startswith("None of 2 tried earns its fees: the best that trades")
+    lucky = said(result("a", profits(0.8)), result("b", profits(-2.0)), result("c", profits(-4.0)), tried=500)
+    assert "but do not trade on it: after 500 tries, the probability that this is more than luck is" in lucky
+    sure = said(result("a", profits(4.0)), result("b", profits(3.9)), idle, tried=3)
+    assert "A later period has still to show it." in sure
+    assert "1 of 3 are right more often" in said(result("h", profits(1.0), hits=0.7), idle, result("b", profits(0.1)))
+
+
+def test_a_best_that_no_longer_earns_within_its_interval_is_not_called_sure() -> None:
+    (row,) = table(result("a", profits(4.0)))
+    assert row.profit_bps is not None
+    doubtful = replace(row, profit_bps=replace(row.profit_bps, mean_low=-0.1))
+    assert "do not trade on it" in verdict([doubtful], 1)
+    assert "do not trade on it" not in verdict([row], 1)
