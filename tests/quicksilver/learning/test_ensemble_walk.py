@@ -105,6 +105,7 @@ def test_members_and_stacking_learn_of_what_was_known_before_alone() -> None:
     start_ns = int(frame.ts_ns[3_000])
     past = np.flatnonzero(frame.known_ns < start_ns - embargo_ns)
     parts = list(unseen(material, past))
+    cards = trained_ensemble("all", KINDS["static"], PREDICTORS, [history(2)], "").members
     assert len(parts) >= 3
     assert np.concatenate([rows for rows, _ in parts]).tolist() == list(range(parts[0][0][0], len(past)))
     for rows, from_ns in parts:
@@ -113,8 +114,7 @@ def test_members_and_stacking_learn_of_what_was_known_before_alone() -> None:
         for number in range(3):
             seen = material.past_of(number, from_ns)
             assert 0 <= from_ns - embargo_ns - seen.known_ns.max() <= 3 * 60 * SECOND_NS
-        said = said_of(trained_ensemble("all", KINDS["static"], PREDICTORS, [history(2)], "").members,
-                       material.found, rows, from_ns)  # fmt: skip
+        said = said_of(cards, material.found, rows, from_ns)
         at = material.found.at[rows]
         for number, member in enumerate(material.found.members):
             spoken = ~np.isnan(said[:, number, 0])
