@@ -10,6 +10,7 @@ try:
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.plot_command import plot
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
@@ -35,6 +36,7 @@ app.command("symbols")(symbols)
 app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
+app.command("plot")(plot)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

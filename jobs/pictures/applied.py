@@ -13,7 +13,7 @@ from jobs.pictures.study import Held, Says, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import TrainingFrame, directions_of
+from quicksilver.learning.datasets import Bools, TrainingFrame, directions_of
 from quicksilver.learning.scores import Decisions
 from quicksilver.learning.validation import FOLDS, LAST_MOVE, MAJORITY, MODEL, NOTHING, Walk, certain
 from quicksilver.models.applied import AppliedModel
@@ -33,7 +33,9 @@ class Applied(Study):
     def __init__(self, card: Card, frame: TrainingFrame) -> None:
         super().__init__(f"{card.name} {card.version}", card.config, frame)
         self._card = card
-        self._later = frame.rows(frame.ts_ns >= card.end_ns + 2 * card.config.horizon_ns)  # as walk_forward purges
+        later = frame.rows(frame.ts_ns >= card.end_ns + 2 * card.config.horizon_ns)  # as walk_forward purges
+        self._later = later.rows(~outside(card, later.inputs))
+        self._n_outside = later.n - self._later.n
         try:
             self._says = says_of(card)
         except ValueError as error:
@@ -42,8 +44,15 @@ class Applied(Study):
     @property
     def origin(self) -> str:
         """How it learned."""
-        card = self._card
-        return f"Version {card.version} learned from {card.n_train:,} decisions, {between(card.start_ns, card.end_ns)}."
+        card, out = self._card, self._n_outside
+        left_out = f" {out:,} later decisions with inputs far out of that range are left out, as live." if out else ""
+        span = between(card.start_ns, card.end_ns)
+        return f"Version {card.version} learned from {card.n_train:,} decisions, {span}.{left_out}"
+
+    @property
+    def probable(self) -> bool:
+        """It does: a predicted move has the errors that it had in training."""
+        return True
 
     @cached_property
     def walked(self) -> Walk:
@@ -71,6 +80,13 @@ class Applied(Study):
         return [Held(self._says, self._later if later else self.frame, self._card.n_train, seen=not later)]
 
 
+def outside(card: Card, inputs: FloatArray) -> Bools:
+    """Return which rows of inputs ``(n, n_inputs)`` are so far out of the range in training that no one is judged."""
+    low, high = (np.array([getattr(one, side) for one in card.ranges]) for side in ("low", "high"))
+    reach = REACH * (high - low)
+    return np.asarray(((inputs < low - reach) | (inputs > high + reach)).any(axis=1))
+
+
 def says_of(card: Card) -> Says:
     """Return what a version says of many inputs at once: the same as ``Predictor`` says live, row by row.
 
@@ -78,8 +94,6 @@ def says_of(card: Card) -> Says:
         ValueError: the card cannot be used.
     """
     model = AppliedModel(card.unpacked())
-    low, high = (np.array([getattr(one, side) for one in card.ranges]) for side in ("low", "high"))
-    reach = REACH * (high - low)
 
     def says(inputs: FloatArray) -> FloatArray:
         """Return the probabilities, and the frequencies in training where an input is far out of its range."""
@@ -90,8 +104,7 @@ def says_of(card: Card) -> Says:
             rows = np.zeros((len(raw), 3))
             rows[:, np.array(card.classes) + 1] = raw
             rows /= rows.sum(axis=1, keepdims=True)
-        outside = ((inputs < low - reach) | (inputs > high + reach)).any(axis=1)
-        return np.where(outside[:, None], card.prior, rows)
+        return np.where(outside(card, inputs)[:, None], card.prior, rows)
 
     return says
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from sklearn.inspection import DecisionBoundaryDisplay
 
@@ -54,17 +55,22 @@ def boundaries(studies: Sequence[Study], title: str) -> Figure:
         panels.append(_panel(ax, study, ALONE if alone else EACH))
         if not alone:
             ax.set_title(f"{study.name}\n{_scores(panels[-1].held, study)}", fontsize=9.5, color=INK, loc="left")
+    _bars(figure, grid, panels)
+    return figure
+
+
+def _bars(figure: Figure, grid: GridSpec, panels: Sequence[Panel]) -> None:
+    """Give all panels the same shades, and say below what they mean."""
     top = max(LEAST_TOP, *(float(one.display.response.max()) for one in panels))
     for place, style in enumerate(CLASS_STYLES):
         for panel in panels:
             panel.display.surface_[place].set_clim(EVEN, top)
         bar = figure.colorbar(
-            panels[0].display.surface_[place], cax=figure.add_subplot(grid[rows, place * 2 : place * 2 + 2]),
+            panels[0].display.surface_[place], cax=figure.add_subplot(grid[-1, place * 2 : place * 2 + 2]),
             orientation="horizontal", format=lambda share, _: f"{share:.0%}",
         )  # fmt: skip
         bar.set_label(f"confidence, where it says {style.name}", fontsize=9)
         bar.ax.tick_params(labelsize=8.5)
-    return figure
 
 
 def _panel(ax: Axes, study: Study, points: tuple[int, float]) -> Panel:
@@ -79,11 +85,11 @@ def _panel(ax: Axes, study: Study, points: tuple[int, float]) -> Panel:
         )
     display = DecisionBoundaryDisplay.from_estimator(
         Slice(held.says, np.nanmedian(inputs, axis=0)), edges, grid_resolution=RESOLUTION, eps=0.0,
-        plot_method="pcolormesh", response_method="predict_proba",
-        multiclass_colors=[one.color for one in CLASS_STYLES], xlabel=study.label(0), ylabel=study.label(1), ax=ax, vmin=EVEN, vmax=1.0, rasterized=True,
+        plot_method="pcolormesh", response_method="predict_proba", ax=ax, vmin=EVEN, vmax=1.0, rasterized=True,
+        multiclass_colors=[one.color for one in CLASS_STYLES], xlabel=study.label(0), ylabel=study.label(1),
     )  # fmt: skip
     within = np.flatnonzero(((pairs >= edges[0]) & (pairs <= edges[1])).all(axis=1))
-    chosen = held.rows.rows(within[np.unique(np.linspace(0, len(within) - 1, points[0]).astype(int))])
+    chosen = held.rows.rows(within[:: max(1, math.ceil(len(within) / points[0]))])
     _points(ax, chosen, study.config.threshold_bps, points[1])
     _fees(ax, study)
     ax.set(xlim=edges[:, 0], ylim=edges[:, 1])

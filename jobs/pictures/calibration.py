@@ -23,15 +23,15 @@ def calibration(study: Study) -> Figure:
     Raises:
         InputError: the predictor gives no probabilities, or there are too few data.
     """
-    if study.config.target == "return":
+    if not study.probable:
         raise InputError(f"{study.name} predicts a move, not probabilities: there is nothing to calibrate")
     judged = study.walked.judged[MODEL]
     figure = sheet(
         6.9, f"Calibration: do the probabilities of {study.name} come true?", f"{study.about}\n{study.headline}",
         f"{study.origin} Each square is a tenth of the decisions, by rising probability; its bar is where its share"
-        " lies with 95 %, were decisions independent: outcomes that overlap make it somewhat too short.\nOn the dotted line"
-        " what is said comes true; below it the predictor is too sure of the class. A dashed line: the share of the class"
-        " among all decisions, which is all that a predictor without knowledge could say.",
+        " lies with 95 %, were decisions independent: outcomes that overlap make it somewhat too short.\nOn the"
+        " dotted line what is said comes true; below it the predictor is too sure of the class. A dashed line: the"
+        " share of the class among all decisions, which is all that a predictor without knowledge could say.",
     )  # fmt: skip
     axes = figure.subplots(2, 3, height_ratios=[3, 1], sharex="col")
     for place, (direction, style) in enumerate(zip(CLASSES, CLASS_STYLES, strict=True)):

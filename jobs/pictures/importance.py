@@ -15,7 +15,6 @@ from jobs.pictures.estimators import Judged
 from jobs.pictures.study import Held, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64
 
 REPEATS = 8
@@ -42,10 +41,10 @@ def importance(study: Study) -> Figure:
     _, parts, repeats = found.worse.shape
     figure = sheet(
         3.2 + 0.36 * len(order), f"Feature importance: what {study.name} goes by", f"{study.about}\n{study.headline}",
-        f"An input is shuffled among held-back decisions, {repeats} times in each of {parts} part{'s' * (parts > 1)}: by how"
-        " much are they predicted worse? Square: the mean; line: where nine tenths of these trials lie; dots: the mean of"
-        " each part.\nAt zero an input is of no use to the model; left of it, it misleads. Inputs that say nearly the same"
-        " share what they are worth.",
+        f"An input is shuffled among held-back decisions, {repeats} times in each of {parts} part{'s' * (parts > 1)}:"
+        " by how much are they predicted worse? Square: the mean; line: where nine tenths of these trials lie; dots:"
+        " the mean of each part.\nAt zero an input is of no use to the model; left of it, it misleads. Inputs that"
+        " say nearly the same share what they are worth.",
     )  # fmt: skip
     ax = figure.subplots()
     _draw(ax, found, order)
@@ -82,15 +81,15 @@ def importances_of(study: Study) -> Importances:
     """
     if any(one.seen for one in study.held):
         raise InputError(f"{study.name}: nothing is later than what it learned from, so no importance can be judged")
-    parts = [_of_part(one, study.config) for one in study.held]
-    unit = "loss of accuracy" if study.config.target == "return" else "rise of log-loss, nats"
+    parts = [_of_part(one, study) for one in study.held]
+    unit = "rise of log-loss, nats" if study.probable else "loss of accuracy"
     return Importances(study.frame.names, np.stack(parts, axis=1), unit)
 
 
-def _of_part(held: Held, config: PredictorConfig) -> FloatArray:
+def _of_part(held: Held, study: Study) -> FloatArray:
     rows = held.rows.rows(slice(-MOST_ROWS, None))
     found = permutation_importance(
-        Judged(held.says, config.target == "direction"), rows.inputs, rows.directions(config.threshold_bps),
-        n_repeats=REPEATS, random_state=config.seed,
+        Judged(held.says, study.probable), rows.inputs, rows.directions(study.config.threshold_bps),
+        n_repeats=REPEATS, random_state=study.config.seed,
     )  # fmt: skip
     return np.asarray(found.importances)

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from sklearn.model_selection import LearningCurveDisplay
 
 from jobs.pictures.drawing import BLUE, GREY, ORANGE, plain, sheet
-from jobs.pictures.study import HELD, Study
+from jobs.pictures.study import HELD, Study, learned
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.scores import Decisions, accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
-from quicksilver.learning.validation import FOLDS, MIN_PAST, fitted, probabilities
+from quicksilver.learning.validation import FOLDS, MIN_PAST
 from quicksilver.learning.zoo import kind_of
 
 SIZES = 6
@@ -40,15 +40,15 @@ def learning_curve(study: Study) -> Figure:
         InputError: there are too few data.
     """
     curves, config = curves_of(study.frame, study.config), study.config
-    measures = MEASURES[:1] if config.target == "return" else MEASURES
+    measures = MEASURES if study.probable else MEASURES[:1]
     capped = kind_of(config).most_rows
     most = f" A {config.type} learns from its newest {capped:,} examples at most." if capped <= curves.sizes[-1] else ""
     figure = sheet(
         6.4, f"Learning curve: would more data help {study.name}?", f"{study.about}\n{study.headline}",
-        "Each point: models of the newest so many examples before a part of the data, judged by that part; mean of the"
-        f" last {curves.later.shape[2]} of {FOLDS} parts, which are held back. Band: one standard deviation of the parts."
-        f"{most}\nWhere the two curves meet, more data of the kind would not help; where the later one stays at the"
-        " majority's, nothing was learned.",
+        "Each point: models of the newest so many examples before a part of the data, judged by that part; mean of"
+        f" the last {curves.later.shape[2]} of {FOLDS} parts, which are held back. Band: one standard deviation of the"
+        f" parts.{most}\nWhere the two curves meet, more data of the kind would not help; where the later one stays at"
+        " the majority's, nothing was learned.",
     )  # fmt: skip
     for place, ax in enumerate(figure.subplots(1, len(measures), squeeze=False)[0]):
         _draw(ax, curves, place, measures[place][0])
@@ -96,12 +96,13 @@ def curves_of(frame: TrainingFrame, config: PredictorConfig) -> Curves:
 def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: int) -> FloatArray:
     """Of a model of some examples, ``(3, n_measures)``: by its own newest, by later data, and the majority by those."""
     past, later = frame.rows(split.past[-size:]), frame.rows(split.test)
-    model, own = fitted(past, config), past.rows(slice(-MOST_OWN, None))
+    says, own = learned(past, config), past.rows(slice(-MOST_OWN, None))
     frequencies = np.tile(past.frequencies(config.threshold_bps), (later.n, 1))
     judged = (
-        (own, probabilities(model, own.inputs, config)), (later, probabilities(model, later.inputs, config)),
+        (own, says(own.inputs)),
+        (later, says(later.inputs)),
         (later, frequencies),
-    )  # fmt: skip
+    )
     return np.array([_measured(rows, said, config) for rows, said in judged])
 
 

@@ -90,8 +90,8 @@ def live_score(name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> 
         f"{', '.join(instruments[:6])}{' ...' if len(instruments) > 6 else ''}, {between(first, last)}; each"
         " prediction was made before its outcome was known.\n"
         + "\n".join(_sentence(one, label) for one, label in zip(courses, labels, strict=True)),
-        "Windows of outcomes, at the middle of each; bars: 95 % intervals of their mean, by resampled blocks. Dashed, in"
-        f" the version's colour: always the class seen most until then.{left_out}",
+        "Windows of outcomes, at the middle of each; bars: 95 % intervals of their mean, by resampled blocks. Dashed,"
+        f" in the version's colour: always the class seen most until then.{left_out}",
     )  # fmt: skip
     axes = figure.subplots(len(MEASURES), 1, sharex=True)
     for ax, (title, of, base) in zip(axes, MEASURES, strict=True):

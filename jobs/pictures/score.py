@@ -54,7 +54,7 @@ def score(study: Study) -> Figure:
         InputError: there are too few data.
     """
     walked, validation = study.walked, study.validation
-    rows = [row for row in ROWS if study.config.target == "direction" or row.measure is not log_loss]
+    rows = [row for row in ROWS if study.probable or row.measure is not log_loss]
     windows = windows_of(walked.judged[MODEL].fold)
     figure = sheet(
         2.2 + 2.2 * len(rows), f"Score over time: was {study.name} better than doing without it?",

@@ -69,6 +69,11 @@ class Study(ABC):
     def origin(self) -> str:
         """How it learned, in a sentence."""
 
+    @property
+    def probable(self) -> bool:
+        """Whether it says how likely each class is, not only which; if not, its log-loss says nothing."""
+        return self.config.target == "direction"
+
     @cached_property
     def validation(self) -> Validation:
         """The scores of ``walked``."""
@@ -81,8 +86,8 @@ class Study(ABC):
         shown = ", ".join(self.frame.instruments[:4]) + (" ..." if len(self.frame.instruments) > 4 else "")
         return (
             f"{shown}: a {config.type} predictor of {len(config.inputs)} inputs, one decision each"
-            f" {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up or down beyond the fees of"
-            f" {config.threshold_bps:g} bps."
+            f" {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up or down beyond"
+            f" the fees of {config.threshold_bps:g} bps."
         )
 
     def label(self, which: int) -> str:
@@ -99,7 +104,7 @@ class Study(ABC):
         """Its scores beside doing without it, and how sure they are."""
         found, end = self.validation, int(self.walked.ts_ns[-1])
         model, majority, better = found.scores[MODEL], found.scores[MAJORITY], found.better_by
-        loss = "" if self.config.target == "return" else (
+        loss = "" if not self.probable else (
             f"log-loss {model['log_loss'].value:.4f} against {majority['log_loss'].value:.4f}; "
         )  # fmt: skip
         accuracy, profit = better["accuracy"], model["profit_bps"]
@@ -143,5 +148,14 @@ class Trained(Study):
         return [self._held(self.frame.rows(one.past), self.frame.rows(one.test)) for one in splits]
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
-        model = fitted(past, self.config)
-        return Held(lambda inputs: probabilities(model, inputs, self.config), later, past.n)
+        return Held(learned(past, self.config), later, past.n)
+
+
+def learned(past: TrainingFrame, config: PredictorConfig) -> Says:
+    """Return what a predictor says that has learned from a frame.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
+    model = fitted(past, config)
+    return lambda inputs: probabilities(model, inputs, config)

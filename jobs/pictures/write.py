@@ -85,5 +85,5 @@ def write_live(folder: Path, name: str, scores: Iterable[Score], roles: Mapping[
 
 def _path(folder: Path, name: str, kind: str) -> Path:
     if not _NAME.fullmatch(name):
-        raise InputError(f"predictor {name!r} can have no folder of its name: use letters, digits, - and _ alone")
+        raise InputError(f"{name!r} can be no folder's name: use letters, digits, dots, - and _ alone")
     return folder / name / f"{kind}.png"

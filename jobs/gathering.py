@@ -1,0 +1,76 @@
+"""What several predictors learn from, read once: all sources' histories, with the features of all of them."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from jobs.choices import Span
+from jobs.feature_histories import histories_of
+from producers.exchanges.base import Reject
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import FeatureHistory
+
+
+class Gathered(NamedTuple):
+    """Histories whose ``values`` have a column for each of ``features``."""
+
+    features: tuple[str, ...]
+    histories: list[FeatureHistory]
+
+    def of(self, config: PredictorConfig, span: Span | None = None) -> list[FeatureHistory]:
+        """Return the histories of a predictor's instruments, with its features in its order, within a span of time.
+
+        Raises:
+            InputError: there is none.
+        """
+        wanted = [one for one in self.histories if config.wants(one.venue, one.symbol)]
+        if not wanted:
+            there = ", ".join(f"{one.venue}:{one.symbol}" for one in self.histories) or "none"
+            names = " and ".join(
+                f"{what} {', '.join(names)}"
+                for what, names in (("venues", config.venues), ("symbols", config.symbols))
+                if names
+            )
+            raise InputError(f"no instrument of {names or 'any venue'}; there is {there}")
+        columns = [self.features.index(name) for name in config.features]
+        found = [within(one._replace(values=one.values[:, columns]), span or Span()) for one in wanted]
+        if not any(len(one.ts_ns) for one in found):
+            raise InputError("nothing lies between --since and --until")
+        return [one for one in found if len(one.ts_ns)]
+
+
+def within(history: FeatureHistory, span: Span) -> FeatureHistory:
+    """Return the rows of a history whose event time lies within a span."""
+    rows = (history.ts_ns >= span.since_ns) & (history.ts_ns < span.until_ns)
+    return history._replace(**{name: getattr(history, name)[rows] for name in ("ts_ns", "mid", "values", "fresh")})
+
+
+def gathered(
+    sources: Sequence[str], configs: Iterable[PredictorConfig], reject: Reject, venue: str | None = None
+) -> Gathered:
+    """Return the histories of all sources, as ``histories_of`` reads each; those of one instrument become one.
+
+    Raises:
+        InputError: nothing of a source can be read, or two hold the same time of the same instrument.
+        StoreError: Cassandra does not answer.
+    """
+    features = tuple(dict.fromkeys(name for config in configs for name in config.features))
+    parts: dict[tuple[str, str], list[tuple[str, FeatureHistory]]] = {}
+    for source in sources:
+        for one in histories_of(source, features, reject, venue):
+            parts.setdefault((one.venue, one.symbol), []).append((source, one))
+    return Gathered(features, [_joined(some) for _, some in sorted(parts.items())])
+
+
+def _joined(parts: list[tuple[str, FeatureHistory]]) -> FeatureHistory:
+    """One history of several; each begins with a row that has nothing to do with those before it."""
+    parts.sort(key=lambda part: int(part[1].ts_ns[0]))
+    for (source, one), (other, later) in pairwise(parts):
+        if one.ts_ns.max() >= later.ts_ns.min():
+            raise InputError(f"{source} and {other} hold the same time of {one.venue}:{one.symbol}: name one of them")
+    histories = [one for _, one in parts]
+    columns = (np.concatenate(column) for column in zip(*(one[2:] for one in histories), strict=True))
+    return FeatureHistory(histories[0].venue, histories[0].symbol, *columns)
