@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.registry import Collector
 
@@ -16,6 +16,7 @@ from api.docs import add_docs
 from api.guard import Guard
 from api.hub import Hub
 from api.metrics import HubCollector, add_metrics
+from api.pictures import add_pictures
 from api.ports import JsonStore, Playing
 from api.replay import add_replay
 from api.symbols import Symbols, add_symbols
@@ -42,6 +43,7 @@ def create_app(
     symbols: Symbols | None = None,
     playback: Playing | None = None,
     collectors: Sequence[Collector] = (),
+    pictures: Path | None = None,
 ) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
@@ -51,6 +53,7 @@ def create_app(
     ``hosts`` are the names that it answers to beside ``localhost``, ``127.0.0.1`` and ``[::1]``: the address that it is
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     ``collectors`` are what ``/metrics`` tells beside the hub's numbers and the process's.
+    ``pictures`` is the folder of predictors' pictures.
     """
     app = FastAPI(
         title="Quicksilver", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
@@ -59,6 +62,7 @@ def create_app(
     _add_state(app, hub, parts)
     add_symbols(app, symbols)
     add_replay(app, playback)
+    add_pictures(app, pictures)
     add_docs(app)
     _add_tables(app, store)
 
@@ -158,4 +162,13 @@ def _add_page(app: FastAPI, page: Path | None) -> None:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
         return response
 
+    for other in sorted(set(page.glob("*.html")) - {page / "index.html"}):  # each is /NAME, without its suffix
+        _add_other(app, other)
     app.mount("/", StaticFiles(directory=page, html=True))
+
+
+def _add_other(app: FastAPI, page: Path) -> None:
+    @app.get(f"/{page.stem}", include_in_schema=False)
+    async def other() -> FileResponse:
+        """Return another page than the first."""
+        return FileResponse(page)

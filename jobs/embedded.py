@@ -15,7 +15,7 @@ from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
-from jobs.settings import PAGE, RunSettings
+from jobs.settings import PAGE, PICTURES, RunSettings
 from jobs.sources import Adjustable, Source
 from jobs.taking import take_and_watch
 from producers.clocks import Clocks
@@ -171,7 +171,10 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
             runner = EmbeddedRunner(source, bus)
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
-            app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)
+            app = create_app(
+                hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told,
+                pictures=settings.data / PICTURES,
+            )  # fmt: skip
             async with serving_on(listeners, app) as port:
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)

@@ -56,11 +56,12 @@ def plot(
     quicksilver plot near data/live.sqlite --live              how each version has done live
     """  # noqa: D301 (typer's mark of lines that are not to be wrapped)
     from jobs.plotting import Drawing
+    from jobs.settings import PICTURES
 
     data = Path(os.environ.get("DATA") or "data")
     with failing():
         kinds = [one.value for one in Kind if not kind or one in kind]
-        drawing = Drawing(out or data / "pictures", kinds, typer.echo)
+        drawing = Drawing(out or data / PICTURES, kinds, typer.echo)
         _draw(what, source, only or [], live, models or data / "models", venue, drawing)
         if not drawing.drawn:
             raise InputError(

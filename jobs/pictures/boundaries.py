@@ -156,10 +156,10 @@ def _points_are(study: Study) -> str:
 
 
 def _note(studies: Sequence[Study]) -> str:
-    more = max(len(one.config.inputs) for one in studies)
-    others = f" The other inputs (of up to {more}) are held at their medians, at which the points are not." * (more > 2)
+    others = sorted({len(one.config.inputs) - 2 for one in studies} - {0})
+    still = f" The other {' or '.join(map(str, others))} inputs are held at their medians; the points' own differ."
     return (
         "Colour: the class that is said; its depth: how likely that class is taken to be, white where all are equally"
-        f" likely. Points: some of the decisions, evenly over time, coloured by what came of them.{others} The axes"
-        f" leave out {REACH_PERCENT:g} % at each end."
+        " likely. Points: some of the decisions, evenly over time, coloured by what came of"
+        f" them.{still if others else ''} The axes leave out {REACH_PERCENT:g} % at each end."
     )

@@ -57,12 +57,12 @@ def _curve(ax: Axes, came: Bools, said: FloatArray, style: ClassStyle) -> None:
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     ax.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     ax.set_title(style.name, fontsize=11, loc="left", color=style.color, fontweight="bold")
-    ax.legend(loc="upper left", fontsize=8.5, frameon=False)
+    ax.legend(loc="best", fontsize=8.5, frameon=False)
     plain(ax)
 
 
 def _counts(ax: Axes, said: FloatArray, style: ClassStyle) -> None:
-    ax.hist(said, bins=40, color=style.color, alpha=0.75)
+    ax.hist(said, bins=40, range=ax.get_xlim(), color=style.color, alpha=0.75)
     ax.set(xlabel=f"probability of {style.name} that was said", ylabel="decisions" if style is CLASS_STYLES[0] else "")
     ax.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     plain(ax)

@@ -85,9 +85,9 @@ class Study(ABC):
         config = self.config
         shown = ", ".join(self.frame.instruments[:4]) + (" ..." if len(self.frame.instruments) > 4 else "")
         return (
-            f"{shown}: a {config.type} predictor of {len(config.inputs)} inputs, one decision each"
-            f" {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up or down beyond"
-            f" the fees of {config.threshold_bps:g} bps."
+            f"{shown}: a {config.type} predictor of {len(config.inputs)} input{'s' * (len(config.inputs) > 1)}, one"
+            f" decision each {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up"
+            f" or down beyond the fees of {config.threshold_bps:g} bps."
         )
 
     def label(self, which: int) -> str:
