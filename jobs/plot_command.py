@@ -2,6 +2,7 @@
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,12 +62,10 @@ def plot(
     data = Path(os.environ.get("DATA") or "data")
     with failing():
         kinds = [one.value for one in Kind if not kind or one in kind]
-        drawing = Drawing(out or data / PICTURES, kinds, typer.echo)
+        drawing = Drawing(out or data / PICTURES, kinds, typer.echo, partial(typer.echo, err=True))
         _draw(what, source, only or [], live, models or data / "models", venue, drawing)
         if not drawing.drawn:
-            raise InputError(
-                f"nothing could be drawn: {drawing.refusals[0] if drawing.refusals else 'nothing is there'}"
-            )
+            raise InputError(f"nothing could be drawn of {what}, for the reasons above")
 
 
 def _draw(

@@ -35,9 +35,9 @@ class Data(NamedTuple):
 class Drawing:
     """Pictures as they are asked for; what cannot be drawn is said, and the others go on."""
 
-    def __init__(self, folder: Path, kinds: Sequence[str], say: Say) -> None:
+    def __init__(self, folder: Path, kinds: Sequence[str], say: Say, complain: Say) -> None:
         self.folder, self.kinds = folder, kinds
-        self._say = say
+        self._say, self._complain = say, complain
         self.drawn: list[Path] = []
         self.refusals: list[str] = []
 
@@ -48,7 +48,7 @@ class Drawing:
         except InputError as error:
             if str(error) not in self.refusals:  # what all kinds want for is said once
                 self.refusals.append(str(error))
-                self._say(f"not drawn: {error}")
+                self._complain(f"not drawn: {error}")
             return False
         self.drawn.append(path)
         self._say(str(path))
@@ -88,6 +88,8 @@ def chosen_of(file: Predictors, name: str, only: Sequence[str]) -> dict[str, Pre
             raise InputError(f"{one} is an ensemble: name its members, or plot its live scores with --live")
         if one not in file.predictors:
             raise InputError(f"{name} has no predictor {one}; it has {', '.join(file.predictors) or 'none'}")
+    if not file.predictors:
+        raise InputError(f"{name} has no [predictors.NAME]")
     return {one: config for one, config in file.predictors.items() if not only or one in only}
 
 

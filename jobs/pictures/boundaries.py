@@ -157,7 +157,8 @@ def _points_are(study: Study) -> str:
 
 def _note(studies: Sequence[Study]) -> str:
     others = sorted({len(one.config.inputs) - 2 for one in studies} - {0})
-    still = f" The other {' or '.join(map(str, others))} inputs are held at their medians; the points' own differ."
+    more = " or ".join(map(str, others))
+    still = f" Inputs beyond these two ({more} more) are held at their medians; the points' own differ."
     return (
         "Colour: the class that is said; its depth: how likely that class is taken to be, white where all are equally"
         " likely. Points: some of the decisions, evenly over time, coloured by what came of"

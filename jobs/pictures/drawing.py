@@ -6,6 +6,7 @@ matplotlib's object-oriented API alone (no pyplot), so that sheets can be drawn 
 import os
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,8 @@ def save(figure: Figure, path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or its folder is none
+            part.unlink()
     return path
 
 
