@@ -90,8 +90,8 @@ def live_score(name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> 
         f"{', '.join(instruments[:6])}{' ...' if len(instruments) > 6 else ''}, {between(first, last)}; each"
         " prediction was made before its outcome was known.\n"
         + "\n".join(_sentence(one, label) for one, label in zip(courses, labels, strict=True)),
-        "Windows of outcomes, at the middle of each; bars: 95 % intervals of their mean, by resampled blocks. Dashed,"
-        f" in the version's colour: always the class seen most until then.{left_out}",
+        "Windows of outcomes, at the middle of each; bars: 95 % intervals of their mean, by resampled blocks (no bar:"
+        f" too few). Dashed, in the version's colour: always the class seen most until then.{left_out}",
     )  # fmt: skip
     axes = figure.subplots(len(MEASURES), 1, sharex=True)
     for ax, (title, of, base) in zip(axes, MEASURES, strict=True):
@@ -104,8 +104,8 @@ def live_score(name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> 
 
 
 def _draw(ax: Axes, course: LiveCourse, columns: tuple[int, int], label: str, place: int) -> None:
-    windows = windows_of(np.zeros(len(course.ts_ns), np.int64))
     block = block_length(course.parts[:, LOSS] - course.parts[:, BASE_LOSS])
+    windows = windows_of(np.zeros(len(course.ts_ns), np.int64), block)
     color, (of, base) = COLORS[place], columns
     at = dates(np.array([middle(course.ts_ns[one]) for one in windows]))
     ax.plot(at, [course.parts[one, base].mean() for one in windows], color=color, linewidth=1.2, linestyle="--")
@@ -116,7 +116,7 @@ def _draw(ax: Axes, course: LiveCourse, columns: tuple[int, int], label: str, pl
 def _label(course: LiveCourse, roles: Mapping[str, str], several: bool) -> str:
     role = roles.get(course.version)
     ahead = f", {course.horizon_ns / SECOND_NS:g} s ahead" if several else ""
-    return course.version + ahead + (f" ({role})" if role else "")
+    return f"version {course.version}{ahead}" + (f" ({role})" if role else "")
 
 
 def _sentence(course: LiveCourse, label: str) -> str:

@@ -17,6 +17,7 @@ from quicksilver.learning.scores import Measure, accuracy, intervals, log_loss, 
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL
 
 MOST_WINDOWS, LEAST_ROWS = 24, 50
+LEAST_BLOCKS = 8  # of a window: of fewer that are resampled no interval comes that means anything
 
 
 class Course(NamedTuple):
@@ -55,13 +56,13 @@ def score(study: Study) -> Figure:
     """
     walked, validation = study.walked, study.validation
     rows = [row for row in ROWS if study.probable or row.measure is not log_loss]
-    windows = windows_of(walked.judged[MODEL].fold)
+    windows = windows_of(walked.judged[MODEL].fold, validation.block)
     figure = sheet(
         2.2 + 2.2 * len(rows), f"Score over time: was {study.name} better than doing without it?",
         f"{study.about}\n{study.headline}",
         f"{study.origin} {len(windows)} windows of about {len(walked.ts_ns) // len(windows):,} decisions each; bars:"
-        f" 95 % intervals of each window's mean, by resampled blocks of {validation.block}. Thin lines: where a"
-        " new part begins.",
+        f" 95 % intervals of each window's mean, by resampled blocks of {validation.block}. No bar: too few of them."
+        " Thin lines: where a new part begins.",
     )  # fmt: skip
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     starts = walked.ts_ns[np.flatnonzero(np.diff(walked.judged[MODEL].fold, prepend=-1))]
@@ -85,15 +86,17 @@ def score(study: Study) -> Figure:
     return figure
 
 
-def windows_of(fold: Int64) -> list[slice]:
+def windows_of(fold: Int64, block: int) -> list[slice]:
     """Return windows of about as many rows, none across two parts of a walk; ``fold`` ``(n,)`` counts the parts.
 
-    >>> windows_of(np.repeat([0, 1], 150))[1:3]
+    Each has some blocks of ``block`` rows, as far as a part does.
+
+    >>> windows_of(np.repeat([0, 1], 150), 5)[1:3]
     [slice(50, 100, None), slice(100, 150, None)]
     """
     found = []
     edges = [0, *(np.flatnonzero(np.diff(fold)) + 1).tolist(), len(fold)]
-    each = max(1, min(MOST_WINDOWS // (len(edges) - 1), min(np.diff(edges)) // LEAST_ROWS))
+    each = max(1, min(MOST_WINDOWS // (len(edges) - 1), min(np.diff(edges)) // max(LEAST_ROWS, LEAST_BLOCKS * block)))
     for start, end in pairwise(edges):
         cuts = np.linspace(start, end, each + 1).astype(int).tolist()
         found += [slice(a, b) for a, b in pairwise(cuts)]

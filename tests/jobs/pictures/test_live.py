@@ -80,7 +80,7 @@ def test_the_sheet_has_a_line_and_a_sentence_for_each_version() -> None:
     assert "v1: 600 outcomes, accuracy " in said
     assert "v3" not in said, "ten outcomes show nothing"
     for ax in figure.axes:
-        assert ax.get_legend_handles_labels()[1] == ["v2 (live)", "v1"]
+        assert ax.get_legend_handles_labels()[1] == ["version v2 (live)", "version v1"]
     drawn: list[Any] = list(figure.axes[0].containers)
     live, earlier = (np.asarray(one.lines[0].get_ydata()) for one in drawn)
     majority = np.asarray(figure.axes[0].lines[0].get_ydata())
@@ -92,7 +92,7 @@ def test_the_sheet_has_a_line_and_a_sentence_for_each_version() -> None:
 
 def test_the_newest_versions_are_shown_if_there_are_many() -> None:
     figure = live_score("near", [one for n in range(9) for one in scores(40, f"v{n}", n, after=40 * n)], {})
-    assert figure.axes[0].get_legend_handles_labels()[1] == [f"v{n}" for n in range(8, 2, -1)]
+    assert figure.axes[0].get_legend_handles_labels()[1] == [f"version v{n}" for n in range(8, 2, -1)]
     assert "3 older ones are left out" in figure.texts[2].get_text().replace("\n", " ")
 
 

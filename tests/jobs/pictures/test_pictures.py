@@ -197,7 +197,7 @@ def test_a_learning_curve_rises_where_there_is_something_to_learn() -> None:
 
 def test_windows_hold_every_decision_once_and_lie_within_a_part() -> None:
     judged, ts_ns = study().walked.judged[MODEL], study().walked.ts_ns
-    windows = windows_of(judged.fold)
+    windows = windows_of(judged.fold, 3)
     assert [row for one in windows for row in range(one.start, one.stop)] == list(range(len(ts_ns)))
     assert all(len(set(judged.fold[one].tolist())) == 1 for one in windows)
     parts = judged.parts()
