@@ -16,6 +16,7 @@ from api.docs import add_docs
 from api.guard import Guard
 from api.hub import Hub
 from api.metrics import HubCollector, add_metrics
+from api.pictures import add_pictures
 from api.ports import JsonStore, Playing
 from api.replay import add_replay
 from api.search import Searches, add_searches
@@ -44,6 +45,7 @@ def create_app(
     playback: Playing | None = None,
     collectors: Sequence[Collector] = (),
     searches: Searches | None = None,
+    pictures: Path | None = None,
 ) -> FastAPI:
     """Return the application; ``page`` is the folder of the built page.
 
@@ -54,6 +56,7 @@ def create_app(
     served on. ``0.0.0.0``, ``::`` and ``*`` stand for any name, and give up what protects against DNS rebinding.
     ``searches`` are those that ``/optimize`` shows.
     ``collectors`` are what ``/metrics`` tells beside the hub's numbers and the process's.
+    ``pictures`` is the folder of predictors' pictures.
     """
     app = FastAPI(
         title="Quicksilver", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
@@ -63,6 +66,7 @@ def create_app(
     add_symbols(app, symbols)
     add_replay(app, playback)
     add_searches(app, searches)
+    add_pictures(app, pictures)
     add_docs(app)
     _add_tables(app, store)
 
@@ -162,9 +166,13 @@ def _add_page(app: FastAPI, page: Path | None) -> None:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
         return response
 
-    @app.get("/optimize", include_in_schema=False)
-    async def optimize() -> FileResponse:
-        """Return the page of searches."""
-        return FileResponse(page / "optimize.html")
-
+    for other in sorted(set(page.glob("*.html")) - {page / "index.html"}):  # each is /NAME, without its suffix
+        _add_other(app, other)
     app.mount("/", StaticFiles(directory=page, html=True))
+
+
+def _add_other(app: FastAPI, page: Path) -> None:
+    @app.get(f"/{page.stem}", include_in_schema=False)
+    async def other() -> FileResponse:
+        """Return another page than the first."""
+        return FileResponse(page)

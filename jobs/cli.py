@@ -12,6 +12,7 @@ try:
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
     from jobs.models_command import models
+    from jobs.plot_command import plot
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
@@ -40,6 +41,7 @@ app.command("backfill")(backfill)
 app.command("train")(train)
 app.command("check-leaks")(check_leaks)
 app.command("search")(search)
+app.command("plot")(plot)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

@@ -19,7 +19,7 @@ from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
 from jobs.search_shelf import SearchShelf
-from jobs.settings import PAGE, RunSettings
+from jobs.settings import PAGE, PICTURES, RunSettings
 from jobs.sources import Adjustable, Source
 from jobs.taking import take_and_watch
 from producers.clocks import Clocks
@@ -197,6 +197,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
             app = create_app(
                 hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told,
                 searches=SearchShelf(settings.searches_folder),
+                pictures=settings.data / PICTURES,
             )  # fmt: skip
             async with serving_on(listeners, app) as port:
                 greet(hub.source, host, port, say)

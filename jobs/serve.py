@@ -18,7 +18,7 @@ from jobs.databases import open_store
 from jobs.lives import Lives
 from jobs.outputs import Latencies
 from jobs.search_shelf import SearchShelf
-from jobs.settings import PAGE, ServeSettings
+from jobs.settings import PAGE, PICTURES, ServeSettings
 from quicksilver.errors import StoreError
 from quicksilver.records import Audit, DeadLetter, FeedStats, Published, Status
 from quicksilver.topics import TOPIC_OF, key_of
@@ -136,8 +136,10 @@ async def run_serve(settings: ServeSettings, say: Callable[[str], None], stop: a
             return {**health, "status": health["status"] if watch.connected else "degraded", "store": watch.state}
 
         bus = KafkaBus(settings.kafka_servers, desk.take, keep if settings.store == "sqlite" else None, say)
-        collectors, shelf = [FeedCollector(hub), BusCollector(bus)], SearchShelf(settings.searches_folder)
-        app = create_app(hub, store, PAGE, [host], parts, collectors=collectors, searches=shelf)
+        app = create_app(
+            hub, store, PAGE, [host], parts, collectors=[FeedCollector(hub), BusCollector(bus)],
+            searches=SearchShelf(settings.searches_folder), pictures=settings.data / PICTURES,
+        )  # fmt: skip
         async with serving(app, host, settings.port) as port:
             greet(hub.source, host, port, say)
             gc.freeze()  # what is there stays: not to be walked through, for a sixth of a second, now and again

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quicksilver.config import PipelineConfig  # it brings the kernels in, which takes a second
 
 PAGE = Path(__file__).resolve().parent.parent / "web" / "dist"
+PICTURES = "pictures"  # the folder within DATA where `quicksilver plot` draws and the page looks
 SourceName = Literal["auto", "live", "sim", "tape", "csv"]
 RecordedName = Literal["auto", "live", "sim"]
 BusName = Literal["memory", "kafka"]

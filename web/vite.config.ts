@@ -4,7 +4,7 @@ import { defineConfig } from "vite";
 export default defineConfig({
   build: {
     target: "es2022", chunkSizeWarningLimit: 600,
-    rolldownOptions: { input: { main: "index.html", optimize: "optimize.html" } },
+    rolldownOptions: { input: ["index.html", "optimize.html", "pictures.html"] },
   },
   server: { proxy: { "/api": "http://127.0.0.1:8000", "/ws": { target: "ws://127.0.0.1:8000", ws: true } } },
 });

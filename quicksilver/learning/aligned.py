@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -18,10 +17,10 @@ from quicksilver.learning.datasets import (
     placed_frame_of,
     stretches,
 )
-from quicksilver.models.applied import AppliedModel
+from quicksilver.learning.held_back import said_by
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Said
-from quicksilver.models.predictor import REACH
+from quicksilver.models.row_model import model_in
 from quicksilver.models.score import PrequentialScore, Probabilities
 
 N_CLASSES = 3
@@ -99,26 +98,6 @@ def _decided(
     return Decided(np.concatenate(times), np.concatenate(inputs))
 
 
-def applied(card: Card, inputs: FloatArray) -> FloatArray:
-    """Return what ``Predictor.probabilities`` says of inputs ``(n, n_inputs)``: ``(n, 3)``, NaN where it is None."""
-    low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
-    reach = REACH * (high - low)
-    rows = np.full((len(inputs), N_CLASSES), np.nan)
-    known = ~((inputs < low - reach) | (inputs > high + reach)).any(axis=1)
-    if not known.any():
-        return rows
-    said = AppliedModel(card.unpacked()).raw(inputs[known].astype(np.float32))
-    if card.error_bps is not None:
-        threshold, moves = card.config.threshold_bps, said[:, 0]
-        down, up = ndtr((-threshold - moves) / card.error_bps), ndtr((moves - threshold) / card.error_bps)
-        rows[known] = np.column_stack([down, 1.0 - down - up, up])
-        return rows
-    shares = np.zeros((len(said), N_CLASSES))
-    shares[:, np.array(card.classes) + 1] = said
-    rows[known] = shares / shares.sum(axis=1, keepdims=True)
-    return rows
-
-
 def said_of(cards: Sequence[Card], found: Aligned, rows: Int64, start_ns: int) -> FloatArray:
     """Return what members say at some decisions ``(n,)`` in order of time: ``(n, n_members, 3)``, NaN for nothing.
 
@@ -132,7 +111,7 @@ def said_of(cards: Sequence[Card], found: Aligned, rows: Int64, start_ns: int) -
         asked = asked[member.ts_ns[at[asked]] >= start_ns]
         if len(asked):
             which, back = np.unique(at[asked], return_inverse=True)
-            said[asked, number] = applied(card, member.inputs[which])[back]
+            said[asked, number] = said_by(card, model_in(card), member.inputs[which])[back]
     return said
 
 

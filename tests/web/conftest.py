@@ -127,7 +127,7 @@ class Site:
         self.bus = MemoryBus()
         self.bus.subscribe(hub.on_record)
         self.playback = Playback(1.0)
-        self._app = create_app(hub, self.store, PAGE, playback=self.playback)
+        self._app = create_app(hub, self.store, PAGE, playback=self.playback, pictures=folder / "pictures")
 
     def serving(self, port: int = 0) -> AbstractAsyncContextManager[int]:
         """Serve while the context lasts; gives the port."""

@@ -1,0 +1,89 @@
+"""Pictures to files: ``FOLDER/NAME/KIND.png``, which is where the page looks for them."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from jobs.pictures.applied import Applied
+from jobs.pictures.boundaries import boundaries
+from jobs.pictures.calibration import calibration
+from jobs.pictures.confusion import confusion
+from jobs.pictures.drawing import save
+from jobs.pictures.importance import importance
+from jobs.pictures.learning_curve import learning_curve
+from jobs.pictures.live import live_score
+from jobs.pictures.score import score
+from jobs.pictures.study import Study, Trained
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.records import Score
+
+BOUNDARIES, LIVE_SCORE = "boundaries", "live-score"
+_NAME = re.compile(r"\w[\w.@-]*", re.ASCII)
+
+
+def _alone(study: Study) -> Figure:
+    return boundaries([study], f"Decision boundaries: what {study.name} says, and what came")
+
+
+def _curve(study: Study) -> Figure:
+    if isinstance(study, Applied):
+        raise InputError(f"{study.name}: a learning curve trains anew: plot the TOML file for it")
+    return learning_curve(study)
+
+
+DRAWN: Mapping[str, Callable[[Study], Figure]] = {
+    BOUNDARIES: _alone, "learning-curve": _curve, "calibration": calibration, "confusion": confusion,
+    "importance": importance, "score": score,
+}  # fmt: skip
+KINDS = tuple(DRAWN)
+
+
+def write_pictures(
+    folder: Path, name: str, config: PredictorConfig, frame: TrainingFrame, kinds: Iterable[str] = KINDS
+) -> list[Path]:
+    """Train a predictor walk-forward and draw it; returns the files, ``folder/name/KIND.png``.
+
+    Raises:
+        InputError: a picture cannot be drawn of it, with the reason; those before it are there.
+    """
+    study = Trained(name, config, frame)
+    return [write_picture(folder, name, study, kind) for kind in kinds]
+
+
+def write_picture(folder: Path, name: str, study: Study, kind: str) -> Path:
+    """Draw one picture of a predictor; returns the file, ``folder/name/kind.png``.
+
+    Raises:
+        InputError: it cannot be drawn, with the reason.
+    """
+    return save(DRAWN[kind](study), _path(folder, name, kind))
+
+
+def write_grid(folder: Path, name: str, studies: Sequence[Study]) -> Path:
+    """Draw the boundaries of several predictors side by side; returns the file.
+
+    Raises:
+        InputError: it cannot be drawn, with the reason.
+    """
+    return save(
+        boundaries(studies, "Decision boundaries: what each says, and what came"), _path(folder, name, BOUNDARIES)
+    )
+
+
+def write_live(folder: Path, name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> Path:
+    """Draw how the versions of one model have done live; returns the file.
+
+    Raises:
+        InputError: too few outcomes are known.
+    """
+    return save(live_score(name, scores, roles), _path(folder, name, LIVE_SCORE))
+
+
+def _path(folder: Path, name: str, kind: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} can be no folder's name: use letters, digits, dots, - and _ alone")
+    return folder / name / f"{kind}.png"

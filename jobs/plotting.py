@@ -1,0 +1,160 @@
+"""What ``quicksilver plot`` does: configurations, versions of the registry and live scores to pictures on disk."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from api.store_sqlite import SqliteStore
+from jobs.feature_histories import ALL_ROWS, CASSANDRA, CASSANDRA_PATIENCE_S
+from jobs.gathering import gathered
+from jobs.pictures.applied import Applied, whole
+from jobs.pictures.study import Study, Trained
+from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
+from jobs.registry import Registry
+from producers.exchanges.base import Reject
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig, Predictors
+from quicksilver.learning.datasets import frame_of
+from quicksilver.models.card import Card
+from quicksilver.ports import Store
+from quicksilver.records import Score
+
+Say = Callable[[str], None]
+
+
+class Data(NamedTuple):
+    """Where the data come from; ``reject`` takes what cannot be read of them."""
+
+    sources: Sequence[str]
+    venue: str | None
+    reject: Reject
+
+
+class Drawing:
+    """Pictures as they are asked for; what cannot be drawn is said, and the others go on."""
+
+    def __init__(self, folder: Path, kinds: Sequence[str], say: Say, complain: Say) -> None:
+        self.folder, self.kinds = folder, kinds
+        self._say, self._complain = say, complain
+        self.drawn: list[Path] = []
+        self.refusals: list[str] = []
+
+    def attempt(self, draw: Callable[[], Path]) -> bool:
+        """Draw one picture; returns whether it is there."""
+        try:
+            path = draw()
+        except InputError as error:
+            if str(error) not in self.refusals:  # what all kinds want for is said once
+                self.refusals.append(str(error))
+                self._complain(f"not drawn: {error}")
+            return False
+        self.drawn.append(path)
+        self._say(str(path))
+        return True
+
+    def all_of(self, name: str, study: Study) -> bool:
+        """Draw every kind of one predictor into the folder of that name; returns whether its boundaries are there."""
+        there = [self.attempt(partial(write_picture, self.folder, name, study, kind)) for kind in self.kinds]
+        return dict(zip(self.kinds, there, strict=True)).get(BOUNDARIES, False)
+
+
+def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing) -> None:
+    """Train the predictors of a file walk-forward and draw each, and the boundaries of all of them side by side.
+
+    Raises:
+        InputError: there is no predictor of a name, or the data cannot be used.
+        StoreError: Cassandra does not answer.
+    """
+    configs = chosen_of(file, name, only)
+    found, studies = gathered(data.sources, configs.values(), data.reject, data.venue), []
+    for one, config in configs.items():
+        study = Trained(one, config, frame_of(found.of(config), config))
+        if drawing.all_of(one, study):
+            studies.append(study)
+    if len(studies) > 1:
+        drawing.attempt(partial(write_grid, drawing.folder, name, studies))
+
+
+def chosen_of(file: Predictors, name: str, only: Sequence[str]) -> dict[str, PredictorConfig]:
+    """Return the predictors of a file that are wanted, all without ``only``; ``name`` is the file's.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for one in only:
+        if one in file.ensembles:
+            raise InputError(f"{one} is an ensemble: name its members, or plot its live scores with --live")
+        if one not in file.predictors:
+            raise InputError(f"{name} has no predictor {one}; it has {', '.join(file.predictors) or 'none'}")
+    if not file.predictors:
+        raise InputError(f"{name} has no [predictors.NAME]")
+    return {one: config for one, config in file.predictors.items() if not only or one in only}
+
+
+def plot_version(name: str, version: str, registry: Registry, data: Data, drawing: Drawing) -> None:
+    """Apply a version, the live one if none is named, to data and draw it into the folder ``NAME@VERSION``.
+
+    Raises:
+        InputError: there is no such version, or the data cannot be used.
+        StoreError: Cassandra does not answer.
+    """
+    version = version or registry.roles(name).live
+    card = registry.entry(name, version).card
+    if not isinstance(card, Card):
+        raise InputError(f"{name} is an ensemble: plot its members, or its live scores with --live")
+    config = whole(card.config)
+    found = gathered(data.sources, [config], data.reject, data.venue)
+    drawing.all_of(f"{name}@{version}", Applied(card, frame_of(found.of(config), config)))
+
+
+def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:
+    """Draw how versions have done live, by the scores that a run has stored; without a ``version`` all of them.
+
+    Raises:
+        InputError: a source cannot be read, or there are no scores of any of the names.
+        StoreError: Cassandra does not answer.
+    """
+    scores = [one for source in sources for one in scores_of(source)]
+    there = sorted({one.model for one in scores})
+    for name in names:
+        some = [one for one in scores if one.model == name and version in {"", one.version}]
+        if not some:
+            wanted = f"{name} {version}".strip()
+            raise InputError(
+                f"{' '.join(sources)}: no live scores of {wanted}; there are of {', '.join(there) or 'none'}"
+            )
+        roles = {}
+        if name in registry.names():
+            known = registry.roles(name)
+            roles = {**dict.fromkeys(known.shadows, "shadow"), known.live: "live"}
+        drawing.attempt(partial(write_live, drawing.folder, name, some, roles))
+
+
+def scores_of(source: str) -> list[Score]:
+    """Return all scores that a run has stored: ``cassandra``, or the run's SQLite file.
+
+    Raises:
+        InputError: the file cannot be read.
+        StoreError: Cassandra does not answer.
+    """
+    with _store_of(source) as store:
+        return [one for key in store.keys("scores") for one in store.read("scores", key, limit=ALL_ROWS)]  # type: ignore[misc]  # of this topic
+
+
+@contextmanager
+def _store_of(source: str) -> Iterator[Store]:
+    if source == CASSANDRA:
+        from api.store_cassandra import CassandraStore
+        from setup.cassandra.client import CassandraSettings
+
+        with closing(CassandraStore(CassandraSettings.from_environment())) as store:
+            store.wait(CASSANDRA_PATIENCE_S)
+            yield store
+        return
+    path = Path(source.removeprefix("sqlite:"))
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; --live reads the SQLite file of a run, or cassandra")
+    with closing(SqliteStore(path)) as rows:
+        yield rows

@@ -1,0 +1,126 @@
+"""``quicksilver plot`` as a user meets it: which files it leaves, what it says, what it refuses."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.store_sqlite import SqliteStore
+from jobs.cli import app
+from jobs.pictures.write import KINDS
+from jobs.registry import Entry, Registry
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.validation import Validation
+from tests.jobs.pictures.test_live import scores
+from tests.quicksilver.learning.test_predictor import card_of
+
+TOML = """
+[predictors.line]
+type = "logistic"
+fee_bps = 3
+[predictors.bayes]
+type = "naive-bayes"
+fee_bps = 3
+[predictors.short]
+type = "logistic"
+datasetinputs = 1
+[ensembles.both]
+members = [{predictor = "line"}, {predictor = "bayes"}]
+"""
+PRICES = PredictorConfig("logistic", granularity="10s", datasetinputs=2, fee_bps=1.0)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a configuration and prices that take back most of each move, where the command is at home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATA", raising=False)
+    monkeypatch.setattr("quicksilver.learning.scores.RESAMPLES", 60)
+    rng, last, price = np.random.default_rng(1), 0.0, 100.0
+    lines = ["time,close"]
+    for row in range(900):
+        last = -0.8 * last + float(rng.normal(0.0, 8e-4))
+        price *= float(np.exp(last))
+        lines.append(f"{1_700_000_000 + 60 * row},{price:.6f}")
+    (tmp_path / "BTC-USD.csv").write_text("\n".join(lines))
+    (tmp_path / "p.toml").write_text(TOML)
+    return tmp_path
+
+
+def plot(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["plot", *arguments])
+
+
+def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> None:
+    result = plot("p.toml", "BTC-USD.csv", "--kind", "boundaries", "--kind", "confusion")
+    assert result.exit_code == 0, result.output
+    pictures = folder / "data" / "pictures"
+    expected = [
+        "bayes/boundaries.png", "bayes/confusion.png", "line/boundaries.png", "line/confusion.png",
+        "p.toml/boundaries.png", "short/confusion.png",
+    ]  # fmt: skip
+    assert sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.png")) == expected
+    assert sorted(result.stdout.split()) == [f"data/pictures/{one}" for one in expected]
+    assert result.stderr.splitlines() == [
+        "not drawn: short has one input: boundaries need two, so give it datasetinputs = 2 or more"
+    ]
+
+
+def test_one_predictor_of_all_kinds(folder: Path) -> None:
+    result = plot("p.toml", "BTC-USD.csv", "--only", "line", "--out", "here")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (folder / "here" / "line").iterdir()) == sorted(f"{one}.png" for one in KINDS)
+    assert [path.name for path in (folder / "here").iterdir()] == ["line"]
+
+
+def test_a_version_of_the_registry(folder: Path) -> None:
+    card = card_of(PRICES)
+    Registry(folder / "data" / "models").add(Entry(card, Validation(100, 8, 5, 1, 2, {}, {})))
+    rows = [f"{2_000_000_000 + 10 * row},{100 + 0.05 * (row % 7)}" for row in range(400)]
+    (folder / "later.csv").write_text("\n".join(["time,close", *rows]))
+    for name in ("near", f"near@{card.version}"):
+        result = plot(name, "later.csv", "--kind", "confusion")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.strip() == f"data/pictures/near@{card.version}/confusion.png"
+    earlier = plot("near", "BTC-USD.csv", "--kind", "score")
+    assert earlier.exit_code == 2
+    assert "decisions are later, fewer than 50: give newer data, or plot the TOML file" in earlier.stderr
+    assert earlier.stderr.splitlines()[-1] == "error: nothing could be drawn of near, for the reasons above"
+
+
+def test_live_scores_of_each_version(folder: Path) -> None:
+    with closing(SqliteStore(folder / "run.sqlite")) as store:
+        store.write([*scores(200), *scores(100, "v2", 2, after=200)])
+    result = plot("near", "run.sqlite", "--live")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.strip() == "data/pictures/near/live-score.png"
+    assert plot("near@v2", "run.sqlite", "--live").exit_code == 0
+    for name in ("near@v3", "far"):
+        refused = plot(name, "run.sqlite", "--live")
+        assert refused.exit_code == 2
+        wanted = name.replace("@", " ")
+        assert refused.stderr == f"error: run.sqlite: no live scores of {wanted}; there are of near\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["p.toml", "no.csv"], "no.csv: there is no such file"),
+        (["no.toml", "BTC-USD.csv"], "no.toml: No such file or directory"),
+        (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short"),
+        (["p.toml", "BTC-USD.csv", "--only", "both"], "both is an ensemble: name its members"),
+        (["near", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
+        (["near@abc", "BTC-USD.csv"], "near has no version abc; there is none"),
+        (["near", "BTC-USD.csv", "--only", "line"], "--only chooses from a TOML file, and near is one predictor"),
+        (["near", "no.sqlite", "--live"], "no.sqlite: there is no such file; --live reads the SQLite file of a run"),
+        (["near", "BTC-USD.csv", "--live"], "BTC-USD.csv: cannot be used as a database"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_sentence(arguments: list[str], said: str, folder: Path) -> None:
+    result = plot(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {said}")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (folder / "data" / "pictures").exists()
