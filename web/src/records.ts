@@ -33,19 +33,27 @@ export interface Candle extends Instrumented {
 
 export type Features = Instrumented & Record<string, number | string | null>;
 
+export type Role = "online" | "live" | "shadow";
+
 export interface Prediction extends Instrumented {
   horizon_ns: number;
   model: string;
+  version: string;
   p_down: number;
   p_flat: number;
   p_up: number;
   direction: -1 | 0 | 1;
   confidence: number;
+  role?: Role;
+  flag?: string; // what is wrong with the inputs: nothing was predicted from them
+  move_bps?: number | null;
 }
 
 export interface Score extends Instrumented {
   horizon_ns: number;
   model: string;
+  version: string;
+  ts_known_ns: number;
   predicted: -1 | 0 | 1;
   outcome: -1 | 0 | 1;
   n: number;
@@ -53,6 +61,10 @@ export interface Score extends Instrumented {
   log_loss: number;
   baseline_accuracy: number;
   baseline_log_loss: number;
+  role?: Role;
+  brier?: number | null;
+  profit_bps?: number | null;
+  flagged?: number;
 }
 
 export interface Pick {

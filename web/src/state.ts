@@ -5,6 +5,7 @@ import type {
 } from "./records";
 import type { Rows, Welcome } from "./protocol";
 import type { Replay } from "./replay";
+import { inOrder, keyOf, Series } from "./series";
 
 const PANELS = [
   "header", "candles", "ladder", "trades", "features", "frontier", "score", "latency", "feeds", "replay",
@@ -12,10 +13,8 @@ const PANELS = [
 export type Panel = (typeof PANELS)[number];
 
 const KEPT_CANDLES = 600;
-const KEPT_CALLS = 400;
 export const KEPT_SAMPLES = 120;
 const KEPT_TRADES = 40;
-const KEPT_SCORES = 600;
 export const STALE_MS = 10_000; // what the server calls stale, STALE_S of jobs/lives.py
 
 const SIMULATED = "sim"; // the venue of simulated data, SIMULATED of jobs/live.py
@@ -24,11 +23,6 @@ const SIMULATED = "sim"; // the venue of simulated data, SIMULATED of jobs/live.
 export interface Feed {
   stats: FeedStats;
   toldMs: number;
-}
-
-export interface Call {
-  prediction: Prediction;
-  score: Score | null;
 }
 
 /** One instrument's data. */
@@ -41,8 +35,7 @@ export class Instrument {
   audit: Audit | null = null;
   samples = new Map<string, (number | null)[]>();
   candles = new Map<number, Map<number, Candle>>();
-  calls = new Map<number, Map<number, Call>>();
-  scores = new Map<number, Score[]>();
+  series = new Map<string, Series>();
   trades: Trade[] = [];
   nRows = 0;
   historyAsked = false;
@@ -64,8 +57,15 @@ export class Instrument {
   /** Let go of what a snapshot repeats: after a reconnection it would stand twice. */
   startAnew(channel: string): void {
     if (channel === "trades") this.trades = [];
-    if (channel === "scores") this.scores.clear();
+    if (channel === "scores") for (const one of this.series.values()) one.scores = [];
     if (channel === "features") this.samples.clear();
+  }
+
+  seriesOf(row: Prediction | Score): Series {
+    const key = keyOf(row);
+    let found = this.series.get(key);
+    if (!found) this.series.set(key, (found = new Series(row)));
+    return found;
   }
 
   /** The state to show: what the server says, unless nothing has come for a while. */
@@ -94,6 +94,7 @@ export class State {
   instruments = new Map<string, Instrument>();
   selected = "";
   private chosen = false;
+  private following = "";
   frontier: Frontier | null = null;
   latency = new Map<string, Latency>();
   replay: Replay | null = null; // what plays the recording, if that is the source
@@ -134,6 +135,21 @@ export class State {
 
   get current(): Instrument | undefined {
     return this.instruments.get(this.selected);
+  }
+
+  /** The version and horizon that the charts follow: the chosen one, else what is live, else the online model's second. */
+  get followed(): Series | undefined {
+    const all = this.current?.series ?? new Map<string, Series>();
+    const chosen = all.get(this.following);
+    if (chosen) return chosen;
+    const ordered = inOrder(all.values());
+    const online = ordered.filter((one) => one.role === "online");
+    return ordered.find((one) => one.role === "live") ?? online[1] ?? online[0] ?? ordered[0];
+  }
+
+  follow(key: string): void {
+    this.following = key;
+    this.dirty.add("candles").add("score");
   }
 
   /** Until the user chooses, show the instrument in which most happens. */
@@ -191,9 +207,8 @@ export class State {
         return this.takeFeatures(one, row as Features, nowMs);
       case "predictions": {
         const prediction = row as Prediction;
-        const calls = inner(one.calls, prediction.horizon_ns);
-        calls.set(prediction.seq, { prediction, score: calls.get(prediction.seq)?.score ?? null });
-        trim(calls, KEPT_CALLS);
+        one.seriesOf(prediction).predict(prediction);
+        if (prediction.flag && one === this.current) this.dirty.add("score");
         return "candles";
       }
       case "scores":
@@ -236,12 +251,7 @@ export class State {
   }
 
   private takeScore(one: Instrument, score: Score): Panel {
-    const call = one.calls.get(score.horizon_ns)?.get(score.seq);
-    if (call) call.score = score;
-    const scores = one.scores.get(score.horizon_ns) ?? [];
-    scores.push(score);
-    if (scores.length > KEPT_SCORES) scores.shift();
-    one.scores.set(score.horizon_ns, scores);
+    one.seriesOf(score).judge(score);
     this.dirty.add("candles");
     return "score";
   }

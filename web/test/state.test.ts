@@ -12,7 +12,8 @@ describe("State", () => {
     const state = new State();
     state.take(rows("predictions", { ...base, seq: 7, horizon_ns: 5, direction: 1 }), 0);
     state.take(rows("scores", { ...base, seq: 7, horizon_ns: 1, outcome: 0 }, { ...base, seq: 7, horizon_ns: 5, outcome: 1 }), 0);
-    expect(state.current?.calls.get(5)?.get(7)?.score?.outcome).toBe(1);
+    const series = [...(state.current?.series.values() ?? [])].find((one) => one.horizonNs === 5);
+    expect(series?.calls.get(7)?.score?.outcome).toBe(1);
   });
 
   it("keeps a candle once, and puts history before it", () => {
@@ -68,7 +69,7 @@ describe("State", () => {
       state.take({ ...again("dead-letters", { venue: "csv", source: "b:1", reason: "y" }), key: "csv:A-B", seq: 4 }, 0);
     }
     expect(state.current?.trades.map((one) => one.seq)).toEqual([2, 1]);
-    expect(state.current?.scores.get(5)?.map((one) => one.n)).toEqual([1]);
+    expect([...(state.current?.series.values() ?? [])].map((one) => one.scores.map((score) => score.n))).toEqual([[1]]);
     expect(state.letters.map((one) => one.letter.source)).toEqual(["b:1", "a:1"]);
     expect(state.nLetters).toBe(5);
   });

@@ -6,8 +6,9 @@ import {
 } from "lightweight-charts";
 import { byId, Choice, color, fetchJson, setText } from "../dom";
 import { decimalsOf, percent, span } from "../format";
-import type { Candle } from "../records";
-import type { Call, Instrument, State } from "../state";
+import type { Candle, Prediction } from "../records";
+import { inOrder, type Call } from "../series";
+import type { Instrument, State } from "../state";
 
 const WORDS = { "-1": "down", "0": "flat", "1": "up" } as const;
 
@@ -18,7 +19,6 @@ export class CandlePanel {
   private intervals = new Choice<number>(byId("intervals"), span);
   private horizons = new Choice<number>(byId("horizons"), (ns) => `+${span(ns)}`);
   private interval = 0;
-  private horizon = 0;
   private drawn = "";
   private drawnCount = 0;
   private lastOpen = 0;
@@ -55,11 +55,12 @@ export class CandlePanel {
     if (!one.historyAsked) void this.loadHistory(one);
     const choices = [...one.candles.keys()].sort((a, b) => a - b);
     if (!choices.includes(this.interval)) this.interval = choices[0] ?? 0;
-    const horizons = [...one.calls.keys()].sort((a, b) => a - b);
-    if (!horizons.includes(this.horizon)) this.horizon = horizons[1] ?? horizons[0] ?? 0;
+    const followed = this.state.followed;
+    const same = inOrder(one.series.values()).filter((other) => other.model === followed?.model && other.version === followed.version);
+    const keys = new Map(same.map((other) => [other.horizonNs, other.key]));
     const again = () => this.state.dirty.add("candles");
     this.intervals.render(choices, this.interval, (value) => { this.interval = value; again(); });
-    this.horizons.render(horizons, this.horizon, (value) => { this.horizon = value; again(); });
+    this.horizons.render([...keys.keys()], followed?.horizonNs ?? 0, (value) => this.state.follow(keys.get(value) ?? ""));
     this.draw(one);
   }
 
@@ -113,8 +114,9 @@ export class CandlePanel {
 
   /** One mark a candle, its last prediction's: more would hide the price. */
   private drawCalls(one: Instrument): void {
-    const calls = one.calls.get(this.horizon);
-    if (!calls) return this.drawNoCalls();
+    const followed = this.state.followed;
+    if (!followed || followed.calls.size === 0) return this.drawNoCalls();
+    const { calls } = followed;
     const last = new Map<number, Call>();
     for (const call of calls.values()) {
       last.set(Math.floor(call.prediction.ts_event_ns / this.interval) * this.interval, call);
@@ -122,12 +124,17 @@ export class CandlePanel {
     const candles = one.candles.get(this.interval);
     const shown = [...last].filter(([open]) => candles?.has(open)).sort((a, b) => a[0] - b[0]);
     this.markers.setMarkers(shown.map(([open, call]) => mark(open, call)));
-    const latest = [...calls.values()].at(-1)?.prediction;
-    if (latest) {
-      const word = WORDS[String(latest.direction) as keyof typeof WORDS];
-      setText(byId("last-call"), `· now: ${word} in ${span(latest.horizon_ns)}, p = ${percent(latest.confidence, 0)}`);
-    }
+    setText(byId("last-call"), followed.last ? said(followed.last) : "");
   }
+}
+
+/** What a prediction says; one whose inputs are out of range says what is wrong with them. */
+function said(one: Prediction): string {
+  const who = one.role === undefined || one.role === "online" ? "" : `${one.model} ${one.version.slice(0, 7)}: `;
+  if (one.flag) return `· now: ${who}no prediction, ${one.flag}`;
+  const word = WORDS[String(one.direction) as keyof typeof WORDS];
+  const move = one.move_bps == null ? "" : `, ${one.move_bps > 0 ? "+" : ""}${one.move_bps.toFixed(2)} bps`;
+  return `· now: ${who}${word} in ${span(one.horizon_ns)}, p = ${percent(one.confidence, 0)}${move}`;
 }
 
 function bar(candle: Candle) {
@@ -136,7 +143,8 @@ function bar(candle: Candle) {
 }
 
 function mark(openNs: number, call: Call): SeriesMarker<Time> {
-  const { direction, confidence } = call.prediction;
+  const { direction, confidence, flag } = call.prediction;
+  if (flag) return { time: (openNs / 1e9) as UTCTimestamp, position: "aboveBar", shape: "square", color: color("warn"), size: 0.5 };
   const outcome = call.score === null ? "wait" : call.score.outcome === direction ? "up" : "down";
   return {
     time: (openNs / 1e9) as UTCTimestamp,
