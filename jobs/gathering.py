@@ -35,8 +35,16 @@ class Gathered(NamedTuple):
                 if names
             )
             raise InputError(f"no instrument of {names or 'any venue'}; there is {there}")
-        columns = [self.features.index(name) for name in config.features]
-        found = [within(one._replace(values=one.values[:, columns]), span or Span()) for one in wanted]
+        return self._replace(histories=wanted).within(span or Span(), config.features)
+
+    def within(self, span: Span, features: Sequence[str]) -> list[FeatureHistory]:
+        """Return the histories within a span of time, with some of the features, in their order.
+
+        Raises:
+            InputError: there is nothing within it.
+        """
+        columns = [self.features.index(name) for name in features]
+        found = [within(one._replace(values=one.values[:, columns]), span) for one in self.histories]
         if not any(len(one.ts_ns) for one in found):
             raise InputError("nothing lies between --since and --until")
         return [one for one in found if len(one.ts_ns)]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from jobs.spark import session
 from quicksilver.errors import InputError
-from quicksilver.learning.training import Task, Trained, attempted
+from quicksilver.learning.tasks import AnyTask, Trained, attempted
 
 
-def on_spark(tasks: Sequence[Task], master: str) -> list[Trained]:
+def on_spark(tasks: Sequence[AnyTask], master: str) -> list[Trained]:
     """Return what became of each task, in their order.
 
     Raises:

@@ -16,7 +16,7 @@ from setup.exits import failing
 
 if TYPE_CHECKING:
     from jobs.tape_letters import Letters
-    from quicksilver.learning.training import Task, Trained
+    from quicksilver.learning.tasks import AnyTask, Trained
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of [predictors.NAME].")]
 Sources = Annotated[
@@ -55,9 +55,14 @@ def chosen_of(file: Predictors, only: Sequence[str]) -> tuple[dict[str, Predicto
 
 
 def tasks_of(
-    configs: dict[str, PredictorConfig], sources: Sequence[str], letters: "Letters", venue: str | None, span: Span
-) -> list["Task"]:
-    """Return what there is to do for each predictor; all are looked at before any is begun.
+    configs: dict[str, PredictorConfig],
+    ensembles: dict[str, EnsembleConfig],
+    sources: Sequence[str],
+    letters: "Letters",
+    venue: str | None,
+    span: Span,
+) -> list["AnyTask"]:
+    """Return what there is to do for each predictor and ensemble; all are looked at before any is begun.
 
     Raises:
         InputError: a source cannot be read, or one of them cannot be trained.
@@ -65,7 +70,7 @@ def tasks_of(
     """
     from jobs.gathering import gathered
     from jobs.progress import bars
-    from jobs.training import naming, task_of
+    from jobs.training import ensemble_task_of, naming, task_of
 
     with bars() as bar:
         bar(f"reading {', '.join(sources)}", None)
@@ -74,7 +79,8 @@ def tasks_of(
         for name, config in configs.items():
             with naming(name):
                 histories[name] = data.of(config, span)
-        return [task_of(name, config, histories[name]) for name, config in configs.items()]
+        ours = [task_of(name, config, histories[name]) for name, config in configs.items()]
+        return [*ours, *(ensemble_task_of(name, one, configs, data, span) for name, one in ensembles.items())]
 
 
 def keep(trained: Sequence["Trained"], registry: Registry, promote: bool) -> list[Kept]:
@@ -134,7 +140,7 @@ def train(
         span, letters, registry = Span.of(since, until), Letters(), Registry(models_folder(models))
         configs, ensembles = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
         registry.require_usable([*configs, *ensembles])
-        tasks = tasks_of(configs, sources, letters, venue, span)
+        tasks = tasks_of(configs, ensembles, sources, letters, venue, span)
         trained = trained_all(tasks, jobs, master)
         kept = weighed(trained, registry) if dry_run else keep(trained, registry, promote)
     _tell(kept, trained, letters)

@@ -1,17 +1,20 @@
 """Training of one predictor: histories in, a version in the registry out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 
+from jobs.choices import Span
+from jobs.gathering import Gathered
 from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.deflated import Track, deflated_tracks
-from quicksilver.learning.training import Task, Trained, trained_and_judged
+from quicksilver.learning.material import features_of
+from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
 from quicksilver.learning.validation import require_trainable
 
 
@@ -48,8 +51,8 @@ def train_predictor(
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Let what cannot be used say which predictor it is about.
+def naming(name: str, kind: str = "predictor") -> Iterator[None]:
+    """Let what cannot be used say which predictor or ensemble it is about.
 
     Raises:
         InputError: so it does.
@@ -57,7 +60,7 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"predictor {name}: {error}") from error
+        raise InputError(f"{kind} {name}: {str(error).removeprefix(f'{kind} {name}: ')}") from error
 
 
 def task_of(name: str, config: PredictorConfig, histories: Sequence[FeatureHistory]) -> Task:
@@ -70,6 +73,19 @@ def task_of(name: str, config: PredictorConfig, histories: Sequence[FeatureHisto
         frame = frame_of(histories, config)
         require_trainable(frame, config)
     return Task(name, config, frame, code_digest())
+
+
+def ensemble_task_of(
+    name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig], data: Gathered, span: Span
+) -> EnsembleTask:
+    """Return what there is to do for an ensemble of some of the predictors.
+
+    Raises:
+        InputError: the members cannot be together, or no instrument is all of theirs.
+    """
+    with naming(name, "ensemble"):
+        histories = data.within(span, features_of(config, predictors))
+        return EnsembleTask(name, config, dict(predictors), tuple(histories), code_digest())
 
 
 def entry_of(trained: Trained, registry: Registry) -> Entry:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from joblib import Parallel, delayed
 
 from jobs.progress import bars
-from quicksilver.learning.training import STEPS, Task, Trained, trained_and_judged
+from quicksilver.learning.tasks import STEPS, AnyTask, Trained, trained_and_judged
 
 
-def trained_all(tasks: Sequence[Task], jobs: int = 1, master: str | None = None) -> list[Trained]:
+def trained_all(tasks: Sequence[AnyTask], jobs: int = 1, master: str | None = None) -> list[Trained]:
     """Return what became of each task, in their order: on Spark if ``master`` names one, else in ``jobs`` processes.
 
     Raises:

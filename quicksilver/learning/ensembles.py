@@ -6,7 +6,7 @@ they had learned from, which again was known by then; so each time the past is w
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +52,15 @@ def trained_ensemble(
     Raises:
         InputError: the data cannot be learned from, or the members cannot be together.
     """
-    material = material_of(name, config, predictors, histories, code)
+    return trained_material(material_of(name, config, predictors, histories, code))
+
+
+def trained_material(material: Material) -> EnsembleCard:
+    """Return the card of an ensemble's material.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
     return _card(material, np.arange(material.found.frame.n), None)
 
 
@@ -103,8 +111,8 @@ def walk_ensemble(
     return walk_material(material_of(name, config, predictors, histories, ""), folds)
 
 
-def walk_material(material: Material, folds: int = FOLDS) -> Walk:
-    """Return the same of an ensemble's material.
+def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], object] = lambda: None) -> Walk:
+    """Return the same of an ensemble's material; ``done`` is called after each part.
 
     Raises:
         InputError: the data cannot be learned from.
@@ -115,6 +123,7 @@ def walk_material(material: Material, folds: int = FOLDS) -> Walk:
         start_ns = int(frame.ts_ns[test[0]])
         if material.enough(start_ns) and (not config.stacking or stackable(material, past)):
             parts.append(_fold(material, past, test, start_ns))
+            done()
     if not any(len(part.rows) for part in parts):
         raise InputError(
             f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples"

@@ -11,7 +11,7 @@ from jobs.registry import Entry, Registry
 from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
-from quicksilver.learning.training import Task, trained_and_judged
+from quicksilver.learning.tasks import Task, trained_and_judged
 from quicksilver.models.card import Card, Deployment, EnsembleCard
 from tests.jobs.test_train_command import quicksilver, refused
 from tests.quicksilver.learning.test_predictor import CONFIG, rows

@@ -9,7 +9,7 @@ from pyspark.serializers import CloudPickleSerializer
 
 from jobs import search_workers
 from jobs.spark_tables import _to_columns
-from quicksilver.learning.training import attempted
+from quicksilver.learning.tasks import attempted
 from quicksilver.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import msgspec
 
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
-from quicksilver.learning.training import Task, trained_and_judged
+from quicksilver.learning.tasks import Task, trained_and_judged
 from quicksilver.learning.zoo import ZOO
 from tests.quicksilver.learning.test_predictor import CONFIG, rows
 
