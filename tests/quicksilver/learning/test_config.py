@@ -82,7 +82,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
             (b'horizon = "300s"', b'horizon = "5m"\nsymbols = ["ETH-USD"]'),
             "ensemble both: its members have no symbol in common",
         ),
-        ((b"[ensembles.both]", b"[ensembles.line]"), "ensemble line: a predictor has that name"),
+        ((b"[ensembles.both]", b"[ensembles.line]"), "line is the name of a predictor and of an ensemble"),
         ((b'{predictor = "near", weight = 2}, {predictor = "line"}', b""), "there is no predictor in it"),
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
         ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
