@@ -6,7 +6,6 @@ the last decisions, in which the book is summed up, and a tenth of the weights, 
 Imported only where it is used: PyTorch is an extra of some gigabytes. Applied it is ONNX as all others.
 """
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,7 +132,7 @@ class DeepLob(ClassifierMixin, BaseEstimator):
     def to_onnx(self, opset: int) -> bytes:
         """Return the model as ONNX: rows ``(n, n_inputs)`` in, probabilities ``(n, n_classes)`` out."""
         network = nn.Sequential(self.network_, nn.Softmax(1)).eval()
-        out, axes = io.BytesIO(), {"rows": {0: "n"}, "probabilities": {0: "n"}}
+        out, axes = _Written(), {"rows": {0: "n"}, "probabilities": {0: "n"}}
         with warnings.catch_warnings():
             # Of PyTorch's two exporters the older: the newer takes half a minute, needs more packages, and its graph
             # names the lines of this program and is slower. Tracing warns of branches that depend on shapes alone.
@@ -142,7 +141,22 @@ class DeepLob(ClassifierMixin, BaseEstimator):
                 network, (torch.zeros(1, len(self.network_.means)),), out, dynamo=False, opset_version=opset,
                 input_names=["rows"], output_names=["probabilities"], dynamic_axes=axes,
             )  # fmt: skip
-        return out.getvalue()
+        return bytes(out.data)
+
+
+class _Written:
+    """What PyTorch writes, as a file takes it: the core opens none."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Take bytes; returns how many."""
+        self.data += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 def _standards(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
