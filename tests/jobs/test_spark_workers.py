@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
-from jobs import search_workers, training_frames  # the first registers the second
+import jobs.search_spark  # noqa: F401 (it has the module of its task sent along)
+from jobs import search_workers, training_frames
 from jobs.spark_tables import _to_columns
 from quicksilver.tables import TABLES
 
