@@ -113,8 +113,9 @@ def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest
     given: dict[str, object] = {
         "source": "sim", "tape": Path("t"), "speed": "2", "port": 1, "quicksilver_host": "::1", "symbols": "A-B",
         "venues": "v", "venue_urls": "v=ws://h",
-        "audit_every_s": 7.0, "seed": 3, "data": Path("d"), "keep_hours": 0.5, "full_books_per_s": 2.0,
-        "full_book_levels": 7, "models": Path("m"), "record": Path("r"), "record_mb": 3, "record_minutes": 1.5,
+        "audit_every_s": 7.0, "seed": 3, "data": Path("d"), "searches": Path("s"), "keep_hours": 0.5,
+        "full_books_per_s": 2.0, "full_book_levels": 7, "models": Path("m"), "record": Path("r"), "record_mb": 3,
+        "record_minutes": 1.5,
         "bus": "memory", "store": "sqlite",
     }  # fmt: skip
     assert given.keys() == RunSettings.model_fields.keys()

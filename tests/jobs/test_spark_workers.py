@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
+import jobs.search_spark  # noqa: F401 (it has the module of its task sent along)
 from jobs import search_workers
 from jobs.spark_tables import _to_columns
 from quicksilver.learning.tasks import attempted
