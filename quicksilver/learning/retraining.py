@@ -179,7 +179,9 @@ class Retraining:
         known = [self._seen(self._trained_ns), self._seen(self._live.end_ns)]
         since_ns = max((one for one in known if one is not None), default=self._first_ns)
         age_ns = self._now_ns - since_ns
-        return f"schedule: its data end {told_span(age_ns)} ago, every = {self._config.every}" if age_ns >= every_ns else ""
+        if age_ns < every_ns:
+            return ""
+        return f"schedule: its data end {told_span(age_ns)} ago, every = {self._config.every}"
 
     def _seen(self, ts_ns: int | None) -> int | None:
         """A time, unless it is of a later recording than this one."""
