@@ -13,6 +13,7 @@ try:
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
+    from jobs.retrain_command import retrain
     from jobs.run_command import run, serve
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
@@ -35,6 +36,7 @@ app.command("symbols")(symbols)
 app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
+app.command("retrain")(retrain)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

@@ -15,6 +15,7 @@ from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
+from jobs.retrain_command import retraining_beside
 from jobs.settings import PAGE, RunSettings
 from jobs.sources import Adjustable, Source
 from jobs.taking import take_and_watch
@@ -172,7 +173,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
             app = create_app(hub, store, PAGE, [host], symbols=runner, playback=playback, collectors=told)
-            async with serving_on(listeners, app) as port:
+            async with serving_on(listeners, app) as port, retraining_beside(settings, bus, store, path, say):
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
 

@@ -22,6 +22,7 @@ from setup.alone import alone
 
 ROLES = "roles.json"
 LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")  # that make models
+FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
 
 
@@ -32,6 +33,11 @@ def code_digest() -> str:
     for path in sorted(Path(*learning.__path__).glob("*.py")):
         state.update(path.read_bytes())
     return state.hexdigest()[:12]
+
+
+def models_folder(given: Path | None = None) -> Path:
+    """Return where predictors are kept: where the user says, or ``models`` in the folder DATA."""
+    return given if given is not None else Path(os.environ.get("DATA") or "data") / FOLDER
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -138,6 +144,16 @@ class Registry:
             if roles.live == version:
                 raise InputError(f"{name} {version} is live: it cannot be its own shadow")
             roles.shadows = sorted({*roles.shadows, version})
+
+    def drop(self, name: str, version: str) -> None:
+        """Let a shadow predict no longer; the version stays. One that is no shadow is left as it is.
+
+        Raises:
+            InputError: there is no such predictor.
+        """
+        self.roles(name)
+        with self._changing(name) as roles:
+            roles.shadows = [one for one in roles.shadows if one != version]
 
     def roll_back(self, name: str) -> str:
         """Make that version live which was before; returns it.
