@@ -145,15 +145,16 @@ class Registry:
                 raise InputError(f"{name} {version} is live: it cannot be its own shadow")
             roles.shadows = sorted({*roles.shadows, version})
 
-    def drop(self, name: str, version: str) -> None:
-        """Let a shadow predict no longer; the version stays. One that is no shadow is left as it is.
+    def unshadow(self, name: str, version: str) -> None:
+        """Let a shadow predict no longer.
 
         Raises:
-            InputError: there is no such predictor.
+            InputError: it is none.
         """
-        self.roles(name)
         with self._changing(name) as roles:
-            roles.shadows = [one for one in roles.shadows if one != version]
+            if version not in roles.shadows:
+                raise InputError(f"{name} {version} is no shadow")
+            roles.shadows.remove(version)
 
     def roll_back(self, name: str) -> str:
         """Make that version live which was before; returns it.

@@ -1,12 +1,14 @@
 """What was done with each predictor, and why: a line for each decision, in ``history.jsonl`` beside its versions."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 
 HISTORY = "history.jsonl"
 
@@ -20,6 +22,16 @@ class Happening(msgspec.Struct, frozen=True):
     what: What
     why: str
     version: str = ""
+
+
+def told(happening: Happening) -> str:
+    """Return a line for people, its time in UTC.
+
+    >>> told(Happening(1_790_000_000_000_000_000, "dropped", "its log-loss is higher", "0b5f"))
+    '2026-09-21 14:13:20  dropped 0b5f: its log-loss is higher'
+    """
+    time = datetime.fromtimestamp(happening.ts_ns // SECOND_NS, UTC)
+    return f"{time:%Y-%m-%d %H:%M:%S}  {happening.what}{happening.version and ' ' + happening.version}: {happening.why}"
 
 
 class History:

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from jobs.settings import RunSettings
@@ -38,6 +39,24 @@ def retrain(
     """Train predictors anew by schedule or when their live log-loss has drifted, until Ctrl-C."""
     with failing():
         asyncio.run(_retrain(config, source, api, models))
+
+
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A predictor.")],
+    folder: Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")] = None,
+    only_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are kept.")] = False,
+) -> None:
+    """Show what retraining has done with a predictor, and why; times are those of the events, in UTC."""
+    from jobs.registry import Registry, models_folder
+    from jobs.registry_history import History, told
+
+    with failing():
+        lines = History(models_folder(folder)).of(name)
+        if not lines:
+            Registry(models_folder(folder)).roles(name)  # raises, if there is no such predictor
+            raise InputError(f"nothing was done with {name} but by hand: `quicksilver retrain` keeps a history")
+    for one in lines:
+        typer.echo(msgspec.json.encode(one).decode() if only_json else told(one))
 
 
 async def _retrain(config: Path, source: str, api: str, models: Path | None) -> None:

@@ -120,14 +120,15 @@ class Retrainer:
 
     def _place(self, name: str, decision: Decision, made: Made) -> None:
         """Give a version that was just made what it is to do."""
-        live, before = self._registry.roles(name).live, own_shadow(self._history.of(name))
+        roles, before = self._registry.roles(name), own_shadow(self._history.of(name))
+        live = roles.live
         if not made.new:
             why = f"the same data give the same version; {live} stays live"
             return self._note(name, decision, "nothing new", why, made.version)
         if live == made.version:
             return self._note(name, decision, "live", f"it is the first; {made.told}", made.version)
-        if before is not None:
-            self._registry.drop(name, before)
+        if before in roles.shadows:
+            self._registry.unshadow(name, before)
             self._note(name, decision, "dropped", f"there is a newer one, {made.version}", before)
         if self._config.promote == "always":
             self._registry.promote(name, made.version)
@@ -159,7 +160,7 @@ class Retrainer:
             self._registry.promote(name, decision.version)
             self._note(name, decision, "promoted", decision.why, decision.version)
         else:
-            self._registry.drop(name, decision.version)
+            self._registry.unshadow(name, decision.version)
             self._note(name, decision, "dropped", decision.why, decision.version)
 
     async def _changed(self, change: Callable[..., None], *given: object) -> None:
@@ -196,15 +197,15 @@ def past_of(history: Sequence[Happening]) -> Past:
     return Past(begun[-1] if begun else None, made[-1] if made else None)
 
 
-def own_shadow(history: Sequence[Happening]) -> str | None:
-    """Return the version that was made a shadow here last, unless it was promoted or dropped since.
+def own_shadow(history: Sequence[Happening]) -> str:
+    """Return the version that was made a shadow here last, "" if it was promoted or dropped since.
 
     One that a user has set is the user's to promote.
     """
-    shadow = None
+    shadow = ""
     for one in history:
         if one.what == "shadow":
             shadow = one.version
         elif one.what in {"promoted", "dropped"} and one.version == shadow:
-            shadow = None
+            shadow = ""
     return shadow

@@ -137,15 +137,16 @@ def stored_scores(source: str, names: Collection[str]) -> list[Score]:
 def scores_of(store: JsonRows, names: Collection[str]) -> list[Score]:
     """Return the scores of some models among the newest rows of a store, in order of time."""
     marks = [b'"model":' + msgspec.json.encode(name) for name in names]
-    found: list[Score] = []
+    found: dict[bytes, None] = {}  # a page begins where the one before ended: rows of one time stand on both
     for key in store.keys(CHANNEL):
         n, end_ns = 0, None
         while n < MOST_ROWS:
             rows = store.read_json(CHANNEL, key, end_ns=end_ns, limit=PAGE)
-            found += [codec.decode(Score, row) for row in rows if any(mark in row for mark in marks)]
+            found |= dict.fromkeys(row for row in rows if any(mark in row for mark in marks))
             n += len(rows)
             before_ns = codec.decode(Score, rows[0]).ts_event_ns + 1 if rows else 0  # some of that time may be left out
             if not rows or before_ns == end_ns:
                 break
             end_ns = before_ns
-    return sorted(found, key=lambda one: (one.ts_known_ns, one.venue, one.symbol, one.seq))
+    scores = [codec.decode(Score, row) for row in found]
+    return sorted(scores, key=lambda one: (one.ts_known_ns, one.venue, one.symbol, one.seq))
