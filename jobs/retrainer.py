@@ -115,8 +115,9 @@ class Retrainer:
                 await asyncio.to_thread(self._note, name, decision, "failed", why)
                 self._policies[name].trained(success=False)
                 continue
+            await self._look(name)  # first: what is to be done next depends on it
             self._policies[name].trained(success=True)
-            await self._after_change(name)
+            await self._publish(name)
 
     def _place(self, name: str, decision: Decision, made: Made) -> None:
         """Give a version that was just made what it is to do."""
@@ -151,7 +152,8 @@ class Retrainer:
                 await self._changed(self._settle, name, decision)
             except QuicksilverError as error:
                 self._say(f"{name}: {decision.move} {decision.version}: that failed: {error}")
-            await self._after_change(name)
+            await self._look(name)
+            await self._publish(name)
 
     def _settle(self, name: str, decision: Decision) -> None:
         if decision.version not in self._registry.roles(name).shadows:
@@ -180,8 +182,7 @@ class Retrainer:
         except InputError as error:
             self._say(f"{name}: not kept in its history: {error}")
 
-    async def _after_change(self, name: str) -> None:
-        await self._look(name)
+    async def _publish(self, name: str) -> None:
         if self._deploy is None:
             return
         try:

@@ -75,7 +75,7 @@ def _work(sender: Connection, work: Callable[..., Any], given: tuple[Any, ...]) 
     """What the process does."""
     os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    step_behind(leave_a_core=True)
+    # TEMP step_behind(leave_a_core=True)
     try:
         answer = False, work(*given)
     except QuicksilverError as error:

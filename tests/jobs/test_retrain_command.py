@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +51,10 @@ at_least_apart = "1m"
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in RunSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+def settled(**given: Any) -> RunSettings:
+    return RunSettings(**given)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +190,7 @@ async def test_a_run_trains_what_it_stores_itself(tmp_path: Path) -> None:
         '[predictors.sim]\ntype = "logistic"\ngranularity = "250ms"\nfee_bps = 0\nminutes_back = 60\n'
         '[retraining]\nevery = "1h"\nat_least_apart = "5s"\n'
     )
-    settings = RunSettings(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
+    settings = settled(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
     said: list[str] = []
     stop = asyncio.Event()
     run = asyncio.create_task(run_embedded(SimulatorSource(1, ["BTC/USD", "ETH/USD"]), settings, said.append, stop))
@@ -205,6 +210,6 @@ async def test_a_run_trains_what_it_stores_itself(tmp_path: Path) -> None:
 
 async def test_a_run_that_keeps_too_little_to_learn_from_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text('[predictors.a]\ntype = "lda"\nminutes_back = 480\n[retraining]\ndrift = true\n')
-    settings = RunSettings(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
+    settings = settled(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
     with pytest.raises(InputError, match="a learns from 480 minutes, and KEEP_HOURS=1 keeps less: set KEEP_HOURS=9"):
         await run_embedded(SimulatorSource(1, ["BTC/USD"]), settings, print, asyncio.Event())
