@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from quicksilver.ports import Store
+from quicksilver.ports import Rows, Store
 
 
-class JsonStore(Store, Protocol):
-    """A store whose rows rest as JSON, and are served without being decoded."""
+class JsonRows(Rows, Protocol):
+    """Rows that rest as JSON, and are served without being decoded."""
 
     def read_json(
         self,
@@ -18,6 +18,10 @@ class JsonStore(Store, Protocol):
         limit: int = 1000,
     ) -> list[bytes]:
         """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``answers.py``)."""
+
+
+class JsonStore(JsonRows, Store, Protocol):
+    """A store of such rows."""
 
 
 class Playing(Protocol):

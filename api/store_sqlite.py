@@ -28,7 +28,71 @@ QUEUE_BATCHES = 256
 EXPIRE_EVERY = 2_000  # batches between looks for expired rows; the first look is at the start, for runs can be short
 
 
-class SqliteStore:
+class SqliteReader:
+    """Rows of a SQLite file that may be another process's, which is not kept waiting: nothing is written.
+
+    Raises:
+        InputError: the file cannot be read, or has no tables of this version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_lock = threading.Lock()
+        try:
+            self._reader = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            self._require_ours(self._reader)
+        except sqlite3.Error as error:
+            raise InputError(f"{path}: cannot be used as a database: {error}") from error
+
+    def _require_ours(self, connection: sqlite3.Connection, or_empty: bool = False) -> None:
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if schema != SCHEMA and (tables or not or_empty):
+            raise InputError(f"{self._path}: made by another version of Quicksilver; move it away, or delete it")
+
+    def read_json(
+        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
+    ) -> list[bytes]:
+        """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``api/answers.py``)."""
+        with self._read_lock:
+            return bounded(self._bodies(topic, key, start_ns, end_ns, limit))
+
+    def read(
+        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
+    ) -> list[msgspec.Struct]:
+        """Return the newest ``limit`` rows of ``key`` with ``start_ns <= time < end_ns``, oldest first."""
+        with self._read_lock:
+            bodies = list(self._bodies(topic, key, start_ns, end_ns, limit))
+        return [codec.decode(TABLES[topic].topic.type, body) for body in reversed(bodies)]
+
+    def _bodies(self, topic: str, key: str, start_ns: int | None, end_ns: int | None, limit: int) -> Iterator[bytes]:
+        """Give the newest rows of a span, newest first."""
+        query = (
+            f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
+            " ORDER BY time_ns DESC, seq DESC, row DESC LIMIT ?"
+        )
+        span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
+        for (body,) in self._reader.execute(query, (key, *span, limit)):
+            yield body
+
+    def keys(self, topic: str) -> list[str]:
+        """Return the keys that have rows, sorted."""
+        with self._read_lock:
+            found = self._reader.execute(f"SELECT DISTINCT key FROM {TABLES[topic].name} ORDER BY key").fetchall()
+        return [key for (key,) in found]
+
+    def count(self, topic: str) -> int:
+        """Return the number of rows."""
+        with self._read_lock:
+            (number,) = self._reader.execute(f"SELECT count(*) FROM {TABLES[topic].name}").fetchone()
+        return int(number)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+
+class SqliteStore(SqliteReader):
     """Rows in a SQLite file; ``write`` returns at once unless 256 batches wait, ``flush`` when all is on disk.
 
     ``keep_s`` shortens the tables' lives, for a laptop's disk: features come at hundreds of kilobytes a second.
@@ -44,20 +108,16 @@ class SqliteStore:
         self._failure: Exception | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._reader = sqlite3.connect(path, check_same_thread=False)
             self._writer = sqlite3.connect(path, check_same_thread=False)
             self._create()
         except (sqlite3.Error, OSError) as error:
             raise InputError(f"{path}: cannot be used as a database: {error}") from error
-        self._read_lock = threading.Lock()
+        super().__init__(path)
         self._thread = threading.Thread(target=self._write_for_ever, name="sqlite-store", daemon=True)
         self._thread.start()
 
     def _create(self) -> None:
-        (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and schema != SCHEMA:
-            raise InputError(f"{self._path}: made by another version of Quicksilver; move it away, or delete it")
+        self._require_ours(self._writer, or_empty=True)
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.execute("PRAGMA synchronous=NORMAL")  # a kill loses nothing, a power cut the last moments
@@ -125,43 +185,6 @@ class SqliteStore:
                     f"DELETE FROM {table.name} WHERE time_ns < (SELECT max(time_ns) FROM {table.name}) - ?",
                     (min(table.ttl_s, self._keep_s or table.ttl_s) * 1_000_000_000,),
                 )
-
-    def read_json(
-        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
-    ) -> list[bytes]:
-        """Return rows as ``read`` does, each as its JSON: the newest that fit into an answer (``api/answers.py``)."""
-        with self._read_lock:
-            return bounded(self._bodies(topic, key, start_ns, end_ns, limit))
-
-    def read(
-        self, topic: str, key: str, *, start_ns: int | None = None, end_ns: int | None = None, limit: int = 1000
-    ) -> list[msgspec.Struct]:
-        """Return the newest ``limit`` rows of ``key`` with ``start_ns <= time < end_ns``, oldest first."""
-        with self._read_lock:
-            bodies = list(self._bodies(topic, key, start_ns, end_ns, limit))
-        return [codec.decode(TABLES[topic].topic.type, body) for body in reversed(bodies)]
-
-    def _bodies(self, topic: str, key: str, start_ns: int | None, end_ns: int | None, limit: int) -> Iterator[bytes]:
-        """Give the newest rows of a span, newest first."""
-        query = (
-            f"SELECT body FROM {TABLES[topic].name} WHERE key = ? AND time_ns >= ? AND time_ns < ?"
-            " ORDER BY time_ns DESC, seq DESC, row DESC LIMIT ?"
-        )
-        span = (start_ns if start_ns is not None else -(2**63), end_ns if end_ns is not None else 2**63 - 1)
-        for (body,) in self._reader.execute(query, (key, *span, limit)):
-            yield body
-
-    def keys(self, topic: str) -> list[str]:
-        """Return the keys that have rows, sorted."""
-        with self._read_lock:
-            found = self._reader.execute(f"SELECT DISTINCT key FROM {TABLES[topic].name} ORDER BY key").fetchall()
-        return [key for (key,) in found]
-
-    def count(self, topic: str) -> int:
-        """Return the number of rows."""
-        with self._read_lock:
-            (number,) = self._reader.execute(f"SELECT count(*) FROM {TABLES[topic].name}").fetchone()
-        return int(number)
 
     def close(self) -> None:
         """Write what is queued and close the file; doing it again does nothing."""

@@ -16,6 +16,7 @@ try:
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
+    from jobs.retrain_command import retrain
     from jobs.run_command import run, serve
     from jobs.search_command import search
     from jobs.soak_command import soak
@@ -42,6 +43,7 @@ app.command("train")(train)
 app.command("check-leaks")(check_leaks)
 app.command("search")(search)
 app.command("plot")(plot)
+app.command("retrain")(retrain)
 app.command("frontier")(frontier)
 app.command("faults")(faults)
 app.command("soak")(soak)

@@ -18,6 +18,7 @@ from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
+from jobs.retrain_command import retraining_beside
 from jobs.search_shelf import SearchShelf
 from jobs.settings import PAGE, PICTURES, RunSettings
 from jobs.sources import Adjustable, Source
@@ -199,7 +200,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
                 searches=SearchShelf(settings.searches_folder),
                 pictures=settings.data / PICTURES,
             )  # fmt: skip
-            async with serving_on(listeners, app) as port:
+            async with serving_on(listeners, app) as port, retraining_beside(settings, bus, store, path, say):
                 greet(hub.source, host, port, say)
                 await _until_stopped(runner, writer, say, stop)
 

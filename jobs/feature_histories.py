@@ -5,7 +5,9 @@ from contextlib import closing
 from heapq import merge
 from pathlib import Path
 
-from api.store_sqlite import SqliteStore
+import msgspec
+
+from api.store_sqlite import SqliteReader
 from jobs.replay import Replay
 from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
@@ -16,8 +18,8 @@ from quicksilver.instrument import InstrumentStage
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.pipeline import Pipeline
-from quicksilver.ports import Store
-from quicksilver.records import AnyRecord, Features, Published, Status
+from quicksilver.ports import Rows
+from quicksilver.records import Features, Published, Status
 
 ALL_ROWS = 1 << 31
 CASSANDRA = "cassandra"
@@ -28,12 +30,13 @@ SQLITE_SUFFIXES = {".sqlite", ".sqlite3", ".db"}
 
 
 def histories_of(
-    source: str, features: Sequence[str], reject: Reject, venue: str | None = None
+    source: str, features: Sequence[str], reject: Reject, venue: str | None = None, back_ns: int | None = None
 ) -> list[FeatureHistory]:
     """Return what a source gives that the user names: ``cassandra``, or a file or folder of one of ``KINDS``.
 
     The kind stands before the path, as in ``csv:prices.txt``; without it the file's name tells, and what is neither CSV
-    nor SQLite is a tape. ``venue`` is that of a tape which does not name it.
+    nor SQLite is a tape. ``venue`` is that of a tape which does not name it. A database may hold days: with ``back_ns``
+    no more of it is read than what lies within that time of its newest row.
 
     Raises:
         InputError: nothing of it can be read.
@@ -45,19 +48,24 @@ def histories_of(
 
         with closing(CassandraStore(CassandraSettings.from_environment())) as store:
             store.wait(CASSANDRA_PATIENCE_S)
-            return of_store(store, features)
-    kind, path = _kind_of(source)
+            return of_store(store, features, back_ns)
+    kind, path = kind_of(source)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     if kind == "csv":
         return of_csv(path, features, reject)
     if kind == "sqlite":
-        with closing(SqliteStore(path)) as rows:
-            return of_store(rows, features)
+        with closing(SqliteReader(path)) as rows:
+            return of_store(rows, features, back_ns)
     return of_tape(path, features, venue)
 
 
-def _kind_of(source: str) -> tuple[str, Path]:
+def kind_of(source: str) -> tuple[str, Path]:
+    """Return which of ``KINDS`` a source is that names a file, and the file.
+
+    >>> kind_of("csv:prices.txt")[0], kind_of("data/live.sqlite")[0], kind_of("tapes/monday.jsonl.zst")[0]
+    ('csv', 'sqlite', 'tape')
+    """
     kind, colon, rest = source.partition(":")
     if colon and kind in KINDS:
         return kind, Path(rest)
@@ -107,16 +115,20 @@ def of_csv(path: Path, features: Sequence[str], reject: Reject) -> list[FeatureH
     return builder.histories()
 
 
-def of_store(store: Store, features: Sequence[str]) -> list[FeatureHistory]:
-    """Return what earlier runs have stored: feature vectors, and the gaps among them."""
-    builder = HistoryBuilder(features)
-    for key in store.keys("features"):
-        rows, states = (store.read(topic, key, limit=ALL_ROWS) for topic in ("features", "status"))
-        builder.take_all(merge(states, rows, key=_place))  # type: ignore[arg-type]  # of these topics
+def of_store(rows: Rows, features: Sequence[str], back_ns: int | None = None) -> list[FeatureHistory]:
+    """Return what earlier runs have stored: feature vectors, and the gaps among them; all, or the newest by time."""
+    builder, keys = HistoryBuilder(features), rows.keys("features")
+    since_ns = None
+    if back_ns is not None:
+        newest = [_place(row)[0] for key in keys for row in rows.read("features", key, limit=1)]
+        since_ns = max(newest, default=0) - back_ns
+    for key in keys:
+        found, states = (rows.read(topic, key, start_ns=since_ns, limit=ALL_ROWS) for topic in ("features", "status"))
+        builder.take_all(merge(states, found, key=_place))  # type: ignore[arg-type]  # of these topics
     return builder.histories()
 
 
-def _place(record: AnyRecord) -> tuple[int, int, bool]:
+def _place(record: msgspec.Struct) -> tuple[int, int, bool]:
     """Where a record stands among those of its instrument: a state is said before the vector of the same event."""
     assert isinstance(record, Features | Status)
     return record.ts_event_ns, record.seq, isinstance(record, Features)

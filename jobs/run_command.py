@@ -38,6 +38,7 @@ def run(
     record: Annotated[Path | None, setting("record")] = None,
     record_mb: Annotated[int | None, setting("record_mb")] = None,
     record_minutes: Annotated[float | None, setting("record_minutes")] = None,
+    retrain: Annotated[Path | None, setting("retrain")] = None,
     bus: Annotated[str | None, setting("bus")] = None,
     store: Annotated[str | None, setting("store")] = None,
 ) -> None:

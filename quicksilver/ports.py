@@ -21,11 +21,8 @@ class Bus(Protocol):
         """Call ``listener`` for each record from now on; the returned function ends that."""
 
 
-class Store(Protocol):
-    """Keeps records; writing the same key twice leaves one row."""
-
-    def write(self, records: Sequence[Published]) -> None:
-        """Upsert the records, all or none."""
+class Rows(Protocol):
+    """Records at rest."""
 
     def read(
         self,
@@ -46,3 +43,10 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Flush and let go of all resources."""
+
+
+class Store(Rows, Protocol):
+    """Keeps records; writing the same key twice leaves one row."""
+
+    def write(self, records: Sequence[Published]) -> None:
+        """Upsert the records, all or none."""

@@ -12,11 +12,13 @@ from quicksilver.events import SECOND_NS
 from quicksilver.records import Features
 
 Target: TypeAlias = Literal["direction", "return"]
+Promotion: TypeAlias = Literal["never", "better", "always"]
 UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MAX_MOVES = 1_000
 MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
+MIN_OUTCOMES = 10  # of a shadow, before anything is said of it
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -196,11 +198,52 @@ class EnsembleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return span_ns(self.half_life) if self.half_life else HALF_LIFE * max(lead.every_ns, lead.horizon_ns)
 
 
+class RetrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the predictors of a file are trained anew, and what becomes of the new versions.
+
+    ``every`` is the time after which a version is old, "" if that is no reason. With ``drift`` a rise of the live
+    log-loss is one: ADWIN's, of confidence ``delta``, on each instrument by itself. No two trainings of a predictor
+    begin within ``at_least_apart``. ``promote`` says what a new version is: "never" a shadow, until a user promotes
+    it; "better" a shadow that is promoted if over ``shadow_outcomes`` outcomes its log-loss is below that of the live
+    version on the same decisions, else dropped; "always" live at once. All time is that of the events.
+    """
+
+    every: str = ""
+    drift: bool = False
+    delta: float = 0.002
+    at_least_apart: str = "10m"
+    promote: Promotion = "better"
+    shadow_outcomes: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.every and not self.drift:
+            raise ValueError('retraining without a reason: give every = "6h", drift = true, or both')
+        if not 0.0 < self.delta < 1.0:
+            raise ValueError(f"delta = {self.delta:g} is no chance of a false alarm: give one between 0 and 1")
+        if self.shadow_outcomes < MIN_OUTCOMES:
+            raise ValueError(f"shadow_outcomes = {self.shadow_outcomes}: fewer than {MIN_OUTCOMES} tell nothing")
+        try:
+            span_ns(self.every or self.at_least_apart), span_ns(self.at_least_apart)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def every_ns(self) -> int | None:
+        """Time after which a version is old, if there is one."""
+        return span_ns(self.every) if self.every else None
+
+    @property
+    def apart_ns(self) -> int:
+        """Time between two trainings at least."""
+        return span_ns(self.at_least_apart)
+
+
 class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole file: ``[predictors.NAME]`` and ``[ensembles.NAME]``."""
+    """A whole file: ``[predictors.NAME]``, ``[ensembles.NAME]``, and ``[retraining]`` of all of them."""
 
     predictors: dict[str, PredictorConfig]
     ensembles: dict[str, EnsembleConfig] = {}
+    retraining: RetrainingConfig | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.predictors, *self.ensembles):

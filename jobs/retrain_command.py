@@ -1,0 +1,182 @@
+"""The command ``quicksilver retrain``, and the same within ``quicksilver run``."""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from jobs.settings import RunSettings
+from quicksilver.errors import InputError
+from quicksilver.records import Published, Score
+from setup.exits import failing
+
+if TYPE_CHECKING:
+    from api.ports import JsonStore
+    from quicksilver.learning.config import Predictors, RetrainingConfig
+    from quicksilver.memory import MemoryBus
+
+API = "http://127.0.0.1:8000"
+
+Say = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+def retrain(
+    config: Annotated[Path, typer.Argument(help="TOML file of predictors, with a table [retraining].")],
+    source: Annotated[
+        str, typer.Option("--from", help="What is learned from: the SQLite file of the run, or cassandra.")
+    ],
+    api: Annotated[str, typer.Option(help="Where the scores come from: `quicksilver run` or `serve`.")] = API,
+    models: Annotated[Path | None, typer.Option(help="Folder of the models [DATA/models].")] = None,
+) -> None:
+    """Train predictors anew by schedule or when their live log-loss has drifted, until Ctrl-C."""
+    with failing():
+        asyncio.run(_retrain(config, source, api, models))
+
+
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A predictor.")],
+    folder: Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")] = None,
+    only_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are kept.")] = False,
+) -> None:
+    """Show what retraining has done with a predictor, and why; times are those of the events, in UTC."""
+    from jobs.registry import Registry, models_folder
+    from jobs.registry_history import History, told
+
+    with failing():
+        lines = History(models_folder(folder)).of(name)
+        if not lines:
+            Registry(models_folder(folder)).roles(name)  # raises, if there is no such predictor
+            raise InputError(f"nothing was done with {name} but by hand: `quicksilver retrain` keeps a history")
+    for one in lines:
+        typer.echo(msgspec.json.encode(one).decode() if only_json else told(one))
+
+
+async def _retrain(config: Path, source: str, api: str, models: Path | None) -> None:
+    from producers.publishing import stop_on_signals
+
+    stop = stop_on_signals()
+    from jobs.registry import models_folder
+    from jobs.retrainer import Retrainer
+    from jobs.score_feed import live_scores, stored_scores, websocket_of
+
+    websocket_of(api)  # before all that takes seconds
+    found, retraining = read_retraining(config)
+    retrainer = Retrainer(found.predictors, retraining, models_folder(models), source, _say)
+    await retrainer.start()
+    retrainer.take(await asyncio.to_thread(stored_scores, source, list(found.predictors)))
+
+    async def follow() -> None:
+        """Hand on what comes."""
+        async with aclosing(live_scores(api, _say)) as batches:  # type: ignore[type-var]
+            async for scores in batches:
+                retrainer.take(scores)
+
+    await _until_one_ends(stop.wait(), retrainer.run(), follow())
+    typer.echo("stopped")
+
+
+async def _until_one_ends(*works: Awaitable[object]) -> None:
+    """Wait for the first to end; if it has failed, so has the whole."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _say(text: str) -> None:
+    typer.echo(f"retrain: {text}")
+
+
+def read_retraining(path: Path) -> "tuple[Predictors, RetrainingConfig]":
+    """Return a file's predictors, and when they are trained anew.
+
+    Raises:
+        InputError: it cannot be read, or has no table ``[retraining]``.
+    """
+    from quicksilver.learning.config import read_predictors
+
+    found = read_predictors(path.read_bytes(), str(path))
+    if found.retraining is None:
+        raise InputError(f'{path}: there is no table [retraining]: add one with every = "6h", drift = true, or both')
+    return found, found.retraining
+
+
+@asynccontextmanager
+async def retraining_beside(
+    settings: RunSettings, bus: "MemoryBus", store: "JsonStore", path: Path, say: Say
+) -> AsyncIterator[None]:
+    """Train anew what the run's settings name, of the rows that the run stores, while the context lasts.
+
+    Raises:
+        InputError: the file cannot be used, or the run does not keep what is to be learned from.
+    """
+    if settings.retrain is None:
+        yield
+        return
+    from jobs.registry import FOLDER
+    from jobs.retrainer import Retrainer
+    from jobs.score_feed import scores_of
+
+    found, retraining = read_retraining(settings.retrain)
+    _require_kept(found, settings)
+    retrainer = Retrainer(
+        found.predictors, retraining, settings.data / FOLDER, f"sqlite:{path}", lambda text: say(f"retrain: {text}")
+    )
+    await retrainer.start()
+    waiting: list[Score] = []
+    take: Callable[[list[Score]], None] = waiting.extend
+
+    def on_record(_topic: str, _key: str, record: Published) -> None:
+        """Hand on scores, once those before them have been read."""
+        if isinstance(record, Score):
+            take([record])
+
+    async def work() -> None:
+        """Read the scores of earlier runs, and go on with those of this one."""
+        nonlocal take
+        retrainer.take(await asyncio.to_thread(scores_of, store, list(found.predictors)))
+        retrainer.take(waiting)
+        take = retrainer.take
+        await retrainer.run()
+
+    unsubscribe, working = bus.subscribe(on_record), asyncio.create_task(work())
+    working.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        unsubscribe()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+def _require_kept(found: "Predictors", settings: RunSettings) -> None:
+    """Make sure that the run keeps what is to be learned from.
+
+    Raises:
+        InputError: it keeps less.
+    """
+    for name, config in found.predictors.items():
+        if config.minutes_back > 60.0 * settings.keep_hours:
+            raise InputError(
+                f"{settings.retrain}: {name} learns from {config.minutes_back:g} minutes, and KEEP_HOURS="
+                f"{settings.keep_hours:g} keeps less: set KEEP_HOURS={math.ceil(config.minutes_back / 60.0) + 1}"
+            )
+
+
+def _report(work: "asyncio.Task[None]") -> None:
+    """Say that the work has ended by itself: the run goes on without it."""
+    if not work.cancelled():
+        log.error("nothing is trained anew any more", exc_info=work.exception())

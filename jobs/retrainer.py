@@ -1,0 +1,212 @@
+"""Predictors trained anew while they are live: scores in; versions, shadows and promotions in the registry."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from jobs.registry import Registry
+from jobs.registry_history import Happening, History, What
+from jobs.retraining_work import Job, Made, retrained
+from jobs.training_process import in_a_process
+from quicksilver.errors import InputError, QuicksilverError
+from quicksilver.learning.config import PredictorConfig, RetrainingConfig
+from quicksilver.learning.retraining import Decision, Past, Retraining, Standing
+from quicksilver.records import Score
+
+WATCH_S = 1.0  # between two looks at who does what: a user may promote and roll back too
+TRIES, TRY_S = 5, 0.2  # of a change of the registry, which another process may be at
+
+Say = Callable[[str], None]
+
+
+class Retrainer:
+    """Follows the scores of some predictors, and does what ``Retraining`` decides.
+
+    Trainings go one after another, each in a process of its own; promotions do not wait for them. ``deploy`` is called
+    with a predictor's name after each change of who does what.
+    """
+
+    def __init__(
+        self, predictors: Mapping[str, PredictorConfig], config: RetrainingConfig, folder: Path, source: str, say: Say,
+        deploy: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._configs, self._config = predictors, config
+        self._folder, self._source = folder, source
+        self._registry, self._history = Registry(folder), History(folder)
+        self._say, self._deploy = say, deploy
+        self._policies: dict[str, Retraining] = {}
+        self._standings: dict[tuple[str, str], Standing] = {}
+        self._unfollowed: set[str] = set()
+        self._to_train: asyncio.Queue[tuple[str, Decision]] = asyncio.Queue()
+        self._to_settle: asyncio.Queue[tuple[str, Decision]] = asyncio.Queue()
+
+    async def start(self) -> None:
+        """Read who does what, and what was done before; scores before that would tell nothing.
+
+        Raises:
+            InputError: the registry cannot be read.
+        """
+        for name in self._configs:
+            past = past_of(await asyncio.to_thread(self._history.of, name))
+            self._policies[name] = Retraining(name, self._config, past)
+            await self._look(name)
+
+    def take(self, scores: Sequence[Score]) -> None:
+        """Take scores, in order; what they make necessary is done by ``run``."""
+        for score in scores:
+            for name, policy in self._policies.items():
+                if name in self._unfollowed:
+                    continue
+                for decision in policy.take(score):
+                    (self._to_train if decision.move == "train" else self._to_settle).put_nowait((name, decision))
+
+    async def run(self) -> None:
+        """Do what is decided, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for work in (self._train_all(), self._settle_all(), self._watch()):
+                group.create_task(work)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for name in self._configs:
+                await self._look(name)
+
+    async def _look(self, name: str) -> None:
+        """See who does what; where that cannot be told, nothing is done until it can."""
+        try:
+            live, shadow = await asyncio.to_thread(self._standing, name)
+        except InputError as error:
+            self._trouble(name, f"not followed: {error}")
+            return
+        self._unfollowed.discard(name)
+        self._policies[name].deployed(live, shadow)
+
+    def _standing(self, name: str) -> tuple[Standing | None, Standing | None]:
+        if name not in self._registry.names():
+            return None, None
+        roles = self._registry.roles(name)
+        shadow = own_shadow(self._history.of(name))
+        live = self._standing_of(name, roles.live)
+        return live, self._standing_of(name, shadow) if shadow in roles.shadows else None
+
+    def _standing_of(self, name: str, version: str) -> Standing:
+        known = self._standings.get((name, version))
+        if known is None:
+            known = self._standings[name, version] = Standing.of(self._registry.entry(name, version).card)
+        return known
+
+    def _trouble(self, name: str, text: str) -> None:
+        """Leave a predictor alone, and say so once."""
+        if name not in self._unfollowed:
+            self._say(f"{name}: {text}")
+        self._unfollowed.add(name)
+
+    async def _train_all(self) -> None:
+        while True:
+            name, decision = await self._to_train.get()
+            await asyncio.to_thread(self._note, name, decision, "training", decision.why)
+            job = Job(name, self._configs[name], self._source, self._folder)
+            try:
+                made = await in_a_process(retrained, job)
+                await self._changed(self._place, name, decision, made)
+            except QuicksilverError as error:
+                why = f"{error}; what was live stays"
+                await asyncio.to_thread(self._note, name, decision, "failed", why)
+                self._policies[name].trained(success=False)
+                continue
+            await self._look(name)  # first: what is to be done next depends on it
+            self._policies[name].trained(success=True)
+            await self._publish(name)
+
+    def _place(self, name: str, decision: Decision, made: Made) -> None:
+        """Give a version that was just made what it is to do."""
+        roles, before = self._registry.roles(name), own_shadow(self._history.of(name))
+        live = roles.live
+        if not made.new:
+            why = f"the same data give the same version; {live} stays live"
+            return self._note(name, decision, "nothing new", why, made.version)
+        if live == made.version:
+            return self._note(name, decision, "live", f"it is the first; {made.told}", made.version)
+        if before in roles.shadows:
+            self._registry.unshadow(name, before)
+            self._note(name, decision, "dropped", f"there is a newer one, {made.version}", before)
+        if self._config.promote == "always":
+            self._registry.promote(name, made.version)
+            return self._note(name, decision, "live", f'promote = "always"; {made.told}', made.version)
+        self._registry.shadow(name, made.version)
+        why = f"{made.told}; {self._next(name, live, made.version)}"
+        return self._note(name, decision, "shadow", why, made.version)
+
+    def _next(self, name: str, live: str, shadow: str) -> str:
+        if self._config.promote == "never":
+            return 'promote = "never": that is yours to do'
+        if not self._standing_of(name, live).comparable(self._standing_of(name, shadow)):
+            return f"granularity, horizon or fee are other than those of {live}: not comparable, so yours to promote"
+        return f"judged over {self._config.shadow_outcomes} decisions beside {live}"
+
+    async def _settle_all(self) -> None:
+        while True:
+            name, decision = await self._to_settle.get()
+            try:
+                await self._changed(self._settle, name, decision)
+            except QuicksilverError as error:
+                self._say(f"{name}: {decision.move} {decision.version}: that failed: {error}")
+            await self._look(name)
+            await self._publish(name)
+
+    def _settle(self, name: str, decision: Decision) -> None:
+        if decision.version not in self._registry.roles(name).shadows:
+            return  # a user has decided otherwise
+        if decision.move == "promote":
+            self._registry.promote(name, decision.version)
+            self._note(name, decision, "promoted", decision.why, decision.version)
+        else:
+            self._registry.unshadow(name, decision.version)
+            self._note(name, decision, "dropped", decision.why, decision.version)
+
+    async def _changed(self, change: Callable[..., None], *given: object) -> None:
+        """Change the registry, which another process may be at for a moment."""
+        for _ in range(TRIES - 1):
+            try:
+                return await asyncio.to_thread(change, *given)
+            except InputError:
+                await asyncio.sleep(TRY_S)
+        return await asyncio.to_thread(change, *given)
+
+    def _note(self, name: str, decision: Decision, what: What, why: str, version: str = "") -> None:
+        """Say what is done, and keep it; a disk that is full must not end the work."""
+        self._say(f"{name}: {what}{f' {version}' if version else ''}: {why}")
+        try:
+            self._history.add(name, Happening(decision.ts_ns, what, why, version))
+        except InputError as error:
+            self._say(f"{name}: not kept in its history: {error}")
+
+    async def _publish(self, name: str) -> None:
+        if self._deploy is None:
+            return
+        try:
+            await asyncio.to_thread(self._deploy, name)
+        except QuicksilverError as error:
+            self._say(f"{name}: not published: {error}")
+
+
+def past_of(history: Sequence[Happening]) -> Past:
+    """Return when a predictor's last training was begun, and the last that succeeded."""
+    begun = [one.ts_ns for one in history if one.what == "training"]
+    made = [one.ts_ns for one in history if one.what in {"live", "shadow", "nothing new"}]
+    return Past(begun[-1] if begun else None, made[-1] if made else None)
+
+
+def own_shadow(history: Sequence[Happening]) -> str:
+    """Return the version that was made a shadow here last, "" if it was promoted or dropped since.
+
+    One that a user has set is the user's to promote.
+    """
+    shadow = ""
+    for one in history:
+        if one.what == "shadow":
+            shadow = one.version
+        elif one.what in {"promoted", "dropped"} and one.version == shadow:
+            shadow = ""
+    return shadow

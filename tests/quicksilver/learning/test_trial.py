@@ -1,0 +1,94 @@
+"""A shadow is judged by the decisions that both took, and not by luck of the draw."""
+
+import numpy as np
+import pytest
+
+from quicksilver.learning.drift import LiveLosses
+from quicksilver.learning.trial import Compared, Trial, Unpaired, Verdict
+from quicksilver.records import Score
+from tests.quicksilver.learning.live_scores import Stream
+
+
+class Both:
+    """A trial, and the scores of both versions."""
+
+    def __init__(self, outcomes: int, symbols: tuple[str, ...] = ("BTC-USD",)) -> None:
+        self.trial, self.losses = Trial("old", "new", outcomes), LiveLosses()
+        self.old = {symbol: Stream("old", symbol=symbol) for symbol in symbols}
+        self.new = {symbol: Stream("new", symbol=symbol) for symbol in symbols}
+
+    def take(self, score: Score) -> Verdict | None:
+        loss = self.losses.take(score)
+        assert loss is not None
+        return self.trial.take(score, loss)
+
+    def decision(self, old: float, new: float, symbol: str = "BTC-USD") -> Verdict | None:
+        return self.take(self.old[symbol].score(old)) or self.take(self.new[symbol].score(new))
+
+
+@pytest.mark.parametrize(("gain", "better"), [(0.2, True), (-0.2, False)])
+def test_the_one_with_the_lower_loss_is_better(gain: float, better: bool) -> None:
+    rng, both = np.random.default_rng(1), Both(200)
+    losses = rng.exponential(1.0, 200)
+    verdicts = [both.decision(float(one), float(one) * (1 - gain)) for one in losses]
+    assert verdicts[:-1] == [None] * 199
+    verdict = verdicts[-1]
+    assert isinstance(verdict, Compared)
+    assert (verdict.n, verdict.better) == (200, better)
+    assert verdict.live == pytest.approx(losses.mean())
+    assert verdict.shadow == pytest.approx(losses.mean() * (1 - gain))
+    assert verdict.low < verdict.shadow - verdict.live < verdict.high
+    assert (verdict.high < 0) == better
+    assert "on the same 200 decisions; difference " in str(verdict)
+
+
+def test_equals_are_not_better() -> None:
+    both = Both(50)
+    verdicts = [both.decision(0.5, 0.5) for _ in range(50)]
+    assert isinstance(verdicts[-1], Compared)
+    assert not verdicts[-1].better
+
+
+def test_only_decisions_of_both_count_whoever_is_first() -> None:
+    both = Both(10, ("BTC-USD", "ETH-USD"))
+    for _ in range(3):
+        assert both.take(both.old["BTC-USD"].score(9.0)) is None  # before the shadow was there
+        both.new["BTC-USD"].skip(1)
+    for place in range(4):
+        assert both.decision(1.0, 0.5) is None
+        assert both.decision(2.0, 1.5, "ETH-USD") is None
+        both.old["BTC-USD"].skip(1)
+        assert both.take(both.new["BTC-USD"].score(9.0)) is None, place
+    assert both.take(both.new["ETH-USD"].score(0.0)) is None
+    assert both.take(both.old["ETH-USD"].score(1.0)) is None
+    verdict = both.decision(1.0, 1.0)
+    assert isinstance(verdict, Compared)
+    assert verdict.n == 10
+    assert [verdict.live, verdict.shadow] == pytest.approx([1.4, 0.9])
+
+
+def test_other_versions_do_not_count() -> None:
+    both, older = Both(10), Stream("older")
+    assert all(both.take(older.score(1.0)) is None for _ in range(50))
+
+
+def test_a_shadow_that_does_not_come_is_not_better() -> None:
+    both = Both(10)
+    assert both.decision(1.0, 0.1) is None
+    verdicts = [both.take(both.old["BTC-USD"].score(1.0)) for _ in range(19)]
+    assert verdicts[:-1] == [None] * 18
+    verdict = verdicts[-1]
+    assert isinstance(verdict, Unpaired)
+    assert (verdict.n, verdict.n_live, verdict.n_shadow, verdict.better) == (1, 20, 1, False)
+
+
+@pytest.mark.parametrize(("loss", "better"), [(0.8, True), (1.2, False)])
+def test_where_the_live_version_is_silent_the_baseline_is_what_to_beat(loss: float, better: bool) -> None:
+    both = Both(10)
+    verdicts = [both.take(both.new["BTC-USD"].score(loss, baseline=1.0)) for _ in range(20)]
+    assert verdicts[:-1] == [None] * 19
+    verdict = verdicts[-1]
+    assert isinstance(verdict, Unpaired)
+    assert list(verdict) == pytest.approx([0, 0, 20, loss, 1.0])
+    assert verdict.better is better
+    assert "it had 20 outcomes, the live version 0, of the same decisions 0" in str(verdict)
