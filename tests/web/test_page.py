@@ -21,6 +21,7 @@ from quicksilver.records import (
     Features,
     FeedStats,
     Prediction,
+    Role,
     Score,
     Status,
     TopLevel,
@@ -358,14 +359,54 @@ async def test_candles_predictions_and_scores_are_shown(site: Site, visit: Open)
         await drawn(page, "candles", "up")
         site.bus.publish(Prediction(*head(2), HORIZON_NS, "m", "1", 0.125, 0.25, 0.625, 1, 0.625))
         await expect(page.get_by_test_id("last-call")).to_have_text("· now: up in 5 s, p = 63 %")
-        verdict, rows = page.get_by_test_id("score-table").locator("p"), page.get_by_test_id("score-table")
+        verdict, rows = page.get_by_test_id("score-table").locator("p.verdict"), page.get_by_test_id("score-table")
         site.bus.publish(score(2, 40, 0.75))
         await expect(verdict).to_have_text("Too early to tell: fewer than 300 outcomes are known.")
         site.bus.publish(score(3, 400, 0.995))
         await expect(verdict).to_have_text("No better than always predicting the majority: do not trade on it.")
         site.bus.publish(score(4, 500, 0.75))
-        await expect(verdict).to_have_text("Better than the majority baseline ahead 5 s (by log-loss).")
-        assert await table(rows) == [["5 s", "500", "62.5 %", "50.0 %", "0.750", "1.000"]]
+        await expect(verdict).to_have_text("Better than the majority baseline: m ahead 5 s (by log-loss).")
+        assert await table(rows) == [
+            ["m", "1", "online", "5 s", "500", "62.5 %", "50.0 %", "0.750", "1.000", "–", "–", "0"]
+        ]
+
+
+async def test_each_version_has_its_row_and_the_charts_follow_the_pressed_one(site: Site, visit: Open) -> None:
+    def said(seq: int, version: str, role: Role, flag: str = "") -> Prediction:
+        shares = (0.25, 0.5, 0.25) if flag else (0.125, 0.25, 0.625)
+        decided = (0, 0.0) if flag else (1, 0.625)
+        return Prediction(*head(seq), HORIZON_NS, "near", version, *shares, *decided, role, flag, None if flag else 1.5)
+
+    def judged(seq: int, version: str, role: Role, log_loss: float) -> Score:
+        known_ns = START_NS + (seq + 5) * SECOND_NS
+        shared = ("near", version, known_ns, 1, 1, 400, 0.625, log_loss, 0.5, 1.0)
+        return Score(*head(seq), HORIZON_NS, *shared, role, 0.375, -0.25, 2)
+
+    async with site.serving() as port:
+        page = (await visit(f"http://127.0.0.1:{port}/")).page
+        for record in (
+            status(1, "LIVE"), candle(1, 100.0, 110.0), said(2, "aaaaaaaaaaaa", "live"),
+            said(2, "bbbbbbbbbbbb", "shadow"), judged(2, "aaaaaaaaaaaa", "live", 0.75),
+            judged(2, "bbbbbbbbbbbb", "shadow", 1.25),
+        ):  # fmt: skip
+            site.bus.publish(record)
+        rows, last = page.get_by_test_id("score-table"), page.get_by_test_id("last-call")
+        await expect(rows.locator("tbody tr")).to_have_count(2)
+        shared = ["5 s", "400", "62.5 %", "50.0 %"]
+        assert await table(rows) == [
+            ["near", "aaaaaaa", "live", *shared, "0.750", "1.000", "0.375", "-0.25", "2"],
+            ["near", "bbbbbbb", "shadow", *shared, "1.250", "1.000", "0.375", "-0.25", "2"],
+        ]
+        await expect(last).to_have_text("· now: near aaaaaaa: up in 5 s, p = 63 %, +1.50 bps")
+        await rows.get_by_role("button").nth(1).click()
+        await expect(rows.get_by_role("button").nth(1)).to_have_attribute("aria-pressed", "true")
+        await expect(rows.get_by_role("button").nth(0)).to_have_attribute("aria-pressed", "false")
+        await expect(last).to_have_text("· now: near bbbbbbb: up in 5 s, p = 63 %, +1.50 bps")
+        flag = "out of range: spread_bps 93.1 is outside 0.1 to 12.4"
+        site.bus.publish(said(9, "bbbbbbbbbbbb", "shadow", flag))
+        await expect(last).to_have_text(f"· now: near bbbbbbb: no prediction, {flag}")
+        await expect(rows.locator("p.flag")).to_have_text(f"near bbbbbbbbbbbb says nothing now, {flag}.")
+        assert [row[-1] for row in await table(rows)] == ["2", "3"]
 
 
 async def test_refused_input_is_counted_and_shown(site: Site, visit: Open) -> None:
@@ -475,6 +516,6 @@ async def test_the_simulator_brings_portfolios_and_scores_by_itself(simulator: s
         await drawn(page, panel, color)
     scores = page.get_by_test_id("score-table")
     await expect(scores.locator("tbody tr")).to_have_count(3, timeout=2 * PATIENCE_MS)
-    await expect(scores.locator("p")).not_to_have_text("No outcome is known yet.")
+    await expect(scores.locator("p.verdict")).not_to_have_text("No outcome is known yet.")
     await expect(page.get_by_test_id("last-call")).to_contain_text("now:")
     await expect(page.get_by_test_id("horizons").get_by_role("button")).to_have_text(["+1 s", "+5 s", "+30 s"])
