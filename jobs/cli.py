@@ -7,16 +7,17 @@ try:
     import msgspec
     import typer
 
+    from jobs.backtest_command import backtest
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.frontier_command import frontier
     from jobs.publish_command import publish
     from jobs.record_command import record
     from jobs.rehearsal import rehearse
     from jobs.run_command import run, serve
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
-    from jobs.spark_frontier import frontier
     from jobs.spark_train import train_models
     from jobs.starting import FullBookLevels, FullBooksPerS, full_books
     from jobs.symbols_command import symbols
@@ -36,6 +37,7 @@ app.command("record")(record)
 app.command("backfill")(backfill)
 app.command("train")(train_models)
 app.command("frontier")(frontier)
+app.command("backtest")(backtest)
 app.command("faults")(faults)
 app.command("soak")(soak)
 app.command("rehearse")(rehearse)

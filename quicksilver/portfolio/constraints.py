@@ -125,14 +125,18 @@ class Feasible(NamedTuple):
 
 
 def place_of(name: str, place: Mapping[str, int], what: str) -> int:
-    """Return an asset's position; ``BTC`` finds ``BTC-USD`` where no other asset is meant.
+    """Return an asset's position; ``BTC`` and ``BTC-USD`` find each other where no other asset is meant.
 
     Raises:
         InputError: it is not there, or may be one of several.
     """
     if name in place:
         return place[name]
-    alike = [one for one in place if one.split("-")[0].upper() == name.upper() or one.upper() == name.upper()]
+    base, whole = name.upper().split("-")[0], "-" in name
+    alike = [
+        one for one in place
+        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
+    ]  # fmt: skip
     if len(alike) == 1:
         return place[alike[0]]
     raise InputError(f"{what}: there is no asset {name!r}; there are {', '.join(place)}")

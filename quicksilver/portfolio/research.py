@@ -1,6 +1,7 @@
 """A history's efficient portfolios under constraints: moments, exact picks, frontier, and a Monte Carlo inside."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from quicksilver.portfolio.constraints import Constraints, Feasible
 from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
-from quicksilver.portfolio.history import History
+from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.risks import RiskName, measured
 from quicksilver.portfolio.sampling import Sampler
 from quicksilver.portfolio.solving import risk_parity
@@ -57,6 +58,12 @@ class Drawn(NamedTuple):
     shown: list[Point]
 
 
+def names_of(question: Question) -> list[str]:
+    """Return the picks that answer a question; ``current`` where something is held."""
+    held = ["current"] if question.constraints.current else []
+    return [*NAMES[question.risk], "max_utility", "risk_parity", "equal_weight", *held]
+
+
 class Research:
     """One history's answer to a question.
 
@@ -85,25 +92,33 @@ class Research:
         Where no feasible mean is above cash there is no highest ratio, and the least risk stands in for it under its
         name with ``_fallback``. ``current`` is what is held, whether it keeps the constraints or not.
         """
-        question, market, n = self.question, self.market, len(self.assets)
-        calm_name, sharp_name = NAMES[question.risk]
         starts = [] if drawn is None else [drawn.calmest.weights, drawn.sharpest.weights]
-        calm = self._best(least_risk(market, question.risk), starts)
-        sharp = optimum(best_ratio(market, question.risk), self.feasible, starts)
-        parity = self.feasible.budget * risk_parity(market.covariance)
-        equal = np.full(n, self.feasible.budget / n)
-        found = {
-            calm_name: calm,
-            sharp_name if sharp is not None else f"{sharp_name}_fallback": calm if sharp is None else sharp,
-            "max_utility": self._best(best_utility(market, question.aversion), starts),
-            "risk_parity": self._kept("risk parity", parity, nearest(market.covariance, parity)),
-            "equal_weight": self._kept("equal weight", equal, nearest(np.eye(n), equal)),
-        }
-        if sharp is None:
-            self.notes.append(f"no feasible mean is above cash: {calm_name} stands in for {sharp_name}")
-        if question.constraints.current:
-            found["current"] = self.feasible.current
+        found = dict(self.pick(name, starts) for name in names_of(self.question))
         return {name: self.point(weights) for name, weights in found.items()}
+
+    def pick(self, name: str, starts: Sequence[FloatArray] = ()) -> tuple[str, FloatArray]:
+        """Return one of ``names_of`` with its weights ``(n_assets,)``, and the name that it then goes by."""
+        question, market, budget = self.question, self.market, self.feasible.budget
+        calm, sharp = NAMES[question.risk]
+        if name == sharp:
+            best = optimum(best_ratio(market, question.risk), self.feasible, starts)
+            if best is not None:
+                return name, best
+            self._note(f"no feasible mean is above cash: {calm} stands in for {sharp}")
+            return f"{sharp}_fallback", self.pick(calm, starts)[1]
+        if name == "risk_parity":
+            parity = budget * risk_parity(market.covariance)
+            weights = self._kept("risk parity", parity, nearest(market.covariance, parity))
+        elif name == "equal_weight":
+            equal = np.full(len(self.assets), budget / len(self.assets))
+            weights = self._kept("equal weight", equal, nearest(np.eye(len(equal)), equal))
+        elif name == "current":
+            weights = self.feasible.current
+        elif name == "max_utility":
+            weights = self._best(best_utility(market, question.aversion), starts)
+        else:
+            weights = self._best(least_risk(market, question.risk), starts)
+        return name, weights
 
     def frontier(self, calmest: Point, drawn: Drawn | None = None) -> list[Point]:
         """Return the efficient portfolios from ``calmest`` to the highest mean, by rising risk and mean."""
@@ -147,7 +162,7 @@ class Research:
         risks = measured(self.question.risk, weights, market.covariance, market.excess)
         return np.column_stack([weights @ market.mean, risks])
 
-    def _best(self, goal: Goal, starts: list[FloatArray]) -> FloatArray:
+    def _best(self, goal: Goal, starts: Sequence[FloatArray]) -> FloatArray:
         found = optimum(goal, self.feasible, starts)
         if found is None:  # rounding has lost a set that is hardly more than a point
             found = corner(self.feasible, np.zeros(len(self.assets)))
@@ -155,49 +170,32 @@ class Research:
             raise InputError("the constraints leave hardly more than one portfolio, which rounding loses: loosen one")
         return found
 
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
     def _kept(self, name: str, wanted: FloatArray, goal: Goal) -> FloatArray:
         """What is wanted if it is feasible, else what is nearest to it."""
         if float(self.feasible.violation(wanted)) <= 1e-12:
             return wanted
-        self.notes.append(f"{name} does not keep the constraints: the nearest portfolio that does stands in for it")
+        self._note(f"{name} does not keep the constraints: the nearest portfolio that does stands in for it")
         return self._best(goal, [])
-
-
-def as_json(research: Research, picks: dict[str, Point], frontier: list[Point], drawn: Drawn) -> dict[str, Any]:
-    """Return the answer as plain objects, weights by asset; numbers are those of one period, with all their digits."""
-    question, market, assets = research.question, research.market, research.assets
-
-    def plain(one: Point) -> dict[str, Any]:
-        excess = one.mean - question.cash * float(one.weights.sum())
-        return {
-            "weights": dict(zip(assets, one.weights.tolist(), strict=True)), "mean": one.mean, "risk": one.risk,
-            "sharpe": excess / one.risk if one.risk > 0.0 else 0.0,
-        }  # fmt: skip
-
-    return {
-        "assets": assets, "observations": research.estimate.n_observations, "returns": "log",
-        "estimators": question.estimators, "constraints": question.constraints, "cash": question.cash,
-        "aversion": question.aversion, "risk": "standard-deviation" if question.risk == "variance" else question.risk,
-        "mean": market.mean.tolist(), "covariance": market.covariance.tolist(),
-        "picks": {name: plain(one) for name, one in picks.items()}, "notes": research.notes,
-        "frontier": [plain(one) for one in frontier], "portfolios": drawn.n_portfolios, "seed": question.seed,
-        "best_drawn": {"least_risk": plain(drawn.calmest), "highest_ratio": plain(drawn.sharpest)},
-    }  # fmt: skip
 
 
 def _check(history: History, question: Question) -> None:
     n_assets, n_times = len(history.assets), len(history.times_ns)
     if n_assets < 2:
         raise InputError(f"a frontier needs two assets or more; there is {', '.join(history.assets) or 'none'}")
-    if n_times < 3:
+    if n_times <= LIVE.min_observations:
         raise InputError(
-            f"{n_times} moments at which all of {', '.join(history.assets)} have a price; 3 or more are needed. Leave"
-            " out assets with a short history, or give a period to sample all by"
+            f"{n_times} moments at which all of {', '.join(history.assets)} have a price; {LIVE.min_observations + 1}"
+            " are needed. Leave out assets with a short history (--symbols), or give a period to sample all by"
         )
     name = question.estimators.covariance
     if name in {"sample", "ewm"} and n_times - 1 <= n_assets:
         raise InputError(
-            f"{n_times - 1} returns of {n_assets} assets are too few for the covariance {name!r}, which would call some portfolio free of risk: use ledoit-wolf or oas, or more prices"
+            f"{n_times - 1} returns of {n_assets} assets are too few for the covariance {name!r}, which would call"
+            " some portfolio free of risk: use ledoit-wolf or oas, or more prices"
         )
     if not 0.0 < question.aversion < np.inf or not abs(question.cash) < 1.0:
         raise InputError(f"an aversion of {question.aversion:g} with cash at {question.cash:g} cannot be used")

@@ -17,7 +17,7 @@ from quicksilver.portfolio.feasibility import corner
 CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
 CORNERS = 4  # linear programs an asset
 MOST_CORNERS = 200
-SUPPORTS = 40  # sets of assets that are drawn from, where their number is limited
+SUPPORTS = 20  # sets of assets that are drawn from, where their number is limited
 STEPS = 12  # of hit-and-run; its start is spread over the set already
 TINY = 1e-300
 
