@@ -163,7 +163,7 @@ def _supports(feasible: Feasible, rng: np.random.Generator) -> list[Feasible]:
     """Convex parts, each of some assets of which a portfolio can be made."""
     n, parts = len(feasible.low), dict[bytes, Feasible]()
     for _ in range(SUPPORTS):
-        found = corner(feasible, rng.standard_normal(n))
+        found = corner(feasible, rng.standard_normal(n), gap=0.5)
         if found is None:
             continue
         inside = found != 0.0

@@ -82,7 +82,7 @@ def test_picks_are_no_worse_than_a_general_solvers(name: str) -> None:
     assert utility(useful, mean, covariance) >= utility(
         slsqp(feasible, lambda w: -utility(w, mean, covariance) / unit), mean, covariance
     ) - 1e-6 * abs(utility(useful, mean, covariance))  # fmt: skip
-    middle = (calm @ mean + sharp @ mean) / 2
+    middle = float((calm @ mean + sharp @ mean) / 2)
     between = solver.at_least(mean, middle)
     assert between is not None
     assert between @ mean >= middle - 1e-12
