@@ -7,10 +7,12 @@ try:
     import msgspec
     import typer
 
+    from jobs.backtest_command import backtest
     from jobs.check_leaks_command import check_leaks
     from jobs.doctor import checks
     from jobs.faults_command import faults
     from jobs.flink_cli import jobs as flink_jobs
+    from jobs.frontier_command import frontier
     from jobs.models_command import models
     from jobs.plot_command import plot
     from jobs.publish_command import publish
@@ -21,7 +23,6 @@ try:
     from jobs.search_command import search
     from jobs.soak_command import soak
     from jobs.spark_backfill import backfill
-    from jobs.spark_frontier import frontier
     from jobs.starting import FullBookLevels, FullBooksPerS, full_books
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
@@ -45,6 +46,7 @@ app.command("search")(search)
 app.command("plot")(plot)
 app.command("retrain")(retrain)
 app.command("frontier")(frontier)
+app.command("backtest")(backtest)
 app.command("faults")(faults)
 app.command("soak")(soak)
 app.command("rehearse")(rehearse)

@@ -1,6 +1,6 @@
 """Where the large frontier has its prices from: one function a source, all of which return a ``History``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +35,13 @@ class PriceTable(StrEnum):
 
 
 def from_files(
-    paths: Sequence[Path], reject: Reject, choice: ColumnChoice | None = None, period_ns: int | None = None
-) -> History:
+    paths: Sequence[Path], reject: Reject, choice: ColumnChoice | None = None, period_ns: int | None = None,
+    choose: Callable[[list[str]], list[str]] | None = None,
+) -> History:  # fmt: skip
     """Return the moments at which every asset of the files has a price, and the prices.
 
     A file may hold one symbol, or several in columns or rows. With a period, an asset's price at a moment is its last
-    one within that period: for series whose times never agree.
+    one within that period: for series whose times never agree. ``choose`` says which of the assets are meant.
 
     Raises:
         InputError: a file cannot be read, or two give different prices of one asset at one time.
@@ -52,7 +53,20 @@ def from_files(
             if any(known.get(ts_ns, price) != price for ts_ns, price in found.items()):
                 raise InputError(f"{path}: {symbol} has another price at the same time in a file before it")
             known.update(found)
-    return aligned(series, period_ns)
+    names = sorted(series) if choose is None else choose(sorted(series))
+    return aligned({name: series[name] for name in names}, period_ns)
+
+
+def headings_of(paths: Sequence[Path], choice: ColumnChoice | None = None) -> dict[str, str]:
+    """Return how wide files write the names of their assets, by symbol: ``AAPL`` of ``AAPL-USD``.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        found |= CsvFile(path, choice).layout.headings
+    return found
 
 
 def _series(file: CsvFile, reject: Reject) -> dict[str, dict[int, float]]:

@@ -61,6 +61,7 @@ class Layout(msgspec.Struct, frozen=True):
     symbol_column: int | None
     symbol: str
     newest_first: bool
+    headings: dict[str, str] = {}  # of a wide file: how its header writes each symbol
 
     def cell(self, cells: Sequence[str], column: int) -> str:
         """Return a cell without white space.
@@ -202,6 +203,7 @@ def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | Non
         None if wide else (volume if volume is not None else named["volume"]),
         None if wide else named["open"], None if wide else named["high"], None if wide else named["low"],
         named["symbol"], symbol or _symbol_from(path, header), False,
+        {name: header[column] for name, column in prices.items()} if wide else {},
     )  # fmt: skip
     return msgspec.structs.replace(layout, newest_first=_descends(layout, data))
 
@@ -274,7 +276,10 @@ def _price_columns(
     """The price's column, or of a wide file each asset's."""
     chosen = _column(path, header, choice.price, "price")
     if chosen is None:
-        chosen = next((i for i, name in enumerate(header) if i != time and _NAMES["price"].match(name)), None)
+        letters = {name.lower() for name in header}
+        known = [i for i, name in enumerate(header) if i != time and _NAMES["price"].match(name)]
+        # A lone C is the close beside O, H and L; among A, B and D it is an asset.
+        chosen = next((i for i in known if header[i].lower() != "c" or {"o", "h", "l"} <= letters), None)
     if chosen is not None:
         return {"": chosen}
     numeric = [i for i in range(len(data[0])) if i != time and _numeric(data, i)]
@@ -285,7 +290,10 @@ def _price_columns(
     empty = [i for i in range(len(header)) if i < len(data[0]) and not any(row[i].strip() for row in data)]
     # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
     candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
-    known = [i for i in candidates if header[i] and not any(one.match(header[i]) for one in _NAMES.values())]
+    named = {i for i in candidates if any(one.match(header[i]) for one in _NAMES.values())}
+    if len({header[i].lower() for i in candidates} & set("ohlcv")) < 4:  # single letters are assets' names then
+        named -= {i for i in named if len(header[i]) == 1}
+    known = [i for i in candidates if header[i] and i not in named]
     if not known:
         raise InputError(f"{path}: which of {', '.join(header)} is the price? Name it with --price-column")
     return {as_symbol(header[i]): i for i in known}

@@ -13,9 +13,9 @@ import typer
 from confluent_kafka import Consumer
 from typer.testing import CliRunner
 
+from jobs.frontier_command import frontier
 from jobs.history import aligned, from_files
 from jobs.spark import code_zip
-from jobs.spark_frontier import frontier
 from producers.exchanges.base import ignore
 from quicksilver import codec
 from quicksilver.errors import InputError
@@ -72,7 +72,7 @@ def test_the_bytes_are_the_same_on_any_number_of_partitions_and_cores(prices: Pa
     record = codec.decode(Frontier, found[0])
     assert record.assets == ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"]
     assert (record.n_portfolios, record.n_observations) == (1_999_999, 119)
-    assert summary["picks"]["min_variance"]["risk_bps"] == round(record.picks["min_variance"].risk_bps, 6)
+    assert summary["picks"]["min_variance"]["risk"] * 1e4 == pytest.approx(record.picks["min_variance"].risk_bps)
 
 
 @pytest.fixture
@@ -90,11 +90,12 @@ def servers(tmp_path: Path) -> Iterator[str]:
 @needs_tools("java", "mvn")
 @pytest.mark.timeout(400)
 def test_published_twice_it_is_the_same_message_with_its_headers(
-    prices: Path, servers: str, monkeypatch: pytest.MonkeyPatch
+    prices: Path, servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_SERVERS", servers)
-    for _ in range(2):
-        done = job(prices, "--portfolios", 1e5, "--master", "local[1]", "--universe", "four", "--publish")
+    out = tmp_path / "record.json"
+    for master in (["--master", "local[1]"], []):  # on Spark and in this process
+        done = job(prices, "--portfolios", 1e5, *master, "--universe", "four", "--publish", "--out", out)
         assert done.returncode == 0, done.stderr
     reader = Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest"})
     reader.subscribe(["frontiers"])
@@ -106,7 +107,7 @@ def test_published_twice_it_is_the_same_message_with_its_headers(
     assert value is not None
     session = hashlib.sha256(value).hexdigest()[:16].encode()
     assert first.headers() == [("v", b"1"), ("s", session), ("n", b"1")]
-    assert value.decode() == done.stdout.splitlines()[0]
+    assert value == out.read_bytes().strip()
     assert codec.decode(Frontier, value).universe == "four"
 
 

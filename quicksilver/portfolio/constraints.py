@@ -1,0 +1,196 @@
+"""What a portfolio has to keep, as its user writes it, and the feasible set of weights that follows from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+
+TOLERANCE = 1e-9  # no constraint is ever violated by more, and solvers aim for a tenth of it
+MOST_WEIGHT = 1e3  # of a cap or floor: beyond, nine places after the point are more than a double has
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Assets whose weights together lie between ``floor`` and ``cap``; None is no bound."""
+
+    assets: tuple[str, ...]
+    floor: float | None = None
+    cap: float | None = None
+
+
+class Constraints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The feasible weights; as it stands: long-only, fully invested.
+
+    Weights sum to ``budget``, what is left of 1 stays in cash. Each lies between ``floor`` and ``cap``, or what
+    ``floors`` and ``caps`` say of its asset; a floor below 0 allows as much of it sold short. With ``most_assets`` an
+    asset is either out, with weight 0, or within its floor and cap, and no more than so many are in. ``turnover`` is
+    the most that may be traded, the sum of all ``|weight - current|``: sales and purchases both count. Of an asset that
+    ``current`` does not name nothing is held.
+    """
+
+    budget: float = 1.0
+    floor: float = 0.0
+    cap: float = 1.0
+    floors: dict[str, float] = {}
+    caps: dict[str, float] = {}
+    groups: dict[str, Group] = {}
+    most_assets: int | None = None
+    turnover: float | None = None
+    current: dict[str, float] = {}
+
+    @property
+    def none(self) -> bool:
+        """Whether every long-only, fully invested portfolio is feasible."""
+        plain = msgspec.structs.replace(self, cap=1.0, current={})
+        return plain == Constraints() and self.cap >= self.budget
+
+
+class Feasible(NamedTuple):
+    """Weights ``w`` ``(n_assets,)`` with ``sum(w) = budget``, ``low <= w <= high``, ``rows @ w >= least``.
+
+    Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0 (which then may be 0 though
+    ``low`` is above). ``rows`` is ``(n_rows, n_assets)`` with the names ``labels`` of what they stand for.
+    """
+
+    assets: tuple[str, ...]
+    budget: float
+    low: FloatArray
+    high: FloatArray
+    rows: FloatArray
+    least: FloatArray
+    labels: tuple[str, ...]
+    current: FloatArray
+    turnover: float
+    most: int
+
+    @classmethod
+    def of(cls, constraints: Constraints, assets: Sequence[str]) -> Self:
+        """Return the feasible set over these assets; whether it holds anything, ``feasibility.checked`` says.
+
+        Raises:
+            InputError: a number is none, or an asset is not among these.
+        """
+        _check_numbers(constraints)
+        n, place = len(assets), {name: i for i, name in enumerate(assets)}
+        low, high = np.full(n, float(constraints.floor)), np.full(n, float(constraints.cap))
+        for array, given, what in ((low, constraints.floors, "floors"), (high, constraints.caps, "caps")):
+            for name, value in given.items():
+                array[place_of(name, place, what)] = value
+        if constraints.most_assets is not None and constraints.most_assets < n:
+            high = np.maximum(high, 0.0)
+        rows, least, labels = _group_rows(constraints.groups, place, n)
+        turnover = np.inf if constraints.turnover is None else float(constraints.turnover)
+        most = n if constraints.most_assets is None else min(constraints.most_assets, n)
+        current = weights_of(constraints.current, assets, "current")
+        return cls(
+            tuple(assets), float(constraints.budget), low, high, rows, least, labels, current, turnover, most
+        )  # fmt: skip
+
+    @property
+    def convex(self) -> bool:
+        """Whether there is no limit to the number of assets."""
+        return self.most >= len(self.low)
+
+    def violation(self, weights: FloatArray) -> FloatArray:
+        """Return by how much each row of ``weights`` ``(..., n_assets)`` violates the worst constraint; 0 for none."""
+        held = weights != 0.0 if not self.convex else np.ones(weights.shape, bool)
+        worst = np.abs(weights.sum(axis=-1) - self.budget)
+        worst = np.maximum(worst, np.where(held, self.low - weights, 0.0).max(axis=-1))
+        worst = np.maximum(worst, (weights - self.high).max(axis=-1))
+        if len(self.rows):
+            worst = np.maximum(worst, (self.least - weights @ self.rows.T).max(axis=-1))
+        if np.isfinite(self.turnover):
+            worst = np.maximum(worst, np.abs(weights - self.current).sum(axis=-1) - self.turnover)
+        many = held.sum(axis=-1) > self.most
+        return np.where(many, np.inf, np.maximum(worst, 0.0))
+
+    def of_support(self, support: FloatArray) -> Self:
+        """Return the convex part in which assets outside of ``support``, a mask ``(n_assets,)``, have weight 0."""
+        inside = support.astype(bool)
+        return self._replace(
+            low=np.where(inside, self.low, 0.0), high=np.where(inside, self.high, 0.0), most=len(self.low)
+        )
+
+    def only(self, chosen: Sequence[int]) -> Self:
+        """Return the set over the chosen assets alone; nothing is held of the others."""
+        kept = np.array(chosen, np.int64)
+        sold = float(np.abs(np.delete(self.current, kept)).sum())
+        return self._replace(
+            assets=tuple(self.assets[i] for i in kept), low=self.low[kept], high=self.high[kept],
+            rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=len(kept),
+        )  # fmt: skip
+
+
+def place_of(name: str, place: Mapping[str, int], what: str) -> int:
+    """Return an asset's position; ``BTC`` and ``BTC-USD`` find each other where no other asset is meant.
+
+    Raises:
+        InputError: it is not there, or may be one of several.
+    """
+    if name in place:
+        return place[name]
+    base, whole = name.upper().split("-")[0], "-" in name
+    alike = [
+        one for one in place
+        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
+    ]  # fmt: skip
+    if len(alike) == 1:
+        return place[alike[0]]
+    raise InputError(f"{what}: there is no asset {name!r}; there are {', '.join(place)}")
+
+
+def weights_of(named: Mapping[str, float], assets: Sequence[str], what: str) -> FloatArray:
+    """Return weights by name as an array ``(n_assets,)``; 0 where none is named.
+
+    Raises:
+        InputError: an asset is not there.
+    """
+    place = {name: i for i, name in enumerate(assets)}
+    weights: FloatArray = np.zeros(len(assets))
+    for name, value in named.items():
+        weights[place_of(name, place, what)] = value
+    return weights
+
+
+def _group_rows(
+    groups: Mapping[str, Group], place: Mapping[str, int], n: int
+) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+    rows: list[FloatArray] = []
+    least, labels = list[float](), list[str]()
+    for name, group in groups.items():
+        row = np.zeros(n)
+        for asset in group.assets:
+            row[place_of(asset, place, f"group {name}")] = 1.0
+        if group.floor is not None:
+            rows.append(row)
+            least.append(group.floor)
+            labels.append(f"at least {group.floor:g} in group {name}")
+        if group.cap is not None:
+            rows.append(-row)
+            least.append(-group.cap)
+            labels.append(f"at most {group.cap:g} in group {name}")
+    return np.array(rows).reshape(len(rows), n), np.array(least), tuple(labels)
+
+
+def _check_numbers(constraints: Constraints) -> None:
+    """Refuse what no set of weights can be made of."""
+    numbers = {
+        "budget": constraints.budget, "floor": constraints.floor, "cap": constraints.cap,
+        **{f"floor of {name}": value for name, value in constraints.floors.items()},
+        **{f"cap of {name}": value for name, value in constraints.caps.items()},
+        **{f"current weight of {name}": value for name, value in constraints.current.items()},
+        **{f"floor of group {name}": one.floor for name, one in constraints.groups.items() if one.floor is not None},
+        **{f"cap of group {name}": one.cap for name, one in constraints.groups.items() if one.cap is not None},
+    }  # fmt: skip
+    for name, value in numbers.items():
+        if not abs(value) <= MOST_WEIGHT:
+            raise InputError(f"{name} {value:g} is no share of the money")
+    if constraints.budget < TOLERANCE:
+        raise InputError(f"budget {constraints.budget:g} leaves nothing to invest: give more than 0, such as 1")
+    if constraints.turnover is not None and not 0.0 <= constraints.turnover <= MOST_WEIGHT:
+        raise InputError(f"turnover {constraints.turnover:g} is no share of the money")
+    if constraints.most_assets is not None and constraints.most_assets < 1:
+        raise InputError(f"a portfolio of at most {constraints.most_assets} assets is none")

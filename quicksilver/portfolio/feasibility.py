@@ -1,0 +1,132 @@
+"""Whether any portfolio keeps all constraints, which of them exclude each other, and the corners of the feasible set.
+
+Linear programs, with whole numbers where the number of assets is limited, by HiGHS (scipy).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.constraints import MOST_WEIGHT, TOLERANCE, Feasible
+
+SLACK = TOLERANCE / 100.0
+
+
+def checked(feasible: Feasible) -> Feasible:
+    """Return the set if it holds a portfolio.
+
+    Raises:
+        InputError: it holds none; the text names the fewest constraints that exclude each other.
+    """
+    crossed = np.flatnonzero(feasible.low > feasible.high + SLACK)
+    if len(crossed):
+        at = crossed[0]
+        raise InputError(
+            f"the floor {feasible.low[at]:g} of {feasible.assets[at]} is above its cap {feasible.high[at]:g}"
+        )
+    if corner(feasible, np.zeros(len(feasible.low))) is not None:
+        return feasible
+    needed = _needed(feasible)
+    raise InputError(
+        f"no portfolio of {len(feasible.low)} assets keeps all of these: budget {feasible.budget:g},"
+        f" {', '.join(needed)}{_hint(feasible, needed)}"
+    )
+
+
+def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> FloatArray | None:
+    """Return the portfolio ``(n_assets,)`` of the least ``direction @ w``, a corner of the set; None if it is empty.
+
+    Where the number of assets is limited it may miss the least by ``gap``, as a share of it: to prove it takes long.
+
+    It keeps bounds exactly and everything else to some parts in 10^10.
+    """
+    n = len(feasible.low)
+    parts = [(np.ones((1, n)), np.array([feasible.budget]), np.array([feasible.budget]))]
+    if len(feasible.rows):
+        parts.append((feasible.rows, feasible.least, np.full(len(feasible.rows), np.inf)))
+    low, high, whole = feasible.low, feasible.high, np.zeros(n)
+    if np.isfinite(feasible.turnover):  # weight - bought + sold = current
+        parts = [(np.hstack([rows, np.zeros((len(rows), 2 * n))]), least, most) for rows, least, most in parts]
+        unit = np.eye(n)
+        parts.append((np.hstack([unit, -unit, unit]), feasible.current, feasible.current))
+        traded = np.concatenate([np.zeros(n), np.ones(2 * n)])[None]
+        parts.append((traded, np.array([-np.inf]), np.array([feasible.turnover])))
+        low = np.concatenate([low, np.zeros(2 * n)])
+        high, whole = np.concatenate([high, np.full(2 * n, np.inf)]), np.zeros(3 * n)
+    if not feasible.convex:  # floor * in <= weight <= cap * in, and at most so many are in
+        width = len(low)
+        parts = [(np.hstack([rows, np.zeros((len(rows), n))]), least, most) for rows, least, most in parts]
+        weight, member = np.eye(n, width), np.eye(n)
+        parts.append((np.hstack([weight, -member * feasible.low[:, None]]), np.zeros(n), np.full(n, np.inf)))
+        parts.append((np.hstack([-weight, member * feasible.high[:, None]]), np.zeros(n), np.full(n, np.inf)))
+        count = np.concatenate([np.zeros(width), np.ones(n)])[None]
+        parts.append((count, np.array([-np.inf]), np.array([float(feasible.most)])))
+        low = np.concatenate([np.minimum(low[:n], 0.0), low[n:], np.zeros(n)])
+        high, whole = np.concatenate([high, np.ones(n)]), np.concatenate([whole, np.ones(n)])
+    cost = np.zeros(len(low))
+    cost[:n] = direction
+    return _solved(cost, parts, low, high, whole, n, gap)
+
+
+def _solved(
+    cost: FloatArray, parts: list[tuple[FloatArray, FloatArray, FloatArray]], low: FloatArray, high: FloatArray,
+    whole: FloatArray, n: int, gap: float,
+) -> FloatArray | None:  # fmt: skip
+    constraints = [LinearConstraint(rows, least, most) for rows, least, most in parts]
+    found = milp(
+        cost, constraints=constraints, bounds=Bounds(low, high), integrality=whole, options={"mip_rel_gap": gap}
+    )
+    if found.x is None:
+        return None
+    weights: FloatArray = np.clip(found.x[:n], low[:n], high[:n])
+    if whole.any():
+        weights[found.x[-n:] < 0.5] = 0.0
+    return weights
+
+
+def _needed(feasible: Feasible) -> list[str]:
+    """The constraints that are left when each is dropped without which there is still no portfolio."""
+    n, wide = len(feasible.low), np.full(len(feasible.low), MOST_WEIGHT)
+    drops: list[tuple[str, Callable[[Feasible], Feasible]]] = [
+        (f"turnover {feasible.turnover:g}", lambda one: one._replace(turnover=np.inf)),
+        (f"at most {feasible.most} assets", lambda one: one._replace(most=n)),
+        *((label, _without(label)) for label in feasible.labels),
+        (_bound("floor", feasible.low), lambda one: one._replace(low=-wide)),
+        (_bound("cap", feasible.high), lambda one: one._replace(high=wide)),
+    ]
+    needed, left = list[str](), feasible
+    for name, drop in drops:
+        fewer = drop(left)
+        if corner(fewer, np.zeros(n)) is None:
+            left = fewer
+        else:
+            needed.append(name)
+    return needed
+
+
+def _without(label: str) -> Callable[[Feasible], Feasible]:
+    def drop(one: Feasible) -> Feasible:
+        kept = [i for i, name in enumerate(one.labels) if name != label]
+        labels = tuple(one.labels[i] for i in kept)
+        return one._replace(rows=one.rows[kept], least=one.least[kept], labels=labels)
+
+    return drop
+
+
+def _bound(what: str, values: FloatArray) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{what} {low:g}" if low == high else f"{what}s of {low:g} to {high:g}"
+
+
+def _hint(feasible: Feasible, needed: list[str]) -> str:
+    """What would do, where a single bound is to blame."""
+    n, budget = len(feasible.low), feasible.budget
+    only = {name.split()[0] for name in needed}
+    if only <= {"cap", "caps"}:
+        return f"; the caps sum to {feasible.high.sum():g}: allow {budget / n:.4g} or more of each"
+    if only <= {"floor", "floors"}:
+        return f"; the floors sum to {feasible.low.sum():g}: ask {budget / n:.4g} or less of each"
+    return ""

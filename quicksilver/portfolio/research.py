@@ -1,0 +1,205 @@
+"""A history's efficient portfolios under constraints: moments, exact picks, frontier, and a Monte Carlo inside."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.constraints import Constraints, Feasible
+from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
+from quicksilver.portfolio.feasibility import checked, corner
+from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
+from quicksilver.portfolio.history import LIVE, History
+from quicksilver.portfolio.risks import RiskName, measured
+from quicksilver.portfolio.sampling import Sampler
+from quicksilver.portfolio.solving import risk_parity
+from quicksilver.portfolio.stage import rising
+
+CHUNK = 20_000  # portfolios drawn and measured at once
+TINY = 1e-300
+NAMES: dict[RiskName, tuple[str, str]] = {
+    "variance": ("min_variance", "max_sharpe"),
+    "semi-variance": ("min_semi_variance", "max_sortino"),
+    "cvar": ("min_cvar", "max_mean_to_cvar"),
+    "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
+}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility."""
+
+    estimators: Estimators = Estimators()
+    constraints: Constraints = Constraints()
+    risk: RiskName = "variance"
+    cash: float = 0.0
+    aversion: float = 5.0
+    n_frontier: int = 30
+    seed: int = 7
+    quasi: bool = False
+
+
+class Point(NamedTuple):
+    """One portfolio: its weights ``(n_assets,)``, and its mean and risk in one period."""
+
+    weights: FloatArray
+    mean: float
+    risk: float
+
+
+class Drawn(NamedTuple):
+    """A Monte Carlo inside of the feasible set: the least risk, the highest ratio, and some of all portfolios."""
+
+    n_portfolios: int
+    calmest: Point
+    sharpest: Point
+    shown: list[Point]
+
+
+def names_of(question: Question) -> list[str]:
+    """Return the picks that answer a question; ``current`` where something is held."""
+    held = ["current"] if question.constraints.current else []
+    return [*NAMES[question.risk], "max_utility", "risk_parity", "equal_weight", *held]
+
+
+class Research:
+    """One history's answer to a question.
+
+    Raises:
+        InputError: the history is too little, or no portfolio keeps the constraints.
+    """
+
+    def __init__(self, history: History, question: Question) -> None:
+        _check(history, question)
+        self.question = question
+        self.assets = history.assets
+        returns = np.diff(np.log(history.prices), axis=0)
+        self.estimate: Estimate = estimate(returns, question.estimators)
+        self.feasible = checked(Feasible.of(question.constraints, history.assets))
+        usable = returns[np.isfinite(returns).all(axis=1)]
+        self.market = Market(self.estimate.mean, self.estimate.covariance, usable - question.cash, question.cash)
+        self.notes: list[str] = []
+
+    def point(self, weights: FloatArray) -> Point:
+        """Return a portfolio with its mean and risk."""
+        return Point(weights, float(weights @ self.market.mean), self.market.risk(self.question.risk, weights))
+
+    def picks(self, drawn: Drawn | None = None) -> dict[str, Point]:
+        """Return the chosen portfolios by name; what has been drawn is where a search for few assets begins.
+
+        Where no feasible mean is above cash there is no highest ratio, and the least risk stands in for it under its
+        name with ``_fallback``. ``current`` is what is held, whether it keeps the constraints or not.
+        """
+        starts = [] if drawn is None else [drawn.calmest.weights, drawn.sharpest.weights]
+        found = dict(self.pick(name, starts) for name in names_of(self.question))
+        return {name: self.point(weights) for name, weights in found.items()}
+
+    def pick(self, name: str, starts: Sequence[FloatArray] = ()) -> tuple[str, FloatArray]:
+        """Return one of ``names_of`` with its weights ``(n_assets,)``, and the name that it then goes by."""
+        question, market, budget = self.question, self.market, self.feasible.budget
+        calm, sharp = NAMES[question.risk]
+        if name == sharp:
+            best = optimum(best_ratio(market, question.risk), self.feasible, starts)
+            if best is not None:
+                return name, best
+            self._note(f"no feasible mean is above cash: {calm} stands in for {sharp}")
+            return f"{sharp}_fallback", self.pick(calm, starts)[1]
+        if name == "risk_parity":
+            parity = budget * risk_parity(market.covariance)
+            weights = self._kept("risk parity", parity, nearest(market.covariance, parity))
+        elif name == "equal_weight":
+            equal = np.full(len(self.assets), budget / len(self.assets))
+            weights = self._kept("equal weight", equal, nearest(np.eye(len(equal)), equal))
+        elif name == "current":
+            weights = self.feasible.current
+        elif name == "max_utility":
+            weights = self._best(best_utility(market, question.aversion), starts)
+        else:
+            weights = self._best(least_risk(market, question.risk), starts)
+        return name, weights
+
+    def frontier(self, calmest: Point, drawn: Drawn | None = None) -> list[Point]:
+        """Return the efficient portfolios from ``calmest`` to the highest mean, by rising risk and mean."""
+        question, starts, points = self.question, [calmest.weights], [calmest]
+        top = corner(self.feasible, -self.market.mean / (np.max(np.abs(self.market.mean)) or 1.0))
+        highest = calmest.mean if top is None else max(calmest.mean, float(top @ self.market.mean))
+        for value in np.linspace(calmest.mean, highest, question.n_frontier)[1:]:
+            weights = optimum(least_risk(self.market, question.risk, float(value)), self.feasible, starts)
+            if weights is not None:
+                points.append(self.point(weights))
+                starts = [weights]
+        if drawn is not None and not self.feasible.convex:  # the search may have missed what was drawn
+            points += [drawn.sharpest, *drawn.shown]
+        front = rising([(one.risk, one.mean, one.weights) for one in points])
+        return [Point(weights, mean, risk) for risk, mean, weights in front]
+
+    def draw(self, n_portfolios: int, n_shown: int) -> Drawn:
+        """Draw portfolios inside of the feasible set, the same for the same seed."""
+        sampler = Sampler(self.feasible, self.question.seed, quasi=self.question.quasi)
+        calmest, sharpest, shown = list[Point](), list[Point](), list[Point]()
+        for chunk in range(-(-n_portfolios // CHUNK)):
+            weights = sampler.draw(min(CHUNK, n_portfolios - chunk * CHUNK), chunk)
+            points = self._measured(weights)
+            means, risks = points.T
+            ratios = (means - self.question.cash * self.feasible.budget) / np.maximum(risks, TINY)
+            calm, sharp = int(np.argmin(risks)), int(np.argmax(ratios))
+            calmest.append(Point(weights[calm], *points[calm].tolist()))
+            sharpest.append(Point(weights[sharp], *points[sharp].tolist()))
+            if chunk == 0:
+                some = range(0, len(weights), max(1, len(weights) // n_shown))
+                shown = [Point(weights[i], *points[i].tolist()) for i in some]
+        ratio_of = self.question.risk
+        return Drawn(
+            n_portfolios, min(calmest, key=lambda one: one.risk),
+            max(sharpest, key=lambda one: self.market.ratio(ratio_of, one.weights)), shown,
+        )  # fmt: skip
+
+    def _measured(self, weights: FloatArray) -> FloatArray:
+        """Mean and risk of each row, ``(n, 2)``."""
+        market = self.market
+        risks = measured(self.question.risk, weights, market.covariance, market.excess)
+        return np.column_stack([weights @ market.mean, risks])
+
+    def _best(self, goal: Goal, starts: Sequence[FloatArray]) -> FloatArray:
+        found = optimum(goal, self.feasible, starts)
+        if found is None:  # rounding has lost a set that is hardly more than a point
+            found = corner(self.feasible, np.zeros(len(self.assets)))
+        if found is None:
+            raise InputError("the constraints leave hardly more than one portfolio, which rounding loses: loosen one")
+        return found
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _kept(self, name: str, wanted: FloatArray, goal: Goal) -> FloatArray:
+        """What is wanted if it is feasible, else what is nearest to it."""
+        if float(self.feasible.violation(wanted)) <= 1e-12:
+            return wanted
+        self._note(f"{name} does not keep the constraints: the nearest portfolio that does stands in for it")
+        return self._best(goal, [])
+
+
+def _check(history: History, question: Question) -> None:
+    n_assets, n_times = len(history.assets), len(history.times_ns)
+    if n_assets < 2:
+        raise InputError(f"a frontier needs two assets or more; there is {', '.join(history.assets) or 'none'}")
+    if n_times <= LIVE.min_observations:
+        raise InputError(
+            f"{n_times} moments at which all of {', '.join(history.assets)} have a price; {LIVE.min_observations + 1}"
+            " are needed. Leave out assets with a short history (--symbols), or give a period to sample all by"
+        )
+    name = question.estimators.covariance
+    if name in {"sample", "ewm"} and n_times - 1 <= n_assets:
+        raise InputError(
+            f"{n_times - 1} returns of {n_assets} assets are too few for the covariance {name!r}, which would call"
+            " some portfolio free of risk: use ledoit-wolf or oas, or more prices"
+        )
+    if not 0.0 < question.aversion < np.inf or not abs(question.cash) < 1.0:
+        raise InputError(f"an aversion of {question.aversion:g} with cash at {question.cash:g} cannot be used")
+    if question.n_frontier < 2:
+        raise InputError(f"a frontier of {question.n_frontier} points is none: ask for 2 or more")
+    if question.seed < 0:
+        raise InputError(f"the seed must be 0 or more, not {question.seed}")

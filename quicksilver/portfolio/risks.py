@@ -1,0 +1,62 @@
+"""Risk of portfolios, measured: standard deviation, semi-deviation, conditional value at risk, maximum drawdown.
+
+References: Markowitz, Portfolio selection, 1959, ch. 9 (semi-variance); Rockafellar, Uryasev, Optimization of
+conditional value-at-risk, Journal of Risk 2, 2000; Chekhlov, Uryasev, Zabarankin, Drawdown measure in portfolio
+optimization, Int. Journal of Theoretical and Applied Finance 8(1), 2005.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from quicksilver.events import FloatArray
+
+RiskName: TypeAlias = Literal["variance", "semi-variance", "cvar", "max-drawdown"]
+TAIL = 0.05  # the share of worst periods that the conditional value at risk is the mean of
+ROWS = 2_000  # portfolios measured at once: their returns of all periods have to fit in memory
+
+
+def deviations(weights: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the standard deviations ``(n,)`` of portfolios ``(n, n_assets)``."""
+    return np.sqrt(np.maximum(((weights @ covariance) * weights).sum(axis=1), 0.0))
+
+
+def measured(risk: RiskName, weights: FloatArray, covariance: FloatArray, excess: FloatArray) -> FloatArray:
+    """Return the risk ``(n,)`` of portfolios ``(n, n_assets)``.
+
+    ``variance`` is measured as the standard deviation by ``covariance``; the others by the past itself, ``excess``
+    ``(n_observations, n_assets)``, returns less cash in order of time: ``semi-variance`` as the root of the mean square
+    of what is below cash, ``cvar`` as the mean loss of the worst 5 % of periods, ``max-drawdown`` as the deepest fall
+    of the sum of returns from what it had reached.
+    """
+    if risk == "variance":
+        return deviations(weights, covariance)
+    parts = [_PAST[risk](excess @ weights[i : i + ROWS].T) for i in range(0, len(weights), ROWS)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _semi_deviation(returns: FloatArray) -> FloatArray:
+    return np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=0))
+
+
+def _cvar(returns: FloatArray) -> FloatArray:
+    """The least ``a + mean(max(-r - a, 0)) / TAIL``, which a value of the sample attains."""
+    worst = np.sort(-returns, axis=0)[::-1]
+    n = TAIL * len(worst)
+    whole = int(n)
+    total = worst[:whole].sum(axis=0)
+    if whole < len(worst):
+        total = total + (n - whole) * worst[whole]
+    mean: FloatArray = total / n
+    return mean
+
+
+def _max_drawdown(returns: FloatArray) -> FloatArray:
+    """Falls of the running sum, which begins at 0."""
+    total = np.cumsum(returns, axis=0)
+    reached = np.maximum(np.maximum.accumulate(total, axis=0), 0.0)
+    fall: FloatArray = (reached - total).max(axis=0)
+    return fall
+
+
+_PAST = {"semi-variance": _semi_deviation, "cvar": _cvar, "max-drawdown": _max_drawdown}

@@ -1,0 +1,176 @@
+"""Random portfolios inside the feasible set: its corners, what is sparse, its faces and its middle.
+
+Where nothing but the budget cuts the simplex, weights are of Dirichlet laws, or of quasi-random points taken through
+the same laws. Otherwise corners are found by linear programs, weights are Dirichlet mixtures of some of them, which
+convexity keeps inside, and a third of them goes on by hit-and-run to the uniform law (Smith, Efficient Monte Carlo
+procedures for generating points uniformly distributed over bounded regions, Operations Research 32(6), 1984).
+"""
+
+import numpy as np
+from scipy.special import gammaincinv
+from scipy.stats import qmc
+
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.constraints import TOLERANCE, Feasible
+from quicksilver.portfolio.feasibility import corner
+
+CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
+CORNERS = 4  # linear programs an asset
+MOST_CORNERS = 200
+SUPPORTS = 20  # sets of assets that are drawn from, where their number is limited
+STEPS = 12  # of hit-and-run; its start is spread over the set already
+TINY = 1e-300
+
+
+class Sampler:
+    """Draws feasible weights, the same for the same seed; ``quasi`` takes Sobol's points for chance.
+
+    Linear programs are solved once, for all draws.
+    """
+
+    def __init__(self, feasible: Feasible, seed: int, *, quasi: bool = False) -> None:
+        self._feasible = feasible
+        self._seed = seed
+        self._quasi = quasi
+        n = len(feasible.low)
+        self._plain = (
+            not len(feasible.rows) and not np.isfinite(feasible.turnover) and feasible.convex
+            and bool(np.all(feasible.high >= feasible.budget - feasible.low.sum() + feasible.low))
+        )  # fmt: skip
+        rng = np.random.default_rng([seed, 0])
+        self._parts: list[tuple[Feasible, FloatArray]] = []
+        if not self._plain:
+            for part in [feasible] if feasible.convex else _supports(feasible, rng):
+                count = min(CORNERS * n, MOST_CORNERS) if feasible.convex else 2 * feasible.most
+                self._parts.append((part, _corners(part, rng, count)))
+
+    def draw(self, n_portfolios: int, chunk: int = 0) -> FloatArray:
+        """Return weights ``(n_portfolios, n_assets)``, feasible to ``TOLERANCE``; each chunk has others.
+
+        The first rows of the first chunk are corners of the set.
+        """
+        rng, points = np.random.default_rng([self._seed, 1, chunk]), None
+        width = len(self._feasible.low) if self._plain else max(len(corners) for _, corners in self._parts)
+        if self._quasi:
+            seed = np.random.default_rng([self._seed, 2, chunk])
+            points = qmc.Sobol(width, rng=seed).random_base2(max(n_portfolios - 1, 1).bit_length())[:n_portfolios]
+        laws = np.array(CONCENTRATIONS)[np.arange(n_portfolios) % len(CONCENTRATIONS)]
+        mixture = _dirichlet(laws, width, rng, points)
+        if self._plain:
+            return self._on_simplex(mixture, chunk)
+        return self._inside(mixture, rng, chunk)
+
+    def _on_simplex(self, mixture: FloatArray, chunk: int) -> FloatArray:
+        feasible, n = self._feasible, mixture.shape[1]
+        if chunk == 0:
+            fixed = min(len(mixture), n + 1)
+            mixture[:fixed] = np.vstack([np.eye(n), np.full(n, 1.0 / n)])[:fixed]
+        return _exact(feasible.low + (feasible.budget - feasible.low.sum()) * mixture, feasible)
+
+    def _inside(self, mixture: FloatArray, rng: np.random.Generator, chunk: int) -> FloatArray:
+        drawn = np.empty((len(mixture), len(self._feasible.low)))
+        for i, (part, corners) in enumerate(self._parts):
+            rows = np.arange(i, len(mixture), len(self._parts))
+            shares = mixture[rows][:, : len(corners)]
+            total = shares.sum(axis=1, keepdims=True)
+            shares = np.where(total > TINY, shares / np.maximum(total, TINY), 1.0 / len(corners))
+            weights = _exact(shares @ corners, part)
+            walked = np.arange(len(rows)) // len(CONCENTRATIONS) % 3 == 2
+            weights[walked] = hit_and_run(part, weights[walked], rng)
+            if chunk == 0:
+                first = min(len(corners), len(rows))
+                weights[:first] = corners[:first]
+            drawn[rows] = weights
+        return drawn
+
+
+def hit_and_run(feasible: Feasible, weights: FloatArray, rng: np.random.Generator, steps: int = STEPS) -> FloatArray:
+    """Move each row of feasible ``weights`` by steps in random directions, each uniform on its chord of the set."""
+    free = feasible.high - feasible.low > TOLERANCE
+    if free.sum() < 2 or not len(weights):
+        return weights
+    for _ in range(steps):
+        direction = np.where(free, rng.standard_normal(weights.shape), 0.0)
+        direction[:, free] -= direction[:, free].mean(axis=1, keepdims=True)
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True) + TINY
+        near, far = _chord(feasible, weights, direction)
+        moved = _exact(weights + direction * (near + (far - near) * rng.random(len(weights)))[:, None], feasible)
+        kept = feasible.violation(moved) <= TOLERANCE / 10.0
+        weights = np.where(kept[:, None], moved, weights)
+    return weights
+
+
+def _chord(feasible: Feasible, weights: FloatArray, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far each row may go back and forth, ``(n,)`` each; 0 where not at all."""
+    moving = [direction, -direction, direction @ feasible.rows.T]
+    room = [weights - feasible.low, feasible.high - weights, weights @ feasible.rows.T - feasible.least]
+    speed, left = np.hstack(moving), np.hstack(room)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        reach = np.maximum(left, 0.0) / np.abs(speed)
+    far = np.where(speed < 0.0, reach, np.inf).min(axis=1)
+    near = np.where(speed > 0.0, reach, np.inf).min(axis=1)
+    if np.isfinite(feasible.turnover):
+        far = _traded(feasible, weights, direction, far)
+        near = _traded(feasible, weights, -direction, near)
+    return -near, far
+
+
+def _traded(feasible: Feasible, weights: FloatArray, direction: FloatArray, far: FloatArray) -> FloatArray:
+    """Halve the way until no more is traded than may be: what is traded is convex along it."""
+    low, high = np.zeros(len(far)), far
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        traded = np.abs(weights + direction * middle[:, None] - feasible.current).sum(axis=1)
+        inside = traded <= feasible.turnover
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return low
+
+
+def _dirichlet(laws: FloatArray, width: int, rng: np.random.Generator, points: FloatArray | None) -> FloatArray:
+    """Rows >= 0 with sum 1, ``(len(laws), width)``: gamma variates of each row's law over their sum."""
+    if points is None:
+        gammas = rng.standard_gamma(np.repeat(laws[:, None], width, axis=1))
+    else:
+        gammas = gammaincinv(laws[:, None], points)
+    gammas += TINY
+    return gammas / gammas.sum(axis=1, keepdims=True)
+
+
+def _exact(weights: FloatArray, feasible: Feasible) -> FloatArray:
+    """Put what rounding has taken from the budget where there is most room."""
+    weights = np.clip(weights, feasible.low, feasible.high)
+    rows = np.arange(len(weights))
+    rest = feasible.budget - weights.sum(axis=1)
+    at = np.where(
+        rest > 0.0, np.argmax(feasible.high - weights, axis=1), np.argmax(weights - feasible.low, axis=1)
+    )  # fmt: skip
+    weights[rows, at] += rest
+    return weights
+
+
+def _corners(feasible: Feasible, rng: np.random.Generator, count: int) -> FloatArray:
+    """Corners in the direction of each asset and in random ones, each once: ``(n_corners, n_assets)``."""
+    n = len(feasible.low)
+    free = np.flatnonzero(feasible.high > feasible.low)
+    directions = [*np.eye(n)[free], *-np.eye(n)[free], *rng.standard_normal((count, n))][: max(count, 1)]
+    found = [corner(feasible, direction) for direction in directions]
+    kept = {one.round(12).tobytes(): one for one in found if one is not None}
+    corners = _exact(np.array(list(kept.values())), feasible)
+    return corners[feasible.violation(corners) <= TOLERANCE / 10.0]
+
+
+def _supports(feasible: Feasible, rng: np.random.Generator) -> list[Feasible]:
+    """Convex parts, each of some assets of which a portfolio can be made."""
+    n, parts = len(feasible.low), dict[bytes, Feasible]()
+    for _ in range(SUPPORTS):
+        found = corner(feasible, rng.standard_normal(n), gap=0.5)
+        if found is None:
+            continue
+        inside = found != 0.0
+        more = inside.copy()
+        more[rng.permutation(np.flatnonzero(~inside))[: feasible.most - int(inside.sum())]] = True
+        part = feasible.of_support(more)
+        if corner(part, np.zeros(n)) is None:  # floors of the added ones take too much
+            part = feasible.of_support(inside)
+        parts.setdefault(part.high.tobytes() + part.low.tobytes(), part)
+    return list(parts.values())
