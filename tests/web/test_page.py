@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -18,6 +18,7 @@ from quicksilver.records import (
     Candle,
     DataState,
     DeadLetter,
+    Direction,
     Features,
     FeedStats,
     Prediction,
@@ -374,13 +375,32 @@ async def test_candles_predictions_and_scores_are_shown(site: Site, visit: Open)
 async def test_each_version_has_its_row_and_the_charts_follow_the_pressed_one(site: Site, visit: Open) -> None:
     def said(seq: int, version: str, role: Role, flag: str = "") -> Prediction:
         shares = (0.25, 0.5, 0.25) if flag else (0.125, 0.25, 0.625)
-        decided = (0, 0.0) if flag else (1, 0.625)
-        return Prediction(*head(seq), HORIZON_NS, "near", version, *shares, *decided, role, flag, None if flag else 1.5)
+        direction, confidence = (0, 0.0) if flag else (1, 0.625)
+        return Prediction(
+            *head(seq), HORIZON_NS, "near", version, *shares, cast("Direction", direction), confidence, role, flag,
+            None if flag else 1.5,
+        )  # fmt: skip
 
     def judged(seq: int, version: str, role: Role, log_loss: float) -> Score:
         known_ns = START_NS + (seq + 5) * SECOND_NS
-        shared = ("near", version, known_ns, 1, 1, 400, 0.625, log_loss, 0.5, 1.0)
-        return Score(*head(seq), HORIZON_NS, *shared, role, 0.375, -0.25, 2)
+        return Score(
+            *head(seq),
+            HORIZON_NS,
+            "near",
+            version,
+            known_ns,
+            1,
+            1,
+            400,
+            0.625,
+            log_loss,
+            0.5,
+            1.0,
+            role,
+            0.375,
+            -0.25,
+            2,
+        )
 
     async with site.serving() as port:
         page = (await visit(f"http://127.0.0.1:{port}/")).page
