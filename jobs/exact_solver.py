@@ -43,7 +43,7 @@ def comparison(research: Research, picks: dict[str, Point]) -> list[str]:
 
 def exact(research: Research, solve: Callable[[Any], Any]) -> FloatArray:
     """Return PyPortfolioOpt's weights ``(n_assets,)`` for the research's moments and constraints."""
-    from cvxpy import norm
+    import cvxpy
     from pypfopt import EfficientFrontier
 
     feasible, market, unit = research.feasible, research.market, _unit(research)
@@ -54,7 +54,7 @@ def exact(research: Research, solve: Callable[[Any], Any]) -> FloatArray:
     for row, least in zip(feasible.rows, feasible.least, strict=True):
         solver.add_constraint(lambda w, row=row, least=least: row @ w >= least)
     if np.isfinite(feasible.turnover):
-        solver.add_constraint(lambda w: norm(w - feasible.current, 1) <= feasible.turnover)
+        solver.add_constraint(lambda w: cvxpy.norm1(w - feasible.current) <= feasible.turnover)
     solve(solver)
     weights: FloatArray = np.array(solver.weights, np.float64)
     return weights
