@@ -90,7 +90,7 @@ $(STAMP)-kernels: $(STAMP)-base $(wildcard quicksilver/*.py quicksilver/*/*.py p
 	@$(PY) -m jobs.warm_up
 	@touch $@
 
-web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(wildcard web/src/*.* web/src/panels/*.ts)
+web/dist/index.html: web/package-lock.json $(wildcard web/*.html) web/vite.config.ts $(wildcard web/src/*.* web/src/panels/*.ts)
 	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed for the page"; exit 1; }
 	@echo "building the page ..."
 	@cd web && npm ci --loglevel=error && npm run --loglevel=error build -- --logLevel warn

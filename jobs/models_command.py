@@ -7,11 +7,15 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from jobs.choices import Span
 from jobs.registry import Entry, Registry, models_folder
+from jobs.train_command import Since, Sources, Until, Venue
 from quicksilver.errors import InputError
 from setup.exits import UNUSABLE, failing
 
-models = typer.Typer(help="Trained predictors: list, show, promote, shadow, rollback, publish.", no_args_is_help=True)
+models = typer.Typer(
+    help="Trained predictors: list, show, score, promote, shadow, rollback, publish.", no_args_is_help=True
+)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A predictor or an ensemble.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or as much of it as no other begins with.")]
 Folder = Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")]
@@ -90,6 +94,35 @@ def show(
         typer.echo(msgspec.json.encode(told).decode())
     else:
         print_(report(entry, f"{name} {entry.card.version}: {role}", deflated))
+
+
+@models.command()
+def score(
+    name: Name,
+    sources: Sources,
+    version: Annotated[str | None, typer.Option("--version", help="Which; the live one, unless given.")] = None,
+    venue: Venue = None,
+    since: Since = None,
+    until: Until = None,
+    folder: Folder = None,
+    only_json: Json = False,
+) -> None:
+    """Score a version on data that are later than what it learned from, beside what its walk-forward run expected.
+
+    Exit code 1 if a measure lies outside of that interval.
+    """
+    from jobs.later_scores import later_table, scored_later
+    from jobs.reports import show as print_
+
+    with failing():
+        registry = Registry(models_folder(folder))
+        chosen = registry.resolve(name, version) if version else registry.roles(name).live
+        entry = registry.entry(name, chosen)
+        found = scored_later(entry, sources, venue, Span.of(since, until))
+    if not only_json:
+        print_(later_table(entry, found))
+    typer.echo(msgspec.json.encode(found).decode())
+    raise typer.Exit(0 if all(one.within for one in found.measures.values()) else 1)
 
 
 @models.command()

@@ -1,0 +1,64 @@
+"""A kept version on later data: only they judge it, and it shows where they are not as expected."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from jobs.cli import app
+from jobs.feature_histories import histories_of
+from jobs.later_scores import scored_later
+from jobs.registry import Entry, Registry
+from jobs.training import train_predictor
+from producers.exchanges.base import ignore
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.scores import MEASURES
+
+CONFIG = PredictorConfig("lda", granularity="1m", datasetinputs=1, fee_bps=0.5)
+START_S = 1_700_000_000
+N, KNOWN = 3_000, 2_000
+
+
+def prices(path: Path, rows: range, after: float) -> Path:
+    """Prices of minutes whose moves follow the one before by -0.6, and from row ``KNOWN`` on by ``after``."""
+    rng, moves = np.random.default_rng(5), [0.0]
+    for row in range(1, N):
+        moves.append((-0.6 if row < KNOWN else after) * moves[-1] + 2e-4 * rng.normal())
+    series = (100.0 * np.exp(np.cumsum(moves))).tolist()
+    path.write_text("time,close\n" + "".join(f"{START_S + 60 * row},{series[row]!r}\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    known = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
+    return train_predictor("near", CONFIG, histories_of(str(known), (), ignore), Registry(tmp_path / "models"))
+
+
+def test_only_what_is_later_judges_it(entry: Entry, tmp_path: Path) -> None:
+    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+    assert found.start_ns >= entry.card.end_ns + CONFIG.horizon_ns  # type: ignore[union-attr]
+    assert N - KNOWN - 10 < found.n < N - KNOWN
+    assert found.measures.keys() == MEASURES.keys()
+    assert all(one.within for one in found.measures.values())
+    assert found.measures["accuracy"].value > found.measures["accuracy"].baselines["majority"] + 0.1
+
+
+def test_a_market_that_has_turned_shows(entry: Entry, tmp_path: Path) -> None:
+    turned = prices(tmp_path / "BTC-USD.csv", range(N), 0.6)
+    assert not scored_later(entry, [str(turned)]).measures["accuracy"].within
+    run = ["models", "score", "near", str(turned), "--models", str(tmp_path / "models")]
+    result = CliRunner().invoke(app, run)
+    assert result.exit_code == 1, result.output
+    assert "NO" in result.output
+    told = msgspec.json.decode(result.output.splitlines()[-1])
+    assert (told["version"], told["measures"]["accuracy"]["within"]) == (entry.card.version, False)
+
+
+def test_without_later_data_it_is_said(entry: Entry, tmp_path: Path) -> None:
+    same = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
+    with pytest.raises(InputError, match=r"0 decisions are later than what near [0-9a-f]+ learned from; at least"):
+        scored_later(entry, [str(same)])
