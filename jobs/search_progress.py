@@ -19,12 +19,13 @@ from quicksilver.learning.zoo import kind_of
 
 NOTE_S = 1.0  # between two notes of how far it is, which the page shows
 LINE_S = 10.0  # between two lines in a log
-FIXED_S = 0.6  # of each candidate: its intervals
-# Seconds per 10,000 examples, eight folds, of one core of 2026: what is not here is as quick as a line.
+INTERVALS_S = 0.6  # of each candidate, whatever its model
+# Seconds of a fold, and of 10,000 examples in each fold, of one core of 2026; what is not here is as quick as a line.
 WEIGHTS = {
-    "rbf-svm": 50.0, "gradient-boosting": 20.0, "random-forest": 10.0, "adaboost": 5.0, "neural-net": 4.0,
-    "nearest-neighbours": 3.0,
+    "rbf-svm": (0.0, 5.0), "gradient-boosting": (0.0, 2.0), "random-forest": (0.3, 1.0), "adaboost": (0.3, 0.5),
+    "neural-net": (0.5, 0.2), "nearest-neighbours": (0.1, 0.1),
 }  # fmt: skip
+QUICK = (0.0, 0.02)
 
 
 def cost_of(candidate: Candidate, histories: Sequence[FeatureHistory]) -> float:
@@ -38,7 +39,8 @@ def cost_of(candidate: Candidate, histories: Sequence[FeatureHistory]) -> float:
                 span_ns = min(span_ns, round(config.minutes_back * MINUTE_NS))
             rows += min(len(one.ts_ns), span_ns / config.every_ns)
     learned = min(rows, kind_of(config).most_rows)
-    return FIXED_S + WEIGHTS.get(config.type, 0.2) * learned / 10_000
+    start_s, growth_s = WEIGHTS.get(config.type, QUICK)
+    return INTERVALS_S + candidate.folds * (start_s + growth_s * learned / 10_000)
 
 
 class Estimate:
