@@ -15,7 +15,7 @@ from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.feasibility import corner
 
 CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
-CORNERS = 4  # linear programs an asset
+CORNERS = 4  # linear programs in random directions for each asset, beside two in its own
 MOST_CORNERS = 200
 SUPPORTS = 20  # sets of assets that are drawn from, where their number is limited
 STEPS = 12  # of hit-and-run; its start is spread over the set already
@@ -41,7 +41,7 @@ class Sampler:
         self._parts: list[tuple[Feasible, FloatArray]] = []
         if not self._plain:
             for part in [feasible] if feasible.convex else _supports(feasible, rng):
-                count = min(CORNERS * n, MOST_CORNERS) if feasible.convex else 2 * feasible.most
+                count = min(CORNERS * n, MOST_CORNERS) if feasible.convex else feasible.most
                 self._parts.append((part, _corners(part, rng, count)))
 
     def draw(self, n_portfolios: int, chunk: int = 0) -> FloatArray:
@@ -54,7 +54,9 @@ class Sampler:
         if self._quasi:
             seed = np.random.default_rng([self._seed, 2, chunk])
             points = qmc.Sobol(width, rng=seed).random_base2(max(n_portfolios - 1, 1).bit_length())[:n_portfolios]
-        laws = np.array(CONCENTRATIONS)[np.arange(n_portfolios) % len(CONCENTRATIONS)]
+        # Of more corners than assets as many have weight as of the simplex's.
+        spread = min(1.0, len(self._feasible.low) / width)
+        laws = spread * np.array(CONCENTRATIONS)[np.arange(n_portfolios) % len(CONCENTRATIONS)]
         mixture = _dirichlet(laws, width, rng, points)
         if self._plain:
             return self._on_simplex(mixture, chunk)
@@ -152,7 +154,9 @@ def _corners(feasible: Feasible, rng: np.random.Generator, count: int) -> FloatA
     """Corners in the direction of each asset and in random ones, each once: ``(n_corners, n_assets)``."""
     n = len(feasible.low)
     free = np.flatnonzero(feasible.high > feasible.low)
-    directions = [*np.eye(n)[free], *-np.eye(n)[free], *rng.standard_normal((count, n))][: max(count, 1)]
+    single = np.vstack([np.eye(n)[free], -np.eye(n)[free]])
+    single += 0.01 * rng.standard_normal(single.shape)  # else ties are always broken in favour of the same assets
+    directions = np.vstack([single, rng.standard_normal((count, n))])
     found = [corner(feasible, direction) for direction in directions]
     kept = {one.round(12).tobytes(): one for one in found if one is not None}
     corners = _exact(np.array(list(kept.values())), feasible)
