@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def retrain(
-    config: Annotated[Path, typer.Argument(help="TOML file of predictors, with a table [retraining].")],
+    config: Annotated[Path, typer.Argument(help="TOML file of predictors, with a table \\[retraining].")],
     source: Annotated[
         str, typer.Option("--from", help="What is learned from: the SQLite file of the run, or cassandra.")
     ],

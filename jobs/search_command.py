@@ -33,7 +33,7 @@ class Backend(StrEnum):
 
 
 def search(
-    config: Annotated[Path, typer.Argument(metavar="SEARCH.toml", help="File with the grid, in a table [search].")],
+    config: Annotated[Path, typer.Argument(metavar="SEARCH.toml", help="File with the grid, in a table \\[search].")],
     sources: Annotated[
         list[str], typer.Argument(metavar="FROM...", help="Tapes, CSV files, SQLite files; or cassandra.")
     ],

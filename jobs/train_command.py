@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.tape_letters import Letters
     from quicksilver.learning.tasks import AnyTask, Trained
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of [predictors.NAME].")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of \\[predictors.NAME].")]
 Sources = Annotated[
     list[str], typer.Argument(metavar="FROM", help="Tape, folder of tapes, CSV, a run's SQLite file, or cassandra.")
 ]
