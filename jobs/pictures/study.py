@@ -92,7 +92,7 @@ class Study(ABC):
         name = config.inputs[which]
         if which >= config.datasetinputs:
             unit = UNITS[name.partition("@")[0]]
-        return f"{name}, {unit}" if unit else name
+            return f"{name}, {unit}" if unit else name
         move = ("last move", "the move before")[which] if which < 2 else f"move {which + 1} back"
         return f"{move} of {config.granularity}, bps"
 
