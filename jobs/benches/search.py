@@ -12,9 +12,9 @@ from quicksilver.events import SECOND_NS
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.search import SearchConfig, candidates
 
-N = 10_000  # rows of a minute: a candidate is a second of work, as it is of real data
+N = 5_000  # rows of a minute: half a second of work for a candidate, and many, so that both processes end together
 CONFIG = SearchConfig(
-    types=("logistic", "lda", "decision-tree", "naive-bayes"), datasetinputs=(1, 2, 3, 4), fee_bps=1.0, folds=4
+    types=("logistic", "lda", "decision-tree", "naive-bayes"), datasetinputs=tuple(range(1, 9)), fee_bps=1.0, folds=4
 )
 ROUNDS = 2
 
