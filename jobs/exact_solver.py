@@ -54,7 +54,7 @@ def exact(research: Research, solve: Callable[[Any], Any]) -> FloatArray:
     for row, least in zip(feasible.rows, feasible.least, strict=True):
         solver.add_constraint(lambda w, row=row, least=least: row @ w >= least)
     if np.isfinite(feasible.turnover):
-        solver.add_constraint(lambda w: cvxpy.norm1(w - feasible.current) <= feasible.turnover)
+        solver.add_constraint(lambda w: cvxpy.norm(w - feasible.current, 1) <= feasible.turnover)
     solve(solver)
     weights: FloatArray = np.array(solver.weights, np.float64)
     return weights
