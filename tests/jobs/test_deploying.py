@@ -29,7 +29,7 @@ from quicksilver.events import AnyEvent
 from quicksilver.learning.validation import Validation
 from quicksilver.memory import MemoryBus
 from quicksilver.models.card import Card
-from quicksilver.models.deployed import LivePredictor
+from quicksilver.models.deployed import LivePredictor, built
 from quicksilver.records import DeadLetter, Features, FeedStats, Latency, Prediction, Published, Score
 from quicksilver.streaming.instruments import FeatureMachine
 from quicksilver.streaming.message import Headers, outgoing
@@ -242,12 +242,11 @@ async def test_while_predictors_are_made_events_go_on(
     tape: Path, registry: Registry, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, makers, pause_s = threading.get_ident(), set[int](), [0.0]
-    build = deploying.built
 
     def slowly(*given: Any) -> dict[str, LivePredictor]:
         makers.add(threading.get_ident())
         time.sleep(pause_s[0])
-        return build(*given)
+        return built(*given)
 
     monkeypatch.setattr(deploying, "LOOK_S", 0.05)
     monkeypatch.setattr(deploying, "built", slowly)
