@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from arch.bootstrap import IIDBootstrap, optimal_block_length
 from scipy import stats
 
 from quicksilver.events import FloatArray
@@ -131,6 +130,8 @@ class Interval(msgspec.Struct, frozen=True):
 
 def block_length(series: FloatArray) -> int:
     """Return how many decisions in a row have to stay together, by Politis and White's rule; ``series`` is ``(n,)``."""
+    from arch.bootstrap import optimal_block_length  # seconds to import: not where a score is but read
+
     if len(series) < 50 or np.ptp(series) == 0.0:
         return 1
     best = float(optimal_block_length(series)["circular"].iloc[0])
@@ -147,6 +148,8 @@ def blocks_of(parts: FloatArray, fold: Int64, length: int) -> FloatArray:
 
 def intervals(parts: FloatArray, fold: Int64, measures: Sequence[Measure], length: int, seed: int) -> list[Interval]:
     """Return each measure's value and intervals; ``parts`` ``(n, m)`` are what the decisions add to the means."""
+    from arch.bootstrap import IIDBootstrap
+
     blocks = blocks_of(parts, fold, length)
 
     def values(some: FloatArray) -> FloatArray:

@@ -242,12 +242,11 @@ async def test_while_predictors_are_made_events_go_on(
     tape: Path, registry: Registry, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, makers, pause_s = threading.get_ident(), set[int](), [0.0]
-    build = built
 
     def slowly(*given: Any) -> dict[str, LivePredictor]:
         makers.add(threading.get_ident())
         time.sleep(pause_s[0])
-        return build(*given)
+        return built(*given)
 
     monkeypatch.setattr(deploying, "LOOK_S", 0.05)
     monkeypatch.setattr(deploying, "built", slowly)

@@ -17,6 +17,7 @@ from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent, Price
+from quicksilver.models.card import Deployment
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Message, Outgoing
@@ -39,8 +40,10 @@ def market(venue: str, seed: int, seconds: int) -> list[AnyEvent]:
     return [event for ts, data in raw for event in parser.parse(Frame(venue, "s", "recv", ts, data))]
 
 
-def in_one_process(events: Iterable[AnyEvent], config: PipelineConfig) -> Rows:
+def in_one_process(events: Iterable[AnyEvent], config: PipelineConfig, deployments: Iterable[Deployment] = ()) -> Rows:
     pipeline, found = Pipeline(config), defaultdict[tuple[str, str], list[bytes]](list)
+    for one in deployments:
+        pipeline.adopt(one)
     for event in events:
         for record in pipeline.step(event):
             found[TOPIC_OF[type(record)].name, key_of(record)].append(codec.encode(record))

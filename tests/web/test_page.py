@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -18,7 +18,6 @@ from quicksilver.records import (
     Candle,
     DataState,
     DeadLetter,
-    Direction,
     Features,
     FeedStats,
     Prediction,
@@ -373,34 +372,15 @@ async def test_candles_predictions_and_scores_are_shown(site: Site, visit: Open)
 
 
 async def test_each_version_has_its_row_and_the_charts_follow_the_pressed_one(site: Site, visit: Open) -> None:
-    def said(seq: int, version: str, role: Role, flag: str = "") -> Prediction:
-        shares = (0.25, 0.5, 0.25) if flag else (0.125, 0.25, 0.625)
-        direction, confidence = (0, 0.0) if flag else (1, 0.625)
-        return Prediction(
-            *head(seq), HORIZON_NS, "near", version, *shares, cast("Direction", direction), confidence, role, flag,
-            None if flag else 1.5,
-        )  # fmt: skip
+    def said(seq: int, version: str, role: Role) -> Prediction:
+        return Prediction(*head(seq), HORIZON_NS, "near", version, 0.125, 0.25, 0.625, 1, 0.625, role, "", 1.5)
 
     def judged(seq: int, version: str, role: Role, log_loss: float) -> Score:
         known_ns = START_NS + (seq + 5) * SECOND_NS
         return Score(
-            *head(seq),
-            HORIZON_NS,
-            "near",
-            version,
-            known_ns,
-            1,
-            1,
-            400,
-            0.625,
-            log_loss,
-            0.5,
-            1.0,
-            role,
-            0.375,
-            -0.25,
-            2,
-        )
+            *head(seq), HORIZON_NS, "near", version, known_ns, 1, 1, 400, 0.625, log_loss, 0.5, 1.0, role, 0.375,
+            -0.25, 2,
+        )  # fmt: skip
 
     async with site.serving() as port:
         page = (await visit(f"http://127.0.0.1:{port}/")).page
@@ -423,7 +403,8 @@ async def test_each_version_has_its_row_and_the_charts_follow_the_pressed_one(si
         await expect(rows.get_by_role("button").nth(0)).to_have_attribute("aria-pressed", "false")
         await expect(last).to_have_text("· now: near bbbbbbb: up in 5 s, p = 63 %, +1.50 bps")
         flag = "out of range: spread_bps 93.1 is outside 0.1 to 12.4"
-        site.bus.publish(said(9, "bbbbbbbbbbbb", "shadow", flag))
+        flagged = Prediction(*head(9), HORIZON_NS, "near", "bbbbbbbbbbbb", 0.25, 0.5, 0.25, 0, 0.0, "shadow", flag)
+        site.bus.publish(flagged)
         await expect(last).to_have_text(f"· now: near bbbbbbb: no prediction, {flag}")
         await expect(rows.locator("p.flag")).to_have_text(f"near bbbbbbbbbbbb says nothing now, {flag}.")
         assert [row[-1] for row in await table(rows)] == ["2", "3"]
