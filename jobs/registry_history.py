@@ -16,7 +16,11 @@ What: TypeAlias = Literal["training", "failed", "nothing new", "live", "shadow",
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """One line: what was done at ``ts_ns`` of event time, to which version, and why."""
+    """One line: what was done at ``ts_ns`` of event time, to which version, and why.
+
+    A training is followed by what came of it: ``failed``, ``nothing new`` (the same version), ``live`` or ``shadow``; a
+    shadow by ``promoted`` or ``dropped``.
+    """
 
     ts_ns: int
     what: What

@@ -75,20 +75,21 @@ class Retrainer:
     async def _look(self, name: str) -> None:
         """See who does what; where that cannot be told, nothing is done until it can."""
         try:
-            live, shadow = await asyncio.to_thread(self._standing, name)
+            standing = await asyncio.to_thread(self._standing, name)
         except InputError as error:
             self._trouble(name, f"not followed: {error}")
             return
         self._unfollowed.discard(name)
-        self._policies[name].deployed(live, shadow)
+        self._policies[name].deployed(*standing)
 
-    def _standing(self, name: str) -> tuple[Standing | None, Standing | None]:
+    def _standing(self, name: str) -> tuple[Standing | None, Standing | None, int]:
         if name not in self._registry.names():
-            return None, None
-        roles = self._registry.roles(name)
-        shadow = own_shadow(self._history.of(name))
+            return None, None, 0
+        roles, own = self._registry.roles(name), own_shadow(self._history.of(name))
         live = self._standing_of(name, roles.live)
-        return live, self._standing_of(name, shadow) if shadow in roles.shadows else None
+        if own is None or own.version not in roles.shadows:
+            return live, None, 0
+        return live, self._standing_of(name, own.version), own.ts_ns
 
     def _standing_of(self, name: str, version: str) -> Standing:
         known = self._standings.get((name, version))
@@ -105,38 +106,39 @@ class Retrainer:
     async def _train_all(self) -> None:
         while True:
             name, decision = await self._to_train.get()
-            await asyncio.to_thread(self._note, name, decision, "training", decision.why)
+            await asyncio.to_thread(self._note, name, "training", decision.why, "", decision.ts_ns)
             job = Job(name, self._configs[name], self._source, self._folder)
             try:
                 made = await in_a_process(retrained, job)
-                await self._changed(self._place, name, decision, made)
+                await self._changed(self._place, name, made)
             except QuicksilverError as error:
                 why = f"{error}; what was live stays"
-                await asyncio.to_thread(self._note, name, decision, "failed", why)
+                await asyncio.to_thread(self._note, name, "failed", why)
                 self._policies[name].trained(success=False)
                 continue
             await self._look(name)  # first: what is to be done next depends on it
             self._policies[name].trained(success=True)
             await self._publish(name)
 
-    def _place(self, name: str, decision: Decision, made: Made) -> None:
+    def _place(self, name: str, made: Made) -> None:
         """Give a version that was just made what it is to do."""
         roles, before = self._registry.roles(name), own_shadow(self._history.of(name))
         live = roles.live
         if not made.new:
             why = f"the same data give the same version; {live} stays live"
-            return self._note(name, decision, "nothing new", why, made.version)
+            return self._note(name, "nothing new", why, made.version)
         if live == made.version:
-            return self._note(name, decision, "live", f"it is the first; {made.told}", made.version)
-        if before in roles.shadows:
-            self._registry.unshadow(name, before)
-            self._note(name, decision, "dropped", f"there is a newer one, {made.version}", before)
+            return self._note(name, "live", f"it is the first; {made.told}", made.version)
+        if before is not None and before.version in roles.shadows:
+            self._registry.unshadow(name, before.version)
+            self._note(name, "dropped", f"there is a newer one, {made.version}", before.version)
         if self._config.promote == "always":
             self._registry.promote(name, made.version)
-            return self._note(name, decision, "live", f'promote = "always"; {made.told}', made.version)
-        self._registry.shadow(name, made.version)
+            return self._note(name, "live", f'promote = "always"; {made.told}', made.version)
         why = f"{made.told}; {self._next(name, live, made.version)}"
-        return self._note(name, decision, "shadow", why, made.version)
+        self._note(name, "shadow", why, made.version)  # first: a shadow without that line is nobody's to judge
+        self._registry.shadow(name, made.version)
+        return None
 
     def _next(self, name: str, live: str, shadow: str) -> str:
         if self._config.promote == "never":
@@ -160,10 +162,10 @@ class Retrainer:
             return  # a user has decided otherwise
         if decision.move == "promote":
             self._registry.promote(name, decision.version)
-            self._note(name, decision, "promoted", decision.why, decision.version)
+            self._note(name, "promoted", decision.why, decision.version, decision.ts_ns)
         else:
             self._registry.unshadow(name, decision.version)
-            self._note(name, decision, "dropped", decision.why, decision.version)
+            self._note(name, "dropped", decision.why, decision.version, decision.ts_ns)
 
     async def _changed(self, change: Callable[..., None], *given: object) -> None:
         """Change the registry, which another process may be at for a moment."""
@@ -174,11 +176,13 @@ class Retrainer:
                 await asyncio.sleep(TRY_S)
         return await asyncio.to_thread(change, *given)
 
-    def _note(self, name: str, decision: Decision, what: What, why: str, version: str = "") -> None:
-        """Say what is done, and keep it; a disk that is full must not end the work."""
+    def _note(self, name: str, what: What, why: str, version: str = "", ts_ns: int | None = None) -> None:
+        """Say what is done, now or when it was decided, and keep it; a disk that is full must not end the work."""
         self._say(f"{name}: {what}{f' {version}' if version else ''}: {why}")
         try:
-            self._history.add(name, Happening(decision.ts_ns, what, why, version))
+            self._history.add(
+                name, Happening(self._policies[name].now_ns if ts_ns is None else ts_ns, what, why, version)
+            )
         except InputError as error:
             self._say(f"{name}: not kept in its history: {error}")
 
@@ -193,20 +197,24 @@ class Retrainer:
 
 def past_of(history: Sequence[Happening]) -> Past:
     """Return when a predictor's last training was begun, and the last that succeeded."""
-    begun = [one.ts_ns for one in history if one.what == "training"]
-    made = [one.ts_ns for one in history if one.what in {"live", "shadow", "nothing new"}]
-    return Past(begun[-1] if begun else None, made[-1] if made else None)
+    begun_ns = trained_ns = None
+    for one in history:
+        if one.what == "training":
+            begun_ns = one.ts_ns
+        elif one.what in {"live", "shadow", "nothing new"}:
+            trained_ns = begun_ns
+    return Past(begun_ns, trained_ns)
 
 
-def own_shadow(history: Sequence[Happening]) -> str:
-    """Return the version that was made a shadow here last, "" if it was promoted or dropped since.
+def own_shadow(history: Sequence[Happening]) -> Happening | None:
+    """Return how the last shadow was made here, unless it was promoted or dropped since.
 
     One that a user has set is the user's to promote.
     """
-    shadow = ""
+    shadow: Happening | None = None
     for one in history:
         if one.what == "shadow":
-            shadow = one.version
-        elif one.what in {"promoted", "dropped"} and one.version == shadow:
-            shadow = ""
+            shadow = one
+        elif one.what in {"promoted", "dropped"} and shadow is not None and one.version == shadow.version:
+            shadow = None
     return shadow

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import pickle
 import signal
 import threading
 import traceback
@@ -30,7 +31,8 @@ async def in_a_process(work: Callable[..., T], *given: Any) -> T:
         InputError: the work raised an error of ours, any other error, or its process was killed.
     """
     receiver, sender = _spawning.Pipe(duplex=False)
-    process = _spawning.Process(target=_work, args=(sender, work, given), name="quicksilver training")
+    task = pickle.dumps((work, given))  # as bytes: what it needs is imported once the process has stepped behind
+    process = _spawning.Process(target=_work, args=(sender, task), name="quicksilver training")
     process.start()
     sender.close()
     try:
@@ -70,12 +72,13 @@ def _end(process: SpawnProcess) -> None:
     process.close()
 
 
-def _work(sender: Connection, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
+def _work(sender: Connection, task: bytes) -> None:
     """What the process does."""
     os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # TEMP step_behind(leave_a_core=True)
+    step_behind(leave_a_core=True)
     try:
+        work, given = pickle.loads(task)
         answer = False, work(*given)
     except QuicksilverError as error:
         answer = True, str(error)

@@ -97,8 +97,13 @@ class Retraining:
         self._drifted = ""
         self._trial: Trial | None = None
 
-    def deployed(self, live: Standing | None, shadow: Standing | None) -> None:
-        """Say which version is live now, and which of ours, if any, is its shadow."""
+    @property
+    def now_ns(self) -> int:
+        """The newest time at which an outcome was known; 0 before any."""
+        return self._now_ns
+
+    def deployed(self, live: Standing | None, shadow: Standing | None, since_ns: int = 0) -> None:
+        """Say which version is live now, and which of ours, if any, is its shadow, and since when."""
         if (live, shadow) == (self._live, self._shadow):
             return
         if live != self._live:
@@ -106,7 +111,7 @@ class Retraining:
         self._live, self._shadow, self._trial = live, shadow, None
         judged = self._config.promote == "better" and live is not None and shadow is not None
         if judged and live is not None and shadow is not None and live.comparable(shadow):
-            self._trial = Trial(live.version, shadow.version, self._config.shadow_outcomes)
+            self._trial = Trial(live.version, shadow.version, self._config.shadow_outcomes, since_ns)
 
     def trained(self, success: bool) -> None:
         """Say that the training that was decided on is over; after a failure its reason holds on."""

@@ -66,10 +66,13 @@ Verdict = Compared | Unpaired
 
 
 class Trial:
-    """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs."""
+    """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs.
 
-    def __init__(self, live: str, shadow: str, outcomes: int) -> None:
-        self._wanted = outcomes
+    Decisions before ``since_ns`` do not count: the shadow was not there.
+    """
+
+    def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0) -> None:
+        self._wanted, self._since_ns = outcomes, since_ns
         self._live, self._shadow = live, shadow
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
@@ -78,7 +81,7 @@ class Trial:
 
     def take(self, score: Score, loss: float) -> Verdict | None:
         """Take the loss of a decision; returns the verdict once there are enough, or it is waited for no longer."""
-        if score.version not in self._waiting:
+        if score.version not in self._waiting or score.ts_event_ns < self._since_ns:
             return None
         if score.version == self._shadow:
             self._last[score.venue, score.symbol] = score

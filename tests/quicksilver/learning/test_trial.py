@@ -6,7 +6,7 @@ import pytest
 from quicksilver.learning.drift import LiveLosses
 from quicksilver.learning.trial import Compared, Trial, Unpaired, Verdict
 from quicksilver.records import Score
-from tests.quicksilver.learning.live_scores import Stream
+from tests.quicksilver.learning.live_scores import MINUTE_NS, START_NS, Stream
 
 
 class Both:
@@ -65,6 +65,18 @@ def test_only_decisions_of_both_count_whoever_is_first() -> None:
     assert isinstance(verdict, Compared)
     assert verdict.n == 10
     assert [verdict.live, verdict.shadow] == pytest.approx([1.4, 0.9])
+
+
+def test_decisions_from_before_the_shadow_do_not_count() -> None:
+    """They are read again after a restart, and the shadow has none of them."""
+    both = Both(10)
+    both.trial = Trial("old", "new", 10, since_ns=START_NS + 101 * MINUTE_NS)
+    assert all(both.take(both.old["BTC-USD"].score(9.0)) is None for _ in range(100))
+    both.new["BTC-USD"].skip(100)
+    verdicts = [both.decision(1.0, 0.5) for _ in range(10)]
+    assert isinstance(verdicts[-1], Compared)
+    assert verdicts[-1].n == 10
+    assert verdicts[-1].live == pytest.approx(1.0)
 
 
 def test_other_versions_do_not_count() -> None:
