@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from quicksilver.errors import InputError, QuicksilverError
+from setup.behind import step_behind
 
 T = TypeVar("T")
 
