@@ -16,7 +16,7 @@ import msgspec
 
 from quicksilver import learning, models
 from quicksilver.errors import InputError
-from quicksilver.learning.validation import Validation
+from quicksilver.learning.results import Validation
 from quicksilver.models.card import AnyCard, Deployment, wants
 from setup.alone import alone
 

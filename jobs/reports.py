@@ -11,8 +11,9 @@ from rich.text import Text
 
 from jobs.registry import Entry
 from quicksilver.learning.config import Target
-from quicksilver.learning.scores import LEVEL, MEASURES, Interval
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, Validation
+from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.scores import LEVEL, MEASURES
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, luck, verdict
 from quicksilver.models.card import AnyCard, Card
 

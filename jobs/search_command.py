@@ -18,7 +18,7 @@ from setup.exits import failing
 
 if TYPE_CHECKING:
     from quicksilver.learning.ranking import Row
-    from quicksilver.learning.scores import Interval
+    from quicksilver.learning.results import Interval
 
 MANY = 10_000  # configurations that are not begun by mistake
 WIDTH = 160  # of the table in a file or a pipe, where nobody says how wide a line may be

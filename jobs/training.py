@@ -12,8 +12,9 @@ from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
-from quicksilver.learning.deflated import Track, deflated_tracks
+from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.material import features_of
+from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
 from quicksilver.learning.validation import require_trainable
 

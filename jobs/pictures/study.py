@@ -11,13 +11,13 @@ from quicksilver.events import FloatArray
 from quicksilver.features import FEATURES
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.validation import (
     FOLDS,
     MAJORITY,
     MIN_PAST,
     MODEL,
-    Validation,
     Walk,
     error_of,
     fitted,

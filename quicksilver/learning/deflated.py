@@ -7,11 +7,11 @@ outcomes overlap, so the number of observations is that of blocks which do not.
 import math
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 from scipy import special, stats
 
 from quicksilver.events import FloatArray
+from quicksilver.learning.results import Track
 
 EULER = 0.577_215_664_901_532_9
 
@@ -52,24 +52,6 @@ def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
         return 0.5
     skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
     return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)
-
-
-class Track(msgspec.Struct, frozen=True):
-    """What the deflated ratio takes of ``n`` profits that do not overlap: Sharpe ratio of one, skew, kurtosis.
-
-    ``per_day`` is how many there are a day: ratios of other lengths of time can be compared by it.
-    """
-
-    ratio: float
-    n: int
-    skew: float
-    kurtosis: float
-    per_day: float
-
-    @property
-    def daily(self) -> float:
-        """Sharpe ratio of a day's profit, if one day were like another and none like the one before."""
-        return self.ratio * math.sqrt(self.per_day)
 
 
 def track_of(profits: FloatArray, days: float) -> Track | None:

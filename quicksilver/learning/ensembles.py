@@ -17,6 +17,7 @@ from quicksilver.learning.aligned import combined, said_of
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.material import Material, material_of, members_before
+from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import Decisions
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
@@ -28,7 +29,6 @@ from quicksilver.learning.validation import (
     MIN_PAST,
     MODEL,
     NOTHING,
-    Validation,
     Walk,
     certain,
     last_moves,

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from quicksilver.learning.deflated import Track, deflated_tracks
-from quicksilver.learning.scores import LEVEL, Interval
+from quicksilver.learning.deflated import deflated_tracks
+from quicksilver.learning.results import Interval, Track
+from quicksilver.learning.scores import LEVEL
 from quicksilver.learning.search import Result
 from quicksilver.learning.validation import MAJORITY, MODEL
 

@@ -13,12 +13,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from scipy import stats
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Int64
+from quicksilver.learning.results import Interval
 from quicksilver.models.score import MIN_PROBABILITY
 
 N_CLASSES = 3
@@ -109,23 +109,6 @@ MEASURES: dict[str, Measure] = {
     "matthews": matthews,
     "profit_bps": profit_bps,
 }
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A value, and where it lies with a probability of 95 %.
-
-    ``low`` to ``high``: that of a later period as long as one fold, with what folds differ by. ``mean_low`` to
-    ``mean_high``: the mean itself, by resampled blocks.
-    """
-
-    value: float
-    low: float
-    high: float
-    mean_low: float
-    mean_high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
 
 
 def block_length(series: FloatArray) -> int:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from sklearn.pipeline import Pipeline
 
@@ -12,18 +11,10 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
-from quicksilver.learning.deflated import Track, track_of
+from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
-from quicksilver.learning.scores import (
-    MEASURES,
-    N_CLASSES,
-    Decisions,
-    Interval,
-    Measure,
-    block_length,
-    blocks_of,
-    intervals,
-)
+from quicksilver.learning.results import Validation
+from quicksilver.learning.scores import MEASURES, N_CLASSES, Decisions, Measure, block_length, blocks_of, intervals
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import kind_of, model_of
 from quicksilver.models.online import CLASSES
@@ -34,25 +25,6 @@ MIN_PAST = 200
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
 MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
-
-
-class Validation(msgspec.Struct, frozen=True):
-    """What a walk-forward run found: ``scores[who][measure]``, with ``who`` the model and its baselines.
-
-    ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
-    ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
-    profits, for the deflated score of several tries, None where it never traded.
-    """
-
-    n: int
-    folds: int
-    block: int
-    start_ns: int
-    end_ns: int
-    scores: dict[str, dict[str, Interval]]
-    better_by: dict[str, Interval]
-    confusion: tuple[tuple[int, ...], ...] = ()
-    track: Track | None = None
 
 
 class Walk(NamedTuple):

@@ -1,7 +1,8 @@
 """What the scores of a walk-forward run say, in sentences."""
 
 from quicksilver.learning.config import Target
-from quicksilver.learning.validation import MODEL, Validation
+from quicksilver.learning.results import Validation
+from quicksilver.learning.validation import MODEL
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 JUDGED_BY: dict[Target, str] = {"direction": "log_loss", "return": "accuracy"}

@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from river.naive_bayes import GaussianNB
-from river.tree import HoeffdingTreeClassifier
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
@@ -58,6 +56,8 @@ class _State(msgspec.Struct):
 
 class _Bayes:
     def __init__(self) -> None:
+        from river.naive_bayes import GaussianNB  # here, for it takes a second: most runs have no such model
+
         self._model: Any = GaussianNB()
 
     def logs(self, x: Inputs) -> dict[int, float]:
@@ -80,6 +80,8 @@ class _Bayes:
 
 class _Tree:
     def __init__(self, parameters: TreeParameters, weight: float) -> None:
+        from river.tree import HoeffdingTreeClassifier  # it brings scikit-learn along
+
         own = msgspec.structs.asdict(parameters)
         del own["learning_rate"]
         self._model: Any = HoeffdingTreeClassifier(**own, memory_estimate_period=NEVER)

@@ -1,11 +1,12 @@
 """river's naive Bayes and its Hoeffding tree as plain data, and back: their own way to a file would be pickle."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from river.proba import Gaussian
-from river.tree.nodes.branch import NumericBinaryBranch
-from river.tree.splitter import GaussianSplitter
+
+if TYPE_CHECKING:  # they bring scikit-learn along, which who has no such model need not wait for
+    from river.proba import Gaussian
+    from river.tree.splitter import GaussianSplitter
 
 
 class Spread(msgspec.Struct, array_like=True):
@@ -97,13 +98,17 @@ def _spread(one: Any) -> Spread:
     return Spread(float(one._var.mean.n), one._var.mean.get(), float(one._var._S))
 
 
-def _gaussian(state: Spread) -> Gaussian:
+def _gaussian(state: Spread) -> "Gaussian":
+    from river.proba import Gaussian
+
     one: Any = Gaussian()
     one._var.mean.n, one._var.mean._mean, one._var._S = state.n, state.mean, state.squares
     return one
 
 
 def _node_state(node: Any) -> Leaf | Branch:
+    from river.tree.nodes.branch import NumericBinaryBranch
+
     if isinstance(node, NumericBinaryBranch):
         below, above = (_node_state(child) for child in node.children)
         return Branch(dict(node.stats), node.depth, node.feature, node.threshold, (below, above))
@@ -123,6 +128,8 @@ def _node_state(node: Any) -> Leaf | Branch:
 def _node(model: Any, state: Leaf | Branch) -> Any:
     if isinstance(state, Branch):
         children = (_node(model, child) for child in state.children)
+        from river.tree.nodes.branch import NumericBinaryBranch
+
         return NumericBinaryBranch(dict(state.weights), state.feature, state.threshold, state.depth, *children)
     leaf = model._new_leaf(dict(state.weights))
     leaf.depth, leaf.last_split_attempt_at = state.depth, state.tried
@@ -132,7 +139,9 @@ def _node(model: Any, state: Leaf | Branch) -> Any:
     return leaf
 
 
-def _split(state: Splitter) -> GaussianSplitter:
+def _split(state: Splitter) -> "GaussianSplitter":
+    from river.tree.splitter import GaussianSplitter
+
     one: Any = GaussianSplitter()
     one._min_per_class, one._max_per_class = dict(state.low), dict(state.high)
     one._att_dist_per_class = {label: _gaussian(spread) for label, spread in state.spreads.items()}

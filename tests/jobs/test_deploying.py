@@ -26,7 +26,7 @@ from producers.tapes import TapeWriter, read_frames
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
-from quicksilver.learning.validation import Validation
+from quicksilver.learning.results import Validation
 from quicksilver.memory import MemoryBus
 from quicksilver.models.card import Card
 from quicksilver.models.deployed import LivePredictor, built

@@ -12,7 +12,7 @@ from jobs.cli import app
 from jobs.pictures.write import KINDS
 from jobs.registry import Entry, Registry
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.validation import Validation
+from quicksilver.learning.results import Validation
 from tests.jobs.pictures.test_live import scores
 from tests.quicksilver.learning.test_predictor import card_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.registry import Entry, Registry, code_digest, sealed
 from quicksilver.errors import InputError
-from quicksilver.learning.validation import Validation
+from quicksilver.learning.results import Validation
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor

@@ -13,9 +13,10 @@ from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.ensembles import trained_ensemble, validated_ensemble, walk_ensemble, walk_material
 from quicksilver.learning.material import material_of
+from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.stacking import unseen
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, Validation, validated
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated
 
 COMMON: dict[str, Any] = {"horizon": "3m", "fee_bps": 3.0}
 PREDICTORS = {

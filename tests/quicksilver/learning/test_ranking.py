@@ -8,9 +8,10 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.deflated import deflated, deflated_tracks, sharpe_ratio, track_of
 from quicksilver.learning.ranking import Row, ranked, row_of, verdict
-from quicksilver.learning.scores import MEASURES, Interval
+from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.search import Candidate, Result
-from quicksilver.learning.validation import MAJORITY, MODEL, Validation
+from quicksilver.learning.validation import MAJORITY, MODEL
 
 DAYS = 10.0
 

@@ -3,8 +3,8 @@
 import pytest
 
 from quicksilver.learning.config import Target
-from quicksilver.learning.scores import Interval
-from quicksilver.learning.validation import MODEL, Validation
+from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.validation import MODEL
 from quicksilver.learning.verdict import beats_majority, luck, verdict
 
 

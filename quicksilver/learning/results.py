@@ -1,0 +1,59 @@
+"""What a walk-forward run found, as plain data: read where the libraries that made it are not wanted."""
+
+import math
+
+import msgspec
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A value, and where it lies with a probability of 95 %.
+
+    ``low`` to ``high``: that of a later period as long as one fold, with what folds differ by. ``mean_low`` to
+    ``mean_high``: the mean itself, by resampled blocks.
+    """
+
+    value: float
+    low: float
+    high: float
+    mean_low: float
+    mean_high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+class Track(msgspec.Struct, frozen=True):
+    """What the deflated ratio takes of ``n`` profits that do not overlap: Sharpe ratio of one, skew, kurtosis.
+
+    ``per_day`` is how many there are a day: ratios of other lengths of time can be compared by it.
+    """
+
+    ratio: float
+    n: int
+    skew: float
+    kurtosis: float
+    per_day: float
+
+    @property
+    def daily(self) -> float:
+        """Sharpe ratio of a day's profit, if one day were like another and none like the one before."""
+        return self.ratio * math.sqrt(self.per_day)
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """What a walk-forward run found: ``scores[who][measure]``, with ``who`` the model and its baselines.
+
+    ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
+    ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
+    profits, for the deflated score of several tries, None where it never traded.
+    """
+
+    n: int
+    folds: int
+    block: int
+    start_ns: int
+    end_ns: int
+    scores: dict[str, dict[str, Interval]]
+    better_by: dict[str, Interval]
+    confusion: tuple[tuple[int, ...], ...] = ()
+    track: Track | None = None
