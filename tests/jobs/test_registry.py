@@ -89,7 +89,7 @@ def test_a_damaged_ensemble_is_not_promoted_and_the_old_one_stays(tmp_path: Path
         (replace(second, classes=(0, -1, 1)), "its content is that of another version"),
         (replace(first, version=second.version), "its content is that of another version"),
     ):
-        path.write_bytes(msgspec.json.encode(Entry(damaged, SCORES)))
+        path.write_bytes(sealed(Entry(damaged, SCORES)))
         with pytest.raises(InputError, match=said):
             registry.promote("all", second.version)
         assert registry.roles("all").live == first.version
