@@ -45,6 +45,8 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b"datasetinputs", b"dataset_inputs"), "unknown field `dataset_inputs`"),
         ((b'{predictor = "line"}', b'{predictor = "lien"}'), "ensemble both: there is no predictor lien"),
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
+        ((b"[predictors.near]", b'[predictors."../near"]'), "'../near' is no name"),
+        ((b"[ensembles.both]", b"[ensembles.line]"), "line is the name of a predictor and of an ensemble"),
         ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
     ],
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from quicksilver.learning.deflated import deflated, expected_best, probability, sharpe_ratio
+from quicksilver.learning.deflated import deflated, deflated_of, expected_best, probability, profits_of, sharpe_ratio
 
 
 def test_the_example_of_the_paper() -> None:
@@ -34,3 +34,17 @@ def test_the_best_of_many_that_are_nothing_is_not_believed() -> None:
 
 def test_nothing_done_is_no_skill() -> None:
     assert deflated(np.zeros(100), [0.0, 0.1], 2) == 0.5
+
+
+def test_ratios_of_longer_observations_are_brought_to_the_same_length() -> None:
+    rng = np.random.default_rng(4)
+    minutes = rng.normal(0.1, 1.0, 4_000)
+    one = profits_of(minutes, 60)
+    hours = profits_of(minutes.reshape(-1, 40).sum(axis=1), 2_400)
+    assert hours.ratio == pytest.approx(one.ratio * 40**0.5, rel=0.05)
+    alike, apart = deflated_of(one, [one, hours], 2), deflated_of(one, [one, hours, profits_of(-minutes, 60)], 3)
+    assert alike == pytest.approx(deflated_of(one, [one, one], 2), abs=0.01)
+    assert alike is not None
+    assert apart is not None
+    assert apart < alike
+    assert deflated_of(profits_of(np.zeros(9), 1), [one], 5) is None
