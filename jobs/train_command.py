@@ -139,6 +139,8 @@ def train(
         tasks = tasks_of(configs, sources, letters, venue, span)
         trained = trained_all(tasks, jobs, master)
         kept = weighed(trained, registry) if dry_run else keep(trained, registry, promote)
+        for name in ensembles:
+            typer.echo(f"{name}: its members are trained, but ensembles cannot be yet", err=True)
     _tell(kept, trained, letters)
     summary = {
         "trained": [_summary(one) for one in kept], "rejected": letters.count,
