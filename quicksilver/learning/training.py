@@ -46,8 +46,7 @@ class Trained(NamedTuple):
 def trained_and_judged(task: Task, step: Callable[[], object] = lambda: None) -> Trained:
     """Train a predictor and judge it walk-forward; the same task gives the same bytes on any machine and any runner.
 
-    Libraries of linear algebra sum in another order with more threads, so that there is one. ``step`` is called up to
-    ``STEPS`` times.
+    So there is one thread also where the models are applied. ``step`` is called up to ``STEPS`` times.
 
     Raises:
         InputError: the data cannot be learned from, or a parameter has a value that its type does not take.
