@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -36,7 +37,7 @@ class Walk(NamedTuple):
 
 
 def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
-    """Return the predictor's model of a frame.
+    """Return the predictor's model of a frame, the same on any machine: sums in several threads differ in their order.
 
     Raises:
         InputError: the data cannot be learned from.
@@ -44,7 +45,8 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     newest = _newest(frame, config)
     require_usable(newest, config)
     target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
-    return model_of(config).fit(newest.inputs, target)
+    with threadpool_limits(1):
+        return model_of(config).fit(newest.inputs, target)
 
 
 def _newest(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:

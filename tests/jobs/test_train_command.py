@@ -62,7 +62,7 @@ def test_the_same_again_is_there_already_and_another_configuration_is_another_tr
     second = quicksilver("train", other, prices, "--models", models)
     (found,) = summary_of(second)["trained"]
     assert (found["version"], found["new"], found["role"], found["tried"]) == (dry["version"], True, "idle", 2)
-    assert 0.0 < found["deflated"] < 1.0
+    assert 0.9 < found["deflated"] <= 1.0, "what reverts so much is no luck"
     assert "2 configurations were tried under this name" in second.stdout
     earlier = ("--until", "2023-11-15T12:00")
     (later,) = summary_of(quicksilver("train", config, prices, "--models", models, *earlier))["trained"]
@@ -104,7 +104,7 @@ def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
         (("predictors.near", 'predictors."../near"'), "{config}: '../near' is no name"),
         (("fee_bps", "parameters = {depth = 3}\nfee_bps"), "predictor near: a logistic predictor: "),
         (("fee_bps", "parameters = {C = -1.0}\nfee_bps"), "predictor near: The 'C' parameter of LogisticRegression "),
-        (('"1m"', '"30m"'), "predictor near: 76 examples of 30m; at least 200 are needed"),
+        (('"1m"', '"30m"'), "predictor near: 78 examples of 30m; at least 200 are needed"),
         (("fee_bps = 2.0", "fee_bps = 900"), "predictor near: all 2396 outcomes are flat beyond"),
         (("fee_bps", 'features = ["vpin"]\nfee_bps'), "predictor near: input vpin is not known in any of 2396"),
         (

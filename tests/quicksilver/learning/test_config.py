@@ -85,6 +85,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b"[ensembles.both]", b"[ensembles.line]"), "line is the name of a predictor and of an ensemble"),
         ((b'{predictor = "near", weight = 2}, {predictor = "line"}', b""), "there is no predictor in it"),
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
+        ((b"[predictors.near]", b'[predictors."../near"]'), "'../near' is no name"),
         ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
     ],
 )

@@ -85,3 +85,13 @@ def test_rows_of_another_length() -> None:
     model = model_of(PredictorConfig("logistic")).fit(INPUTS, CLASSES)
     with pytest.raises(ValueError, match="the model cannot be applied"):
         AppliedModel(exported(model, INPUTS)).raw(np.zeros((1, 9), np.float32))
+
+
+def test_prices_on_a_grid_which_tie_neighbours_are_exported_all_the_same() -> None:
+    rng = np.random.default_rng(5)
+    inputs = np.vstack([rng.integers(-3, 4, (2_500, 2)), rng.normal(size=(500, 2))])
+    classes = np.sign(inputs[:, 0] + rng.normal(size=3_000)).astype(int)
+    model = model_of(PredictorConfig("nearest-neighbours")).fit(inputs, classes)
+    rows = inputs.astype(np.float32)
+    wrong = np.abs(AppliedModel(exported(model, inputs)).raw(rows) - model.predict_proba(rows)).max(axis=1)
+    assert wrong[:2_500].max() > 0.01, "there are ties"
