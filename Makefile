@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PYTHON ?= python3.11
 STAMP := .venv/.stamp
 APART := tests/producers/ tests/quicksilver/
-export SOURCE TAPE SPEED PORT SYMBOLS VENUES VENUE_URLS SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN
+export SOURCE TAPE SPEED PORT SYMBOLS VENUES VENUE_URLS SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN MODELS RETRAIN SEARCHES
 
 .PHONY: help setup run test recovery check cluster bench bench-cluster doctor format lock clean browser java
 
@@ -90,7 +90,7 @@ $(STAMP)-kernels: $(STAMP)-base $(wildcard quicksilver/*.py quicksilver/*/*.py p
 	@$(PY) -m jobs.warm_up
 	@touch $@
 
-web/dist/index.html: web/package-lock.json $(wildcard web/*.html) web/vite.config.ts $(wildcard web/src/*.* web/src/panels/*.ts)
+web/dist/index.html: web/package-lock.json $(wildcard web/*.html) web/vite.config.ts $(wildcard web/src/*.* web/src/*/*.ts)
 	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed for the page"; exit 1; }
 	@echo "building the page ..."
 	@cd web && npm ci --loglevel=error && npm run --loglevel=error build -- --logLevel warn
