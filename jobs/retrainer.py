@@ -1,7 +1,7 @@
 """Predictors trained anew while they are live: scores in; versions, shadows and promotions in the registry."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.registry import Registry
@@ -17,23 +17,29 @@ WATCH_S = 1.0  # between two looks at who does what: a user may promote and roll
 TRIES, TRY_S = 5, 0.2  # of a change of the registry, which another process may be at
 
 Say = Callable[[str], None]
+Work = Callable[[Job], Awaitable[Made]]
+
+
+async def in_its_process(job: Job) -> Made:
+    """Train in a process of its own."""
+    return await in_a_process(retrained, job)
 
 
 class Retrainer:
     """Follows the scores of some predictors, and does what ``Retraining`` decides.
 
-    Trainings go one after another, each in a process of its own; promotions do not wait for them. ``deploy`` is called
-    with a predictor's name after each change of who does what.
+    Trainings go one after another; promotions do not wait for them. ``work`` does one, in a process of its own unless
+    another way is given. ``deploy`` is called with a predictor's name after each change of who does what.
     """
 
     def __init__(
         self, predictors: Mapping[str, PredictorConfig], config: RetrainingConfig, folder: Path, source: str, say: Say,
-        deploy: Callable[[str], None] | None = None,
+        deploy: Callable[[str], None] | None = None, work: Work = in_its_process,
     ) -> None:  # fmt: skip
         self._configs, self._config = predictors, config
         self._folder, self._source = folder, source
         self._registry, self._history = Registry(folder), History(folder)
-        self._say, self._deploy = say, deploy
+        self._say, self._deploy, self._work = say, deploy, work
         self._policies: dict[str, Retraining] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._unfollowed: set[str] = set()
@@ -109,7 +115,7 @@ class Retrainer:
             await asyncio.to_thread(self._note, name, "training", decision.why, "", decision.ts_ns)
             job = Job(name, self._configs[name], self._source, self._folder)
             try:
-                made = await in_a_process(retrained, job)
+                made = await self._work(job)
                 await self._changed(self._place, name, made)
             except QuicksilverError as error:
                 why = f"{error}; what was live stays"

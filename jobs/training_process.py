@@ -1,17 +1,20 @@
-"""Work in a process of its own, which is killed with all that it has started when it is waited for no longer."""
+"""Work in a process of its own, which is killed with all that it has started when it is waited for no longer.
+
+``python -m jobs.training_process`` is what the process runs: a task comes on its standard input, which stays open for
+as long as somebody waits, and the answer goes to its standard output.
+"""
 
 import asyncio
 import logging
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import connection, get_context, parent_process
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from quicksilver.errors import InputError, QuicksilverError
@@ -19,8 +22,9 @@ from setup.behind import step_behind
 
 T = TypeVar("T")
 
+LENGTH = 8  # bytes before a task: how long it is
+
 log = logging.getLogger(__name__)
-_spawning = get_context("spawn")  # a fork would copy the locks of threads that are not there in it
 
 
 async def in_a_process(work: Callable[..., T], *given: Any) -> T:
@@ -31,51 +35,47 @@ async def in_a_process(work: Callable[..., T], *given: Any) -> T:
     Raises:
         InputError: the work raised an error of ours, any other error, or its process was killed.
     """
-    receiver, sender = _spawning.Pipe(duplex=False)
-    task = pickle.dumps((work, given))  # as bytes: what it needs is imported once the process has stepped behind
-    process = _spawning.Process(target=_work, args=(sender, task), name="quicksilver training")
-    process.start()
-    sender.close()
+    task = pickle.dumps((work, given))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "jobs.training_process", stdin=PIPE, stdout=PIPE, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
     try:
-        failed, answer = await _answer(receiver, process)
+        failed, answer = await _answer(process, task)
     finally:
-        _end(process)
-        receiver.close()
+        await _end(process)
     if failed:
         raise InputError(answer)
     result: T = answer
     return result
 
 
-async def _answer(receiver: Connection, process: SpawnProcess) -> tuple[bool, Any]:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(receiver.fileno(), ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(receiver.fileno())
-    try:
-        return await asyncio.to_thread(receiver.recv)  # it may be of some megabytes
-    except EOFError:
-        await asyncio.to_thread(process.join)
-        code = process.exitcode or 0
-        why = f"was killed by signal {-code}: is there memory enough?" if code < 0 else f"ended with exit code {code}"
-        return True, f"the process that trains {why}"
+async def _answer(process: Process, task: bytes) -> tuple[bool, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(len(task).to_bytes(LENGTH, "little") + task)
+    answer = await process.stdout.read()
+    if answer:
+        found: tuple[bool, Any] = pickle.loads(answer)
+        return found
+    code = await process.wait()
+    why = f"was killed by signal {-code}: is there memory enough?" if code < 0 else f"ended with exit code {code}"
+    return True, f"the process that trains {why}"
 
 
-def _end(process: SpawnProcess) -> None:
-    """Kill the process and its group, if it has come to have one; nothing of it is waited for but its end."""
-    assert process.pid is not None
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join()
-    process.close()
+async def _end(process: Process) -> None:
+    """Kill the process, unless it has ended, and all of its session."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
-def _work(sender: Connection, task: bytes) -> None:
+def _main() -> None:
     """What the process does."""
-    os.setsid()
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    task = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(LENGTH), "little"))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     step_behind(leave_a_core=True)
     try:
@@ -86,12 +86,15 @@ def _work(sender: Connection, task: bytes) -> None:
     except Exception as error:
         log.error("%s", traceback.format_exc())
         answer = True, f"{type(error).__name__}: {error}"
-    with suppress(BrokenPipeError):
-        sender.send(answer)
+    with answers:
+        pickle.dump(answer, answers)
 
 
 def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
+    """Wait for the end of who waits, however that ends: then nobody needs what is done here."""
+    os.read(sys.stdin.fileno(), 1)
     os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _main()

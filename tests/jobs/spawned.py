@@ -1,5 +1,6 @@
 """What tests have done in processes of their own: light to import, for each of them imports it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from jobs.training_process import in_a_process
 from quicksilver.errors import StoreError
 
 
@@ -41,10 +43,6 @@ def slow(note: Path) -> None:
 
 def parent(note: Path) -> None:
     """Wait for slow work, as the command does, until this process is killed."""
-    import asyncio
-
-    from jobs.training_process import in_a_process
-
     asyncio.run(in_a_process(slow, note))
 
 
@@ -61,7 +59,3 @@ def wait_until_gone(pids: list[int], seconds: float = 20.0) -> None:
     while any(map(lives, pids)):
         assert time.monotonic() < until, f"still there: {[pid for pid in pids if lives(pid)]}"
         time.sleep(0.02)
-
-
-if __name__ == "__main__":
-    parent(Path(sys.argv[1]))

@@ -32,7 +32,7 @@ from tests.jobs.spawned import wait_until_gone
 from tests.quicksilver.learning.live_scores import Stream
 
 pytestmark = pytest.mark.timeout(600)
-PATIENCE_S = 200.0  # a training steps behind whatever else the machine does
+PATIENCE_S = 500.0  # a training steps behind whatever else the machine does
 
 FILE = """
 [predictors.near]
@@ -180,9 +180,8 @@ async def test_ended_while_it_trains_it_leaves_no_process_and_no_damage(
             assert found == code
             assert seconds < 10.0
             wait_until_gone(pids)
-        assert Registry(tmp_path / "models").names() == []
-        with commanded(tmp_path, port, "logistic") as one:  # at once: nothing of that training counts
-            await one.until("training", "training", "live")
+    assert Registry(tmp_path / "models").names() == []
+    assert [path.name for path in (tmp_path / "models").rglob("*")] == ["near", "history.jsonl"]
 
 
 async def test_a_run_trains_what_it_stores_itself(tmp_path: Path) -> None:

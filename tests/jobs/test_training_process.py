@@ -60,7 +60,8 @@ async def test_who_waits_no_longer_ends_it_and_all_that_it_has_started(tmp_path:
 
 
 async def test_it_ends_with_the_process_that_waits_however_that_ends(tmp_path: Path) -> None:
-    parent = subprocess.Popen([sys.executable, "-m", "tests.jobs.spawned", str(tmp_path / "pids")], cwd=ROOT)
+    program = "import sys; from pathlib import Path; from tests.jobs.spawned import parent; parent(Path(sys.argv[1]))"
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "pids")], cwd=ROOT)
     try:
         pids = await until_there(tmp_path / "pids")
     finally:
