@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from scipy import stats
 
@@ -109,6 +110,17 @@ MEASURES: dict[str, Measure] = {
     "matthews": matthews,
     "profit_bps": profit_bps,
 }
+
+RANGES: dict[str, tuple[float, float]] = {
+    "accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0),
+    "matthews": (-1.0, 1.0), "profit_bps": (-math.inf, math.inf),
+}  # fmt: skip
+"""What a measure can be at all: intervals of few folds would reach beyond."""
+
+
+def within_range(one: Interval, low: float, high: float) -> Interval:
+    """Return an interval cut off where the measure ends; one that is not known stays so."""
+    return Interval(one.value, *(min(max(end, low), high) for end in msgspec.structs.astuple(one)[1:]))
 
 
 def block_length(series: FloatArray) -> int:

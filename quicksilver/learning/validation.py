@@ -15,7 +15,17 @@ from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.results import Validation
-from quicksilver.learning.scores import MEASURES, N_CLASSES, Decisions, Measure, block_length, blocks_of, intervals
+from quicksilver.learning.scores import (
+    MEASURES,
+    N_CLASSES,
+    RANGES,
+    Decisions,
+    Measure,
+    block_length,
+    blocks_of,
+    intervals,
+    within_range,
+)
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import kind_of, model_of
 from quicksilver.models.online import CLASSES
@@ -191,13 +201,19 @@ def validated(walked: Walk, seed: int) -> Validation:
     parts = {who: one.parts() for who, one in walked.judged.items()}
     length = block_length(_hits(model) - _hits(majority))
     scores = {
-        who: dict(zip(MEASURES, intervals(some, model.fold, measures, length, seed), strict=True))
+        who: {
+            name: within_range(one, *RANGES[name])
+            for name, one in zip(MEASURES, intervals(some, model.fold, measures, length, seed), strict=True)
+        }
         for who, some in parts.items()
     }
     width = parts[MODEL].shape[1]
     both = np.hstack([parts[MODEL], parts[MAJORITY]])
     differences = [_difference(measure, width) for measure in measures]
-    better = dict(zip(MEASURES, intervals(both, model.fold, differences, length, seed), strict=True))
+    better = {
+        name: within_range(one, RANGES[name][0] - RANGES[name][1], RANGES[name][1] - RANGES[name][0])
+        for name, one in zip(MEASURES, intervals(both, model.fold, differences, length, seed), strict=True)
+    }
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()

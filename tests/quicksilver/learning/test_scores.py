@@ -1,17 +1,22 @@
 """Measures against scikit-learn's, and intervals that hold what they promise."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn import metrics
 
+from quicksilver.learning.results import Interval
 from quicksilver.learning.scores import (
     MEASURES,
+    RANGES,
     Decisions,
     accuracy,
     block_length,
     blocks_of,
     intervals,
     profit_bps,
+    within_range,
 )
 
 RNG = np.random.default_rng
@@ -88,3 +93,12 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     one = made()
     first, again, other = (intervals(one.parts(), one.fold, [accuracy], 5, seed) for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_no_interval_reaches_beyond_what_a_measure_can_be() -> None:
+    wide = Interval(0.4, -0.2, 1.3, 0.3, 0.5)
+    assert within_range(wide, 0.0, 1.0) == Interval(0.4, 0.0, 1.0, 0.3, 0.5)
+    unknown = within_range(Interval(0.4, math.nan, math.nan, 0.3, 0.5), 0.0, 1.0)
+    assert math.isnan(unknown.low)
+    assert math.isnan(unknown.high)
+    assert RANGES.keys() == MEASURES.keys()
