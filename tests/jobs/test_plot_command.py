@@ -86,7 +86,7 @@ def test_a_version_of_the_registry(folder: Path) -> None:
         assert result.stdout.strip() == f"data/pictures/near@{card.version}/confusion.png"
     earlier = plot("near", "BTC-USD.csv", "--kind", "score")
     assert earlier.exit_code == 2
-    assert "decisions are later, fewer than 50: give newer data, or plot the TOML file" in earlier.stderr
+    assert "at least 50 are needed: give newer data" in earlier.stderr
     assert earlier.stderr.splitlines()[-1] == "error: nothing could be drawn of near, for the reasons above"
 
 
