@@ -105,6 +105,8 @@ class Desk:
                 break
         await self.until(lambda: len(self.what()) >= seen + len(what))
         assert self.what()[seen:] == list(what)
+        if what[-1] == "shadow":  # that is said before it is one
+            await self.until(lambda: self.registry.roles("near").shadows != [])
 
 
 @asynccontextmanager
