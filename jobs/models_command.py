@@ -9,12 +9,13 @@ import typer
 
 from jobs.choices import Span
 from jobs.registry import Entry, Registry, models_folder
+from jobs.retrain_command import history
 from jobs.train_command import Since, Sources, Until, Venue
 from quicksilver.errors import InputError
 from setup.exits import UNUSABLE, failing
 
 models = typer.Typer(
-    help="Trained predictors: list, show, score, promote, shadow, rollback, publish.", no_args_is_help=True
+    help="Trained predictors: list, show, score, history, promote, shadow, rollback, publish.", no_args_is_help=True
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A predictor or an ensemble.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or as much of it as no other begins with.")]
@@ -25,6 +26,9 @@ Symbols = Annotated[
     list[str] | None,
     typer.Option("--symbol", help="To this instrument, VENUE:BASE-QUOTE; may be repeated. Else all in Cassandra."),
 ]
+
+
+models.command()(history)
 
 
 @models.command("list")

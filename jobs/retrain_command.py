@@ -5,19 +5,22 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
 
 from jobs.settings import RunSettings
+from jobs.starting import prepared
 from quicksilver.errors import InputError
 from quicksilver.records import Published, Score
 from setup.exits import failing
 
 if TYPE_CHECKING:
     from api.ports import JsonStore
+    from jobs.retrainer import Retrainer
     from quicksilver.learning.config import Predictors, RetrainingConfig
     from quicksilver.memory import MemoryBus
 
@@ -34,11 +37,19 @@ def retrain(
         str, typer.Option("--from", help="What is learned from: the SQLite file of the run, or cassandra.")
     ],
     api: Annotated[str, typer.Option(help="Where the scores come from: `quicksilver run` or `serve`.")] = API,
-    models: Annotated[Path | None, typer.Option(help="Folder of the models [DATA/models].")] = None,
+    models: Annotated[Path | None, typer.Option(help="Folder of all versions [DATA/models].")] = None,
+    master: Annotated[str | None, typer.Option(help="Train on Spark: local[N], or spark://host:7077.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Tell the instruments by Kafka [KAFKA_SERVERS].")] = False,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(help="To this instrument, VENUE:BASE-QUOTE; may be repeated. Else all in Cassandra."),
+    ] = None,
 ) -> None:
     """Train predictors anew by schedule or when their live log-loss has drifted, until Ctrl-C."""
     with failing():
-        asyncio.run(_retrain(config, source, api, models))
+        if symbol and not publish:
+            raise InputError("--symbol is for --publish: who does what is the same for all instruments")
+        asyncio.run(_retrain(_Options(config, source, api, models, master, symbol or [] if publish else None)))
 
 
 def history(
@@ -59,28 +70,52 @@ def history(
         typer.echo(msgspec.json.encode(one).decode() if only_json else told(one))
 
 
-async def _retrain(config: Path, source: str, api: str, models: Path | None) -> None:
+class _Options(NamedTuple):
+    """What the command was given; ``told`` are the instruments to tell of changes, None if that is not wanted."""
+
+    config: Path
+    source: str
+    api: str
+    models: Path | None
+    master: str | None
+    told: list[str] | None
+
+
+async def _retrain(options: _Options) -> None:
     from producers.publishing import stop_on_signals
 
     stop = stop_on_signals()
-    from jobs.registry import models_folder
-    from jobs.retrainer import Retrainer
-    from jobs.score_feed import live_scores, stored_scores, websocket_of
+    retrainer, scores = await prepared(lambda: _prepare(options), stop, typer.echo)
+    from jobs.score_feed import live_scores
 
-    websocket_of(api)  # before all that takes seconds
-    found, retraining = read_retraining(config)
-    retrainer = Retrainer(found.predictors, retraining, models_folder(models), source, _say)
     await retrainer.start()
-    retrainer.take(await asyncio.to_thread(stored_scores, source, list(found.predictors)))
+    retrainer.take(scores)
 
     async def follow() -> None:
         """Hand on what comes."""
-        async with aclosing(live_scores(api, _say)) as batches:  # type: ignore[type-var]
-            async for scores in batches:
-                retrainer.take(scores)
+        async with aclosing(live_scores(options.api, _say)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                retrainer.take(batch)
 
     await _until_one_ends(stop.wait(), retrainer.run(), follow())
     typer.echo("stopped")
+
+
+def _prepare(options: _Options) -> "tuple[Retrainer, list[Score]]":
+    """Do what takes seconds and cannot be interrupted: import, look for Kafka and Cassandra, read earlier scores."""
+    found, retraining = read_retraining(options.config)
+    from jobs.registry import Registry, models_folder
+    from jobs.retrainer import Retrainer
+    from jobs.score_feed import stored_scores, websocket_of
+
+    websocket_of(options.api)
+    folder, deploy = models_folder(options.models), None
+    if options.told is not None:
+        from jobs.deployments import Publisher
+
+        deploy = partial(Publisher(options.told).send, Registry(folder))
+    retrainer = Retrainer(found, retraining, folder, options.source, _say, master=options.master, deploy=deploy)
+    return retrainer, stored_scores(options.source, retrainer.names)
 
 
 async def _until_one_ends(*works: Awaitable[object]) -> None:
@@ -126,15 +161,12 @@ async def retraining_beside(
     if settings.retrain is None:
         yield
         return
-    from jobs.registry import FOLDER
     from jobs.retrainer import Retrainer
-    from jobs.score_feed import scores_of
+    from jobs.score_feed import in_order, pages_of
 
     found, retraining = read_retraining(settings.retrain)
     _require_kept(found, settings)
-    retrainer = Retrainer(
-        found.predictors, retraining, settings.data / FOLDER, f"sqlite:{path}", lambda text: say(f"retrain: {text}")
-    )
+    retrainer = Retrainer(found, retraining, settings.registry, f"sqlite:{path}", lambda text: say(f"retrain: {text}"))
     await retrainer.start()
     waiting: list[Score] = []
     take: Callable[[list[Score]], None] = waiting.extend
@@ -147,7 +179,10 @@ async def retraining_beside(
     async def work() -> None:
         """Read the scores of earlier runs, and go on with those of this one."""
         nonlocal take
-        retrainer.take(await asyncio.to_thread(scores_of, store, list(found.predictors)))
+        pages, read = pages_of(store, retrainer.names), list[list[Score]]()
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            read.append(page)
+        retrainer.take(in_order(read))
         retrainer.take(waiting)
         take = retrainer.take
         await retrainer.run()

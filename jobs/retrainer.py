@@ -1,7 +1,7 @@
 """Predictors trained anew while they are live: scores in; versions, shadows and promotions in the registry."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from jobs.registry import Registry
@@ -9,7 +9,7 @@ from jobs.registry_history import Happening, History, What
 from jobs.retraining_work import Job, Made, retrained
 from jobs.training_process import in_a_process
 from quicksilver.errors import InputError, QuicksilverError
-from quicksilver.learning.config import PredictorConfig, RetrainingConfig
+from quicksilver.learning.config import Predictors, RetrainingConfig
 from quicksilver.learning.retraining import Decision, Past, Retraining, Standing
 from quicksilver.records import Score
 
@@ -26,18 +26,18 @@ async def in_its_process(job: Job) -> Made:
 
 
 class Retrainer:
-    """Follows the scores of some predictors, and does what ``Retraining`` decides.
+    """Follows the scores of a file's predictors and ensembles, and does what ``Retraining`` decides.
 
     Trainings go one after another; promotions do not wait for them. ``work`` does one, in a process of its own unless
     another way is given. ``deploy`` is called with a predictor's name after each change of who does what.
     """
 
     def __init__(
-        self, predictors: Mapping[str, PredictorConfig], config: RetrainingConfig, folder: Path, source: str, say: Say,
-        deploy: Callable[[str], None] | None = None, work: Work = in_its_process,
+        self, file: Predictors, config: RetrainingConfig, folder: Path, source: str, say: Say, *,
+        master: str | None = None, deploy: Callable[[str], object] | None = None, work: Work = in_its_process,
     ) -> None:  # fmt: skip
-        self._configs, self._config = predictors, config
-        self._folder, self._source = folder, source
+        self.names, self._config = (*file.predictors, *file.ensembles), config
+        self._jobs = {name: Job(name, file, source, folder, master) for name in self.names}
         self._registry, self._history = Registry(folder), History(folder)
         self._say, self._deploy, self._work = say, deploy, work
         self._policies: dict[str, Retraining] = {}
@@ -52,7 +52,7 @@ class Retrainer:
         Raises:
             InputError: the registry cannot be read.
         """
-        for name in self._configs:
+        for name in self.names:
             past = past_of(await asyncio.to_thread(self._history.of, name))
             self._policies[name] = Retraining(name, self._config, past)
             await self._look(name)
@@ -75,7 +75,7 @@ class Retrainer:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            for name in self._configs:
+            for name in self.names:
                 await self._look(name)
 
     async def _look(self, name: str) -> None:
@@ -113,9 +113,8 @@ class Retrainer:
         while True:
             name, decision = await self._to_train.get()
             await asyncio.to_thread(self._note, name, "training", decision.why, "", decision.ts_ns)
-            job = Job(name, self._configs[name], self._source, self._folder)
             try:
-                made = await self._work(job)
+                made = await self._work(self._jobs[name])
                 await self._changed(self._place, name, made)
             except QuicksilverError as error:
                 why = f"{error}; what was live stays"

@@ -1,25 +1,32 @@
 """The work of one training that nobody has asked for by hand: from the newest data to a version in the registry."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from jobs.choices import Span
 from jobs.feature_histories import histories_of
-from jobs.registry import Entry, Registry, code_digest
+from jobs.gathering import Gathered
+from jobs.registry import Entry, Registry
+from jobs.training import ensemble_task_of, entry_of, task_of
 from producers.exchanges.base import ignore
-from quicksilver.errors import InputError
-from quicksilver.learning.config import MAX_SILENT, PredictorConfig
-from quicksilver.learning.datasets import MINUTE_NS, frame_of
-from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MAJORITY, MODEL, validated, walk
+from quicksilver.learning.config import MAX_SILENT, PredictorConfig, Predictors
+from quicksilver.learning.datasets import MINUTE_NS
+from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
+from quicksilver.learning.validation import MAJORITY, MODEL
 
 
 class Job(NamedTuple):
-    """What to train, of which source (as ``histories_of`` names them), into which registry."""
+    """What to train: a predictor or an ensemble of a file, of which source (as ``histories_of`` names them).
+
+    The version goes into the registry in ``folder``. With a ``master`` it is trained on Spark, else here.
+    """
 
     name: str
-    config: PredictorConfig
+    file: Predictors
     source: str
     folder: Path
+    master: str | None = None
 
 
 class Made(NamedTuple):
@@ -31,33 +38,57 @@ class Made(NamedTuple):
 
 
 def retrained(job: Job) -> Made:
-    """Train a predictor of what its source holds now, and keep the version, which is live if it is the first.
+    """Train of what the source holds now, and keep the version, which is live if it is the first.
 
     Raises:
         InputError: the data cannot be learned from, or the registry cannot be written to; nothing is kept then.
         StoreError: Cassandra does not answer.
     """
-    found = histories_of(job.source, job.config.features, ignore, back_ns=reach_ns(job.config))
-    histories = [one for one in found if job.config.wants(one.venue, one.symbol)]
-    if not histories:
-        there = ", ".join(f"{one.venue}:{one.symbol}" for one in found) or "none"
-        raise InputError(f"{job.source} has no instrument of the predictor's; it has {there}")
-    frame = frame_of(histories, job.config)
-    validation = validated(walk(frame, job.config), job.config.seed)
-    entry = Entry(trained(job.name, frame, job.config, code_digest()), validation)
-    return Made(entry.card.version, Registry(job.folder).add(entry), told(entry))
+    registry = Registry(job.folder)
+    entry = entry_of(_trained(task_in(job), job.master), registry)
+    return Made(entry.card.version, registry.add(entry), told(entry))
 
 
-def reach_ns(config: PredictorConfig) -> int | None:
-    """Return how far back the rows go that a predictor learns from, counted from the newest; None: all of them.
+def _trained(task: AnyTask, master: str | None) -> Trained:
+    if master is None:
+        return trained_and_judged(task)
+    from jobs.spark_training import on_spark
 
-    Before its examples lie the moves that they look back on, each perhaps after a silence that is none yet, and after
-    them an outcome that is not known.
+    (one,) = on_spark([task], master)
+    return one
+
+
+def task_in(job: Job) -> AnyTask:
+    """Return what there is to do, with the data.
+
+    Raises:
+        InputError: the data or the configuration cannot be used.
+        StoreError: Cassandra does not answer.
     """
-    if not config.minutes_back:
-        return None
-    moves_ns = (config.datasetinputs + 2) * MAX_SILENT * config.every_ns
-    return round(config.minutes_back * MINUTE_NS) + moves_ns + 2 * config.horizon_ns
+    ensemble = job.file.ensembles.get(job.name)
+    names = [job.name] if ensemble is None else [one.predictor for one in ensemble.members]
+    configs = {name: job.file.predictors[name] for name in names}
+    features = tuple(dict.fromkeys(name for config in configs.values() for name in config.features))
+    data = Gathered(features, histories_of(job.source, features, ignore, back_ns=reach_ns(configs.values())))
+    if ensemble is None:
+        return task_of(job.name, configs[job.name], data.of(configs[job.name]))
+    return ensemble_task_of(job.name, ensemble, configs, data, Span())
+
+
+def reach_ns(configs: Iterable[PredictorConfig]) -> int | None:
+    """Return how far back the rows go that predictors learn from, counted from the newest; None: all of them.
+
+    Before their examples lie the decisions that they look back on, each perhaps after a silence that is none yet, and
+    after them an outcome that is not known.
+    """
+    reaches = []
+    for config in configs:
+        if not config.minutes_back:
+            return None
+        decisions = max(config.datasetinputs, config.sequence) + 2
+        looked_back_ns = decisions * MAX_SILENT * config.every_ns
+        reaches.append(round(config.minutes_back * MINUTE_NS) + looked_back_ns + 2 * config.horizon_ns)
+    return max(reaches)
 
 
 def told(entry: Entry) -> str:

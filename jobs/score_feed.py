@@ -1,7 +1,7 @@
 """Scores of a running Quicksilver: those that are stored, and those that its websocket brings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from urllib.parse import urlsplit, urlunsplit
 
@@ -126,27 +126,30 @@ def stored_scores(source: str, names: Collection[str]) -> list[Score]:
 
         with closing(CassandraStore(CassandraSettings.from_environment())) as store:
             store.wait(CASSANDRA_PATIENCE_S)
-            return scores_of(store, names)
+            return in_order(pages_of(store, names))
     kind, path = kind_of(source)
     if kind != "sqlite" or not path.exists():
         return []
     with closing(SqliteReader(path)) as rows:
-        return scores_of(rows, names)
+        return in_order(pages_of(rows, names))
 
 
-def scores_of(store: JsonRows, names: Collection[str]) -> list[Score]:
-    """Return the scores of some models among the newest rows of a store, in order of time."""
+def pages_of(store: JsonRows, names: Collection[str]) -> Iterator[list[Score]]:
+    """Yield the scores of some models among the newest rows of a store, page by page; some twice."""
     marks = [b'"model":' + msgspec.json.encode(name) for name in names]
-    found: dict[bytes, None] = {}  # a page begins where the one before ended: rows of one time stand on both
     for key in store.keys(CHANNEL):
         n, end_ns = 0, None
         while n < MOST_ROWS:
             rows = store.read_json(CHANNEL, key, end_ns=end_ns, limit=PAGE)
-            found |= dict.fromkeys(row for row in rows if any(mark in row for mark in marks))
+            yield [codec.decode(Score, row) for row in rows if any(mark in row for mark in marks)]
             n += len(rows)
             before_ns = codec.decode(Score, rows[0]).ts_event_ns + 1 if rows else 0  # some of that time may be left out
             if not rows or before_ns == end_ns:
                 break
             end_ns = before_ns
-    scores = [codec.decode(Score, row) for row in found]
-    return sorted(scores, key=lambda one: (one.ts_known_ns, one.venue, one.symbol, one.seq))
+
+
+def in_order(pages: Iterable[list[Score]]) -> list[Score]:
+    """Return scores in order of time, each once."""
+    found = {codec.encode(score): score for page in pages for score in page}
+    return sorted(found.values(), key=lambda one: (one.ts_known_ns, one.venue, one.symbol, one.seq))

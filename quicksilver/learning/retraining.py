@@ -52,7 +52,7 @@ class Standing(NamedTuple):
             min(one.every_ns for one in configs),
             max(one.horizon_ns for one in configs),
             max(one.fee_bps for one in configs),
-            max((one.datasetinputs + 1) * one.every_ns + one.horizon_ns for one in configs),
+            max((max(one.datasetinputs, one.sequence) + 1) * one.every_ns + one.horizon_ns for one in configs),
             max(one.end_ns for one in cards),
         )
 

@@ -8,6 +8,7 @@ import pytest
 
 from jobs import deployments
 from jobs.registry import Entry, Registry
+from jobs.registry_history import Happening, History
 from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
@@ -150,3 +151,18 @@ def test_a_symbol_without_its_venue_is_refused(models: Path) -> None:
 
     with pytest.raises(InputError, match="--symbol BTC-USD: write VENUE:BASE-QUOTE"):
         deployments.instruments_of(["BTC-USD"])
+
+
+def test_what_retraining_has_done_is_listed(models: Path) -> None:
+    for name, said in (("far", "there is no predictor far in"), ("near", "nothing was done with near but by hand")):
+        assert said in refused(quicksilver("models", "history", name, "--models", models))
+    first = Happening(1_790_000_000_000_000_000, "training", "schedule: its data end 6 h ago, every = 6h")
+    History(models).add("near", first)
+    History(models).add("near", Happening(1_790_000_060_000_000_000, "shadow", "judged", SECOND.card.version))
+    found = quicksilver("models", "history", "near", "--models", models)
+    assert (found.exit_code, found.stdout.splitlines()) == (0, [
+        "2026-09-21 14:13:20  training: schedule: its data end 6 h ago, every = 6h",
+        f"2026-09-21 14:14:20  shadow {SECOND.card.version}: judged",
+    ])  # fmt: skip
+    told = quicksilver("models", "history", "near", "--models", models, "--json").stdout.splitlines()
+    assert msgspec.json.decode(told[0], type=Happening) == first

@@ -15,14 +15,15 @@ from jobs.registry import Registry
 from jobs.registry_history import Happening, History
 from jobs.retrainer import Retrainer, own_shadow, past_of
 from jobs.retraining_work import Job, Made, reach_ns, retrained
-from jobs.score_feed import scores_of, stored_scores
+from jobs.score_feed import in_order, pages_of, stored_scores
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError, StoreError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import PredictorConfig, RetrainingConfig
+from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig, Predictors, RetrainingConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.retraining import Past
 from quicksilver.learning.training import digest
+from quicksilver.models.card import EnsembleCard
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Score
 from tests.jobs.markets import CONFIG, START_NS, Market
@@ -46,14 +47,13 @@ class Desk:
         self.predictors: dict[str, Predictor] = {}
         self.said: list[str] = []
         self.deployed: list[str] = []
-        self.job = Job("near", config, f"sqlite:{self.database}", self.folder)
+        self.job = Job("near", Predictors({"near": config}), f"sqlite:{self.database}", self.folder)
         self.retraining = retraining
         self.retrainer = self.made()
 
     def made(self, **changed: Any) -> Retrainer:
-        config = {"near": self.job.config}
         given = {"work": in_a_thread, **changed}
-        return Retrainer(config, self.retraining, self.folder, self.job.source, self.said.append, **given)
+        return Retrainer(self.job.file, self.retraining, self.folder, self.job.source, self.said.append, **given)
 
     def predicted(self, rows: Iterable[Features]) -> list[Score]:
         """Store vectors, and return what is known of the predictions of who predicts now."""
@@ -105,6 +105,8 @@ class Desk:
                 break
         await self.until(lambda: len(self.what()) >= seen + len(what))
         assert self.what()[seen:] == list(what)
+        if what[-1] == "shadow":  # that is said before it is one
+            await self.until(lambda: self.registry.roles("near").shadows != [])
 
 
 @asynccontextmanager
@@ -207,6 +209,37 @@ async def test_a_shadow_is_the_users_to_promote_if_that_is_what_is_asked(tmp_pat
             assert one.registry.roles("near").live == history[4].version
 
 
+async def test_an_ensemble_is_trained_anew_with_its_members(tmp_path: Path) -> None:
+    lda = msgspec.structs.replace(CONFIG, type="lda")
+    file = Predictors({"near": CONFIG, "lda": lda}, {"both": EnsembleConfig((Member("near"), Member("lda")))})
+    schedule = RetrainingConfig(every="300s", at_least_apart="1s", promote="always")
+    async with desk(tmp_path, schedule) as one:
+        one.job = one.job._replace(file=file)
+        one.retrainer = one.made()
+        online = Score("kraken", "BTC-USD", 1, 0, 0, SECOND_NS, "online", "1", 0, 0, 0, 1, 1.0, 1.0, 1.0, 1.0)
+        market, names, most = Market(), ("near", "lda", "both"), 0
+
+        def done() -> bool:
+            """Whether all have been trained as often as there was reason to."""
+            return all(len(one.history.of(name)) == most for name in names)
+
+        async with one.running():
+            for n in (1_000, 400):
+                one.store.write(list(market.rows(n, -0.7)))
+                one.store.flush()
+                now_ns = START_NS + market.seq * SECOND_NS
+                one.retrainer.take([msgspec.structs.replace(online, seq=market.seq, ts_known_ns=now_ns)])
+                most += 2
+                await one.until(done)
+    for name in names:
+        assert [happened.what for happened in one.history.of(name)] == ["training", "live"] * 2
+    live = one.registry.entry("both", one.registry.roles("both").live).card
+    assert isinstance(live, EnsembleCard)
+    assert [member.config for member in live.members] == [CONFIG, lda]
+    assert live.members[0].end_ns > START_NS + 1_300 * SECOND_NS
+    assert one.registry.roles("both").earlier != []
+
+
 async def test_what_is_published_is_what_has_changed_and_kafka_may_be_away(tmp_path: Path) -> None:
     async with desk(tmp_path, RetrainingConfig(every="300s", promote="always")) as one:
         calls = []
@@ -297,7 +330,7 @@ def test_scores_are_found_among_those_of_other_models(tmp_path: Path) -> None:
         ]
         store.write(every)
         store.flush()
-        found = scores_of(store, ["near"])
+        found = in_order(pages_of(store, ["near"]))
         assert found == stored_scores(str(tmp_path / "a.sqlite"), ["near"])
     assert len(found) == len(set(map(msgspec.json.encode, found))) == 2 * 11_999
     assert found == sorted(found, key=lambda one: (one.ts_known_ns, one.symbol))
@@ -313,7 +346,7 @@ def test_what_is_read_of_a_long_history_gives_the_same_data(tmp_path: Path, minu
         store.write(rows)
         store.flush()
     (whole,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore)
-    (part,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore, back_ns=reach_ns(config))
+    (part,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore, back_ns=reach_ns([config]))
     assert len(part.mid) == len(rows) if not minutes else len(part.mid) <= len(whole.mid)
     assert minutes != 3.0 or len(part.mid) < len(whole.mid) / 4
     assert digest(frame_of([part], config)) == digest(frame_of([whole], config))
@@ -323,8 +356,8 @@ def test_a_source_without_the_predictors_instrument_is_told(tmp_path: Path) -> N
     with closing(SqliteStore(tmp_path / "a.sqlite")) as store:
         store.write(list(Market().rows(3, 0.0)))
     config = msgspec.structs.replace(CONFIG, symbols=("ETH-USD",))
-    with pytest.raises(InputError, match="has no instrument of the predictor's; it has kraken:BTC-USD"):
-        retrained(Job("near", config, str(tmp_path / "a.sqlite"), tmp_path / "models"))
+    with pytest.raises(InputError, match="no instrument of symbols ETH-USD; there is kraken:BTC-USD"):
+        retrained(Job("near", Predictors({"near": config}), str(tmp_path / "a.sqlite"), tmp_path / "models"))
     assert not (tmp_path / "models").exists()
 
 
