@@ -21,7 +21,7 @@ from quicksilver.pipeline import Pipeline
 from quicksilver.ports import Rows
 from quicksilver.records import Features, Published, Status
 
-ALL_ROWS = 1 << 31
+ALL_ROWS = (1 << 31) - 1  # the most that Cassandra takes as a limit
 CASSANDRA = "cassandra"
 CASSANDRA_PATIENCE_S = 30.0
 KINDS = ("tape", "csv", "sqlite")
