@@ -1,7 +1,7 @@
 """What predictors learn from: a tape, a CSV file, the rows of an earlier run; each as the records that a run makes."""
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from heapq import merge
 from pathlib import Path
 
@@ -43,12 +43,8 @@ def histories_of(
         StoreError: Cassandra does not answer.
     """
     if source == CASSANDRA:
-        from api.store_cassandra import CassandraStore
-        from setup.cassandra.client import CassandraSettings
-
-        with closing(CassandraStore(CassandraSettings.from_environment())) as store:
-            store.wait(CASSANDRA_PATIENCE_S)
-            return of_store(store, features, back_ns)
+        with stored_in_cassandra() as rows:
+            return of_store(rows, features, back_ns)
     kind, path = kind_of(source)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
@@ -58,6 +54,17 @@ def histories_of(
         with closing(SqliteReader(path)) as rows:
             return of_store(rows, features, back_ns)
     return of_tape(path, features, venue)
+
+
+@contextmanager
+def stored_in_cassandra() -> Iterator[Rows]:
+    """Read the cluster's tables, once Cassandra answers."""
+    from api.store_cassandra import CassandraStore
+    from setup.cassandra.client import CassandraSettings
+
+    with closing(CassandraStore(CassandraSettings.from_environment())) as store:
+        store.wait(CASSANDRA_PATIENCE_S)
+        yield store
 
 
 def kind_of(source: str) -> tuple[str, Path]:

@@ -1,13 +1,13 @@
 """What ``quicksilver plot`` does: configurations, versions of the registry and live scores to pictures on disk."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from api.store_sqlite import SqliteStore
-from jobs.feature_histories import ALL_ROWS, CASSANDRA, CASSANDRA_PATIENCE_S
+from api.store_sqlite import SqliteReader
+from jobs.feature_histories import ALL_ROWS, CASSANDRA, stored_in_cassandra
 from jobs.gathering import gathered
 from jobs.pictures.applied import Applied, whole
 from jobs.pictures.study import Study, Trained
@@ -18,7 +18,7 @@ from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Predictors
 from quicksilver.learning.datasets import frame_of
 from quicksilver.models.card import Card
-from quicksilver.ports import Store
+from quicksilver.ports import Rows
 from quicksilver.records import Score
 
 Say = Callable[[str], None]
@@ -139,22 +139,14 @@ def scores_of(source: str) -> list[Score]:
         InputError: the file cannot be read.
         StoreError: Cassandra does not answer.
     """
-    with _store_of(source) as store:
-        return [one for key in store.keys("scores") for one in store.read("scores", key, limit=ALL_ROWS)]  # type: ignore[misc]  # of this topic
+    with _rows_of(source) as rows:
+        return [one for key in rows.keys("scores") for one in rows.read("scores", key, limit=ALL_ROWS)]  # type: ignore[misc]  # of this topic
 
 
-@contextmanager
-def _store_of(source: str) -> Iterator[Store]:
+def _rows_of(source: str) -> AbstractContextManager[Rows]:
     if source == CASSANDRA:
-        from api.store_cassandra import CassandraStore
-        from setup.cassandra.client import CassandraSettings
-
-        with closing(CassandraStore(CassandraSettings.from_environment())) as store:
-            store.wait(CASSANDRA_PATIENCE_S)
-            yield store
-        return
+        return stored_in_cassandra()
     path = Path(source.removeprefix("sqlite:"))
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; --live reads the SQLite file of a run, or cassandra")
-    with closing(SqliteStore(path)) as rows:
-        yield rows
+    return closing(SqliteReader(path))  # not as a store, which would expire the rows of the run that writes them

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from jobs import deployments
-from jobs.registry import Entry, Registry
+from jobs.registry import Entry, Registry, sealed
 from jobs.registry_history import Happening, History
 from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import frame_of
@@ -103,7 +103,7 @@ def test_an_empty_registry(tmp_path: Path) -> None:
 def test_a_damaged_version_is_listed_as_such_and_not_promoted(models: Path, change: object, said: str) -> None:
     version = SECOND.card.version
     path = models / "near" / f"{version}.json"
-    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(SECOND, card=change(SECOND.card))))  # type: ignore[operator]
+    path.write_bytes(sealed(msgspec.structs.replace(SECOND, card=change(SECOND.card))))  # type: ignore[operator]
     for line in (("promote", "near", version), ("shadow", "near", version), ("show", "near", version)):
         text = refused(quicksilver("models", *line, "--models", models))
         assert text.startswith(f"{path}: ")

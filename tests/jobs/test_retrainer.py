@@ -220,15 +220,18 @@ async def test_an_ensemble_is_trained_anew_with_its_members(tmp_path: Path) -> N
         market, names, most = Market(), ("near", "lda", "both"), 0
 
         def done() -> bool:
-            """Whether all have been trained as often as there was reason to."""
+            """Whether all have been trained as often as there was reason to; the market goes on saying what time it is.
+
+            A predictor's training ends a moment after it is in the history, and what it is told until then is no news.
+            """
+            now_ns = START_NS + market.seq * SECOND_NS
+            one.retrainer.take([msgspec.structs.replace(online, seq=market.seq, ts_known_ns=now_ns)])
             return all(len(one.history.of(name)) == most for name in names)
 
         async with one.running():
             for n in (1_000, 400):
                 one.store.write(list(market.rows(n, -0.7)))
                 one.store.flush()
-                now_ns = START_NS + market.seq * SECOND_NS
-                one.retrainer.take([msgspec.structs.replace(online, seq=market.seq, ts_known_ns=now_ns)])
                 most += 2
                 await one.until(done)
     for name in names:

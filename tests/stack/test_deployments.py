@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from jobs.publishing import publish as publish_record
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
-from quicksilver.models.card import Card, Deployment, packed, version_of
+from quicksilver.models.card import Card, Deployment, packed
 from quicksilver.records import DeadLetter, Prediction
 from quicksilver.streaming.message import Message
 from quicksilver.topics import MAX_MESSAGE
@@ -28,8 +28,7 @@ def grown(card: Card, size: int) -> Card:
     model = onnx.load_from_string(card.unpacked())
     padding = model.metadata_props.add()
     padding.key, padding.value = "padding", secrets.token_hex(size)
-    data = model.SerializeToString()
-    return replace(card, model=packed(data), version=version_of(card.config, card.data, card.code, data))
+    return replace(card, model=packed(model.SerializeToString())).versioned()
 
 
 def refused(servers: str, after: Deployment) -> None:
