@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from jobs import frontier_options as options
 from producers.csv_producer import Letters
-from quicksilver.portfolio.backtest import Costs, Judged, Plan, judged, periods_a_year, walk
+from quicksilver.portfolio.backtest import Judged, Plan, judged, periods_a_year, walk
+from quicksilver.portfolio.costs import Costs
 from setup.exits import failing
 
 

@@ -12,7 +12,7 @@ from producers.simulator.orderflow import Market
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Price
 from quicksilver.pipeline import Pipeline
-from quicksilver.portfolio.stage import PortfolioConfig
+from quicksilver.portfolio.config import PortfolioConfig
 
 
 def warm_up() -> None:

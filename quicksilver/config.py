@@ -5,7 +5,7 @@ import msgspec
 from quicksilver.events import SECOND_NS
 from quicksilver.grid import MAX_FULL_BOOK_LEVELS, MAX_FULL_BOOKS_PER_S
 from quicksilver.labels import LabelConfig
-from quicksilver.portfolio.stage import PortfolioConfig
+from quicksilver.portfolio.config import PortfolioConfig
 
 
 class PipelineConfig(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 from quicksilver.events import Trade
 
 DataState: TypeAlias = Literal["SYNCING", "LIVE", "GAP", "STALE"]
+FrontierState: TypeAlias = Literal["LIVE", "WAITING"]
 Direction: TypeAlias = Literal[-1, 0, 1]
 Role: TypeAlias = Literal["online", "live", "shadow"]
 """Of a model: it learns as it goes; it was trained, and decides; it was trained, and is but scored."""
@@ -184,13 +185,28 @@ class Score(Record, frozen=True):
     flagged: int = 0
 
 
-class Pick(msgspec.Struct, frozen=True):
-    """One chosen portfolio: weights in the order of ``Frontier.assets``, per-period mean and risk in bps."""
+class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One chosen portfolio: weights in the order of ``Frontier.assets``, per-period mean and risk in bps.
+
+    ``turnover`` is the sum of all changes of weight from what is held, ``cost_bps`` what they cost at once, in basis
+    points of the money; ``net_sharpe`` is after that cost, spread over the periods that a portfolio is held. ``wanted``
+    says what would be best were a trade worth its cost; then, in ``weights``, what is held stays. Of the means and
+    Sharpe ratios that bootstraps gave, 95 % lie between ``low`` and ``high``. ``note`` says what stands in for what.
+    """
 
     weights: list[float]
     mean_bps: float
     risk_bps: float
     sharpe: float
+    turnover: float | None = None
+    cost_bps: float | None = None
+    net_sharpe: float | None = None
+    wanted: list[float] | None = None
+    mean_low_bps: float | None = None
+    mean_high_bps: float | None = None
+    sharpe_low: float | None = None
+    sharpe_high: float | None = None
+    note: str = ""
 
 
 class Frontier(msgspec.Struct, frozen=True):
@@ -198,7 +214,13 @@ class Frontier(msgspec.Struct, frozen=True):
 
     ``frontier`` and ``cloud`` are ``[risk_bps, mean_bps]`` points of one period (``period_ns``): the Pareto set by
     rising risk, and a fixed sample of all ``n_portfolios`` evaluated. Rows of ``frontier_weights`` belong to those of
-    ``frontier``.
+    ``frontier``. ``risk`` is what the risks are; ``estimators`` names covariance, mean and clock.
+
+    ``ages_ns`` is how old each asset's price was. ``absent`` says of assets that belong to the universe and are not in
+    it why. ``held`` are the weights that costs are counted from, empty if nothing is held.
+
+    Where nothing can be computed ``state`` is WAITING, ``reason`` says why, once, and all else is that of the last good
+    tick, at ``ts_computed_ns``: empty if there was none. ``prices`` are the assets' last.
     """
 
     universe: str
@@ -214,6 +236,16 @@ class Frontier(msgspec.Struct, frozen=True):
     frontier: list[tuple[float, float]]
     frontier_weights: list[list[float]]
     cloud: list[tuple[float, float]]
+    state: FrontierState = "LIVE"
+    reason: str = ""
+    ts_computed_ns: int = 0
+    prices: list[float] = []
+    ages_ns: list[int] = []
+    absent: dict[str, str] = {}
+    held: list[float] = []
+    risk: str = "variance"
+    estimators: dict[str, str] = {}
+    halflife: float | None = None
 
 
 class Status(Record, frozen=True):

@@ -22,7 +22,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 4  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 5  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 
@@ -164,10 +164,11 @@ class Table(msgspec.Struct, frozen=True, dict=True):
     def _defaults(self) -> dict[int, Cell]:
         """What stands for a null that the field's type does not know: the row is older than its column."""
         fields = msgspec.structs.fields(self.topic.type)
-        return {
-            index: field.default
-            for index, (column, field) in enumerate(zip(self.columns[1:], fields, strict=True), 1)
-            if not column.optional and field.default is not msgspec.NODEFAULT
+        columns = enumerate(zip(self.columns[1:], fields, strict=True), 1)
+        added = {i: (one, field) for i, (one, field) in columns if not one.optional and not field.required}
+        empty = {i: field.default_factory() for i, (one, field) in added.items() if one.nested}
+        return {i: field.default for i, (_, field) in added.items()} | {
+            i: codec.encode(value).decode() for i, value in empty.items()
         }
 
     @cached_property

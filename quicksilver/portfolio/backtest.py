@@ -14,6 +14,7 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS, FloatArray
+from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.research import Question, Research, names_of
 
@@ -21,25 +22,7 @@ RESAMPLES = 1_000
 LEVEL = 0.95
 YEAR_NS = 365.25 * 86_400 * SECOND_NS
 HOLD = "buy_and_hold"
-BPS = 1e4
 MOST_TURNOVER = 10.0
-
-
-class Costs(msgspec.Struct, frozen=True):
-    """What trading costs, in basis points of what is traded.
-
-    Each trade pays ``fee_bps`` and half of ``spread_bps``. It moves the price against itself by ``impact_bps`` for as
-    much as the whole portfolio, and by less in proportion for less.
-    """
-
-    fee_bps: float = 10.0
-    spread_bps: float = 5.0
-    impact_bps: float = 10.0
-
-    def of(self, trades: FloatArray) -> float:
-        """Return the cost of ``trades`` ``(n_assets,)``, shares of the money, as a share of the money."""
-        size = np.abs(trades)
-        return float((size * (self.fee_bps + self.spread_bps / 2.0 + self.impact_bps * size)).sum()) / BPS
 
 
 class Plan(msgspec.Struct, frozen=True):

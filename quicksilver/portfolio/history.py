@@ -7,11 +7,12 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.estimators import Estimate, conditioned, correlation_of
 from quicksilver.portfolio.large import CHUNK, NOBODY, Best, Int64, Sweep, weights_of
 from quicksilver.portfolio.moments import shrunk_covariance
 from quicksilver.portfolio.picks import describe, picks
-from quicksilver.portfolio.stage import PortfolioConfig, rising
+from quicksilver.portfolio.stage import rising
 from quicksilver.records import Frontier, Pick
 
 LIVE = PortfolioConfig()  # what the live frontier asks and shows, this one does too

@@ -7,9 +7,8 @@ from scipy.optimize import nnls
 from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
+from quicksilver.portfolio.costs import BPS
 from quicksilver.records import Pick
-
-BPS = 1e4
 
 
 def min_variance(covariance: FloatArray) -> FloatArray:

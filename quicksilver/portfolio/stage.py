@@ -9,25 +9,13 @@ import numpy as np
 from quicksilver.errors import StateError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import PortfolioBank
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.moments import Moments, shrunk_covariance
-from quicksilver.portfolio.picks import BPS, pareto, picks
+from quicksilver.portfolio.picks import pareto, picks
 from quicksilver.records import AnyRecord, Features, Frontier, Status
 
 MAX_SILENT_PERIODS = 3600  # a longer silence is a break: the next return would span it, so it is not taken
-LEAVE_PERIODS = 60  # an asset without a price for this long leaves the universe
-
-
-class PortfolioConfig(msgspec.Struct, frozen=True):
-    """A universe's clock, memory and sizes; ``halflife`` is in periods."""
-
-    universe: str = "auto"
-    period_ns: int = 1_000_000_000
-    halflife: float = 300.0
-    min_observations: int = 30
-    n_portfolios: int = 100_000
-    n_cloud: int = 800
-    n_frontier: int = 40
-    seed: int = 7
 
 
 class _Saved(msgspec.Struct):
@@ -111,7 +99,7 @@ class PortfolioStage:
         chosen = self._choose()
         names = sorted(chosen)
         priced = self._prices.keys() | {key.split(":", 1)[1] for key in self._prices}
-        if not priced.issuperset(self._assets) and self._tick - self._whole_tick <= LEAVE_PERIODS:
+        if not priced.issuperset(self._assets) and self._tick - self._whole_tick <= self.config.leave:
             self._sampled = {}
             return False
         self._whole_tick = self._tick

@@ -13,7 +13,8 @@ from quicksilver.book import Book
 from quicksilver.errors import FrameError, StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
 from quicksilver.features import FeatureEngine
-from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import Frontier
 from quicksilver.streaming.instruments import config_of
 from quicksilver.streaming.machine import DEAD, Numbers, Savable

@@ -18,7 +18,8 @@ from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Levels, P
 from quicksilver.instrument import InstrumentStage
 from quicksilver.models.stage import PredictionStage
 from quicksilver.pipeline import Pipeline
-from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import (
     AnyRecord,
     BookTop,

@@ -13,9 +13,10 @@ from scipy.optimize import minimize
 from quicksilver.errors import StateError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import PortfolioBank, draw
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.moments import Moments, shrunk_covariance
 from quicksilver.portfolio.picks import max_sharpe, min_variance, pareto, picks
-from quicksilver.portfolio.stage import PortfolioConfig, PortfolioStage
+from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import Frontier
 
 SECOND = 1_000_000_000

@@ -87,7 +87,10 @@ def test_columns_are_the_day_and_the_fields_with_their_kinds() -> None:
     nested = {(name, one.name) for name, table in TABLES.items() for one in table.columns if one.nested}
     assert nested == {(name, side) for name in ("tops", "full-books") for side in ("bids", "asks")} | {
         ("frontiers", name)
-        for name in ("assets", "correlation", "picks", "frontier", "frontier_weights", "cloud")
+        for name in (
+            "assets", "correlation", "picks", "frontier", "frontier_weights", "cloud", "prices", "ages_ns", "absent",
+            "held", "estimators",
+        )
     }  # fmt: skip
 
 
@@ -149,13 +152,13 @@ def test_nested_columns_hold_the_codecs_json() -> None:
     [
         Prediction("v", "A-B", 1, 2, 3, 4, "m", "1", 0.2, 0.3, 0.5, 1, 0.5),
         Score("v", "A-B", 1, 2, 3, 4, "m", "1", 5, 1, 0, 10, 0.5, 1.0, 0.4, 1.1),
+        Frontier("u", 1, 2, 3, 4, ["a"], 1, 1, [[1.0]], {}, [(1.0, 2.0)], [[1.0]], []),
     ],
 )
-def test_columns_that_a_row_is_older_than_are_read_as_their_defaults(record: Prediction | Score) -> None:
+def test_columns_that_a_row_is_older_than_are_read_as_their_defaults(record: Prediction | Score | Frontier) -> None:
     table = TABLES[topics.TOPIC_OF[type(record)].name]
-    added = [column.name in {"role", "flag", "move_bps", "brier", "profit_bps", "flagged"} for column in table.columns]
+    added = [False, *(not field.required for field in msgspec.structs.fields(type(record)))]
     row = [None if new else value for new, value in zip(added, table.row(record), strict=True)]
     assert row.count(None) == sum(added) > 2
     assert table.record(row) == record
     assert table.json(row) == codec.encode(record)
-    assert record.role == "online"

@@ -17,7 +17,7 @@ from producers.exchanges.venue import venues
 from producers.publishing import stop_on_signals
 from producers.sessions import tape_session
 from quicksilver.config import PipelineConfig
-from quicksilver.portfolio.stage import PortfolioConfig
+from quicksilver.portfolio.config import PortfolioConfig
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.events import AnyEvent, Trade
 from quicksilver.pipeline import Pipeline
-from quicksilver.portfolio.stage import PortfolioConfig
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.tables import TABLES
 from quicksilver.topics import CANDLES, TOPIC_OF, key_of
 

@@ -72,6 +72,15 @@ export interface Pick {
   mean_bps: number;
   risk_bps: number;
   sharpe: number;
+  turnover?: number | null;
+  cost_bps?: number | null;
+  net_sharpe?: number | null;
+  wanted?: number[] | null;
+  mean_low_bps?: number | null;
+  mean_high_bps?: number | null;
+  sharpe_low?: number | null;
+  sharpe_high?: number | null;
+  note?: string;
 }
 
 export interface Frontier {
@@ -86,6 +95,17 @@ export interface Frontier {
   frontier: [number, number][];
   frontier_weights: number[][];
   cloud: [number, number][];
+  correlation: number[][];
+  state?: "LIVE" | "WAITING";
+  reason?: string;
+  ts_computed_ns?: number;
+  prices?: number[];
+  ages_ns?: number[];
+  absent?: Record<string, string>;
+  held?: number[];
+  risk?: string;
+  estimators?: Record<string, string>;
+  halflife?: number | null;
 }
 
 export type DataState = "SYNCING" | "LIVE" | "GAP" | "STALE";

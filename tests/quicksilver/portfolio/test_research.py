@@ -10,8 +10,9 @@ import pytest
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.answer import as_json, as_record, as_rows
-from quicksilver.portfolio.backtest import HOLD, Costs, Plan, Track, judged, walk
+from quicksilver.portfolio.backtest import HOLD, Plan, Track, judged, walk
 from quicksilver.portfolio.constraints import Constraints, Group
+from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.estimators import Estimators
 from quicksilver.portfolio.goals import least_risk
 from quicksilver.portfolio.history import History, LargeConfig

@@ -1,0 +1,50 @@
+"""A live universe as its user wants it: which assets, on what clock, by which estimators, kept to which constraints."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from quicksilver.portfolio.constraints import Constraints
+from quicksilver.portfolio.costs import Costs
+from quicksilver.portfolio.risks import RiskName
+
+Clock: TypeAlias = Literal["previous-tick", "refresh-time"]
+LiveCovariance: TypeAlias = Literal["ewm", "oas", "ledoit-wolf", "denoised"]
+LiveMean: TypeAlias = Literal["ewm", "james-stein", "predictions"]
+
+
+class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A universe: ``halflife``, ``window``, ``hold`` and the limits of age are in periods, ``cash`` and means of one.
+
+    ``assets`` are symbols, or ``venue:symbol`` for the price of one venue; none means all that there are, of ``venues``
+    or of all. With the clock ``previous-tick`` a return is taken at each period's end from the last prices; with
+    ``refresh-time`` at the first end at which all assets have had a new price since the last return.
+
+    ``costs`` are those of going from what is held (``constraints.current``) to a pick, spread over ``hold`` periods; a
+    pick that is nearer than ``band`` in turnover is not worth a trade. Bootstraps, and risks other than the variance,
+    read the last ``window`` returns. ``resamples`` of them give the picks' uncertainty; 0: none is told.
+    """
+
+    universe: str = "auto"
+    assets: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()
+    period_ns: int = 1_000_000_000
+    clock: Clock = "previous-tick"
+    halflife: float = 300.0
+    covariance: LiveCovariance = "oas"
+    mean: LiveMean = "ewm"
+    min_observations: int = 30
+    risk: RiskName = "variance"
+    window: int = 600
+    constraints: Constraints = Constraints()
+    cash: float = 0.0
+    aversion: float = 5.0
+    costs: Costs = Costs()
+    hold: int = 3600
+    band: float = 0.02
+    resamples: int = 100
+    leave: int = 60
+    n_portfolios: int = 100_000
+    n_cloud: int = 800
+    n_frontier: int = 40
+    seed: int = 7
