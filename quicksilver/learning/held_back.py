@@ -1,10 +1,13 @@
 """A version of a predictor on data that are later than what it learned from: what it says of them, and how it did."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.special import ndtr
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Bools, TrainingFrame
 from quicksilver.learning.scores import N_CLASSES, Decisions
 from quicksilver.learning.validation import (
@@ -18,7 +21,7 @@ from quicksilver.learning.validation import (
     last_moves,
     overlap_of,
 )
-from quicksilver.models.card import Card
+from quicksilver.models.card import AnyCard, Card
 from quicksilver.models.predictor import REACH
 from quicksilver.models.row_model import RowModel, model_in
 
@@ -62,22 +65,45 @@ def later_than(card: Card, frame: TrainingFrame) -> TrainingFrame:
 def walked_by(card: Card, later: TrainingFrame) -> Walk:
     """Return what a version and its baselines said of later decisions, in as many parts as a walk has.
 
-    Flagged ones are to be left out before: nobody is judged by them.
+    Those that a live predictor would flag are left out and counted: nobody is judged by them.
 
     Raises:
         InputError: there are too few.
         ValueError: the card cannot be used.
     """
-    config = card.config
-    if later.n < MIN_LATER:
-        raise InputError(
-            f"{later.n} decisions are later than what {card.name} {card.version} learned from; at least {MIN_LATER} are"
-            " needed: give newer data"
-        )
+    config, far = card.config, outside(card, later.inputs)
+    later, flagged = later.rows(~far), int(np.count_nonzero(far))
+    require_enough(card, later.n, flagged)
     said = {
         MODEL: said_by(card, model_in(card), later.inputs), MAJORITY: np.tile(card.prior, (later.n, 1)),
         LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
+    return Walk(in_parts(said, later, config), later.ts_ns, overlap_of(later, config), flagged)
+
+
+def require_enough(card: AnyCard, n: int, flagged: int) -> None:
+    """Refuse to judge a version by next to nothing; ``flagged`` decisions were none to be judged.
+
+    Raises:
+        InputError: there are too few decisions.
+    """
+    if n < MIN_LATER:
+        more = f", less {flagged:,} that it flags as out of range" if flagged else ""
+        raise InputError(
+            f"{n} decisions are later than what {card.name} {card.version} learned from{more}; at least {MIN_LATER} are"
+            " needed: give newer data"
+        )
+
+
+def in_parts(
+    said: Mapping[str, FloatArray], later: TrainingFrame, config: PredictorConfig, confidence: float = 0.0
+) -> dict[str, Decisions]:
+    """Return what each said of later decisions ``(n, 3)`` beside what came, in as many parts as a walk has.
+
+    ``confidence`` is the model's.
+    """
     fold, outcomes = np.arange(later.n) * FOLDS // later.n, later.directions(config.threshold_bps)
-    judged = {who: Decisions(one, outcomes, later.move_bps, fold, config.fee_bps) for who, one in said.items()}
-    return Walk(judged, later.ts_ns, overlap_of(later, config))
+    return {
+        who: Decisions(one, outcomes, later.move_bps, fold, config.fee_bps, confidence if who == MODEL else 0.0)
+        for who, one in said.items()
+    }

@@ -39,11 +39,15 @@ MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", 
 
 
 class Walk(NamedTuple):
-    """All judged decisions of a run: by ``who``; outcomes of ``overlap`` of them in a row share a span of time."""
+    """All judged decisions of a run: by ``who``; outcomes of ``overlap`` of them in a row share a span of time.
+
+    ``flagged`` more had inputs that a live predictor does not predict from: nobody is judged by them.
+    """
 
     judged: dict[str, Decisions]
     ts_ns: Int64
     overlap: int
+    flagged: int = 0
 
 
 def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
