@@ -60,7 +60,8 @@ def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
     config = card.config
     shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(CLASS_NAMES, card.prior, strict=True))
     ahead = f"{config.horizon or config.granularity} ahead"
-    what = f"moves of more than {config.threshold_bps:g} bps" if config.target == "direction" else "the move"
+    fees = f"{config.threshold_bps:g} bps"
+    what = f"moves of more than {fees}" if config.target == "direction" else f"the move (down or up beyond {fees})"
     parameters = ", ".join(f"{name} = {value!r}" for name, value in sorted(config.parameters.items()))
     return [
         ("type", f"{config.type}{f', {parameters}' if parameters else ''}, seed {config.seed}"),
@@ -74,10 +75,11 @@ def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
 
 def _of_ensemble(card: Any) -> list[tuple[str, str]]:
     members = zip(card.config.members, card.members, strict=True)
+    least = card.config.confidence_with(card.members[0].config)
     return [
         ("type", "ensemble, stacked" if card.config.stacking else f"ensemble, weights {card.config.weights}"),
         ("members", ", ".join(f"{one.predictor} {member.version} ({one.weight:g})" for one, member in members)),
-        ("decides from", f"a confidence of {card.config.confidence:.0%}"),
+        ("decides from", f"a confidence of {least:.0%}"),
     ]
 
 

@@ -40,7 +40,8 @@ class EnsembleStudy(Study):
         """What it is of, in a line or two."""
         config, ensemble = self.config, self._ensemble
         how = "weighed by stacking" if ensemble.stacking else f"weights {ensemble.weights}"
-        least = f"; what is less likely than {ensemble.confidence:.0%} is said as flat" if ensemble.confidence else ""
+        confidence = ensemble.confidence_with(config)
+        least = f"; what is less likely than {confidence:.0%} is said as flat" if confidence else ""
         return (
             f"{self.instruments}: an ensemble of {', '.join(one.predictor for one in ensemble.members)}, {how}{least};"
             f" one decision each {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as"

@@ -16,12 +16,11 @@ from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.results import Validation
-from quicksilver.learning.scores import Decisions
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
-from quicksilver.learning.validation import FOLDS, MIN_PAST, MODEL, Walk, overlap_of, validated
+from quicksilver.learning.validation import FOLDS, MIN_PAST, Walk, judged_by, overlap_of, validated
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
 
 
@@ -129,14 +128,8 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
         )
     rows = np.concatenate([part.rows for part in parts])
     fold = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
-    directions = frame.directions(lead.threshold_bps)[rows]
-    judged = {
-        who: Decisions(
-            np.vstack([part.said[who] for part in parts]), directions, frame.move_bps[rows], fold, lead.fee_bps,
-            config.confidence if who == MODEL else 0.0,
-        )
-        for who in parts[0].said
-    }  # fmt: skip
+    said = {who: np.vstack([part.said[who] for part in parts]) for who in parts[0].said}
+    judged = judged_by(said, frame.rows(rows), fold, lead, config.confidence_with(lead))
     return Walk(judged, frame.ts_ns[rows], overlap_of(frame, lead), asked - len(rows))
 
 

@@ -1,15 +1,11 @@
 """A version of a predictor on data that are later than what it learned from: what it says of them, and how it did."""
 
-from collections.abc import Mapping
-
 import numpy as np
-from scipy.special import ndtr
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Bools, TrainingFrame
-from quicksilver.learning.scores import N_CLASSES, Decisions
+from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
+from quicksilver.learning.scores import N_CLASSES
 from quicksilver.learning.validation import (
     FOLDS,
     LAST_MOVE,
@@ -18,12 +14,14 @@ from quicksilver.learning.validation import (
     NOTHING,
     Walk,
     certain,
+    judged_by,
     last_moves,
     overlap_of,
 )
 from quicksilver.models.card import AnyCard, Card
 from quicksilver.models.predictor import REACH
 from quicksilver.models.row_model import RowModel, model_in
+from quicksilver.models.score import probabilities_of_move
 
 MIN_LATER = 50  # decisions; of fewer nothing is to be seen
 
@@ -45,12 +43,13 @@ def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
     rows, known = np.full((len(inputs), N_CLASSES), np.nan), ~outside(card, inputs)
     if not known.any():
         return rows
-    said = model.raw(inputs[known].astype(np.float32))
+    asked = inputs[known].astype(np.float32)
     if card.error_bps is not None:
-        threshold, moves = card.config.threshold_bps, said[:, 0]
-        down, up = ndtr((-threshold - moves) / card.error_bps), ndtr((moves - threshold) / card.error_bps)
-        rows[known] = np.column_stack([down, np.maximum(0.0, 1.0 - down - up), up])
+        # row by row, as live: of many rows at once sums differ in their last bits, and so may what is at the threshold
+        moves = [float(model.raw(row[None])[0, 0]) for row in asked]
+        rows[known] = [probabilities_of_move(move, card.error_bps, card.config.threshold_bps) for move in moves]
         return rows
+    said = model.raw(asked)
     shares = np.zeros((len(said), N_CLASSES))
     shares[:, np.array(card.classes) + 1] = said
     rows[known] = shares / shares.sum(axis=1, keepdims=True)
@@ -78,7 +77,8 @@ def walked_by(card: Card, later: TrainingFrame) -> Walk:
         MODEL: said_by(card, model_in(card), later.inputs), MAJORITY: np.tile(card.prior, (later.n, 1)),
         LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
-    return Walk(in_parts(said, later, config), later.ts_ns, overlap_of(later, config), flagged)
+    judged = judged_by(said, later, in_parts(later), config, config.confidence)
+    return Walk(judged, later.ts_ns, overlap_of(later, config), flagged)
 
 
 def require_enough(card: AnyCard, n: int, flagged: int) -> None:
@@ -95,15 +95,6 @@ def require_enough(card: AnyCard, n: int, flagged: int) -> None:
         )
 
 
-def in_parts(
-    said: Mapping[str, FloatArray], later: TrainingFrame, config: PredictorConfig, confidence: float = 0.0
-) -> dict[str, Decisions]:
-    """Return what each said of later decisions ``(n, 3)`` beside what came, in as many parts as a walk has.
-
-    ``confidence`` is the model's.
-    """
-    fold, outcomes = np.arange(later.n) * FOLDS // later.n, later.directions(config.threshold_bps)
-    return {
-        who: Decisions(one, outcomes, later.move_bps, fold, config.fee_bps, confidence if who == MODEL else 0.0)
-        for who, one in said.items()
-    }
+def in_parts(later: TrainingFrame) -> Int64:
+    """Return which part each later decision is of, ``(n,)``: they are as many as those of a walk."""
+    return np.arange(later.n) * FOLDS // later.n

@@ -17,6 +17,7 @@ from quicksilver.learning.validation import (
     NOTHING,
     Walk,
     certain,
+    judged_by,
     last_moves,
     overlap_of,
 )
@@ -93,5 +94,5 @@ def walked_together(card: EnsembleCard, found: Aligned) -> Walk:
     flagged = len(rows) - len(spoken.rows)
     require_enough(card, len(spoken.rows), flagged)
     later = found.frame.rows(spoken.rows)
-    judged = in_parts(spoken.said, later, lead, card.config.confidence)
+    judged = judged_by(spoken.said, later, in_parts(later), lead, card.config.confidence_with(lead))
     return Walk(judged, later.ts_ns, overlap_of(later, lead), flagged)

@@ -1,7 +1,7 @@
 """The walk-forward run of one predictor: trained on the past, judged by what came after, beside its baselines."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +36,7 @@ MIN_PAST = 200
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
 MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
+BASELINES = (MAJORITY, LAST_MOVE, NOTHING)
 
 
 class Walk(NamedTuple):
@@ -163,9 +164,8 @@ def walk(
     Raises:
         InputError: the data cannot be learned from.
     """
-    said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, MAJORITY, LAST_MOVE, NOTHING)}
+    said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, *BASELINES)}
     tests: list[Int64] = []
-    directions = frame.directions(config.threshold_bps)
     for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
         seen, later = frame.rows(past), frame.rows(test)
         model = fitted(seen, config)
@@ -179,11 +179,23 @@ def walk(
         raise _too_few(frame)
     rows = np.concatenate(tests)
     fold = np.concatenate([np.full(len(test), number) for number, test in enumerate(tests)])
-    judged = {
-        who: Decisions(np.vstack(parts), directions[rows], frame.move_bps[rows], fold, config.fee_bps)
-        for who, parts in said.items()
-    }
+    together = {who: np.vstack(parts) for who, parts in said.items()}
+    judged = judged_by(together, frame.rows(rows), fold, config, config.confidence)
     return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config))
+
+
+def judged_by(
+    said: Mapping[str, FloatArray], rows: TrainingFrame, fold: Int64, config: PredictorConfig, confidence: float
+) -> dict[str, Decisions]:
+    """Return what each said of decisions ``(n, 3)`` beside what came; ``fold`` ``(n,)`` is the part of the walk.
+
+    ``confidence`` is what the model decides from; a member of an ensemble decides as it would alone.
+    """
+    outcomes, least = rows.directions(config.threshold_bps), {MODEL: confidence, **dict.fromkeys(BASELINES, 0.0)}
+    return {
+        who: Decisions(one, outcomes, rows.move_bps, fold, config.fee_bps, least.get(who, config.confidence))
+        for who, one in said.items()
+    }
 
 
 def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:

@@ -73,7 +73,7 @@ class Predictor:
         self._moves: deque[float] = deque(maxlen=config.datasetinputs)
         self._last_ns, self._last_mid = 0, math.nan
         self._rows: deque[list[float]] = deque(maxlen=config.sequence)
-        self._judged = Judged[list[float] | None](card.name, card.version, labels)
+        self._judged = Judged[list[float] | None](card.name, card.version, labels, confidence=config.confidence)
 
     def _require_sound(self) -> None:
         """Refuse a card at odds with itself, or whose model cannot be applied: better now than at the first row."""

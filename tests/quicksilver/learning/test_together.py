@@ -9,14 +9,18 @@ import pytest
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import Aligned
+from quicksilver.learning.config import EnsembleConfig, Member
+from quicksilver.learning.ensembles import trained_ensemble, walk_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.together import aligned_with, features_in, walked_together
 from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.ensemble import EnsemblePredictor
+from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Score
 from tests.quicksilver.learning.test_ensembles import KINDS, card_of, jumping, run
+from tests.quicksilver.learning.test_predictor import RETURNS, rows
 
 
 @cache
@@ -61,3 +65,20 @@ def test_what_overlaps_with_what_a_member_learned_from_does_not_judge() -> None:
     late = known_until("static", records[-60].ts_event_ns)
     with pytest.raises(InputError, match=r"^\d+ decisions are later than what all [0-9a-f]+ learned from; at least 50"):
         walked_together(late, found_of(late))
+
+
+def test_members_that_predict_returns_act_together_where_more_than_half_speaks_for_a_move() -> None:
+    """So one member decides as it would alone, and what it is taken for in validation."""
+    config = msgspec.structs.replace(RETURNS, fee_bps=0.5)
+    ensemble, predictors = EnsembleConfig((Member("move"),)), {"move": config}
+    histories = HistoryBuilder(()).take_all(rows(4_000, 1)).histories()
+    card = trained_ensemble("all", ensemble, predictors, histories, "a program")
+    later = list(rows(2_000, 2))
+    together = run(EnsemblePredictor(card, "test", "BTC-USD"), iter(later))
+    alone = run(Predictor(card.members[0], "test", "BTC-USD"), iter(later))
+    predicted = [[one.direction for one in some if isinstance(one, Prediction)] for some in (together, alone)]
+    assert predicted[0] == predicted[1]
+    assert 0 < np.count_nonzero(predicted[0]) < len(predicted[0]) / 2
+    walked = walk_ensemble("all", ensemble, predictors, histories)
+    assert walked.judged[MODEL].directions.tolist() == walked.judged["member move"].directions.tolist()
+    assert walked.judged[MAJORITY].confidence == 0.0
