@@ -9,7 +9,7 @@ from rich.table import Table
 from jobs.choices import Span
 from jobs.gathering import gathered
 from jobs.registry import Entry
-from jobs.reports import UNITS, number, span, times
+from jobs.reports import UNITS, left_out, number, span, times
 from jobs.tape_letters import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
@@ -79,13 +79,10 @@ def _walked(card: AnyCard, sources: Sequence[str], venue: str | None, within: Sp
 
 def later_table(entry: Entry, found: LaterScores) -> Table:
     """Return it for people."""
-    flagged = (
-        f"; {found.flagged:,} more were flagged: inputs far out of the range that it knows" if found.flagged else ""
-    )
     title = f"{found.name} {found.version} on {found.n:,} later decisions, {times(found.start_ns, found.end_ns)}"
     table = Table(
         "", "model", f"expected, {LEVEL:.0%}", "within", MAJORITY, LAST_MOVE, NOTHING, box=box.SIMPLE_HEAD,
-        title=title + flagged, title_justify="left",
+        title=title + left_out(found.flagged), title_justify="left",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"

@@ -14,6 +14,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.ranges import within_range
 from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
 from quicksilver.learning.validation import FOLDS, MAJORITY, MIN_PAST, MODEL, judged_by
@@ -95,6 +96,9 @@ def curves_of(frame: TrainingFrame, config: PredictorConfig) -> Curves:
 def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: int) -> FloatArray:
     """Of a model of some examples, ``(3, n_measures)``: by its own newest, by later data, and the majority by those."""
     past, later = frame.rows(split.past[-size:]), frame.rows(split.test)
+    later = within_range(later, past, config)
+    if not later.n:
+        raise InputError(f"a part of the data lies far out of the range of the {size:,} examples before it")
     says, own = learned(past, config), past.rows(slice(-MOST_OWN, None))
     frequencies = np.tile(past.frequencies(config.threshold_bps), (later.n, 1))
     judged = (

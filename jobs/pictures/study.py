@@ -11,6 +11,7 @@ from quicksilver.events import FloatArray
 from quicksilver.features import FEATURES
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.ranges import within_range
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.validation import (
@@ -139,10 +140,15 @@ class Study(ABC):
 class Trained(Study):
     """A predictor that is trained here, walk-forward: each part of the data is judged by a model of those before it."""
 
-    origin = (
-        f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those before"
-        " it alone, less what overlaps."
-    )
+    @property
+    def origin(self) -> str:
+        """How it learned."""
+        flagged = self.walked.flagged
+        out = f" {flagged:,} decisions with inputs far out of the range of those before are left out, as live."
+        return (
+            f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those"
+            f" before it alone, less what overlaps.{out if flagged else ''}"
+        )
 
     @cached_property
     def walked(self) -> Walk:
@@ -158,7 +164,7 @@ class Trained(Study):
         return [self._held(self.frame.rows(one.past), self.frame.rows(one.test)) for one in splits]
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
-        return Held(learned(past, self.config), later, past.n)
+        return Held(learned(past, self.config), within_range(later, past, self.config), past.n)
 
 
 def learned(past: TrainingFrame, config: PredictorConfig) -> Says:

@@ -5,6 +5,7 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
+from quicksilver.learning.ranges import out_of_range
 from quicksilver.learning.scores import N_CLASSES
 from quicksilver.learning.validation import (
     FOLDS,
@@ -19,7 +20,6 @@ from quicksilver.learning.validation import (
     overlap_of,
 )
 from quicksilver.models.card import AnyCard, Card
-from quicksilver.models.predictor import REACH
 from quicksilver.models.row_model import RowModel, model_in
 from quicksilver.models.score import probabilities_of_move
 
@@ -28,11 +28,7 @@ MIN_LATER = 50  # decisions; of fewer nothing is to be seen
 
 def outside(card: Card, inputs: FloatArray) -> Bools:
     """Return which rows of inputs ``(n, n_inputs)`` a live predictor would flag: they lie far out of the range."""
-    if card.format == "online":
-        return np.zeros(len(inputs), bool)
-    low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
-    reach = REACH * (high - low)
-    return np.asarray(((inputs < low - reach) | (inputs > high + reach)).any(axis=1))
+    return out_of_range(inputs, card.ranges, card.config)
 
 
 def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
+from quicksilver.learning.ranges import out_of_range, ranges_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import (
     MEASURES,
@@ -159,6 +160,8 @@ def walk(
 ) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
 
+    Decisions that the model would flag live are left out, and counted.
+
     ``done`` is called after each of ``folds`` parts that could be judged.
 
     Raises:
@@ -166,22 +169,40 @@ def walk(
     """
     said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, *BASELINES)}
     tests: list[Int64] = []
+    flagged = 0
     for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
-        seen, later = frame.rows(past), frame.rows(test)
-        model = fitted(seen, config)
-        said[MODEL].append(predicted(model, later, config, error_of(model, seen, config)))
-        said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
-        said[LAST_MOVE].append(certain(last_moves(later, config)))
-        said[NOTHING].append(certain(np.zeros(len(test))))
-        tests.append(test)
+        near, part = _said_of(frame, past, test, config)
+        for who, one in part.items():
+            said[who].append(one)
+        tests.append(near)
+        flagged += len(test) - len(near)
         done()
     if not tests:
         raise _too_few(frame)
     rows = np.concatenate(tests)
-    fold = np.concatenate([np.full(len(test), number) for number, test in enumerate(tests)])
+    if not len(rows):
+        raise InputError(f"all {flagged:,} later decisions have inputs far out of the range of those before them")
+    fold = np.concatenate([np.full(len(near), number) for number, near in enumerate(tests)])
     together = {who: np.vstack(parts) for who, parts in said.items()}
     judged = judged_by(together, frame.rows(rows), fold, config, config.confidence)
-    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config))
+    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config), flagged)
+
+
+def _said_of(
+    frame: TrainingFrame, past: Int64, test: Int64, config: PredictorConfig
+) -> tuple[Int64, dict[str, FloatArray]]:
+    """Which decisions of a part a model of the past would not flag, and what is said of them."""
+    seen = frame.rows(past)
+    model = fitted(seen, config)
+    near = test[~out_of_range(frame.inputs[test], ranges_of(seen), config)]
+    if not len(near):
+        return near, {}
+    later = frame.rows(near)
+    return near, {
+        MODEL: predicted(model, later, config, error_of(model, seen, config)),
+        MAJORITY: np.tile(seen.frequencies(config.threshold_bps), (later.n, 1)),
+        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
+    }  # fmt: skip
 
 
 def judged_by(
@@ -236,7 +257,7 @@ def validated(walked: Walk, seed: int) -> Validation:
     matrix = tuple(tuple(row) for row in confusion)
     blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
     track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
-    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track)
+    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged)
 
 
 def _hits(judged: Decisions) -> FloatArray:
