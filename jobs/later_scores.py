@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 from rich import box
 from rich.table import Table
 
 from jobs.choices import Span
 from jobs.gathering import gathered
 from jobs.registry import Entry
-from jobs.reports import UNITS, number, span, times
+from jobs.reports import UNITS, left_out, number, span, times
 from jobs.tape_letters import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
-from quicksilver.learning.held_back import later_than, outside, walked_by
+from quicksilver.learning.held_back import later_than, walked_by
 from quicksilver.learning.scores import LEVEL, MEASURES
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
+from quicksilver.learning.together import aligned_with, features_in, walked_together
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, Walk
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES
-from quicksilver.models.card import Card
+from quicksilver.models.card import AnyCard, EnsembleCard
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -53,14 +53,8 @@ def scored_later(
         StoreError: Cassandra does not answer.
     """
     card = entry.card
-    if not isinstance(card, Card):
-        raise InputError(f"{card.name} is an ensemble: its members can be scored, `quicksilver replay` shows the whole")
-    config = msgspec.structs.replace(card.config, minutes_back=0.0)  # all that is later judges it
-    data = gathered(sources, [config], Letters(), venue)
-    later = later_than(card, frame_of(data.of(config, within or Span()), config))
-    far = outside(card, later.inputs)
     try:
-        walked = walked_by(card, later.rows(~far))
+        walked = _walked(card, sources, venue, within or Span())
     except ValueError as error:
         raise InputError(str(error)) from error
     means = {who: one.parts().mean(axis=0) for who, one in walked.judged.items()}
@@ -70,20 +64,25 @@ def scored_later(
         baselines = {who: measure(means[who]) for who in (MAJORITY, LAST_MOVE, NOTHING)}
         found[name] = Later(value, expected.low, expected.high, value in expected, baselines)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
-    return LaterScores(card.name, card.version, len(walked.ts_ns), int(np.count_nonzero(far)), start_ns, end_ns, found)
+    return LaterScores(card.name, card.version, len(walked.ts_ns), walked.flagged, start_ns, end_ns, found)
+
+
+def _walked(card: AnyCard, sources: Sequence[str], venue: str | None, within: Span) -> Walk:
+    """What it and its baselines said of the later data; an ensemble as it would have live."""
+    if isinstance(card, EnsembleCard):
+        data = gathered(sources, [member.config for member in card.members], Letters(), venue)
+        return walked_together(card, aligned_with(card, data.within(within, features_in(card))))
+    config = msgspec.structs.replace(card.config, minutes_back=0.0)  # all that is later judges it
+    data = gathered(sources, [config], Letters(), venue)
+    return walked_by(card, later_than(card, frame_of(data.of(config, within), config)))
 
 
 def later_table(entry: Entry, found: LaterScores) -> Table:
     """Return it for people."""
-    flagged = (
-        f"; {found.flagged:,} more were flagged: inputs far out of the range that it knows" if found.flagged else ""
-    )
-    title = (
-        f"{found.name} {found.version} on {found.n:,} later decisions, {times(found.start_ns, found.end_ns)}{flagged}"
-    )
+    title = f"{found.name} {found.version} on {found.n:,} later decisions, {times(found.start_ns, found.end_ns)}"
     table = Table(
         "", "model", f"expected, {LEVEL:.0%}", "within", MAJORITY, LAST_MOVE, NOTHING, box=box.SIMPLE_HEAD,
-        title=title + flagged, title_justify="left",
+        title=title + left_out(found.flagged), title_justify="left",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"

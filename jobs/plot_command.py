@@ -32,13 +32,14 @@ def plot(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="CONFIG.toml: its predictors, trained here; NAME or NAME@VERSION: of the registry."
+            metavar="WHAT",
+            help="CONFIG.toml: what it names, trained here; NAME or NAME@VERSION: of the registry.",
         ),
     ],
     source: Annotated[
         list[str], typer.Argument(metavar="FROM...", help="Tape, folder, CSV, SQLite file of a run, or cassandra.")
     ],
-    only: Annotated[list[str] | None, typer.Option(help="Only this predictor of the file; again for more.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this of the file; again for more.")] = None,
     kind: Annotated[list[Kind] | None, typer.Option(help="Only this kind; again for more.")] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Each version's live scores over time, which a run has stored in FROM.")

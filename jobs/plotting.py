@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from api.store_sqlite import SqliteReader
+from jobs.choices import Span
 from jobs.feature_histories import ALL_ROWS, CASSANDRA, stored_in_cassandra
 from jobs.gathering import gathered
 from jobs.pictures.applied import Applied, whole
+from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
 from jobs.pictures.study import Study, Trained
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
 from jobs.registry import Registry
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig, Predictors
+from quicksilver.learning.config import EnsembleConfig, PredictorConfig, Predictors
 from quicksilver.learning.datasets import frame_of
-from quicksilver.models.card import Card
+from quicksilver.learning.material import features_of, material_of
+from quicksilver.learning.together import features_in
+from quicksilver.models.card import AnyCard, EnsembleCard
 from quicksilver.ports import Rows
 from quicksilver.records import Score
 
@@ -61,36 +65,42 @@ class Drawing:
 
 
 def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing) -> None:
-    """Train the predictors of a file walk-forward and draw each, and the boundaries of all of them side by side.
+    """Train what a file names walk-forward and draw each, and the boundaries of all predictors side by side.
 
     Raises:
-        InputError: there is no predictor of a name, or the data cannot be used.
+        InputError: there is none of a name, or the data cannot be used.
         StoreError: Cassandra does not answer.
     """
-    configs = chosen_of(file, name, only)
-    found, studies = gathered(data.sources, configs.values(), data.reject, data.venue), []
+    configs, ensembles = chosen_of(file, name, only)
+    found, studies = gathered(data.sources, file.predictors.values(), data.reject, data.venue), []
     for one, config in configs.items():
         study = Trained(one, config, frame_of(found.of(config), config))
         if drawing.all_of(one, study):
             studies.append(study)
+    for one, ensemble in ensembles.items():
+        histories = found.within(Span(), features_of(ensemble, file.predictors))
+        drawing.all_of(one, TrainedEnsemble(material_of(one, ensemble, file.predictors, histories, code="")))
     if len(studies) > 1:
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
 
 
-def chosen_of(file: Predictors, name: str, only: Sequence[str]) -> dict[str, PredictorConfig]:
-    """Return the predictors of a file that are wanted, all without ``only``; ``name`` is the file's.
+def chosen_of(
+    file: Predictors, name: str, only: Sequence[str]
+) -> tuple[dict[str, PredictorConfig], dict[str, EnsembleConfig]]:
+    """Return the predictors and ensembles of a file that are wanted, all without ``only``; ``name`` is the file's.
 
     Raises:
         InputError: there is none of that name.
     """
+    there = [*file.predictors, *file.ensembles]
     for one in only:
-        if one in file.ensembles:
-            raise InputError(f"{one} is an ensemble: name its members, or plot its live scores with --live")
-        if one not in file.predictors:
-            raise InputError(f"{name} has no predictor {one}; it has {', '.join(file.predictors) or 'none'}")
-    if not file.predictors:
+        if one not in there:
+            raise InputError(f"{name} has no predictor {one}; it has {', '.join(there) or 'none'}")
+    if not there:
         raise InputError(f"{name} has no [predictors.NAME]")
-    return {one: config for one, config in file.predictors.items() if not only or one in only}
+    wanted = only or there
+    predictors = {one: config for one, config in file.predictors.items() if one in wanted}
+    return predictors, {one: config for one, config in file.ensembles.items() if one in wanted}
 
 
 def plot_version(name: str, version: str, registry: Registry, data: Data, drawing: Drawing) -> None:
@@ -102,11 +112,16 @@ def plot_version(name: str, version: str, registry: Registry, data: Data, drawin
     """
     version = version or registry.roles(name).live
     card = registry.entry(name, version).card
-    if not isinstance(card, Card):
-        raise InputError(f"{name} is an ensemble: plot its members, or its live scores with --live")
+    drawing.all_of(f"{name}@{version}", _applied(card, data))
+
+
+def _applied(card: AnyCard, data: Data) -> Study:
+    if isinstance(card, EnsembleCard):
+        found = gathered(data.sources, [member.config for member in card.members], data.reject, data.venue)
+        return AppliedEnsemble(card, found.within(Span(), features_in(card)))
     config = whole(card.config)
     found = gathered(data.sources, [config], data.reject, data.venue)
-    drawing.all_of(f"{name}@{version}", Applied(card, frame_of(found.of(config), config)))
+    return Applied(card, frame_of(found.of(config), config))
 
 
 def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:

@@ -50,17 +50,24 @@ def about(entry: Entry, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
     rows = _of_predictor(entry, card) if isinstance(card, Card) else _of_ensemble(card)
     judged = f"{found.n:,} later decisions in {found.folds} parts, {times(found.start_ns, found.end_ns)}"
+    judged += left_out(found.flagged)
     for what, text in (*rows, ("judged by", f"{judged}; {found.block} in a row are resampled together")):
         table.add_row(what, Text(text))
     table.add_row("told apart by", f"data {card.data}, program {card.code}")
     return table
 
 
+def left_out(flagged: int) -> str:
+    """Return that so many decisions were not judged, and why; nothing if there were none."""
+    return f"; {flagged:,} more were flagged as out of range, and nothing predicted from them" if flagged else ""
+
+
 def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
     config = card.config
     shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(CLASS_NAMES, card.prior, strict=True))
     ahead = f"{config.horizon or config.granularity} ahead"
-    what = f"moves of more than {config.threshold_bps:g} bps" if config.target == "direction" else "the move"
+    fees = f"{config.threshold_bps:g} bps"
+    what = f"moves of more than {fees}" if config.target == "direction" else f"the move (down or up beyond {fees})"
     parameters = ", ".join(f"{name} = {value!r}" for name, value in sorted(config.parameters.items()))
     return [
         ("type", f"{config.type}{f', {parameters}' if parameters else ''}, seed {config.seed}"),
@@ -74,10 +81,11 @@ def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
 
 def _of_ensemble(card: Any) -> list[tuple[str, str]]:
     members = zip(card.config.members, card.members, strict=True)
+    least = card.config.confidence_with(card.members[0].config)
     return [
         ("type", "ensemble, stacked" if card.config.stacking else f"ensemble, weights {card.config.weights}"),
         ("members", ", ".join(f"{one.predictor} {member.version} ({one.weight:g})" for one, member in members)),
-        ("decides from", f"a confidence of {card.config.confidence:.0%}"),
+        ("decides from", f"a confidence of {least:.0%}"),
     ]
 
 
@@ -179,7 +187,7 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
-        "folds": found.folds, "measures": measures, "confusion": found.confusion,
+        "flagged": found.flagged, "folds": found.folds, "measures": measures, "confusion": found.confusion,
         "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 

@@ -159,8 +159,10 @@ def _note(studies: Sequence[Study]) -> str:
     others = sorted({len(one.config.inputs) - 2 for one in studies} - {0})
     more = " or ".join(map(str, others))
     still = f" Inputs beyond these two ({more} more) are held at their medians; the points' own differ."
+    moves = any(one.config.target == "return" for one in studies)
+    acts = " A predicted move is acted on where that is more than half, and flat elsewhere." if moves else ""
     return (
-        "Colour: the class that is said; its depth: how likely that class is taken to be, white where all are equally"
-        " likely. Points: some of the decisions, evenly over time, coloured by what came of"
+        "Colour: the likeliest class; its depth: how likely that class is taken to be, white where all are equally"
+        f" likely.{acts} Points: some of the decisions, evenly over time, coloured by what came of"
         f" them.{still if others else ''} The axes leave out {REACH_PERCENT:g} % at each end."
     )

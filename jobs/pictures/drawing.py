@@ -20,7 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 
 WIDTH, DPI = 12.0, 110  # inches; dots an inch
-SUBTITLE, NOTE = 155, 195  # characters of a line
+SUBTITLE, NOTE = 155, 185  # characters of a line
 LINE, LEGEND = 0.2, 0.3  # inches from one such line to the next, and of a line of a legend
 SHORT_NS = 2 * 3600 * SECOND_NS  # a span in which seconds matter
 

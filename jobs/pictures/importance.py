@@ -23,7 +23,7 @@ MOST_SHOWN = 25
 
 
 class Importances(NamedTuple):
-    """How much worse each input, shuffled, makes it: ``(n_inputs, n_parts, n_repeats)``, in ``unit``."""
+    """How much worse each input or member, shuffled, makes it: ``(n_names, n_parts, n_repeats)``, in ``unit``."""
 
     names: tuple[str, ...]
     worse: FloatArray
@@ -40,24 +40,20 @@ def importance(study: Study) -> Figure:
     order = np.argsort(found.worse.mean(axis=(1, 2)), kind="stable")[-MOST_SHOWN:]
     _, parts, repeats = found.worse.shape
     figure = sheet(
-        3.2 + 0.36 * len(order), f"Feature importance: what {study.name} goes by", f"{study.about}\n{study.headline}",
-        f"An input is shuffled among held-back decisions, {repeats} times in each of {parts} part{'s' * (parts > 1)}:"
-        " by how much are they predicted worse? Square: the mean; line: where nine tenths of these trials lie; dots:"
-        " the mean of each part.\nAt zero an input is of no use to the model; left of it, it misleads. Inputs that"
-        " say nearly the same share what they are worth.",
+        3.2 + 0.36 * len(order), f"{study.part.capitalize()} importance: what {study.name} goes by",
+        f"{study.about}\n{study.headline}",
+        f"{study.shuffled} is shuffled among held-back decisions, {repeats} times in each of {parts}"
+        f" part{'s' * (parts > 1)}: by how much are they predicted worse? Square: the mean; line: where nine tenths of"
+        f" these trials lie; dots: the mean of each part.\nAt zero the {study.part} is of no use; left of it, it"
+        f" misleads. {study.part.capitalize()}s that say nearly the same share what they are worth.",
     )  # fmt: skip
     ax = figure.subplots()
     _draw(ax, found, order)
-    ax.set_yticks(range(len(order)), [_name(study, one) for one in order.tolist()])
+    ax.set_yticks(range(len(order)), [study.named(one) for one in order.tolist()])
     left_out = len(found.names) - len(order)
     if left_out:
-        ax.set_title(f"the {len(order)} of {len(found.names)} inputs that matter most", fontsize=10, loc="left")
+        ax.set_title(f"the {len(order)} of {len(found.names)} {study.part}s that matter most", fontsize=10, loc="left")
     return figure
-
-
-def _name(study: Study, which: int) -> str:
-    label = study.label(which)
-    return f"{study.config.inputs[which]}\n{label}" if which < study.config.datasetinputs else label
 
 
 def _draw(ax: Axes, found: Importances, order: Int64) -> None:
@@ -74,7 +70,7 @@ def _draw(ax: Axes, found: Importances, order: Int64) -> None:
 
 
 def importances_of(study: Study) -> Importances:
-    """Return the importance of each input, over held-back parts and seeded repeats.
+    """Return the importance of each input, of an ensemble's each member, over held-back parts and seeded repeats.
 
     Raises:
         InputError: there are no later data.
@@ -82,7 +78,7 @@ def importances_of(study: Study) -> Importances:
     if any(one.seen for one in study.held):
         raise InputError(f"{study.name}: nothing is later than what it learned from, so no importance can be judged")
     parts = [_of_part(one, study) for one in study.held]
-    return Importances(study.frame.names, np.stack(parts, axis=1), "rise of log-loss, nats")
+    return Importances(study.held[-1].rows.names, np.stack(parts, axis=1), "rise of log-loss, nats")
 
 
 def _of_part(held: Held, study: Study) -> FloatArray:

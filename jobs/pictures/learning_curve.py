@@ -14,9 +14,10 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.learning.scores import Decisions, accuracy, log_loss
+from quicksilver.learning.ranges import within_range
+from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
-from quicksilver.learning.validation import FOLDS, MIN_PAST
+from quicksilver.learning.validation import FOLDS, MAJORITY, MIN_PAST, MODEL, judged_by
 from quicksilver.learning.zoo import kind_of
 
 SIZES = 6
@@ -95,18 +96,20 @@ def curves_of(frame: TrainingFrame, config: PredictorConfig) -> Curves:
 def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: int) -> FloatArray:
     """Of a model of some examples, ``(3, n_measures)``: by its own newest, by later data, and the majority by those."""
     past, later = frame.rows(split.past[-size:]), frame.rows(split.test)
+    later = within_range(later, past, config)
+    if not later.n:
+        raise InputError(f"a part of the data lies far out of the range of the {size:,} examples before it")
     says, own = learned(past, config), past.rows(slice(-MOST_OWN, None))
     frequencies = np.tile(past.frequencies(config.threshold_bps), (later.n, 1))
     judged = (
-        (own, says(own.inputs)),
-        (later, says(later.inputs)),
-        (later, frequencies),
+        (own, MODEL, says(own.inputs)),
+        (later, MODEL, says(later.inputs)),
+        (later, MAJORITY, frequencies),
     )
-    return np.array([_measured(rows, said, config) for rows, said in judged])
+    return np.array([_measured(rows, who, said, config) for rows, who, said in judged])
 
 
-def _measured(rows: TrainingFrame, said: FloatArray, config: PredictorConfig) -> list[float]:
-    fold = np.zeros(rows.n, np.int64)
-    decisions = Decisions(said, rows.directions(config.threshold_bps), rows.move_bps, fold, config.fee_bps)
+def _measured(rows: TrainingFrame, who: str, said: FloatArray, config: PredictorConfig) -> list[float]:
+    decisions = judged_by({who: said}, rows, np.zeros(rows.n, np.int64), config, config.confidence)[who]
     mean = decisions.parts().mean(axis=0)
     return [measure(mean) for _, measure in MEASURES]

@@ -11,6 +11,7 @@ from quicksilver.events import FloatArray
 from quicksilver.features import FEATURES
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.ranges import within_range
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.validation import (
@@ -42,7 +43,12 @@ class Held(NamedTuple):
 
 
 class Study(ABC):
-    """One predictor; what is costly is computed when a picture first asks for it."""
+    """One predictor; what is costly is computed when a picture first asks for it.
+
+    ``part`` is what it goes by, and ``shuffled`` what of it is shuffled to see how much that matters.
+    """
+
+    part, shuffled = "input", "An input"
 
     def __init__(self, name: str, config: PredictorConfig, frame: TrainingFrame) -> None:
         self.name, self.config, self.frame = name, config, frame
@@ -76,15 +82,25 @@ class Study(ABC):
         return validated(self.walked, self.config.seed)
 
     @property
+    def instruments(self) -> str:
+        """What it predicts, by name."""
+        names = self.frame.instruments
+        return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+
+    @property
     def about(self) -> str:
         """What it is of, in a line."""
-        config = self.config
-        shown = ", ".join(self.frame.instruments[:4]) + (" ..." if len(self.frame.instruments) > 4 else "")
+        config, n = self.config, len(self.config.inputs)
         return (
-            f"{shown}: a {config.type} predictor of {len(config.inputs)} input{'s' * (len(config.inputs) > 1)}, one"
-            f" decision each {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up"
-            f" or down beyond the fees of {config.threshold_bps:g} bps."
+            f"{self.instruments}: a {config.type} predictor of {n} input{'s' * (n > 1)}, one decision each"
+            f" {config.granularity}, {config.horizon or config.granularity} ahead; a move counts as up or down beyond"
+            f" the fees of {config.threshold_bps:g} bps."
         )
+
+    def named(self, which: int) -> str:
+        """Return what one of its parts is called, and what that is."""
+        label = self.label(which)
+        return f"{self.config.inputs[which]}\n{label}" if which < self.config.datasetinputs else label
 
     def label(self, which: int) -> str:
         """Return what an input is called, for people."""
@@ -124,10 +140,15 @@ class Study(ABC):
 class Trained(Study):
     """A predictor that is trained here, walk-forward: each part of the data is judged by a model of those before it."""
 
-    origin = (
-        f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those before"
-        " it alone, less what overlaps."
-    )
+    @property
+    def origin(self) -> str:
+        """How it learned."""
+        flagged = self.walked.flagged
+        out = f" {flagged:,} decisions with inputs far out of the range of those before are left out, as live."
+        return (
+            f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those"
+            f" before it alone, less what overlaps.{out if flagged else ''}"
+        )
 
     @cached_property
     def walked(self) -> Walk:
@@ -143,7 +164,7 @@ class Trained(Study):
         return [self._held(self.frame.rows(one.past), self.frame.rows(one.test)) for one in splits]
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
-        return Held(learned(past, self.config), later, past.n)
+        return Held(learned(past, self.config), within_range(later, past, self.config), past.n)
 
 
 def learned(past: TrainingFrame, config: PredictorConfig) -> Says:

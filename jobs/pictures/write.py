@@ -11,6 +11,7 @@ from jobs.pictures.boundaries import boundaries
 from jobs.pictures.calibration import calibration
 from jobs.pictures.confusion import confusion
 from jobs.pictures.drawing import save
+from jobs.pictures.ensembles import AppliedEnsemble, EnsembleStudy, TrainedEnsemble
 from jobs.pictures.importance import importance
 from jobs.pictures.learning_curve import learning_curve
 from jobs.pictures.live import live_score
@@ -26,11 +27,19 @@ _NAME = re.compile(r"\w[\w.@-]*", re.ASCII)
 
 
 def _alone(study: Study) -> Figure:
+    if isinstance(study, EnsembleStudy):
+        raise InputError(
+            f"{study.name} is an ensemble: its inputs are what its members say, and boundaries are those of each member"
+        )
     return boundaries([study], f"Decision boundaries: what {study.name} says, and what came")
 
 
 def _curve(study: Study) -> Figure:
-    if isinstance(study, Applied):
+    if isinstance(study, TrainedEnsemble):
+        raise InputError(
+            f"{study.name} is an ensemble: what more data would do is shown by each member's learning curve"
+        )
+    if isinstance(study, Applied | AppliedEnsemble):
         raise InputError(f"{study.name}: a learning curve trains anew: plot the TOML file for it")
     return learning_curve(study)
 

@@ -14,6 +14,7 @@ from quicksilver.records import Features
 Target: TypeAlias = Literal["direction", "return"]
 Promotion: TypeAlias = Literal["never", "better", "always"]
 UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
+MORE_THAN_HALF = math.nextafter(0.5, 1.0)
 MAX_MOVES = 1_000
 MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
@@ -55,7 +56,8 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and then ``features``, those of each of the last ``sequence`` decisions, newest first. ``minutes_back`` is how much
     history it learns from, 0: all there is. Instruments are those of ``venues`` and ``symbols``; an empty list chooses
     all. A move is down or up only beyond ``2 * fee_bps``, what it costs to go in and out; with ``target`` "return" the
-    move itself is predicted, in basis points. ``parameters`` are scikit-learn's names for ``type``, or river's.
+    move itself is predicted, in basis points, and said to be down or up only where it is beyond that.
+    ``parameters`` are scikit-learn's names for ``type``, or river's.
     """
 
     type: str
@@ -109,6 +111,16 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def threshold_bps(self) -> float:
         """Absolute move that covers the fees of going in and out."""
         return 2.0 * self.fee_bps
+
+    @property
+    def confidence(self) -> float:
+        """How likely down or up has to be at least to be a decision; what is less likely is said as flat.
+
+        The errors of a predicted move are taken to be normal, so that a move beyond ``threshold_bps`` has more than a
+        half where the predicted one is beyond it, and nowhere else. The likeliest class it would be for less: wide
+        errors leave little to flat.
+        """
+        return MORE_THAN_HALF if self.target == "return" else 0.0
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -192,6 +204,13 @@ class EnsembleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if chosen and not set.intersection(*chosen):
                 raise ValueError(f"its members have no {part[:-1]} in common")
         return found
+
+    def confidence_with(self, lead: PredictorConfig) -> float:
+        """Return how likely down or up has to be at least to be a decision; ``lead`` is any of the members.
+
+        Where they predict returns, that is more than a half, as for each of them.
+        """
+        return max(self.confidence, lead.confidence)
 
     def half_life_ns(self, lead: PredictorConfig) -> int:
         """Return after what time an outcome counts half; ``lead`` is the member that sets when to decide."""

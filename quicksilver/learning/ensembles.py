@@ -6,35 +6,21 @@ they had learned from, which again was known by then; so each time the past is w
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.events import FloatArray
-from quicksilver.learning.aligned import combined, said_of
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.results import Validation
-from quicksilver.learning.scores import Decisions
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
+from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
-from quicksilver.learning.validation import (
-    FOLDS,
-    LAST_MOVE,
-    MAJORITY,
-    MIN_PAST,
-    MODEL,
-    NOTHING,
-    Walk,
-    certain,
-    last_moves,
-    overlap_of,
-    validated,
-)
+from quicksilver.learning.validation import FOLDS, MIN_PAST, Walk, judged_by, overlap_of, validated
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
 
 
@@ -61,7 +47,7 @@ def trained_material(material: Material) -> EnsembleCard:
     Raises:
         InputError: the data cannot be learned from.
     """
-    return _card(material, np.arange(material.found.frame.n), None)
+    return card_at(material, np.arange(material.found.frame.n), None)
 
 
 def validated_ensemble(
@@ -81,8 +67,20 @@ def validated_ensemble(
     return validated(walk_ensemble(name, config, predictors, histories), seed)
 
 
-def _card(material: Material, past: Int64, before_ns: int | None) -> EnsembleCard:
-    """The ensemble as it would have been made then; ``past`` are the decisions whose outcome was known."""
+class Part(NamedTuple):
+    """A part of a walk: the numbers of decisions known before, and of those that are judged, which begin then."""
+
+    past: Int64
+    test: Int64
+    start_ns: int
+
+
+def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleCard:
+    """Return the ensemble as it would have been made then, None: of all there is; ``past`` is what was known by then.
+
+    Raises:
+        InputError: the data cannot be learned from.
+    """
     members = members_before(material, before_ns)
     stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
     data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
@@ -103,8 +101,6 @@ def walk_ensemble(
 ) -> Walk:
     """Return what the ensemble, its members and the baselines said wherever the ensemble decided, but the first part.
 
-    A member that says nothing then stands there with its class frequencies.
-
     Raises:
         InputError: the data cannot be learned from, or the members cannot be together.
     """
@@ -118,12 +114,13 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
         InputError: the data cannot be learned from.
     """
     frame, lead, config = material.found.frame, material.lead, material.config
-    parts: list[_Fold] = []
-    for past, test in walk_forward(frame, folds, lead.horizon_ns, MIN_PAST):
-        start_ns = int(frame.ts_ns[test[0]])
-        if material.enough(start_ns) and (not config.stacking or stackable(material, past)):
-            parts.append(_fold(material, past, test, start_ns))
-            done()
+    parts: list[Spoken] = []
+    asked = 0
+    for past, test, start_ns in splits_of(material, folds):
+        card = card_at(material, past, start_ns)
+        parts.append(spoken_by(card, material.found, test, start_ns, frame.rows(past).frequencies(lead.threshold_bps)))
+        asked += len(test)
+        done()
     if not any(len(part.rows) for part in parts):
         raise InputError(
             f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples"
@@ -131,38 +128,15 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
         )
     rows = np.concatenate([part.rows for part in parts])
     fold = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
-    directions = frame.directions(lead.threshold_bps)[rows]
-    judged = {
-        who: Decisions(
-            np.vstack([part.said[who] for part in parts]), directions, frame.move_bps[rows], fold, lead.fee_bps,
-            config.confidence if who == MODEL else 0.0,
-        )
-        for who in parts[0].said
-    }  # fmt: skip
-    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, lead))
+    said = {who: np.vstack([part.said[who] for part in parts]) for who in parts[0].said}
+    judged = judged_by(said, frame.rows(rows), fold, lead, config.confidence_with(lead))
+    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, lead), asked - len(rows))
 
 
-class _Fold(NamedTuple):
-    """One part of the walk: the rows at which the ensemble decided, and what was said of them."""
-
-    rows: Int64
-    said: dict[str, FloatArray]
-
-
-def _fold(material: Material, past: Int64, test: Int64, start_ns: int) -> _Fold:
-    card = _card(material, past, start_ns)
-    members = said_of(card.members, material.found, test, start_ns)
-    together = combined(card, material.found, test, members)
-    spoken = np.flatnonzero(~np.isnan(together[:, 0]))
-    rows = test[spoken]
-    seen, later = material.found.frame.rows(past), material.found.frame.rows(rows)
-    said = {
-        MODEL: together[spoken],
-        MAJORITY: np.tile(seen.frequencies(material.lead.threshold_bps), (len(rows), 1)),
-        LAST_MOVE: certain(last_moves(later, material.lead)),
-        NOTHING: certain(np.zeros(len(rows))),
-    }
-    priors = np.array([one.prior for one in card.members])
-    with_frequencies = np.where(np.isnan(members[spoken]), priors, members[spoken])
-    said |= {f"member {one.name}": with_frequencies[:, number] for number, one in enumerate(card.members)}
-    return _Fold(rows, said)
+def splits_of(material: Material, folds: int = FOLDS) -> Iterator[Part]:
+    """Yield the parts of a walk before which there was enough to make the ensemble of."""
+    frame = material.found.frame
+    for past, test in walk_forward(frame, folds, material.lead.horizon_ns, MIN_PAST):
+        start_ns = int(frame.ts_ns[test[0]])
+        if material.enough(start_ns) and (not material.config.stacking or stackable(material, past)):
+            yield Part(past, test, start_ns)

@@ -1,12 +1,12 @@
 """A version of a predictor on data that are later than what it learned from: what it says of them, and how it did."""
 
 import numpy as np
-from scipy.special import ndtr
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.learning.datasets import Bools, TrainingFrame
-from quicksilver.learning.scores import N_CLASSES, Decisions
+from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
+from quicksilver.learning.ranges import out_of_range
+from quicksilver.learning.scores import N_CLASSES
 from quicksilver.learning.validation import (
     FOLDS,
     LAST_MOVE,
@@ -15,23 +15,20 @@ from quicksilver.learning.validation import (
     NOTHING,
     Walk,
     certain,
+    judged_by,
     last_moves,
     overlap_of,
 )
-from quicksilver.models.card import Card
-from quicksilver.models.predictor import REACH
+from quicksilver.models.card import AnyCard, Card
 from quicksilver.models.row_model import RowModel, model_in
+from quicksilver.models.score import probabilities_of_move
 
 MIN_LATER = 50  # decisions; of fewer nothing is to be seen
 
 
 def outside(card: Card, inputs: FloatArray) -> Bools:
     """Return which rows of inputs ``(n, n_inputs)`` a live predictor would flag: they lie far out of the range."""
-    if card.format == "online":
-        return np.zeros(len(inputs), bool)
-    low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
-    reach = REACH * (high - low)
-    return np.asarray(((inputs < low - reach) | (inputs > high + reach)).any(axis=1))
+    return out_of_range(inputs, card.ranges, card.config)
 
 
 def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
@@ -42,12 +39,13 @@ def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
     rows, known = np.full((len(inputs), N_CLASSES), np.nan), ~outside(card, inputs)
     if not known.any():
         return rows
-    said = model.raw(inputs[known].astype(np.float32))
+    asked = inputs[known].astype(np.float32)
     if card.error_bps is not None:
-        threshold, moves = card.config.threshold_bps, said[:, 0]
-        down, up = ndtr((-threshold - moves) / card.error_bps), ndtr((moves - threshold) / card.error_bps)
-        rows[known] = np.column_stack([down, np.maximum(0.0, 1.0 - down - up), up])
+        # row by row, as live: of many rows at once sums differ in their last bits, and so may what is at the threshold
+        moves = [float(model.raw(row[None])[0, 0]) for row in asked]
+        rows[known] = [probabilities_of_move(move, card.error_bps, card.config.threshold_bps) for move in moves]
         return rows
+    said = model.raw(asked)
     shares = np.zeros((len(said), N_CLASSES))
     shares[:, np.array(card.classes) + 1] = said
     rows[known] = shares / shares.sum(axis=1, keepdims=True)
@@ -62,22 +60,37 @@ def later_than(card: Card, frame: TrainingFrame) -> TrainingFrame:
 def walked_by(card: Card, later: TrainingFrame) -> Walk:
     """Return what a version and its baselines said of later decisions, in as many parts as a walk has.
 
-    Flagged ones are to be left out before: nobody is judged by them.
+    Those that a live predictor would flag are left out and counted: nobody is judged by them.
 
     Raises:
         InputError: there are too few.
         ValueError: the card cannot be used.
     """
-    config = card.config
-    if later.n < MIN_LATER:
-        raise InputError(
-            f"{later.n} decisions are later than what {card.name} {card.version} learned from; at least {MIN_LATER} are"
-            " needed: give newer data"
-        )
+    config, far = card.config, outside(card, later.inputs)
+    later, flagged = later.rows(~far), int(np.count_nonzero(far))
+    require_enough(card, later.n, flagged)
     said = {
         MODEL: said_by(card, model_in(card), later.inputs), MAJORITY: np.tile(card.prior, (later.n, 1)),
         LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
-    fold, outcomes = np.arange(later.n) * FOLDS // later.n, later.directions(config.threshold_bps)
-    judged = {who: Decisions(one, outcomes, later.move_bps, fold, config.fee_bps) for who, one in said.items()}
-    return Walk(judged, later.ts_ns, overlap_of(later, config))
+    judged = judged_by(said, later, in_parts(later), config, config.confidence)
+    return Walk(judged, later.ts_ns, overlap_of(later, config), flagged)
+
+
+def require_enough(card: AnyCard, n: int, flagged: int) -> None:
+    """Refuse to judge a version by next to nothing; ``flagged`` decisions were none to be judged.
+
+    Raises:
+        InputError: there are too few decisions.
+    """
+    if n < MIN_LATER:
+        more = f", less {flagged:,} that it flags as out of range" if flagged else ""
+        raise InputError(
+            f"{n} decisions are later than what {card.name} {card.version} learned from{more}; at least {MIN_LATER} are"
+            " needed: give newer data"
+        )
+
+
+def in_parts(later: TrainingFrame) -> Int64:
+    """Return which part each later decision is of, ``(n,)``: they are as many as those of a walk."""
+    return np.arange(later.n) * FOLDS // later.n

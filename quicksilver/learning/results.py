@@ -45,7 +45,8 @@ class Validation(msgspec.Struct, frozen=True):
 
     ``better_by[measure]`` is how much the model's value is above the majority's, by the same resampled blocks.
     ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
-    profits, for the deflated score of several tries, None where it never traded.
+    profits, for the deflated score of several tries, None where it never traded. ``flagged`` decisions more had inputs
+    out of the range that it knew by then: live nothing is predicted from such, and nobody is judged by them.
     """
 
     n: int
@@ -57,3 +58,4 @@ class Validation(msgspec.Struct, frozen=True):
     better_by: dict[str, Interval]
     confusion: tuple[tuple[int, ...], ...] = ()
     track: Track | None = None
+    flagged: int = 0

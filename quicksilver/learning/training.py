@@ -8,8 +8,9 @@ import numpy as np
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
+from quicksilver.learning.ranges import ranges_of
 from quicksilver.learning.validation import error_of, fitted
-from quicksilver.models.card import CARD_VERSION, Card, Range, packed
+from quicksilver.models.card import CARD_VERSION, Card, packed
 from quicksilver.models.learner import ONLINE
 from quicksilver.models.score import Probabilities
 
@@ -24,7 +25,7 @@ def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str)
     classes = () if config.target == "return" else tuple(int(one) for one in model.classes_)
     return Card(
         name, "", CARD_VERSION, config, classes, error_of(model, frame, config), _prior(frame, config),
-        tuple(_ranges(frame)), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, digest(frame), code,
+        ranges_of(frame), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, digest(frame), code,
         packed(model.learner.dump() if learns else exported(model, frame.inputs)), "online" if learns else "onnx",
     ).versioned()  # fmt: skip
 
@@ -40,10 +41,3 @@ def digest(frame: TrainingFrame) -> str:
 def _prior(frame: TrainingFrame, config: PredictorConfig) -> Probabilities:
     down, flat, up = frame.frequencies(config.threshold_bps).tolist()
     return down, flat, up
-
-
-def _ranges(frame: TrainingFrame) -> list[Range]:
-    return [
-        Range(name, float(np.nanmin(column)), float(np.nanmax(column)))
-        for name, column in zip(frame.names, frame.inputs.T, strict=True)
-    ]

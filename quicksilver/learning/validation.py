@@ -1,7 +1,7 @@
 """The walk-forward run of one predictor: trained on the past, judged by what came after, beside its baselines."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
+from quicksilver.learning.ranges import out_of_range, ranges_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import (
     MEASURES,
@@ -36,14 +37,19 @@ MIN_PAST = 200
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
 MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
+BASELINES = (MAJORITY, LAST_MOVE, NOTHING)
 
 
 class Walk(NamedTuple):
-    """All judged decisions of a run: by ``who``; outcomes of ``overlap`` of them in a row share a span of time."""
+    """All judged decisions of a run: by ``who``; outcomes of ``overlap`` of them in a row share a span of time.
+
+    ``flagged`` more had inputs that a live predictor does not predict from: nobody is judged by them.
+    """
 
     judged: dict[str, Decisions]
     ts_ns: Int64
     overlap: int
+    flagged: int = 0
 
 
 def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
@@ -154,32 +160,63 @@ def walk(
 ) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
 
+    Decisions that the model would flag live are left out, and counted.
+
     ``done`` is called after each of ``folds`` parts that could be judged.
 
     Raises:
         InputError: the data cannot be learned from.
     """
-    said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, MAJORITY, LAST_MOVE, NOTHING)}
+    said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, *BASELINES)}
     tests: list[Int64] = []
-    directions = frame.directions(config.threshold_bps)
+    flagged = 0
     for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
-        seen, later = frame.rows(past), frame.rows(test)
-        model = fitted(seen, config)
-        said[MODEL].append(predicted(model, later, config, error_of(model, seen, config)))
-        said[MAJORITY].append(np.tile(seen.frequencies(config.threshold_bps), (len(test), 1)))
-        said[LAST_MOVE].append(certain(last_moves(later, config)))
-        said[NOTHING].append(certain(np.zeros(len(test))))
-        tests.append(test)
+        near, part = _said_of(frame, past, test, config)
+        for who, one in part.items():
+            said[who].append(one)
+        tests.append(near)
+        flagged += len(test) - len(near)
         done()
     if not tests:
         raise _too_few(frame)
     rows = np.concatenate(tests)
-    fold = np.concatenate([np.full(len(test), number) for number, test in enumerate(tests)])
-    judged = {
-        who: Decisions(np.vstack(parts), directions[rows], frame.move_bps[rows], fold, config.fee_bps)
-        for who, parts in said.items()
+    if not len(rows):
+        raise InputError(f"all {flagged:,} later decisions have inputs far out of the range of those before them")
+    fold = np.concatenate([np.full(len(near), number) for number, near in enumerate(tests)])
+    together = {who: np.vstack(parts) for who, parts in said.items()}
+    judged = judged_by(together, frame.rows(rows), fold, config, config.confidence)
+    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config), flagged)
+
+
+def _said_of(
+    frame: TrainingFrame, past: Int64, test: Int64, config: PredictorConfig
+) -> tuple[Int64, dict[str, FloatArray]]:
+    """Which decisions of a part a model of the past would not flag, and what is said of them."""
+    seen = frame.rows(past)
+    model = fitted(seen, config)
+    near = test[~out_of_range(frame.inputs[test], ranges_of(seen), config)]
+    if not len(near):
+        return near, {}
+    later = frame.rows(near)
+    return near, {
+        MODEL: predicted(model, later, config, error_of(model, seen, config)),
+        MAJORITY: np.tile(seen.frequencies(config.threshold_bps), (later.n, 1)),
+        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
+    }  # fmt: skip
+
+
+def judged_by(
+    said: Mapping[str, FloatArray], rows: TrainingFrame, fold: Int64, config: PredictorConfig, confidence: float
+) -> dict[str, Decisions]:
+    """Return what each said of decisions ``(n, 3)`` beside what came; ``fold`` ``(n,)`` is the part of the walk.
+
+    ``confidence`` is what the model decides from; a member of an ensemble decides as it would alone.
+    """
+    outcomes, least = rows.directions(config.threshold_bps), {MODEL: confidence, **dict.fromkeys(BASELINES, 0.0)}
+    return {
+        who: Decisions(one, outcomes, rows.move_bps, fold, config.fee_bps, least.get(who, config.confidence))
+        for who, one in said.items()
     }
-    return Walk(judged, frame.ts_ns[rows], overlap_of(frame, config))
 
 
 def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
@@ -220,7 +257,7 @@ def validated(walked: Walk, seed: int) -> Validation:
     matrix = tuple(tuple(row) for row in confusion)
     blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
     track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
-    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track)
+    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged)
 
 
 def _hits(judged: Decisions) -> FloatArray:

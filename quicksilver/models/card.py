@@ -11,6 +11,7 @@ from quicksilver.models.score import Probabilities
 from quicksilver.records import Role
 
 CARD_VERSION = 1  # of the inputs' meaning: a model of another one would be fed other numbers
+REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
 MAX_MODEL = 64 << 20  # bytes of an unpacked model: a damaged length must not take all memory
 
 
@@ -20,6 +21,12 @@ class Range(msgspec.Struct, frozen=True):
     name: str
     low: float
     high: float
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Least and most that an input may be: what lies beyond is flagged rather than predicted on."""
+        further = REACH * (self.high - self.low)
+        return self.low - further, self.high + further
 
 
 class Card(msgspec.Struct, frozen=True, tag="predictor"):

@@ -23,8 +23,6 @@ from quicksilver.models.row_model import model_in
 from quicksilver.models.score import PrequentialScore, Probabilities, probabilities_of_move
 from quicksilver.records import Features, Label, Prediction, Score
 
-REACH = 0.5  # how far beyond what it was in training an input may lie, in widths of that range
-
 
 def fell_silent(last_ns: int, now_ns: int, every_ns: int) -> bool:
     """Return whether so long nothing came that the next move would not be one of a granularity's length."""
@@ -64,8 +62,7 @@ class Predictor:
             raise ValueError(
                 f"{card.name} {card.version} takes {self._model.n_inputs} inputs, not {len(config.inputs)}"
             )
-        low, high = (np.array([getattr(one, end) for one in card.ranges]) for end in ("low", "high"))
-        self._low, self._high = low - REACH * (high - low), high + REACH * (high - low)
+        self._low, self._high = np.array([one.reach for one in card.ranges]).T
         self._require_sound()
         labels = LabelConfig((config.horizon_ns,), config.fee_bps)
         self._grid = DecisionGrid(config.every_ns)
@@ -73,7 +70,7 @@ class Predictor:
         self._moves: deque[float] = deque(maxlen=config.datasetinputs)
         self._last_ns, self._last_mid = 0, math.nan
         self._rows: deque[list[float]] = deque(maxlen=config.sequence)
-        self._judged = Judged[list[float] | None](card.name, card.version, labels)
+        self._judged = Judged[list[float] | None](card.name, card.version, labels, confidence=config.confidence)
 
     def _require_sound(self) -> None:
         """Refuse a card at odds with itself, or whose model cannot be applied: better now than at the first row."""

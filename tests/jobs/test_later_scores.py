@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.feature_histories import histories_of
-from jobs.later_scores import scored_later
+from jobs.later_scores import later_table, scored_later
 from jobs.registry import Entry, Registry
 from jobs.training import train_predictor
 from producers.exchanges.base import ignore
@@ -56,6 +56,55 @@ def test_a_market_that_has_turned_shows(entry: Entry, tmp_path: Path) -> None:
     assert "NO" in result.output
     told = msgspec.json.decode(result.output.splitlines()[-1])
     assert (told["version"], told["measures"]["accuracy"]["within"]) == (entry.card.version, False)
+
+
+TOML = """
+[predictors.near]
+type = "lda"
+datasetinputs = 1
+fee_bps = 0.5
+[predictors.wide]
+type = "naive-bayes"
+granularity = "2m"
+horizon = "1m"
+datasetinputs = 2
+fee_bps = 0.5
+[ensembles.both]
+members = [{predictor = "near", weight = 2.0}, {predictor = "wide"}]
+"""
+
+
+def test_an_ensemble_is_judged_as_a_whole(tmp_path: Path) -> None:
+    known = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
+    (tmp_path / "p.toml").write_text(TOML)
+    models = ["--models", str(tmp_path / "models")]
+    trained = CliRunner().invoke(app, ["train", str(tmp_path / "p.toml"), str(known), "--only", "both", *models])
+    assert trained.exit_code == 0, trained.output
+    for after, code in ((-0.6, 0), (0.6, 1)):
+        later = prices(tmp_path / "BTC-USD.csv", range(N), after)
+        result = CliRunner().invoke(app, ["models", "score", "both", str(later), *models])
+        assert result.exit_code == code, result.output
+        told = msgspec.json.decode(result.output.splitlines()[-1])
+        assert (told["name"], told["measures"]["accuracy"]["within"]) == ("both", code == 0)
+        assert N - KNOWN - 10 < told["n"] < N - KNOWN
+    same = CliRunner().invoke(app, ["models", "score", "both", str(prices(known, range(KNOWN), -0.6)), *models])
+    assert same.exit_code == 2
+    assert "0 decisions are later than what both" in same.output
+
+
+def test_what_is_flagged_judges_nobody_and_is_said(entry: Entry, tmp_path: Path) -> None:
+    later = prices(tmp_path / "BTC-USD.csv", range(N), -0.6)
+    usual = scored_later(entry, [str(later)])
+    lines = later.read_text().splitlines()
+    time, price = lines[2_501].split(",")
+    lines[2_501] = f"{time},{2.0 * float(price)}"
+    later.write_text("\n".join(lines))
+    found = scored_later(entry, [str(later)])
+    assert (usual.flagged, found.flagged) == (0, 2), "there and back"
+    assert found.n == usual.n - 2
+    title = str(later_table(entry, found).title)
+    assert title.endswith("; 2 more were flagged as out of range, and nothing predicted from them")
+    assert title.count("flagged") == 1
 
 
 def test_without_later_data_it_is_said(entry: Entry, tmp_path: Path) -> None:

@@ -58,13 +58,14 @@ def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> No
     assert result.exit_code == 0, result.output
     pictures = folder / "data" / "pictures"
     expected = [
-        "bayes/boundaries.png", "bayes/confusion.png", "line/boundaries.png", "line/confusion.png",
-        "p.toml/boundaries.png", "short/confusion.png",
+        "bayes/boundaries.png", "bayes/confusion.png", "both/confusion.png", "line/boundaries.png",
+        "line/confusion.png", "p.toml/boundaries.png", "short/confusion.png",
     ]  # fmt: skip
     assert sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.png")) == expected
     assert sorted(result.stdout.split()) == [f"data/pictures/{one}" for one in expected]
     assert result.stderr.splitlines() == [
-        "not drawn: short has one input: boundaries need two, so give it datasetinputs = 2 or more"
+        "not drawn: short has one input: boundaries need two, so give it datasetinputs = 2 or more",
+        "not drawn: both is an ensemble: its inputs are what its members say, and boundaries are those of each member",
     ]
 
 
@@ -90,6 +91,25 @@ def test_a_version_of_the_registry(folder: Path) -> None:
     assert earlier.stderr.splitlines()[-1] == "error: nothing could be drawn of near, for the reasons above"
 
 
+def test_an_ensemble_of_a_file_and_of_the_registry(folder: Path) -> None:
+    lines = (folder / "BTC-USD.csv").read_text().splitlines()
+    (folder / "early").mkdir()
+    (folder / "early" / "BTC-USD.csv").write_text("\n".join(lines[:600]))
+    trained = CliRunner().invoke(app, ["train", "p.toml", "early/BTC-USD.csv", "--only", "both"])
+    assert trained.exit_code == 0, trained.output
+    drawn = ["calibration", "confusion", "importance", "score"]
+    for asked in (["p.toml", "BTC-USD.csv", "--only", "both"], ["both", "BTC-USD.csv"]):
+        result = plot(*asked, "--out", "here")
+        assert result.exit_code == 0, result.output
+        assert [Path(line).stem for line in result.stdout.splitlines()] == drawn
+        assert [line.startswith("not drawn: both") for line in result.stderr.splitlines()] == [True, True]
+    version = Registry(folder / "data" / "models").roles("both").live
+    assert sorted(path.name for path in (folder / "here").iterdir()) == ["both", f"both@{version}"]
+    refused = plot("both", "early/BTC-USD.csv", "--kind", "score")
+    assert refused.exit_code == 2
+    assert "0 decisions are later than what both" in refused.stderr
+
+
 def test_live_scores_of_each_version(folder: Path) -> None:
     with closing(SqliteStore(folder / "run.sqlite")) as store:
         store.write([*scores(200), *scores(100, "v2", 2, after=200)])
@@ -109,8 +129,7 @@ def test_live_scores_of_each_version(folder: Path) -> None:
     [
         (["p.toml", "no.csv"], "no.csv: there is no such file"),
         (["no.toml", "BTC-USD.csv"], "no.toml: No such file or directory"),
-        (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short"),
-        (["p.toml", "BTC-USD.csv", "--only", "both"], "both is an ensemble: name its members"),
+        (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short, both"),
         (["near", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
         (["near@abc", "BTC-USD.csv"], "near has no version abc; there is none"),
         (["near", "BTC-USD.csv", "--only", "line"], "--only chooses from a TOML file, and near is one predictor"),

@@ -10,13 +10,15 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.held_back import walked_by
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.scores import Decisions, accuracy, brier, log_loss, profit_bps
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import error_of, fitted, probabilities
+from quicksilver.learning.validation import MODEL, error_of, fitted, probabilities
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card, Range
 from quicksilver.models.predictor import Predictor
+from quicksilver.models.score import most_likely, probabilities_of_move
 from quicksilver.records import Features, Prediction, Score, Status
 
 START_NS = 1_790_000_000 * SECOND_NS
@@ -149,6 +151,38 @@ def test_a_return_is_predicted_as_probabilities() -> None:
     assert all(
         move is not None and (move > 0) == (one.p_up > one.p_down) for move, one in zip(moves, predictions, strict=True)
     )
+
+
+def test_a_return_is_acted_on_where_the_move_covers_the_fees_and_nowhere_else() -> None:
+    """Offline and live the same, to the bit; the likeliest class would trade on far less."""
+    card = card_of(msgspec.structs.replace(RETURNS, fee_bps=0.4))
+    threshold_bps = card.config.threshold_bps
+    found = run(Predictor(card, "test", "BTC-USD"), rows(2_000, 2))
+    predictions = {one.seq: one for one in found if isinstance(one, Prediction)}
+    for one in predictions.values():
+        assert one.move_bps is not None
+        assert one.direction == (np.sign(one.move_bps) if abs(one.move_bps) > threshold_bps else 0)
+        assert one.confidence == (one.p_down, one.p_flat, one.p_up)[one.direction + 1]
+    said = [(one.p_down, one.p_flat, one.p_up) for one in predictions.values()]
+    likeliest = np.argmax(said, axis=1) - 1
+    acted = sum(one.direction != 0 for one in predictions.values())
+    assert np.count_nonzero(likeliest) > 2 * acted > 200
+
+    scores = [one for one in found if isinstance(one, Score)]
+    histories = HistoryBuilder(()).take_all(rows(2_000, 2)).histories()
+    walked = walked_by(msgspec.structs.replace(card, end_ns=0), frame_of(histories, card.config))
+    judged = walked.judged[MODEL]
+    assert judged.directions.tolist() == [one.predicted for one in scores]
+    lived = [predictions[one.seq] for one in scores]
+    assert judged.probabilities.tolist() == [[one.p_down, one.p_flat, one.p_up] for one in lived]
+    profits = judged.directions * judged.move_bps - 2.0 * card.config.fee_bps * np.abs(judged.directions)
+    assert scores[-1].profit_bps == pytest.approx(profits.mean(), rel=1e-9)
+
+
+def test_no_move_is_no_decision_where_there_are_no_fees() -> None:
+    config = msgspec.structs.replace(RETURNS, fee_bps=0.0)
+    assert most_likely(probabilities_of_move(0.0, 1.0, 0.0), config.confidence) == 0
+    assert most_likely(probabilities_of_move(1e-9, 1.0, 0.0), config.confidence) == 1
 
 
 @pytest.mark.parametrize("config", [CONFIG, RETURNS], ids=["direction", "return"])

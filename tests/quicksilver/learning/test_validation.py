@@ -8,7 +8,9 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.held_back import outside
 from quicksilver.learning.scores import MEASURES
+from quicksilver.learning.training import trained
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
 from quicksilver.learning.zoo import NINE
 
@@ -25,6 +27,41 @@ def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConf
     return frame_of(
         [FeatureHistory("test", "X-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((n, 0)), fresh)], config
     )
+
+
+def test_decisions_that_live_would_flag_are_none() -> None:
+    """In every part, by the range that was known by then; neither the model nor its baselines are judged by them."""
+    config = msgspec.structs.replace(CONFIG, horizon="1m")
+    usual = frame(1, reverts=0.8, config=config)
+    wild = usual.inputs.copy()
+    early, late = 1_000, 3_900  # the second is as far out as the first, which had been seen by then
+    wild[early, 0] = wild[late, 0] = 4.0 * wild[:, 0].max()
+    walked, before = walk(usual._replace(inputs=wild), config), walk(usual, config)
+    assert (walked.flagged, before.flagged) == (1, 0)
+    assert usual.ts_ns[early] in before.ts_ns
+    assert walked.ts_ns.tolist() == [one for one in before.ts_ns.tolist() if one != usual.ts_ns[early]]
+    assert {len(one.outcomes) for one in walked.judged.values()} == {len(walked.ts_ns)}
+    assert validated(walked, 1).flagged == 1
+    assert validated(walked, 1).n == validated(before, 1).n - 1
+
+    predictor = trained("near", usual._replace(inputs=wild).rows(slice(900)), config, "")
+    assert outside(predictor, wild[[early, early + 1]]).tolist() == [True, False], "as a live predictor does"
+
+
+def test_a_part_that_is_flagged_as_a_whole_is_left_out_and_so_is_all_of_it() -> None:
+    usual = frame(1, reverts=0.8)
+    fourth = slice(3 * usual.n // 9 + 1, 4 * usual.n // 9 - 1)
+    far = usual.inputs.copy()
+    far[fourth] += 1e4
+    walked = walk(usual._replace(inputs=far), CONFIG)
+    assert walked.flagged >= fourth.stop - fourth.start
+    assert len(walked.ts_ns) + walked.flagged == len(walk(usual, CONFIG).ts_ns)
+    part = np.digitize(np.arange(usual.n), np.linspace(0, usual.n, 10).astype(int)) - 1
+    away = usual.inputs + 10.0 ** (4 + part[:, None])
+    with pytest.raises(
+        InputError, match=r"all [\d,]+ later decisions have inputs far out of the range of those before"
+    ):
+        walk(usual._replace(inputs=away), CONFIG)
 
 
 def test_what_is_there_is_found() -> None:
