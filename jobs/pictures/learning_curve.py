@@ -109,4 +109,4 @@ def _measured(rows: TrainingFrame, said: FloatArray, config: PredictorConfig) ->
     fold = np.zeros(rows.n, np.int64)
     decisions = Decisions(said, rows.directions(config.threshold_bps), rows.move_bps, fold, config.fee_bps)
     mean = decisions.parts().mean(axis=0)
-    return [measure(mean) for _, measure in MEASURES]
+    return [float(measure(mean)) for _, measure in MEASURES]
