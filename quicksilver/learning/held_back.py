@@ -19,7 +19,7 @@ from quicksilver.learning.validation import (
     overlap_of,
 )
 from quicksilver.models.card import Card
-from quicksilver.models.predictor import REACH
+from quicksilver.models.card_model import REACH
 from quicksilver.models.row_model import RowModel, model_in
 
 MIN_LATER = 50  # decisions; of fewer nothing is to be seen
