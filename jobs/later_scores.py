@@ -60,8 +60,8 @@ def scored_later(
     means = {who: one.parts().mean(axis=0) for who, one in walked.judged.items()}
     found = {}
     for name, measure in MEASURES.items():
-        expected, value = entry.validation.scores[MODEL][name], measure(means[MODEL])
-        baselines = {who: measure(means[who]) for who in (MAJORITY, LAST_MOVE, NOTHING)}
+        expected, value = entry.validation.scores[MODEL][name], float(measure(means[MODEL]))
+        baselines = {who: float(measure(means[who])) for who in (MAJORITY, LAST_MOVE, NOTHING)}
         found[name] = Later(value, expected.low, expected.high, value in expected, baselines)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     return LaterScores(card.name, card.version, len(walked.ts_ns), walked.flagged, start_ns, end_ns, found)

@@ -112,4 +112,4 @@ def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: i
 def _measured(rows: TrainingFrame, who: str, said: FloatArray, config: PredictorConfig) -> list[float]:
     decisions = judged_by({who: said}, rows, np.zeros(rows.n, np.int64), config, config.confidence)[who]
     mean = decisions.parts().mean(axis=0)
-    return [measure(mean) for _, measure in MEASURES]
+    return [float(measure(mean)) for _, measure in MEASURES]

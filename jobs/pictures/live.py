@@ -109,7 +109,7 @@ def _draw(ax: Axes, course: LiveCourse, columns: tuple[int, int], label: str, pl
     color, (of, base) = COLORS[place], columns
     at = dates(np.array([middle(course.ts_ns[one]) for one in windows]))
     ax.plot(at, [course.parts[one, base].mean() for one in windows], color=color, linewidth=1.2, linestyle="--")
-    (found,) = courses_over(course.ts_ns, course.parts, windows, [lambda mean: float(mean[of])], block, 0)
+    (found,) = courses_over(course.ts_ns, course.parts, windows, [lambda mean: mean[..., of]], block, 0)
     draw(ax, found, label, color, MARKERS[place])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
 from skl2onnx.operator_converters.quadratic_discriminant_analysis import (
     convert_quadratic_discriminant_analysis_classifier,
 )
@@ -21,6 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
+from quicksilver.learning.converters import OPTIONS, register
 from quicksilver.learning.datasets import Bools
 from quicksilver.learning.zoo import Qda
 from quicksilver.models.applied import AppliedModel
@@ -31,20 +33,14 @@ AGREE = 0.999  # of the rows: at a threshold of a tree the two precisions may pa
 TIE = 1e-4  # share of a distance, in single precision
 CHECKED_ROWS = 1_000
 
-QDA_OPTIONS = {
-    "zipmap": [True, False, "columns"],
-    "nocl": [True, False],
-    "output_class_labels": [False, True],
-    "raw_scores": [True, False],
-}
-
 update_registered_converter(
     Qda,
     "QuicksilverQda",
     calculate_quadratic_discriminant_analysis_shapes,
     convert_quadratic_discriminant_analysis_classifier,
-    options=QDA_OPTIONS,
+    options=OPTIONS,
 )
+register()
 
 
 def exported(model: Pipeline, inputs: FloatArray) -> bytes:
@@ -74,6 +70,7 @@ def _written(model: Pipeline, rows: NDArray[np.float32]) -> bytes:
     if hasattr(model[-1], "to_onnx"):  # it is none of scikit-learn's, and all there is of the pipeline
         return bytes(model[-1].to_onnx(OPSET[""]))
     graph = to_onnx(model, rows[:1], options=_options(model), target_opset=OPSET)
+    graph = select_model_inputs_outputs(graph, graph.graph.output[-1].name)  # without the class, which nobody asks for
     domains = sorted(graph.opset_import, key=lambda one: one.domain)  # skl2onnx gives them in the order of a set
     del graph.opset_import[:]
     graph.opset_import.extend(domains)

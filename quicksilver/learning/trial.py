@@ -125,8 +125,8 @@ class Trial:
 def _mean_interval(differences: FloatArray) -> tuple[float, float]:
     """Where the mean lies with 95 %, by resampled blocks: outcomes overlap, and losses cluster."""
 
-    def mean(values: FloatArray) -> float:
-        return float(values[0])
+    def mean(values: FloatArray) -> FloatArray:
+        return values[..., 0]
 
     fold = np.zeros(len(differences), np.int64)
     (found,) = intervals(differences[:, None], fold, [mean], block_length(differences), SEED)

@@ -15,7 +15,7 @@ from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range, ranges_of
-from quicksilver.learning.results import Validation
+from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import (
     MEASURES,
     N_CLASSES,
@@ -233,24 +233,10 @@ def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
 
 def validated(walked: Walk, seed: int) -> Validation:
     """Return the scores of a walk with their intervals."""
-    measures = list(MEASURES.values())
     model, majority = walked.judged[MODEL], walked.judged[MAJORITY]
     parts = {who: one.parts() for who, one in walked.judged.items()}
     length = block_length(_hits(model) - _hits(majority))
-    scores = {
-        who: {
-            name: within_range(one, *RANGES[name])
-            for name, one in zip(MEASURES, intervals(some, model.fold, measures, length, seed), strict=True)
-        }
-        for who, some in parts.items()
-    }
-    width = parts[MODEL].shape[1]
-    both = np.hstack([parts[MODEL], parts[MAJORITY]])
-    differences = [_difference(measure, width) for measure in measures]
-    better = {
-        name: within_range(one, RANGES[name][0] - RANGES[name][1], RANGES[name][1] - RANGES[name][0])
-        for name, one in zip(MEASURES, intervals(both, model.fold, differences, length, seed), strict=True)
-    }
+    scores, better = _scores(parts, model.fold, length, seed)
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
@@ -264,6 +250,25 @@ def _hits(judged: Decisions) -> FloatArray:
     return (judged.directions == judged.outcomes).astype(np.float64)
 
 
-def _difference(measure: Measure, width: int) -> Callable[[FloatArray], float]:
-    """A measure of the first ``width`` columns less that of the others."""
-    return lambda mean: measure(mean[:width]) - measure(mean[width:])
+def _scores(
+    parts: dict[str, FloatArray], fold: Int64, length: int, seed: int
+) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
+    """Everybody's scores, and how much the model's are above the majority's, all of the same resampled blocks."""
+    width = parts[MODEL].shape[1]
+    columns = {who: slice(place * width, (place + 1) * width) for place, who in enumerate(parts)}
+    measures = [_of(measure, columns[who]) for who in parts for measure in MEASURES.values()]
+    measures += [_difference(measure, columns[MODEL], columns[MAJORITY]) for measure in MEASURES.values()]
+    found = iter(intervals(np.hstack(list(parts.values())), fold, measures, length, seed))
+    scores = {who: {name: within_range(next(found), *RANGES[name]) for name in MEASURES} for who in parts}
+    reach = {name: high - low for name, (low, high) in RANGES.items()}
+    return scores, {name: within_range(next(found), -reach[name], reach[name]) for name in MEASURES}
+
+
+def _of(measure: Measure, columns: slice) -> Measure:
+    """A measure of some columns."""
+    return lambda mean: measure(mean[..., columns])
+
+
+def _difference(measure: Measure, columns: slice, less: slice) -> Measure:
+    """A measure of some columns less that of others."""
+    return lambda mean: measure(mean[..., columns]) - measure(mean[..., less])

@@ -12,24 +12,18 @@ from quicksilver.labels import LabelConfig, LabelQueue
 from quicksilver.learning.config import lead_of
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Recent, Said
+from quicksilver.models.input_rows import InputState, SharedRows, fell_silent
 from quicksilver.models.judged import Judged, Waiting
-from quicksilver.models.predictor import Predictor, fell_silent
-from quicksilver.models.score import PrequentialScore, Probabilities
+from quicksilver.models.member import MemberAtWork, MemberState
+from quicksilver.models.score import PrequentialScore
 from quicksilver.records import Features, Label, Prediction, Score
 
 SILENT = "out of range: for every member, or it has not decided of late"
 
 
-class _Heard(msgspec.Struct):
-    """A member's last decision; without probabilities if its inputs were out of range."""
-
-    ts_ns: int
-    said: Probabilities | None
-
-
 class _Saved(msgspec.Struct):
-    members: list[bytes]
-    heard: list[_Heard | None]
+    inputs: list[InputState]
+    members: list[MemberState]
     last_ns: int
     labels: bytes
     score: PrequentialScore
@@ -51,8 +45,8 @@ class EnsemblePredictor:
         configs = [one.config for one in card.members]
         self._lead = lead_of(configs)
         lead = configs[self._lead]
-        self._every_ns = [one.every_ns for one in configs]
-        self._heard: list[_Heard | None] = [None] * len(configs)
+        self._every_ns = lead.every_ns
+        self._inputs = SharedRows(configs)
         self._last_ns = 0
         labels = LabelConfig((lead.horizon_ns,), lead.fee_bps)
         self._labels = LabelQueue(venue, symbol, labels)
@@ -62,14 +56,14 @@ class EnsemblePredictor:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
         if row.mid is None:
             return []
-        if fell_silent(self._last_ns, row.ts_event_ns, self._every_ns[self._lead]):
+        if fell_silent(self._last_ns, row.ts_event_ns, self._every_ns):
             self._forget_waiting()
         self._last_ns = row.ts_event_ns
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
         outcomes = [score for label in known if (score := self._judge(label)) is not None]
-        if not self._hear(row):
+        if not self._hear(row, row.mid):
             return [*outcomes]
-        said = self._in_force(row.ts_event_ns)
+        said = tuple(member.in_force(row.ts_event_ns) for member in self._members)
         probabilities = self._combiner.combined(said)
         if probabilities is None:
             return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
@@ -86,25 +80,23 @@ class EnsemblePredictor:
         self._combiner.learn(label.ts_known_ns, entry.inputs, entry.baseline, label.direction)
         return score
 
-    def _hear(self, row: Features) -> bool:
+    def _hear(self, row: Features, mid: float) -> bool:
         """Let the members take a row; returns whether it is a time to decide."""
-        decided = [member.inputs(row) for member in self._members]
-        for number, inputs in enumerate(decided):
+        for member, breaks in zip(self._members, self._inputs.breaks(row.ts_event_ns), strict=True):
+            if breaks:
+                member.forget_waiting()
+            member.on_price(row, mid)
+        taken = self._inputs.take(row)
+        for member, inputs in zip(self._members, taken, strict=True):
             if inputs is not None:
-                self._heard[number] = _Heard(row.ts_event_ns, self._members[number].probabilities(inputs))
-        return decided[self._lead] is not None
-
-    def _in_force(self, now_ns: int) -> Said:
-        return tuple(
-            None if heard is None or now_ns - heard.ts_ns > every_ns else heard.said
-            for heard, every_ns in zip(self._heard, self._every_ns, strict=True)
-        )
+                member.decide(row, mid, inputs)
+        return taken[self._lead] is not None
 
     def gap(self) -> None:
         """Forget what no longer belongs together; how the members did of late stays."""
         for member in self._members:
             member.gap()
-        self._heard = [None] * len(self._members)
+        self._inputs.gap()
         self._last_ns = 0
         self._forget_waiting()
 
@@ -117,8 +109,8 @@ class EnsemblePredictor:
         waiting = [(seq, entry) for (seq, _), entry in self._judged.waiting.items()]
         return msgspec.msgpack.encode(
             _Saved(
-                [member.dump() for member in self._members], self._heard, self._last_ns, self._labels.dump(),
-                self._judged.scores[0], waiting, self._combiner.recent,
+                self._inputs.state(), [member.state() for member in self._members], self._last_ns,
+                self._labels.dump(), self._judged.scores[0], waiting, self._combiner.recent,
             )
         )  # fmt: skip
 
@@ -126,18 +118,17 @@ class EnsemblePredictor:
         """Take over a dumped state."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         for member, state in zip(self._members, saved.members, strict=True):
-            member.load(state)
-        self._heard, self._last_ns = saved.heard, saved.last_ns
+            member.restore(state)
+        self._inputs.restore(saved.inputs)
+        self._last_ns = saved.last_ns
         self._labels.load(saved.labels)
         self._judged.scores = [saved.score]
         self._judged.waiting = {(seq, 0): entry for seq, entry in saved.waiting}
         self._combiner.recent = saved.recent
 
 
-def _member(ensemble: EnsembleCard, card: Card, venue: str, symbol: str) -> Predictor:
+def _member(ensemble: EnsembleCard, card: Card, venue: str, symbol: str) -> MemberAtWork:
     try:
-        if card.format == "online":
-            raise ValueError(f"{card.name} {card.version} goes on learning")
-        return Predictor(card, venue, symbol)
+        return MemberAtWork(card, venue, symbol)
     except ValueError as error:
         raise ValueError(f"{ensemble.name} {ensemble.version} cannot be used: member {error}") from error

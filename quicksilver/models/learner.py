@@ -153,6 +153,15 @@ class Learner:
             raise ValueError(f"the model cannot be applied: it takes {self.n_inputs} inputs, not {rows.shape[1]}")
         return np.array([self._predict(self._softmax.standardised(self._known(row))) for row in rows]).reshape(-1, 3)
 
+    def one(self, row: FloatArray) -> list[float]:
+        """Return what ``raw`` says of one row ``(n_inputs,)``: three numbers.
+
+        Raises:
+            ValueError: the row is not as long as the model's.
+        """
+        found: list[float] = self.raw(row.astype(np.float32)[None])[0].tolist()
+        return found
+
     def learn(self, inputs: FloatArray, direction: Direction) -> None:
         """Learn from the outcome of some inputs ``(n_inputs,)``."""
         x = self._softmax.taken_in(self._known(inputs))

@@ -25,6 +25,13 @@ class RowModel(Protocol):
             ValueError: the rows are not as long as the model's.
         """
 
+    def one(self, row: FloatArray) -> list[float]:
+        """Return what ``raw`` says of one row ``(n_inputs,)``: ``n_outputs`` numbers.
+
+        Raises:
+            ValueError: the row is not as long as the model's.
+        """
+
 
 def model_in(card: Card) -> RowModel:
     """Return a card's model as it was when the card was made.

@@ -134,8 +134,8 @@ def test_its_score_is_what_the_offline_measures_say_of_the_same_decisions() -> N
     mean = Decisions(said, outcomes, frame.move_bps, zeros, CONFIG.fee_bps).parts().mean(axis=0)
     last = scores[-1]
     assert (last.n, last.flagged) == (frame.n, 0)
-    assert (last.accuracy, last.log_loss, last.brier, last.profit_bps) == pytest.approx(
-        (accuracy(mean), log_loss(mean), brier(mean), profit_bps(mean))
+    assert [last.accuracy, last.log_loss, last.brier, last.profit_bps] == pytest.approx(
+        [float(measure(mean)) for measure in (accuracy, log_loss, brier, profit_bps)]
     )
     assert last.profit_bps != 0.0
 

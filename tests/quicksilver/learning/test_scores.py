@@ -4,18 +4,23 @@ import math
 
 import numpy as np
 import pytest
+from arch.bootstrap import IIDBootstrap
 from sklearn import metrics
 
+from quicksilver.events import FloatArray
 from quicksilver.learning.results import Interval
 from quicksilver.learning.scores import (
+    LEVEL,
     MEASURES,
     RANGES,
+    RESAMPLES,
     Decisions,
     accuracy,
     block_length,
     blocks_of,
     intervals,
     profit_bps,
+    resampled,
     within_range,
 )
 
@@ -87,6 +92,46 @@ def test_intervals_hold_the_truth_and_the_next_period_about_as_often_as_they_say
         next_held += series[2_000:].mean() in found
     assert 0.88 <= held / 200 <= 0.99
     assert 0.90 <= next_held / 200 <= 1.0
+
+
+@pytest.mark.parametrize(("n", "length"), [(40, 3), (2_000, 4)])
+def test_intervals_are_those_of_one_resample_after_another(n: int, length: int) -> None:
+    """arch draws the same blocks from the same seed, and every measure is computed of each resample by itself."""
+    one, measures = made(n), list(MEASURES.values())
+    parts = one.parts()
+
+    def values(some: FloatArray) -> FloatArray:
+        total = some.sum(axis=0)
+        return np.array([measure(total[1:] / total[0]) for measure in measures])
+
+    slow = IIDBootstrap(blocks_of(parts, one.fold, length), seed=7)
+    lows, highs = slow.conf_int(values, reps=RESAMPLES, method="percentile", size=LEVEL)
+    found = intervals(parts, one.fold, measures, length, 7)
+    np.testing.assert_allclose([one.mean_low for one in found], lows, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose([one.mean_high for one in found], highs, rtol=1e-9, atol=1e-12)
+
+
+def test_measures_of_many_means_are_those_of_each() -> None:
+    """Among them some of one class alone, on either side."""
+    means = np.array([made(n, seed=n).parts().mean(axis=0) for n in (1, 2, 3, 50)])
+    for measure in MEASURES.values():
+        np.testing.assert_allclose(measure(means), [measure(one) for one in means], rtol=1e-12)
+
+
+def test_blocks_are_drawn_alike_however_many_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = RNG(5).normal(size=(30, 2))
+    whole = resampled(blocks, 1)
+    assert whole.shape == (RESAMPLES, 2)
+    monkeypatch.setattr("quicksilver.learning.scores._DRAWN_AT_ONCE", 70)  # two resamples at once
+    np.testing.assert_allclose(resampled(blocks, 1), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_of_one_block_the_mean_has_no_interval() -> None:
+    one = made(30)
+    (found,) = intervals(one.parts(), np.zeros(30, np.int64), [MEASURES["balanced_accuracy"]], 30, 1)
+    assert found.value == pytest.approx(metrics.balanced_accuracy_score(one.outcomes, one.directions))
+    assert math.isnan(found.mean_low)
+    assert math.isnan(found.mean_high)
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:

@@ -4,10 +4,16 @@ import re
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Target
+from quicksilver.learning.datasets import Int64
 from quicksilver.learning.export import exported
 from quicksilver.learning.zoo import DEEPLOB, NINE, ZOO, model_of
 from quicksilver.models.applied import AppliedModel
@@ -39,8 +45,10 @@ def test_a_model_is_applied_as_it_was_fitted(name: str, target: Target) -> None:
     data = exported(model, holes[past])
     again = model_of(config).fit(holes[past], (CLASSES if target == "direction" else MOVES)[past])
     assert exported(again, holes[past]) == data, "the same seed gives the same bytes"
-    found = AppliedModel(data).raw(later)
-    one_by_one = np.vstack([AppliedModel(data).raw(later[row : row + 1]) for row in range(3)])
+    applied = AppliedModel(data)
+    found = applied.raw(later)
+    one_by_one = np.vstack([applied.raw(later[row : row + 1]) for row in range(3)])
+    assert [applied.one(holes[row]) for row in range(1_000, 1_003)] == one_by_one.tolist(), "to the bit"
     np.testing.assert_allclose(one_by_one, found[:3], rtol=1e-5, atol=1e-6)
     if target == "direction":
         np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
@@ -51,6 +59,41 @@ def test_a_model_is_applied_as_it_was_fitted(name: str, target: Target) -> None:
         agree = np.abs(found[:, 0] - model.predict(later)) < 1e-3 * np.std(MOVES)
         assert np.corrcoef(found[:, 0], MOVES[1_000:])[0, 1] > 0.3
     assert np.mean(agree) > 0.99
+
+
+@pytest.mark.parametrize("name", NINE)
+def test_of_two_classes_each_is_applied_as_it_was_fitted(name: str) -> None:
+    model = model_of(PredictorConfig(name, seed=3)).fit(INPUTS[:1_000], np.sign(MOVES[:1_000]).astype(int))
+    later = INPUTS[1_000:].astype(np.float32)
+    found = AppliedModel(exported(model, INPUTS[:1_000])).raw(later)
+    agree = np.abs(found - model.predict_proba(later)).max(axis=1) < 1e-3
+    assert found.shape == (500, 2)
+    assert np.mean(agree) > 0.99
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("classes", [CLASSES, np.sign(MOVES).astype(int)], ids=["three", "two"])
+def test_boosted_trees_in_one_node_say_what_they_say_one_by_one(depth: int, classes: Int64) -> None:
+    """Thresholds lie between two numbers of single precision, of which inputs are."""
+    boosted = AdaBoostClassifier(DecisionTreeClassifier(max_depth=depth), n_estimators=30, random_state=1)
+    model = Pipeline([("model", boosted.fit(INPUTS, classes))])
+    data, rows = exported(model, INPUTS), INPUTS.astype(np.float32)
+    kinds = [node.op_type for node in onnx.load_from_string(data).graph.node]
+    assert kinds.count("TreeEnsembleRegressor") == 1
+    assert len(kinds) == 3, "and the softmax of its votes"
+    np.testing.assert_allclose(AppliedModel(data).raw(rows), model.predict_proba(rows), atol=1e-5)
+
+
+def test_scores_so_far_out_that_no_class_is_likely_leave_all_as_likely() -> None:
+    """As scikit-learn has it: none of the three curves is above 0 there."""
+    model = model_of(PredictorConfig("lda")).fit(INPUTS, CLASSES)
+    assert isinstance(model[-1], CalibratedClassifierCV)
+    (calibrated,) = model[-1].calibrated_classifiers_
+    for curve in calibrated.calibrators:
+        curve.b_ = 1_000.0
+    found = AppliedModel(exported(model, INPUTS)).raw(INPUTS.astype(np.float32))
+    np.testing.assert_allclose(found, 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(INPUTS), found, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +128,9 @@ def test_rows_of_another_length() -> None:
     model = model_of(PredictorConfig("logistic")).fit(INPUTS, CLASSES)
     with pytest.raises(ValueError, match="the model cannot be applied"):
         AppliedModel(exported(model, INPUTS)).raw(np.zeros((1, 9), np.float32))
+    for width in (1, 9):
+        with pytest.raises(ValueError, match=f"the model cannot be applied: it takes 4 inputs, not {width}"):
+            AppliedModel(exported(model, INPUTS)).one(np.zeros(width))
 
 
 def test_prices_on_a_grid_which_tie_neighbours_are_exported_all_the_same() -> None:
