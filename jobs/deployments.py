@@ -5,14 +5,8 @@ from collections.abc import Sequence
 from jobs.publishing import kafka_servers, publish, require_topic
 from jobs.registry import Registry
 from quicksilver.errors import InputError
-from quicksilver.models.card import AnyCard, Card, Deployment
+from quicksilver.models.card import Deployment
 from quicksilver.topics import DEPLOYMENTS
-
-
-def wants(card: AnyCard, venue: str, symbol: str) -> bool:
-    """Whether a version is for an instrument: an ensemble is where all its members are."""
-    members = (card,) if isinstance(card, Card) else card.members
-    return all(member.config.wants(venue, symbol) for member in members)
 
 
 def instruments_of(symbols: Sequence[str]) -> list[tuple[str, str]]:
@@ -38,24 +32,15 @@ def instruments_of(symbols: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def deployments_of(registry: Registry, name: str, instruments: Sequence[tuple[str, str]]) -> list[Deployment]:
-    """Return what each instrument is to run under a name: those that its live version is for, or a shadow.
+    """Return what each instrument is to run under a name; of those that no version wants it is nothing.
+
+    They are told so, too: one that ran an earlier version would go on with it.
 
     Raises:
-        InputError: there is no such predictor, one of its versions is damaged, or it is for none of them.
+        InputError: there is no such predictor, or one of its versions is damaged.
     """
-    roles = registry.roles(name)
-    live = registry.entry(name, roles.live).card
-    shadows = [registry.entry(name, version).card for version in roles.shadows]
-    found = []
-    for venue, symbol in instruments:
-        here = live if wants(live, venue, symbol) else None
-        beside = tuple(one for one in shadows if wants(one, venue, symbol))
-        if here or beside:
-            found.append(Deployment(venue, symbol, name, here, beside))
-    if not found:
-        there = ", ".join(f"{venue}:{symbol}" for venue, symbol in instruments)
-        raise InputError(f"{name} is for none of these instruments: {there}")
-    return found
+    at_work = registry.at_work(name)
+    return [at_work.on(venue, symbol) for venue, symbol in instruments]
 
 
 class Publisher:
@@ -72,12 +57,12 @@ class Publisher:
         self._instruments = instruments_of(symbols)
 
     def send(self, registry: Registry, name: str) -> list[str]:
-        """Send what the instruments run under a name; returns their names, ``venue:symbol``.
+        """Send what the instruments run under a name; returns those that run some of it, ``venue:symbol``.
 
         Raises:
-            InputError: it cannot be used, is for none of them, or Kafka does not take it.
+            InputError: it cannot be used, or Kafka does not take it.
         """
         found = deployments_of(registry, name, self._instruments)
         for one in found:
             publish(one, self._servers)
-        return [f"{one.venue}:{one.symbol}" for one in found]
+        return [f"{one.venue}:{one.symbol}" for one in found if one.roles()]

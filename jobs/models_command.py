@@ -205,4 +205,5 @@ def _tell(what: str, publisher: Any, registry: Registry, name: str) -> None:
     """Say what was done, and tell the instruments if that is wanted."""
     typer.echo(what)
     if publisher is not None:
-        typer.echo(f"told {', '.join(publisher.send(registry, name))}")
+        running = publisher.send(registry, name)
+        typer.echo(f"told the instruments; {', '.join(running) or 'none of them'} run{'s' * (len(running) < 2)} {name}")

@@ -24,6 +24,7 @@ ROLES = "roles.json"
 LIBRARIES = ("numpy", "onnxruntime", "river", "scikit-learn", "skl2onnx")  # that make models
 FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
+PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours
 
 
 @cache
@@ -242,14 +243,13 @@ class Registry:
         Raises:
             InputError: there was none, or it is damaged.
         """
-        roles = self.roles(name)
-        if not roles.earlier:
-            raise InputError(f"{name} {roles.live} was the first: there is nothing to go back to")
-        version = roles.earlier[-1]
-        self.entry(name, version)
+        self.roles(name)
         with self._changing(name) as roles:
+            if not roles.earlier:
+                raise InputError(f"{name} {roles.live} was the first: there is nothing to go back to")
+            version = roles.earlier.pop()
+            self.entry(name, version)
             roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
-            roles.earlier.pop()
         return version
 
     def at_work(self, name: str) -> AtWork:
@@ -261,15 +261,6 @@ class Registry:
         roles = self.roles(name)
         live = self.entry(name, roles.live).card if roles.live else None
         return AtWork(name, live, tuple(self.entry(name, version).card for version in roles.shadows))
-
-    def deployments(self, venue: str, symbol: str) -> list[Deployment]:
-        """Return what an instrument runs of each predictor, by name; of those that do not want it nothing.
-
-        Raises:
-            InputError: a file is damaged.
-        """
-        found = (self.at_work(name).on(venue, symbol) for name in self.names())
-        return [one for one in found if one.roles()]
 
     def changes(self) -> dict[str, int]:
         """Return when each predictor's roles were last changed, nanoseconds by the file system's clock."""
@@ -286,7 +277,7 @@ class Registry:
     def _changing(self, name: str) -> Iterator[Roles]:
         folder = self._folder / name
         try:
-            with alone(folder / "roles.lock", f"another process changes {folder}: try again"):
+            with alone(folder / "roles.lock", f"another process changes {folder}: try again", PATIENCE_S):
                 roles = self.roles(name) if (folder / ROLES).exists() else Roles()
                 yield roles
                 _write(folder / ROLES, msgspec.json.encode(roles))

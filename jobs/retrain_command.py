@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quicksilver.memory import MemoryBus
 
 API = "http://127.0.0.1:8000"
+AT_ONCE = 100  # earlier scores, a millisecond's work: in between books go on
 
 Say = Callable[[str], None]
 
@@ -182,7 +183,10 @@ async def retraining_beside(
         pages, read = pages_of(store, retrainer.names), list[list[Score]]()
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             read.append(page)
-        retrainer.take(in_order(read))
+        earlier = await asyncio.to_thread(in_order, read)
+        for start in range(0, len(earlier), AT_ONCE):
+            retrainer.take(earlier[start : start + AT_ONCE])
+            await asyncio.sleep(0)
         retrainer.take(waiting)
         take = retrainer.take
         await retrainer.run()

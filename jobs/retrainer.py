@@ -14,7 +14,6 @@ from quicksilver.learning.retraining import Decision, Past, Retraining, Standing
 from quicksilver.records import Score
 
 WATCH_S = 1.0  # between two looks at who does what: a user may promote and roll back too
-TRIES, TRY_S = 5, 0.2  # of a change of the registry, which another process may be at
 
 Say = Callable[[str], None]
 Work = Callable[[Job], Awaitable[Made]]
@@ -115,7 +114,7 @@ class Retrainer:
             await asyncio.to_thread(self._note, name, "training", decision.why, "", decision.ts_ns)
             try:
                 made = await self._work(self._jobs[name])
-                await self._changed(self._place, name, made)
+                await asyncio.to_thread(self._place, name, made)
             except QuicksilverError as error:
                 why = f"{error}; what was live stays"
                 await asyncio.to_thread(self._note, name, "failed", why)
@@ -156,7 +155,7 @@ class Retrainer:
         while True:
             name, decision = await self._to_settle.get()
             try:
-                await self._changed(self._settle, name, decision)
+                await asyncio.to_thread(self._settle, name, decision)
             except QuicksilverError as error:
                 self._say(f"{name}: {decision.move} {decision.version}: that failed: {error}")
             await self._look(name)
@@ -171,15 +170,6 @@ class Retrainer:
         else:
             self._registry.unshadow(name, decision.version)
             self._note(name, "dropped", decision.why, decision.version, decision.ts_ns)
-
-    async def _changed(self, change: Callable[..., None], *given: object) -> None:
-        """Change the registry, which another process may be at for a moment."""
-        for _ in range(TRIES - 1):
-            try:
-                return await asyncio.to_thread(change, *given)
-            except InputError:
-                await asyncio.sleep(TRY_S)
-        return await asyncio.to_thread(change, *given)
 
     def _note(self, name: str, what: What, why: str, version: str = "", ts_ns: int | None = None) -> None:
         """Say what is done, now or when it was decided, and keep it; a disk that is full must not end the work."""

@@ -125,7 +125,8 @@ async def test_embedded_replay_and_the_prediction_job_say_the_same_to_the_bit(
     deployed = [
         read([outgoing(one, START_MS, Headers())])[0]
         for symbol in ("BTC-USD", "ETH-USD")
-        for one in registry.deployments("kraken", symbol)
+        for name in registry.names()
+        if (one := registry.at_work(name).on("kraken", symbol)).roles()
     ]
     job = rows(run(PredictionMachine, [*deployed, *derived], by=lambda one: one.instrument))
     assert job == {place: values for place, values in live.rows().items() if place[0] in {"predictions", "scores"}}
@@ -311,7 +312,7 @@ def test_a_replay_with_predictors_that_cannot_be_used_is_refused(
 
 
 def test_the_registry_says_what_an_instrument_runs(registry: Registry, cards: list[Card], tmp_path: Path) -> None:
-    fast, moves = registry.deployments("kraken", "BTC-USD")
+    fast, moves = (registry.at_work(name).on("kraken", "BTC-USD") for name in registry.names())
     assert (fast.name, fast.live, fast.shadows) == ("fast", cards[0], (cards[1],))
     assert (moves.venue, moves.symbol, moves.live, moves.shadows) == ("kraken", "BTC-USD", cards[3], ())
     before = registry.changes()

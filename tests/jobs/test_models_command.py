@@ -13,7 +13,7 @@ from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.tasks import Task, trained_and_judged
-from quicksilver.models.card import Card, Deployment, EnsembleCard
+from quicksilver.models.card import Card, Deployment, EnsembleCard, wants
 from tests.jobs.test_train_command import quicksilver, refused
 from tests.quicksilver.learning.test_predictor import CONFIG, rows
 
@@ -131,6 +131,17 @@ def test_instruments_are_told_what_is_for_them(models: Path) -> None:
     ]
 
 
+def test_instruments_that_a_new_version_is_not_for_are_told_to_run_none(tmp_path: Path) -> None:
+    registry, narrow = Registry(tmp_path), entry_of(3, symbols=("BTC-USD",))
+    registry.add(FIRST)
+    registry.add(narrow)
+    registry.promote("near", narrow.card.version)
+    pairs = [("kraken", "BTC-USD"), ("kraken", "ETH-USD")]
+    assert deployments.deployments_of(registry, "near", pairs) == [
+        Deployment("kraken", "BTC-USD", "near", narrow.card), Deployment("kraken", "ETH-USD", "near"),
+    ]  # fmt: skip
+
+
 def test_an_ensemble_is_where_all_its_members_are() -> None:
     assert isinstance(FIRST.card, Card)
     kraken, bitcoin = (
@@ -143,7 +154,7 @@ def test_an_ensemble_is_where_all_its_members_are() -> None:
     config = EnsembleConfig((Member("a"), Member("b")))
     card = EnsembleCard("both", "v", 1, config, (kraken, bitcoin), None, "", "")
     wanted = [("kraken", "BTC-USD"), ("kraken", "ETH-USD"), ("coinbase", "BTC-USD")]
-    assert [deployments.wants(card, *one) for one in wanted] == [True, False, False]
+    assert [wants(card, *one) for one in wanted] == [True, False, False]
 
 
 def test_a_symbol_without_its_venue_is_refused(models: Path) -> None:

@@ -2,16 +2,18 @@
 
 import hashlib
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import msgspec
 import pytest
 
-from jobs.registry import Entry, Registry, code_digest, sealed
+from jobs.registry import Entry, Registry, Roles, code_digest, sealed
 from quicksilver.errors import InputError
 from quicksilver.learning.results import Validation
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
+from setup.alone import alone
 from tests.quicksilver.learning.test_ensembles import card_of as ensemble_of
 from tests.quicksilver.learning.test_predictor import card_of
 
@@ -173,3 +175,44 @@ def test_a_program_is_told_by_its_sources_and_libraries(monkeypatch: pytest.Monk
     assert first == code_digest.__wrapped__()
     monkeypatch.setattr("jobs.registry.version_of_library", lambda name: "0.0.1")
     assert code_digest.__wrapped__() != first
+
+
+def test_two_that_roll_back_at_once_go_back_twice(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is to go back to is looked up with the lock held: another process may have gone before."""
+    other, look = Registry(tmp_path / "models"), registry.roles
+    first, second, third = (entry.card.version for entry in (FIRST, SECOND, THIRD))
+    registry.promote("near", second)
+    registry.promote("near", third)
+
+    def late(name: str) -> Roles:
+        """Let the other process go back between the first look and the change."""
+        found = look(name)
+        monkeypatch.setattr(registry, "roles", look)
+        assert other.roll_back(name) == second
+        return found
+
+    monkeypatch.setattr(registry, "roles", late)
+    assert registry.roll_back("near") == first
+    assert (registry.roles("near").live, registry.roles("near").earlier) == (first, [])
+
+
+def test_a_change_waits_for_that_of_another_process(tmp_path: Path) -> None:
+    held, let_go = Event(), Event()
+
+    def other() -> None:
+        """Hold the lock until told to let it go."""
+        with alone(tmp_path / "near" / "roles.lock", "never"):
+            held.set()
+            let_go.wait()
+
+    thread = Thread(target=other)
+    thread.start()
+    held.wait()
+    Timer(0.2, let_go.set).start()
+    try:
+        assert Registry(tmp_path).add(FIRST)
+    finally:
+        let_go.set()
+        thread.join()
