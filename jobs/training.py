@@ -16,7 +16,7 @@ from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
-from quicksilver.learning.validation import require_trainable
+from quicksilver.learning.usable import require_trainable
 
 
 class Tries(NamedTuple):

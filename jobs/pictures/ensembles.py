@@ -20,7 +20,8 @@ from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.ensembles import Part, card_at, splits_of, walk_material
 from quicksilver.learning.material import Material
 from quicksilver.learning.together import aligned_with, end_ns, later_rows, walked_together
-from quicksilver.learning.validation import FOLDS, Walk
+from quicksilver.learning.usable import FOLDS
+from quicksilver.learning.validation import Walk
 from quicksilver.models.card import EnsembleCard
 
 MIN_MEMBERS = 2

@@ -20,7 +20,8 @@ from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
-from quicksilver.learning.validation import FOLDS, MIN_PAST, Walk, judged_by, overlap_of, validated
+from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.validation import Walk, judged_by, overlap_of, validated
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
 
 

@@ -10,7 +10,7 @@ from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_c
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest, placed_frame_of
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MIN_PAST
+from quicksilver.learning.usable import MIN_PAST
 from quicksilver.models.card import Card
 from quicksilver.models.learner import ONLINE
 

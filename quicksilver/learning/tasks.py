@@ -14,7 +14,8 @@ from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.material import material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import FOLDS, validated, walk
+from quicksilver.learning.usable import FOLDS
+from quicksilver.learning.validation import validated, walk
 from quicksilver.models.card import AnyCard
 
 STEPS = FOLDS + 1  # of a task, as its progress counts them: the folds, and the model of all examples
