@@ -22,7 +22,7 @@ from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
 from quicksilver.learning.usable import FOLDS, MIN_PAST
 from quicksilver.learning.validation import Walk, judged_by, overlap_of, validated
-from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
+from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed
 
 
 def trained_ensemble(
@@ -86,11 +86,10 @@ def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleC
     stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
     data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
     config, code = material.config, material.code
-    version = version_of([config, [one.version for one in members], classes], data, code, stacking or b"")
     return EnsembleCard(
-        material.name, version, CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
+        material.name, "", CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
         code, classes,
-    )  # fmt: skip
+    ).versioned()  # fmt: skip
 
 
 def walk_ensemble(
