@@ -75,7 +75,7 @@ def _draw(
     from jobs.plotting import Data, plot_config, plot_live, plot_version
     from jobs.registry import Registry
     from jobs.tape_letters import Letters
-    from quicksilver.learning.config import read_predictors
+    from quicksilver.learning.config_file import read_predictors
 
     registry, letters = Registry(models), Letters()
     file = read_predictors(Path(what).read_bytes(), what) if what.endswith(TOML) else None

@@ -21,7 +21,8 @@ from setup.exits import failing
 if TYPE_CHECKING:
     from api.ports import JsonStore
     from jobs.retrainer import Retrainer
-    from quicksilver.learning.config import Predictors, RetrainingConfig
+    from quicksilver.learning.config_file import Predictors
+    from quicksilver.learning.retraining_config import RetrainingConfig
     from quicksilver.memory import MemoryBus
 
 API = "http://127.0.0.1:8000"
@@ -141,7 +142,7 @@ def read_retraining(path: Path) -> "tuple[Predictors, RetrainingConfig]":
     Raises:
         InputError: it cannot be read, or has no table ``[retraining]``.
     """
-    from quicksilver.learning.config import read_predictors
+    from quicksilver.learning.config_file import read_predictors
 
     found = read_predictors(path.read_bytes(), str(path))
     if found.retraining is None:

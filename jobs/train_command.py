@@ -11,7 +11,9 @@ import typer
 from jobs.choices import Span
 from jobs.registry import Entry, Registry, models_folder
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig, Predictors, read_predictors
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config_file import Predictors, read_predictors
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from setup.exits import failing
 
 if TYPE_CHECKING:

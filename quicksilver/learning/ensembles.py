@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward

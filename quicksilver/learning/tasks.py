@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeAlias
 from threadpoolctl import threadpool_limits
 
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.material import material_of
 from quicksilver.learning.results import Validation

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import zstandard
 
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.models.score import Probabilities
 from quicksilver.records import Role
 

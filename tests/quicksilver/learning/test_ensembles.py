@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from quicksilver.learning.aligned import Aligned, aligned, combined, said_of
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of
