@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.options import Folder, Venue
 from quicksilver.errors import InputError
 from setup.exits import failing
 
@@ -47,8 +48,8 @@ def plot(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the pictures [DATA/pictures], which the page shows.")
     ] = None,
-    models: Annotated[Path | None, typer.Option(help="Folder of the registry [DATA/models].")] = None,
-    venue: Annotated[str | None, typer.Option(help="Whose frames they are, where a tape does not say.")] = None,
+    models: Folder = None,
+    venue: Venue = None,
 ) -> None:
     """Draw predictors as PNG, OUT/NAME/KIND.png: boundaries, learning curve, calibration, confusion, importance, score.
 
