@@ -6,9 +6,11 @@ import msgspec
 import typer
 
 from jobs.choices import Span
-from jobs.train_command import ConfigFile, Only, Since, Sources, Until, Venue, chosen_of
+from jobs.options import ConfigFile, Only, Since, Sources, Until, Venue
+from jobs.train_command import chosen_of
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig, read_predictors
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config_file import read_predictors
 from setup.exits import failing
 
 if TYPE_CHECKING:

@@ -1,16 +1,15 @@
 """``quicksilver models``: the versions of predictors that are kept, what each does, and who runs them."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from jobs.choices import Span
+from jobs.options import Folder, Publish, Since, Sources, Symbols, Until, Venue
 from jobs.registry import Entry, Registry, models_folder
 from jobs.retrain_command import history
-from jobs.train_command import Since, Sources, Until, Venue
 from quicksilver.errors import InputError
 from setup.exits import UNUSABLE, failing
 
@@ -19,13 +18,7 @@ models = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A predictor or an ensemble.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or as much of it as no other begins with.")]
-Folder = Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")]
 Json = Annotated[bool, typer.Option("--json", help="Print nothing but JSON.")]
-Publish = Annotated[bool, typer.Option("--publish", help="Tell the instruments by Kafka [KAFKA_SERVERS].")]
-Symbols = Annotated[
-    list[str] | None,
-    typer.Option("--symbol", help="To this instrument, VENUE:BASE-QUOTE; may be repeated. Else all in Cassandra."),
-]
 
 
 models.command()(history)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.options import Folder, Venue
 from quicksilver.errors import InputError
 from setup.exits import failing
 
@@ -47,8 +48,8 @@ def plot(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the pictures [DATA/pictures], which the page shows.")
     ] = None,
-    models: Annotated[Path | None, typer.Option(help="Folder of the registry [DATA/models].")] = None,
-    venue: Annotated[str | None, typer.Option(help="Whose frames they are, where a tape does not say.")] = None,
+    models: Folder = None,
+    venue: Venue = None,
 ) -> None:
     """Draw predictors as PNG, OUT/NAME/KIND.png: boundaries, learning curve, calibration, confusion, importance, score.
 
@@ -75,7 +76,7 @@ def _draw(
     from jobs.plotting import Data, plot_config, plot_live, plot_version
     from jobs.registry import Registry
     from jobs.tape_letters import Letters
-    from quicksilver.learning.config import read_predictors
+    from quicksilver.learning.config_file import read_predictors
 
     registry, letters = Registry(models), Letters()
     file = read_predictors(Path(what).read_bytes(), what) if what.endswith(TOML) else None

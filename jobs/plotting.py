@@ -17,8 +17,10 @@ from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_pictur
 from jobs.registry import Registry
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig, Predictors
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import features_of, material_of
 from quicksilver.learning.together import features_in
 from quicksilver.models.card import AnyCard, EnsembleCard

@@ -21,7 +21,7 @@ from quicksilver.models.card import AnyCard, Deployment, wants
 from setup.alone import alone
 
 ROLES = "roles.json"
-LIBRARIES = ("numpy", "onnxruntime", "river", "scikit-learn", "skl2onnx")  # that make models
+LIBRARIES = ("arch", "numpy", "onnxruntime", "river", "scikit-learn", "scipy", "skl2onnx")  # make models and scores
 FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
 PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours

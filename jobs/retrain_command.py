@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 
+from jobs.options import Folder, Publish, Symbols
 from jobs.settings import RunSettings
 from jobs.starting import prepared
 from quicksilver.errors import InputError
@@ -21,7 +22,8 @@ from setup.exits import failing
 if TYPE_CHECKING:
     from api.ports import JsonStore
     from jobs.retrainer import Retrainer
-    from quicksilver.learning.config import Predictors, RetrainingConfig
+    from quicksilver.learning.config_file import Predictors
+    from quicksilver.learning.retraining_config import RetrainingConfig
     from quicksilver.memory import MemoryBus
 
 API = "http://127.0.0.1:8000"
@@ -38,13 +40,10 @@ def retrain(
         str, typer.Option("--from", help="What is learned from: the SQLite file of the run, or cassandra.")
     ],
     api: Annotated[str, typer.Option(help="Where the scores come from: `quicksilver run` or `serve`.")] = API,
-    models: Annotated[Path | None, typer.Option(help="Folder of all versions [DATA/models].")] = None,
+    models: Folder = None,
     master: Annotated[str | None, typer.Option(help="Train on Spark: local[N], or spark://host:7077.")] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Tell the instruments by Kafka [KAFKA_SERVERS].")] = False,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(help="To this instrument, VENUE:BASE-QUOTE; may be repeated. Else all in Cassandra."),
-    ] = None,
+    publish: Publish = False,
+    symbol: Symbols = None,
 ) -> None:
     """Train predictors anew by schedule or when their live log-loss has drifted, until Ctrl-C."""
     with failing():
@@ -55,7 +54,7 @@ def retrain(
 
 def history(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A predictor.")],
-    folder: Annotated[Path | None, typer.Option("--models", help="Folder of all versions [DATA/models].")] = None,
+    folder: Folder = None,
     only_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are kept.")] = False,
 ) -> None:
     """Show what retraining has done with a predictor, and why; times are those of the events, in UTC."""
@@ -142,7 +141,7 @@ def read_retraining(path: Path) -> "tuple[Predictors, RetrainingConfig]":
     Raises:
         InputError: it cannot be read, or has no table ``[retraining]``.
     """
-    from quicksilver.learning.config import read_predictors
+    from quicksilver.learning.config_file import read_predictors
 
     found = read_predictors(path.read_bytes(), str(path))
     if found.retraining is None:

@@ -9,8 +9,9 @@ from jobs.registry_history import Happening, History, What
 from jobs.retraining_work import Job, Made, retrained
 from jobs.training_process import in_a_process
 from quicksilver.errors import InputError, QuicksilverError
-from quicksilver.learning.config import Predictors, RetrainingConfig
+from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.retraining import Decision, Past, Retraining, Standing
+from quicksilver.learning.retraining_config import RetrainingConfig
 from quicksilver.records import Score
 
 WATCH_S = 1.0  # between two looks at who does what: a user may promote and roll back too

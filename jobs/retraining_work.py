@@ -10,7 +10,8 @@ from jobs.gathering import Gathered
 from jobs.registry import Entry, Registry
 from jobs.training import ensemble_task_of, entry_of, task_of
 from producers.exchanges.base import ignore
-from quicksilver.learning.config import MAX_SILENT, PredictorConfig, Predictors
+from quicksilver.learning.config import MAX_SILENT, PredictorConfig
+from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import MINUTE_NS
 from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
 from quicksilver.learning.validation import MAJORITY, MODEL

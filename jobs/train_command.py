@@ -2,31 +2,23 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import typer
 
 from jobs.choices import Span
+from jobs.options import ConfigFile, Folder, Only, Since, Sources, Until, Venue
 from jobs.registry import Entry, Registry, models_folder
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig, Predictors, read_predictors
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config_file import Predictors, read_predictors
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from setup.exits import failing
 
 if TYPE_CHECKING:
     from jobs.tape_letters import Letters
     from quicksilver.learning.tasks import AnyTask, Trained
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of \\[predictors.NAME].")]
-Sources = Annotated[
-    list[str], typer.Argument(metavar="FROM", help="Tape, folder of tapes, CSV, a run's SQLite file, or cassandra.")
-]
-Venue = Annotated[str | None, typer.Option(help="Whose frames they are, where a tape does not say.")]
-Since = Annotated[str | None, typer.Option(help="From this event time on, such as 2026-08-09T05:00 (UTC).")]
-Until = Annotated[str | None, typer.Option(help="Before this event time.")]
-Only = Annotated[list[str] | None, typer.Option(help="Only this predictor or ensemble; may be repeated.")]
-Models = Annotated[Path | None, typer.Option(help="Folder of all versions [DATA/models].")]
 
 
 class Kept(NamedTuple):
@@ -117,7 +109,7 @@ def train(
     since: Since = None,
     until: Until = None,
     only: Only = None,
-    models: Models = None,
+    models: Folder = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make what is trained live.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and keep nothing.")] = False,
     jobs: Annotated[int, typer.Option(help="In so many processes.", min=1)] = 1,

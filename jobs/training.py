@@ -10,13 +10,14 @@ from jobs.choices import Span
 from jobs.gathering import Gathered
 from jobs.registry import Entry, Registry, code_digest
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.deflated import deflated_tracks
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
-from quicksilver.learning.validation import require_trainable
+from quicksilver.learning.usable import require_trainable
 
 
 class Tries(NamedTuple):

@@ -15,12 +15,14 @@ from jobs.pictures.study import HELD, Held, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.aligned import Aligned, combined, said_of
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig, lead_of
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.ensemble_config import EnsembleConfig, lead_of
 from quicksilver.learning.ensembles import Part, card_at, splits_of, walk_material
 from quicksilver.learning.material import Material
 from quicksilver.learning.together import aligned_with, end_ns, later_rows, walked_together
-from quicksilver.learning.validation import FOLDS, Walk
+from quicksilver.learning.usable import FOLDS
+from quicksilver.learning.validation import Walk
 from quicksilver.models.card import EnsembleCard
 
 MIN_MEMBERS = 2

@@ -17,7 +17,8 @@ from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.ranges import within_range
 from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
-from quicksilver.learning.validation import FOLDS, MAJORITY, MIN_PAST, MODEL, judged_by
+from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.validation import MAJORITY, MODEL, judged_by
 from quicksilver.learning.zoo import kind_of
 
 SIZES = 6

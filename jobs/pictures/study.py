@@ -14,18 +14,8 @@ from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.ranges import within_range
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.validation import (
-    FOLDS,
-    MAJORITY,
-    MIN_PAST,
-    MODEL,
-    Walk,
-    error_of,
-    fitted,
-    probabilities,
-    validated,
-    walk,
-)
+from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.validation import MAJORITY, MODEL, Walk, error_of, fitted, probabilities, validated, walk
 
 Says: TypeAlias = Callable[[FloatArray], FloatArray]
 """Inputs ``(n, n_inputs)`` to probabilities of down, flat and up ``(n, 3)``."""

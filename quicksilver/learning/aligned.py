@@ -8,7 +8,7 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.learning.config import PredictorConfig, lead_of
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import (
     FeatureHistory,
     Int64,
@@ -17,6 +17,7 @@ from quicksilver.learning.datasets import (
     placed_frame_of,
     stretches,
 )
+from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import said_by
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Said

@@ -12,16 +12,18 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
-from quicksilver.learning.validation import FOLDS, MIN_PAST, Walk, judged_by, overlap_of, validated
-from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed, version_of
+from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.validation import Walk, judged_by, overlap_of, validated
+from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed
 
 
 def trained_ensemble(
@@ -85,11 +87,10 @@ def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleC
     stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
     data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
     config, code = material.config, material.code
-    version = version_of([config, [one.version for one in members], classes], data, code, stacking or b"")
     return EnsembleCard(
-        material.name, version, CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
+        material.name, "", CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
         code, classes,
-    )  # fmt: skip
+    ).versioned()  # fmt: skip
 
 
 def walk_ensemble(

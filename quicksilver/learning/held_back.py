@@ -7,8 +7,8 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
 from quicksilver.learning.ranges import out_of_range
 from quicksilver.learning.scores import N_CLASSES
+from quicksilver.learning.usable import FOLDS
 from quicksilver.learning.validation import (
-    FOLDS,
     LAST_MOVE,
     MAJORITY,
     MODEL,

@@ -7,10 +7,11 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest, placed_frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MIN_PAST
+from quicksilver.learning.usable import MIN_PAST
 from quicksilver.models.card import Card
 from quicksilver.models.learner import ONLINE
 

@@ -7,8 +7,8 @@ order give the same decisions.
 from typing import Literal, NamedTuple, TypeAlias
 
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import RetrainingConfig
 from quicksilver.learning.drift import Drift, LiveLosses, LossDrift, Silence
+from quicksilver.learning.retraining_config import RetrainingConfig
 from quicksilver.learning.trial import Trial, Verdict
 from quicksilver.models.card import AnyCard, Card
 from quicksilver.records import Score

@@ -18,7 +18,8 @@ from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.results import Validation
-from quicksilver.learning.validation import FOLDS, validated, walk
+from quicksilver.learning.usable import FOLDS
+from quicksilver.learning.validation import validated, walk
 from quicksilver.learning.zoo import NINE, kind_of
 
 DAY_NS = 86_400_000_000_000

@@ -11,7 +11,7 @@ from quicksilver.learning.datasets import Int64
 from quicksilver.learning.export import exported
 from quicksilver.learning.material import Material, members_before
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.validation import MIN_PAST
+from quicksilver.learning.usable import MIN_PAST
 from quicksilver.learning.zoo import model_of
 from quicksilver.models.combining import evidence
 

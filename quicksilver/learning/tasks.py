@@ -8,13 +8,15 @@ from typing import NamedTuple, TypeAlias
 from threadpoolctl import threadpool_limits
 
 from quicksilver.errors import InputError
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.material import material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import FOLDS, validated, walk
+from quicksilver.learning.usable import FOLDS
+from quicksilver.learning.validation import validated, walk
 from quicksilver.models.card import AnyCard
 
 STEPS = FOLDS + 1  # of a task, as its progress counts them: the folds, and the model of all examples

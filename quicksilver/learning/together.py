@@ -7,8 +7,8 @@ import numpy as np
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.aligned import Aligned, aligned, combined, require_common, said_of, wanted_features
-from quicksilver.learning.config import lead_of
 from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import in_parts, require_enough
 from quicksilver.learning.validation import (
     LAST_MOVE,

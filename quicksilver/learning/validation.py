@@ -28,12 +28,11 @@ from quicksilver.learning.scores import (
     within_range,
 )
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.zoo import kind_of, model_of
+from quicksilver.learning.usable import FOLDS, MIN_PAST, newest_of, require_usable, too_few
+from quicksilver.learning.zoo import model_of
 from quicksilver.models.online import CLASSES
 from quicksilver.models.score import probabilities_of_move
 
-FOLDS = 8
-MIN_PAST = 200
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
 MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
@@ -58,65 +57,11 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     Raises:
         InputError: the data cannot be learned from.
     """
-    newest = _newest(frame, config)
+    newest = newest_of(frame, config)
     require_usable(newest, config)
     target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
     with threadpool_limits(1):
         return model_of(config).fit(newest.inputs, target)
-
-
-def _newest(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
-    """What the model learns from of a frame."""
-    return frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
-
-
-def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> None:
-    """Refuse, before hours of work, what a walk and the model of all examples would refuse.
-
-    Raises:
-        InputError: with what is wrong with the configuration or the data, and in which part of them.
-    """
-    model_of(config)
-    require_usable(_newest(frame, config), config)
-    splits = list(walk_forward(frame, folds, config.horizon_ns, MIN_PAST))
-    if not splits:
-        raise _too_few(frame)
-    for past, test in splits:
-        try:
-            require_usable(_newest(frame.rows(past), config), config)
-        except InputError as error:
-            raise InputError(
-                f"of the first {test[0]:,} of {frame.n:,} examples, which later ones judge: {error}"
-            ) from error
-
-
-def _too_few(frame: TrainingFrame) -> InputError:
-    return InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
-
-
-def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
-    """Refuse data of which nothing can be learned.
-
-    Raises:
-        InputError: with what is wrong with them.
-    """
-    if frame.n < MIN_PAST:
-        raise InputError(f"{frame.n} examples of {config.granularity}; at least {MIN_PAST} are needed")
-    known = ~np.isnan(frame.inputs)
-    for name, column, seen in zip(frame.names, frame.inputs.T, known.T, strict=True):
-        if not seen.any():
-            raise InputError(f"input {name} is not known in any of {frame.n} examples: leave it out")
-        if np.ptp(column[seen]) == 0.0:
-            raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
-    if not np.isfinite(frame.move_bps).all():
-        raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
-    classes = np.unique(frame.directions(config.threshold_bps))
-    if config.target == "direction" and len(classes) < 2:
-        name = {-1: "down", 0: "flat", 1: "up"}[int(classes[0])]
-        raise InputError(
-            f"all {frame.n} outcomes are {name} beyond a threshold of {config.threshold_bps:g} bps: take a longer"
-            " horizon or a lower fee_bps"
-        )
 
 
 def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> float | None:
@@ -178,7 +123,7 @@ def walk(
         flagged += len(test) - len(near)
         done()
     if not tests:
-        raise _too_few(frame)
+        raise too_few(frame)
     rows = np.concatenate(tests)
     if not len(rows):
         raise InputError(f"all {flagged:,} later decisions have inputs far out of the range of those before them")

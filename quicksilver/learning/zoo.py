@@ -124,6 +124,16 @@ def kind_of(config: PredictorConfig) -> Kind:
     return kind
 
 
+def least_of_class(config: PredictorConfig) -> int:
+    """Return how many examples of a class a model of a predictor's type has to see.
+
+    A covariance needs as many as there are inputs, and one more unless it is regularised.
+    """
+    if config.type != "qda":
+        return 1
+    return len(config.inputs) + (not config.parameters.get("reg_param", ZOO["qda"].defaults["reg_param"]))
+
+
 def model_of(config: PredictorConfig) -> Pipeline:
     """Return the predictor's model, not fitted: features in, classes -1, 0, 1 or a move in basis points out.
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import zstandard
 
-from quicksilver.learning.config import EnsembleConfig, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.models.score import Probabilities
 from quicksilver.records import Role
 
@@ -131,7 +132,11 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
             members = [member.content() for member in self.members]
         except ValueError as error:
             raise ValueError(f"{self.name} {self.version} cannot be used: member {error}") from error
-        return version_of([self.config, members, self.classes], self.data, self.code, model)
+        return version_of([self.name, self.config, members, self.classes], self.data, self.code, model)
+
+    def versioned(self) -> "EnsembleCard":
+        """Return the card with the version that its content has."""
+        return msgspec.structs.replace(self, version=self.content())
 
 
 AnyCard: TypeAlias = Card | EnsembleCard

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.learning.config import lead_of
+from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.score import MIN_PROBABILITY, Probabilities

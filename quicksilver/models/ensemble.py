@@ -9,7 +9,7 @@ themselves: what counts is what they add at the times at which the ensemble deci
 import msgspec
 
 from quicksilver.labels import LabelConfig, LabelQueue
-from quicksilver.learning.config import lead_of
+from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Recent, Said
 from quicksilver.models.input_rows import InputState, SharedRows, fell_silent

@@ -9,8 +9,9 @@ import pytest
 from jobs import deployments
 from jobs.registry import Entry, Registry, sealed
 from jobs.registry_history import Happening, History
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.tasks import Task, trained_and_judged
 from quicksilver.models.card import Card, Deployment, EnsembleCard, wants

@@ -19,9 +19,12 @@ from jobs.score_feed import in_order, pages_of, stored_scores
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError, StoreError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig, Predictors, RetrainingConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.retraining import Past
+from quicksilver.learning.retraining_config import RetrainingConfig
 from quicksilver.learning.training import digest
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.predictor import Predictor

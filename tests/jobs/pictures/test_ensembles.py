@@ -9,7 +9,8 @@ from jobs.pictures.ensembles import AppliedEnsemble, EnsembleStudy, TrainedEnsem
 from jobs.pictures.importance import importance, importances_of
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of, material_of
 from quicksilver.learning.together import features_in

@@ -1,16 +1,20 @@
 """Whatever comes in: a clear sentence or a sound prediction, from every model of the zoo."""
 
 import math
+import warnings
 
 import msgspec
 import numpy as np
 import pytest
 
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig, Target
-from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.datasets import TrainingFrame, frame_of
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
+from quicksilver.learning.usable import require_trainable
+from quicksilver.learning.validation import fitted
 from quicksilver.learning.zoo import DEEPLOB, ZOO
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
@@ -109,3 +113,51 @@ def test_inputs_of_single_precision_are_finite() -> None:
     found = predictions(Predictor(card, "test", "BTC-USD"), list(records))
     assert {(one.p_down, one.p_flat, one.p_up) for one in found} == {card.prior}
     assert np.isfinite(card.prior).all()
+
+
+CALIBRATED = [name for name, kind in ZOO.items() if kind.calibrated and kind.direction is not None]
+
+
+def moved_up(at: list[int], config: PredictorConfig, n: int = 600) -> TrainingFrame:
+    """Decisions after some of which it went up; after all others it stayed or went down."""
+    rng = np.random.default_rng(3)
+    moves = rng.choice([-10.0, 0.0], n)
+    moves[at] = 10.0
+    times = np.arange(n) * SECOND_NS
+    return TrainingFrame(
+        config.inputs, ("test:X",), rng.normal(size=(n, 3)), times, times + 1, moves, np.zeros(n, np.int64)
+    )
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_too_few_of_a_class_are_named_and_one_more_is_enough(name: str) -> None:
+    config = PredictorConfig(name, datasetinputs=3, fee_bps=1.0)
+    with pytest.raises(InputError, match=r"^only 2 of 600 outcomes are up, 1 of them outside part 1 of 3: type"):
+        fitted(moved_up([100, 300], config), config)
+    together = r"^only 6 of 600 outcomes are up, 0 of them outside part 2 of 3: .*: take more data, a longer hor"
+    with pytest.raises(InputError, match=together):
+        fitted(moved_up([300, 301, 302, 303, 304, 305], config), config)
+    enough = [100, 101, 300, 301, 500, 501] if name == "qda" else [100, 300, 500]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fitted(moved_up(enough, config), config).classes_.tolist() == [-1, 0, 1]
+
+
+def test_a_covariance_needs_as_many_as_there_are_inputs() -> None:
+    config = PredictorConfig("qda", datasetinputs=3, fee_bps=1.0)
+    with pytest.raises(InputError, match=r"needs at least 3 of each class, and 3 outside each part"):
+        fitted(moved_up([100, 101, 300, 301], config), config)
+    bare = msgspec.structs.replace(config, parameters={"reg_param": 0.0})
+    with pytest.raises(InputError, match="needs at least 4 of each class, and 4 outside each part"):
+        fitted(moved_up([100, 300, 400, 500], bare), bare)
+    assert len(fitted(moved_up([100, 101, 300, 301, 500, 501], bare), bare).classes_) == 3
+
+
+def test_too_few_of_a_class_in_an_early_part_of_the_walk_are_said_before_any_work() -> None:
+    config = PredictorConfig("lda", datasetinputs=3, fee_bps=1.0)
+    frame = moved_up([*range(250, 253), *range(1_200, 1_300)], config, n=2_000)
+    said = (
+        r"of the first 444 of 2,000 examples, which later ones judge: only 3 of 384 outcomes are up, 0 of them outside"
+    )
+    with pytest.raises(InputError, match=said):
+        require_trainable(frame, config)

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.models.card import CARD_VERSION, Card, EnsembleCard
 from quicksilver.models.combining import Combiner
 from quicksilver.models.score import PrequentialScore, Probabilities, most_likely

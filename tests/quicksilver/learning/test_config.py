@@ -5,7 +5,9 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig, lead_of, read_predictors, span_ns
+from quicksilver.learning.config import PredictorConfig, span_ns
+from quicksilver.learning.config_file import read_predictors
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member, lead_of
 
 FILE = b"""
 [predictors.near]

@@ -9,8 +9,9 @@ import pytest
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import aligned, combined, said_of
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_ensemble, validated_ensemble, walk_ensemble, walk_material
 from quicksilver.learning.material import material_of
 from quicksilver.learning.results import Validation

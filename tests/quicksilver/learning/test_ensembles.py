@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from quicksilver.learning.aligned import Aligned, aligned, combined, said_of
-from quicksilver.learning.config import EnsembleConfig, Member, PredictorConfig
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of
-from quicksilver.models.card import EnsembleCard
+from quicksilver.models.card import EnsembleCard, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
 from quicksilver.models.score import Probabilities, most_likely
@@ -154,6 +155,17 @@ def test_the_same_data_give_the_same_card() -> None:
     assert card_of("static").content() != first.version
     assert [one.name for one in first.members] == ["line", "tree", "slow", "once"]
     assert first.classes == (-1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "other"}, {"code": "another program"}, {"data": "others"}, {"classes": (-1, 1, 0)}]
+)
+def test_a_card_whose_content_was_changed_is_damaged(change: dict[str, Any]) -> None:
+    changed = msgspec.structs.replace(card_of("stacking"), **change)
+    require_sound(card_of("stacking"))
+    with pytest.raises(ValueError, match="is damaged: its content is that of another version"):
+        require_sound(changed)
+    require_sound(changed.versioned())
 
 
 @pytest.mark.parametrize(

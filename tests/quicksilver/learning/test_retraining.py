@@ -9,8 +9,10 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import EnsembleConfig, Member, RetrainingConfig, read_predictors
+from quicksilver.learning.config_file import read_predictors
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.retraining import Decision, Past, Retraining, Standing
+from quicksilver.learning.retraining_config import RetrainingConfig
 from quicksilver.models.card import EnsembleCard
 from quicksilver.records import Score
 from tests.quicksilver.learning.live_scores import MINUTE_NS, START_NS, Stream

@@ -9,7 +9,7 @@ import pytest
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import Aligned
-from quicksilver.learning.config import EnsembleConfig, Member
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_ensemble, walk_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.scores import MEASURES

@@ -1,0 +1,45 @@
+"""A TOML file of predictors, of ensembles of them, and of when they are trained anew."""
+
+import re
+
+import msgspec
+
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig
+from quicksilver.learning.retraining_config import RetrainingConfig
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole file: ``[predictors.NAME]``, ``[ensembles.NAME]``, and ``[retraining]`` of all of them."""
+
+    predictors: dict[str, PredictorConfig]
+    ensembles: dict[str, EnsembleConfig] = {}
+    retraining: RetrainingConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.predictors, *self.ensembles):
+            if not _NAME.fullmatch(name):  # it is a folder's name, and part of a message's key
+                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-' make one, 64 at most")
+        both = self.predictors.keys() & self.ensembles.keys()
+        if both:
+            raise ValueError(f"{min(both)} is the name of a predictor and of an ensemble: give each its own")
+        for name, ensemble in self.ensembles.items():
+            try:
+                ensemble.of(self.predictors)
+            except ValueError as error:
+                raise ValueError(f"ensemble {name}: {error}") from error
+
+
+def read_predictors(toml: bytes, name: str) -> Predictors:
+    """Return what a TOML file says; ``name`` is the file's, for what is wrong with it.
+
+    Raises:
+        InputError: it is no such file, or a value cannot be used.
+    """
+    try:
+        return msgspec.toml.decode(toml, type=Predictors)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,97 @@
+"""Data of which nothing can be learned, found before hours of work: what is wrong with them, and what to do."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.datasets import Int64, TrainingFrame
+from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.zoo import CALIBRATION_FOLDS, kind_of, least_of_class, model_of
+
+FOLDS = 8
+MIN_PAST = 200
+CLASS_NAMES = {-1: "down", 0: "flat", 1: "up"}
+
+
+def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> None:
+    """Refuse, before hours of work, what a walk and the model of all examples would refuse.
+
+    Raises:
+        InputError: with what is wrong with the configuration or the data, and in which part of them.
+    """
+    model_of(config)
+    require_usable(newest_of(frame, config), config)
+    splits = list(walk_forward(frame, folds, config.horizon_ns, MIN_PAST))
+    if not splits:
+        raise too_few(frame)
+    for past, test in splits:
+        try:
+            require_usable(newest_of(frame.rows(past), config), config)
+        except InputError as error:
+            raise InputError(
+                f"of the first {test[0]:,} of {frame.n:,} examples, which later ones judge: {error}"
+            ) from error
+
+
+def too_few(frame: TrainingFrame) -> InputError:
+    """Return that no part of a frame has enough before it."""
+    return InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
+
+
+def newest_of(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
+    """Return what a predictor's model learns from of a frame: no more of the newest than its type takes."""
+    return frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+
+
+def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
+    """Refuse data of which nothing can be learned.
+
+    Raises:
+        InputError: with what is wrong with them.
+    """
+    if frame.n < MIN_PAST:
+        raise InputError(f"{frame.n} examples of {config.granularity}; at least {MIN_PAST} are needed")
+    known = ~np.isnan(frame.inputs)
+    for name, column, seen in zip(frame.names, frame.inputs.T, known.T, strict=True):
+        if not seen.any():
+            raise InputError(f"input {name} is not known in any of {frame.n} examples: leave it out")
+        if np.ptp(column[seen]) == 0.0:
+            raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
+    if not np.isfinite(frame.move_bps).all():
+        raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
+    if config.target == "direction":
+        _require_classes(frame.directions(config.threshold_bps), config)
+
+
+def _require_classes(directions: Int64, config: PredictorConfig) -> None:
+    """Refuse outcomes of one class, and too few of any for a model that is calibrated."""
+    classes, counts = np.unique(directions, return_counts=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"all {len(directions)} outcomes are {CLASS_NAMES[int(classes[0])]} beyond a threshold of"
+            f" {config.threshold_bps:g} bps: take a longer horizon or a lower fee_bps"
+        )
+    if not kind_of(config).calibrated:
+        return
+    for one, count in zip(classes.tolist(), counts.tolist(), strict=True):
+        outside = [int(np.count_nonzero(directions[rest] == one)) for rest in _outside_of_parts(len(directions))]
+        needed = least_of_class(config)
+        if count >= CALIBRATION_FOLDS and min(outside) >= needed:
+            continue
+        few = "is" if count == 1 else "are"
+        advice = "a shorter horizon or a higher fee_bps" if one == 0 else "a longer horizon or a lower fee_bps"
+        raise InputError(
+            f"only {count} of {len(directions)} outcomes {few} {CLASS_NAMES[one]}, {min(outside)} of them outside part"
+            f" {outside.index(min(outside)) + 1} of {CALIBRATION_FOLDS}: type {config.type}, which is calibrated part"
+            f" by part, needs at least {max(CALIBRATION_FOLDS, needed)} of each class, and {needed} outside each part:"
+            f" take more data, {advice}"
+        )
+
+
+def _outside_of_parts(n: int) -> Iterator[Int64]:
+    """The rows that calibration fits a model to, for each part of the data that the model is then asked about."""
+    for rest, _ in KFold(CALIBRATION_FOLDS).split(np.empty((n, 1))):
+        yield rest
