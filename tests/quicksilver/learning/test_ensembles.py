@@ -25,6 +25,9 @@ PREDICTORS = {
     "line": PredictorConfig("logistic", granularity="10s", datasetinputs=2, features=("vpin",), **COMMON),
     "tree": PredictorConfig("decision-tree", granularity="10s", datasetinputs=5, **COMMON),
     "slow": PredictorConfig("lda", granularity="50s", datasetinputs=1, **COMMON),
+    "bayes": PredictorConfig("online-naive-bayes", granularity="10s", datasetinputs=3, **COMMON),
+    "grows": PredictorConfig("online-tree", granularity="25s", datasetinputs=1, features=("vpin",), **COMMON),
+    "follows": PredictorConfig("online-logistic", granularity="50s", datasetinputs=1, **COMMON),
     "once": PredictorConfig("naive-bayes", granularity="25s", datasetinputs=0, features=("vpin",), **COMMON),
 }
 KINDS = {
@@ -37,6 +40,9 @@ KINDS = {
     ),
     "stacking": EnsembleConfig((Member("line"), Member("tree"), Member("slow"), Member("once")), stacking=True),
     "pair": EnsembleConfig((Member("tree"), Member("line", 3.0))),
+    "online": EnsembleConfig((Member("line"), Member("bayes"), Member("grows", 2.0), Member("follows"))),
+    "online-recent": EnsembleConfig((Member("grows"), Member("follows"), Member("bayes")), weights="recent"),
+    "online-stacking": EnsembleConfig((Member("bayes"), Member("line"), Member("grows")), stacking=True),
 }
 JUMPS = {700, 701, 1_500, 2_300}
 
