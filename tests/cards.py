@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from quicksilver.events import AnyEvent
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
+from quicksilver.learning.ensembles import trained_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
-from quicksilver.models.card import Card
+from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.pipeline import Pipeline
 
 FEATURES = ("spread_bps", "imbalance_5", "return_1s_bps")
@@ -30,3 +34,10 @@ def card_of(name: str, histories: list[FeatureHistory], config: PredictorConfig 
     kept = [FEATURES.index(one) for one in config.features]
     own = [history._replace(values=history.values[:, kept]) for history in histories]
     return trained(name, frame_of(own, config), config, code)
+
+
+def ensemble_of(name: str, histories: list[FeatureHistory]) -> EnsembleCard:
+    """A card of a model that is fixed and one that goes on learning, weighted by how they did of late."""
+    predictors = {"fixed": FAST, "learns": msgspec.structs.replace(FAST, type="online-tree")}
+    config = EnsembleConfig((Member("fixed"), Member("learns")), weights="recent")
+    return trained_ensemble(name, config, predictors, histories, "1")

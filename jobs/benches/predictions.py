@@ -1,12 +1,12 @@
 """One live prediction of each model, from a feature vector to its records, beside the library that fitted it.
 
 The peer is ``predict_proba`` of the very pipeline that was exported; of models that go on learning, river's own, which
-predicts and learns. Then: instruments that are due together one by one and in a batch, and what a prediction adds to
-the message of the book that it comes with.
+predicts and learns. Then: the nine as one ensemble, instruments that are due together one by one and in a batch, and
+what a prediction adds to the message of the book that it comes with.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,12 +24,14 @@ from quicksilver.config import PipelineConfig
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame, frame_of
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
 from quicksilver.learning.validation import fitted
 from quicksilver.learning.zoo import NINE
 from quicksilver.models.applied import AppliedModel
-from quicksilver.models.card import Card
+from quicksilver.models.card import CARD_VERSION, Card, EnsembleCard
+from quicksilver.models.deployed import predictor_of
 from quicksilver.models.learner import ONLINE
 from quicksilver.models.predictor import Predictor
 from quicksilver.pipeline import InstrumentPipeline
@@ -78,8 +80,9 @@ def _frame(n: int) -> TrainingFrame:
     return frame_of(HistoryBuilder(CONFIG.features).take_all(feature_rows(n, 1)).histories(), CONFIG)
 
 
+@cache
 def _card(name: str) -> Card:
-    return trained("bench", _frame(N_TRAIN), msgspec.structs.replace(CONFIG, type=name), "bench")
+    return trained(name, _frame(N_TRAIN), msgspec.structs.replace(CONFIG, type=name), "bench")
 
 
 def microseconds(work: Callable[[Any], Any], items: Iterable[Any]) -> FloatArray:
@@ -92,17 +95,34 @@ def microseconds(work: Callable[[Any], Any], items: Iterable[Any]) -> FloatArray
     return np.array(taken)
 
 
-def _costs(name: str) -> _Costs:
-    """What a due row costs, with the score of an outcome that is known by then, and what the peer takes for as much."""
-    predictor, later = Predictor(_card(name), "bench", "BTC-USD"), feature_rows(N + N // 10, 2)
+def _costs(names: Sequence[str]) -> _Costs:
+    """What a due row costs, with the score of an outcome that is known by then, and what the peers take for as much.
+
+    Several are an ensemble, weighted by how they did of late.
+    """
+    later = feature_rows(N + N // 10, 2)
+    card = _card(names[0]) if len(names) == 1 else _ensemble(names)
+    predictor = predictor_of(card, "bench", "BTC-USD")
     microseconds(predictor.take, later[: N // 10])
-    inputs = _frame(N_TRAIN).inputs[-N_PEER:]
+    peers = [_peer(name) for name in names]
+    return _Costs(
+        microseconds(predictor.take, later[N // 10 :]),
+        microseconds(lambda row: [peer(row) for peer in peers], _frame(N_TRAIN).inputs[-N_PEER:]),
+    )
+
+
+def _ensemble(names: Sequence[str]) -> EnsembleCard:
+    config = EnsembleConfig(tuple(Member(name) for name in names), weights="recent")
+    members = tuple(_card(name) for name in names)
+    card = EnsembleCard("all", "", CARD_VERSION, config, members, None, "bench", "bench")
+    return msgspec.structs.replace(card, version=card.content())
+
+
+def _peer(name: str) -> Callable[[FloatArray], object]:
     if name in ONLINE:
-        peer = microseconds(_river(name), inputs)
-    else:
-        model = fitted(_frame(N_TRAIN), msgspec.structs.replace(CONFIG, type=name))
-        peer = microseconds(lambda row: model.predict_proba(row[None]), inputs)
-    return _Costs(microseconds(predictor.take, later[N // 10 :]), peer)
+        return _river(name)
+    model = fitted(_frame(N_TRAIN), msgspec.structs.replace(CONFIG, type=name))
+    return lambda row: model.predict_proba(row[None])
 
 
 def _river(name: str) -> Callable[[FloatArray], None]:
@@ -121,9 +141,10 @@ def _river(name: str) -> Callable[[FloatArray], None]:
 
 
 def _each() -> Iterable[Row]:
-    for name in (*NINE, *ONLINE):
-        costs = _costs(name)
-        peer = "river: predict and learn" if name in ONLINE else "scikit-learn's predict_proba"
+    for names in (*((name,) for name in (*NINE, *ONLINE)), NINE):
+        costs = _costs(names)
+        name = names[0] if len(names) == 1 else f"ensemble of the {len(names)}"
+        peer = "river: predict and learn" if names[0] in ONLINE else "scikit-learn's predict_proba"
         for percentile in (P50, P99):
             ours, theirs = (float(np.percentile(one, percentile)) for one in costs)
             what = f"one live prediction, {name}, p{percentile}"

@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -13,12 +14,13 @@ from quicksilver.learning.datasets import (
     FeatureHistory,
     Int64,
     TrainingFrame,
-    decided,
+    all_of_stretch,
     placed_frame_of,
     stretches,
 )
 from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import said_by
+from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Said
 from quicksilver.models.row_model import model_in
@@ -27,24 +29,18 @@ from quicksilver.models.score import PrequentialScore, Probabilities
 N_CLASSES = 3
 
 
-class Decided(NamedTuple):
-    """All decisions of one member, ``n``: times ``(n,)``, inputs ``(n, n_inputs)``."""
-
-    ts_ns: Int64
-    inputs: FloatArray
-
-
 class Aligned(NamedTuple):
     """When an ensemble decides, and what its members have decided last by then.
 
     ``frame`` are the decisions of its lead whose outcome is known, ``n`` in order of time; ``members`` all decisions of
-    each; ``at`` ``(n, n_members)`` which of them is in force: the last one in the same history since a gap, unless it
-    is older than the member's granularity; -1 if there is none.
+    each, one history after another, where an outcome may be known at ``NEVER_NS``; ``at`` ``(n, n_members)`` which of
+    them is in force: the last one in the same history since a gap, unless it is older than the member's granularity;
+    -1 if there is none.
     """
 
     lead: PredictorConfig
     frame: TrainingFrame
-    members: tuple[Decided, ...]
+    members: tuple[TrainingFrame, ...]
     at: Int64
 
 
@@ -79,31 +75,29 @@ def aligned(histories: Sequence[FeatureHistory], configs: Sequence[PredictorConf
 
 def _decided(
     histories: Sequence[FeatureHistory], config: PredictorConfig, frame: TrainingFrame, rows: Int64, at: Int64
-) -> Decided:
+) -> TrainingFrame:
     """A member's decisions; ``at`` is filled with those that are in force."""
-    times: list[Int64] = []
-    inputs: list[FloatArray] = []
+    columns: list[tuple[NDArray[Any], ...]] = []
     n = 0
     for number, history in enumerate(histories):
-        parts = [decided(history, stretch, config) for stretch in stretches(history, config.every_ns)]
-        mine = np.concatenate([part[0] for part in parts])
+        parts = [all_of_stretch(history, stretch, number, config) for stretch in stretches(history, config.every_ns)]
+        *one, mine = (np.concatenate(column) for column in zip(*parts, strict=True))
         here = np.flatnonzero(frame.instrument == number)
         last = np.searchsorted(mine, rows[here], side="right") - 1
         said, asked, since = mine[np.maximum(last, 0)] if len(mine) else last, rows[here], np.cumsum(history.fresh)
         recent = history.ts_ns[asked] - history.ts_ns[said] <= config.every_ns
         good = (last >= 0) & recent & (since[asked] == since[said])
         at[here[good]] = n + last[good]
-        times.append(history.ts_ns[mine])
-        inputs += [part[1] for part in parts]
+        columns.append(tuple(one))
         n += len(mine)
-    return Decided(np.concatenate(times), np.concatenate(inputs))
+    return TrainingFrame(config.inputs, frame.instruments, *map(np.concatenate, zip(*columns, strict=True)))
 
 
 def said_of(cards: Sequence[Card], found: Aligned, rows: Int64, start_ns: int) -> FloatArray:
     """Return what members say at some decisions ``(n,)`` in order of time: ``(n, n_members, 3)``, NaN for nothing.
 
     Members begin to decide at ``start_ns``: what they would have said before is nothing, for that they may have
-    learned from.
+    learned from. One that goes on learning does so from then on, from the outcome of each of its own decisions.
     """
     said = np.full((len(rows), len(cards), N_CLASSES), np.nan)
     for number, (card, member) in enumerate(zip(cards, found.members, strict=True)):
@@ -112,8 +106,20 @@ def said_of(cards: Sequence[Card], found: Aligned, rows: Int64, start_ns: int) -
         asked = asked[member.ts_ns[at[asked]] >= start_ns]
         if len(asked):
             which, back = np.unique(at[asked], return_inverse=True)
-            said[asked, number] = said_by(card, model_in(card), member.inputs[which])[back]
+            if card.format == "online":
+                each = _said_online(card, member, which, start_ns)
+            else:
+                each = said_by(card, model_in(card), member.inputs[which])
+            said[asked, number] = each[back]
     return said
+
+
+def _said_online(card: Card, member: TrainingFrame, which: Int64, start_ns: int) -> FloatArray:
+    """What a member that goes on learning says at some of its decisions; it learns from those between them too."""
+    until_ns = member.ts_ns[which].max()
+    walked = np.flatnonzero((member.ts_ns >= start_ns) & (member.ts_ns <= until_ns))
+    said = prequential(OnlineClassifier.restored(card), member.rows(walked), card.config.threshold_bps)
+    return said[np.searchsorted(walked, which)]
 
 
 def combined(card: EnsembleCard, found: Aligned, rows: Int64, said: FloatArray) -> FloatArray:

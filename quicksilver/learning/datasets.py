@@ -18,9 +18,11 @@ from quicksilver.labels import BPS
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
 
 MINUTE_NS = 60_000_000_000
+NEVER_NS = np.iinfo(np.int64).max  # when an outcome is known that is none: a gap or the end of the data came before
 
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Columns = tuple[FloatArray, Int64, Int64, FloatArray, Int64, Int64]  # a frame's arrays, and rows of the history
 
 
 class FeatureHistory(NamedTuple):
@@ -147,17 +149,24 @@ def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) ->
     return at[first:], np.column_stack([*past, *features])
 
 
-def _of_stretch(
-    history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig
-) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64, Int64] | None:
+def _of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns | None:
     """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
+    inputs, ts_ns, known_ns, move_bps, instrument, rows = all_of_stretch(history, stretch, number, config)
+    n = int(np.count_nonzero(known_ns < NEVER_NS))  # rows rise in time, so those whose outcome is known come first
+    return (inputs[:n], ts_ns[:n], known_ns[:n], move_bps[:n], instrument[:n], rows[:n]) if n else None
+
+
+def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns:
+    """Return the columns of a training frame, of all decisions of a stretch, and which rows of the history they are of.
+
+    ``number`` is the instrument's. A move that is not known is 0, and known at ``NEVER_NS``.
+    """
     ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
     rows, inputs = decided(history, stretch, config)
     at = rows - stretch.start
     later = np.searchsorted(ts_ns, ts_ns[at] + config.horizon_ns, side="right")
-    n = int(np.count_nonzero(later < len(ts_ns)))  # rows rise in time, so those whose outcome is known come first
-    if not n:
-        return None
-    at, later = at[:n], later[:n]
-    outcome = np.log(mid[later - 1] / mid[at]) * BPS
-    return inputs[:n], ts_ns[at], ts_ns[later], outcome, np.full(n, number), rows[:n]
+    n = int(np.count_nonzero(later < len(ts_ns)))
+    known_ns, move_bps = np.full(len(at), NEVER_NS), np.zeros(len(at))
+    known_ns[:n] = ts_ns[later[:n]]
+    move_bps[:n] = np.log(mid[later[:n] - 1] / mid[at[:n]]) * BPS
+    return inputs, ts_ns[at], known_ns, move_bps, np.full(len(at), number), rows

@@ -8,12 +8,11 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest, placed_frame_of
+from quicksilver.learning.datasets import NEVER_NS, FeatureHistory, TrainingFrame, newest, placed_frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import MIN_PAST
 from quicksilver.models.card import Card
-from quicksilver.models.learner import ONLINE
 
 
 class Material(NamedTuple):
@@ -45,10 +44,16 @@ class Material(NamedTuple):
     def shuffled(self, seed: int) -> "Material":
         """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn."""
         rng = np.random.default_rng(seed)
-        lead, *frames = (
-            frame._replace(move_bps=rng.permutation(frame.move_bps)) for frame in (self.found.frame, *self.frames)
-        )
-        return self._replace(frames=tuple(frames), found=self.found._replace(frame=lead))
+        lead = _shuffled(self.found.frame, rng)
+        frames = tuple(_shuffled(frame, rng) for frame in self.frames)
+        members = tuple(_shuffled(frame, rng) for frame in self.found.members)
+        return self._replace(frames=frames, found=self.found._replace(frame=lead, members=members))
+
+
+def _shuffled(frame: TrainingFrame, rng: np.random.Generator) -> TrainingFrame:
+    move_bps, known = frame.move_bps.copy(), frame.known_ns < NEVER_NS
+    move_bps[known] = rng.permutation(move_bps[known])
+    return frame._replace(move_bps=move_bps)
 
 
 def features_of(config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]) -> tuple[str, ...]:
@@ -64,13 +69,9 @@ def _configs(
     name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]
 ) -> tuple[PredictorConfig, ...]:
     try:
-        configs = config.of(predictors)
+        return config.of(predictors)
     except ValueError as error:
         raise InputError(f"ensemble {name}: {error}") from error
-    for member, one in zip(config.members, configs, strict=True):
-        if one.type in ONLINE:  # it would have to learn from what the ensemble alone is judged by
-            raise InputError(f"ensemble {name}: {member.predictor} is {one.type}: what goes on learning is no member")
-    return configs
 
 
 def material_of(

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Int64, TrainingFrame
+from quicksilver.learning.datasets import NEVER_NS, Int64, TrainingFrame
+from quicksilver.models.card import Card
 from quicksilver.models.learner import Learner
 from quicksilver.models.online import CLASSES
 from quicksilver.records import Direction
@@ -28,6 +29,17 @@ class OnlineClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.config = config
         self.learner = Learner(config)
         self.classes_ = np.array(CLASSES)
+
+    @classmethod
+    def restored(cls, card: Card) -> "OnlineClassifier":
+        """Return the model as it was when its card was made.
+
+        Raises:
+            ValueError: the card is damaged, or holds no such model.
+        """
+        model = cls(card.config)
+        model.learner.load(card.unpacked())
+        return model
 
     def fit(self, inputs: Rows, directions: Int64) -> "OnlineClassifier":
         """Learn from inputs ``(n, n_inputs)`` and outcomes ``(n,)``, one after another; returns the model."""
@@ -49,7 +61,8 @@ def prequential(model: OnlineClassifier, later: TrainingFrame, threshold_bps: fl
     """Return the probabilities of down, flat and up of later decisions, ``(n, 3)``, by a model that goes on learning.
 
     As live: each instrument has a model of its own, which begins as ``model``, predicts, and learns from an outcome
-    when it is known, before any later prediction and before one of that time. ``model`` itself learns nothing.
+    when it is known, before any later prediction and before one of that time. ``model`` itself learns nothing. An
+    outcome that is known at ``NEVER_NS`` is none.
     """
     state, directions = model.learner.dump(), later.directions(threshold_bps)
     said = np.empty((later.n, len(CLASSES)))
@@ -62,5 +75,6 @@ def prequential(model: OnlineClassifier, later: TrainingFrame, threshold_bps: fl
                 known = waiting.popleft()
                 learner.learn(later.inputs[known], cast(Direction, int(directions[known])))
             said[row] = learner.raw(later.inputs[row : row + 1].astype(np.float32))[0]
-            waiting.append(row)
+            if later.known_ns[row] < NEVER_NS:
+                waiting.append(row)
     return said

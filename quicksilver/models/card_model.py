@@ -83,7 +83,7 @@ class CardModel:
         if self.learner is not None:
             return ""
         out = (inputs < self._low) | (inputs > self._high)
-        if not out.any():
+        if not np.count_nonzero(out):
             return ""
         at = int(out.argmax())
         name, value = self.card.config.inputs[at], inputs[at]

@@ -70,7 +70,11 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
         *(
             (f"one live prediction, {name}, {part}", "us", f"{peer}, {part}")
-            for names, peer in ((NINE, "scikit-learn's predict_proba"), (ONLINE, "river: predict and learn"))
+            for names, peer in (
+                (NINE, "scikit-learn's predict_proba"),
+                (ONLINE, "river: predict and learn"),
+                (("ensemble of the 9",), "scikit-learn's predict_proba"),
+            )
             for name in names
             for part in ("p50", "p99")
         ),

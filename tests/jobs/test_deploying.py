@@ -35,7 +35,7 @@ from quicksilver.streaming.instruments import FeatureMachine
 from quicksilver.streaming.message import Headers, outgoing
 from quicksilver.streaming.predictions import PredictionMachine
 from quicksilver.topics import TOPIC_OF, key_of
-from tests.cards import FAST, MOVES, card_of, histories_of
+from tests.cards import FAST, MOVES, card_of, ensemble_of, histories_of
 from tests.quicksilver.streaming.messages import START_MS, published, read, rows, run
 
 START_NS = 1_790_000_000_000_000_000
@@ -116,7 +116,8 @@ def by_topic(found: dict[tuple[str, str], list[bytes]]) -> dict[str, list[bytes]
 async def test_embedded_replay_and_the_prediction_job_say_the_same_to_the_bit(
     tape: Path, events: list[AnyEvent], registry: Registry, cards: list[Card], tmp_path: Path
 ) -> None:
-    models = tmp_path / "models"
+    models, ensemble = tmp_path / "models", ensemble_of("both", histories_of(events))
+    registry.add(Entry(ensemble, SCORES))
     live = await embedded(tape, models)
     replay_tape(tape, out=tmp_path / "out", models=models)
     replayed = {topic: sorted(values) for topic, values in in_files(tmp_path / "out").items()}
@@ -135,14 +136,15 @@ async def test_embedded_replay_and_the_prediction_job_say_the_same_to_the_bit(
         scored[one.model, one.version, one.role] += 1
     assert set(scored) == {
         (ONLINE, "1", "online"), ("fast", cards[0].version, "live"), ("fast", cards[1].version, "shadow"),
-        ("moves", cards[3].version, "live"),
+        ("moves", cards[3].version, "live"), ("both", ensemble.version, "live"),
     }  # fmt: skip
     assert min(scored.values()) > 100
     assert live.said == [
         f"kraken:{symbol}: predictor {said}"
         for symbol in ("BTC-USD", "ETH-USD")
         for said in (
-            f"fast: {cards[0].version} live, {cards[1].version} shadow", f"moves: {cards[3].version} live",
+            f"both: {ensemble.version} live", f"fast: {cards[0].version} live, {cards[1].version} shadow",
+            f"moves: {cards[3].version} live",
         )
     ]  # fmt: skip
 

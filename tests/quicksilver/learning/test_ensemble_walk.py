@@ -25,6 +25,7 @@ PREDICTORS = {
     "tree": PredictorConfig("decision-tree", datasetinputs=2, **COMMON),
     "slow": PredictorConfig("lda", granularity="2m", datasetinputs=1, **COMMON),
 }
+ONLINE = {**PREDICTORS, "tree": PredictorConfig("online-tree", datasetinputs=2, **COMMON)}
 FOLDS = 4  # enough to be judged, and half as long as the usual eight
 MEMBERS = (Member("line"), Member("tree"), Member("slow"))
 KINDS = {
@@ -70,6 +71,15 @@ def test_it_is_validated_as_it_was_walked() -> None:
     found = validated_ensemble("all", KINDS["static"], PREDICTORS, data, 1)
     assert found == validated(walked, 1)
     assert found.folds == len(np.unique(walked.judged[MODEL].fold)) == 7, "of the first of eight too little was known"
+
+
+def test_with_a_member_that_goes_on_learning_too() -> None:
+    """What is there is found, and of shuffled outcomes, its own among them, nothing is learned."""
+    material = material_of("all", KINDS["recent"], ONLINE, [history(1, 0.8)], "")
+    found = validated(walk_material(material, FOLDS), 1)
+    assert found.better_by["matthews"].mean_low > 0.05
+    assert found.scores["member tree"]["log_loss"].value < found.scores[MAJORITY]["log_loss"].value
+    require_nothing(validated(walk_material(material.shuffled(3), FOLDS), 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of
 from quicksilver.models.card import EnsembleCard, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
+from quicksilver.models.learner import ONLINE
 from quicksilver.models.predictor import Predictor
 from quicksilver.models.score import Probabilities, most_likely
 from quicksilver.records import Features, Prediction, Score, Status
@@ -26,6 +27,9 @@ PREDICTORS = {
     "line": PredictorConfig("logistic", granularity="10s", datasetinputs=2, features=("vpin",), **COMMON),
     "tree": PredictorConfig("decision-tree", granularity="10s", datasetinputs=5, **COMMON),
     "slow": PredictorConfig("lda", granularity="50s", datasetinputs=1, **COMMON),
+    "bayes": PredictorConfig("online-naive-bayes", granularity="10s", datasetinputs=3, **COMMON),
+    "grows": PredictorConfig("online-tree", granularity="25s", datasetinputs=1, features=("vpin",), **COMMON),
+    "follows": PredictorConfig("online-logistic", granularity="50s", datasetinputs=1, **COMMON),
     "once": PredictorConfig("naive-bayes", granularity="25s", datasetinputs=0, features=("vpin",), **COMMON),
 }
 KINDS = {
@@ -38,6 +42,9 @@ KINDS = {
     ),
     "stacking": EnsembleConfig((Member("line"), Member("tree"), Member("slow"), Member("once")), stacking=True),
     "pair": EnsembleConfig((Member("tree"), Member("line", 3.0))),
+    "online": EnsembleConfig((Member("line"), Member("bayes"), Member("grows", 2.0), Member("follows"))),
+    "online-recent": EnsembleConfig((Member("grows"), Member("follows"), Member("bayes")), weights="recent"),
+    "online-stacking": EnsembleConfig((Member("bayes"), Member("line"), Member("grows")), stacking=True),
 }
 JUMPS = {700, 701, 1_500, 2_300}
 
@@ -88,7 +95,8 @@ def test_offline_and_live_say_the_same(kind: str) -> None:
     silent = np.isnan(members[:, :, 0])
     spoken = ~silent.all(axis=1)
     heard = {one.predictor for one, never in zip(config.members, silent.any(axis=0), strict=True) if not never}
-    assert heard <= {"once"}, "each that looks back says nothing at some times"
+    never_silent = {"once", *(name for name, one in PREDICTORS.items() if one.type in ONLINE)}
+    assert heard <= never_silent, "each that looks back and has a range says nothing at some times"
     assert np.array_equal(np.isfinite(together).all(axis=1), spoken)
     assert spoken.all() == (kind != "pair"), "both of the pair are out of range after a jump"
 
@@ -111,13 +119,14 @@ def test_offline_and_live_say_the_same(kind: str) -> None:
     assert {one.version for one in predictions} == {card.version}
 
 
-def test_it_is_the_mean_of_what_its_members_say_alone() -> None:
+@pytest.mark.parametrize("kind", ["static", "online"])
+def test_it_is_the_mean_of_what_its_members_say_alone(kind: str) -> None:
     """Of each the last prediction, unless it is older than its granularity; the finest sets the time."""
-    card, records = card_of("static"), list(rows(2_000, 3))
+    card, records = card_of(kind), list(rows(2_000, 3))
     together = said_by(run(EnsemblePredictor(card, "test", "BTC-USD"), iter(records)))
     alone = [said_by(run(Predictor(one, "test", "BTC-USD"), iter(records))) for one in card.members]
     gaps = [one.ts_event_ns for one in records if isinstance(one, Status)]
-    assert list(together) == list(alone[0]), "of line and tree, which are as fine, line looks back less"
+    assert list(together) == list(alone[0]), "of those that are as fine, line looks back least"
     for now_ns, said in together.items():
         weighted = []
         for member, config, one in zip(card.config.members, card.config.of(PREDICTORS), alone, strict=True):
@@ -137,7 +146,25 @@ def test_weights_of_late_change_what_is_said() -> None:
     assert np.abs(np.array(list(one.values())) - np.array(list(other.values()))).max() > 0.01
 
 
-@pytest.mark.parametrize("kind", ["recent", "stacking"])
+def test_a_member_learns_from_no_outcome_before_it_is_known() -> None:
+    """Nor from one that was known before the ensemble began: its card may hold that."""
+    card, found = card_of("online-recent"), aligned_of("online-recent", rows(1_500, 2))
+    every = np.arange(found.frame.n)
+    start_ns = int(found.frame.ts_ns[20])
+    said = said_of(card.members, found, every, start_ns)
+    for at in (100, 250):
+        now_ns = int(found.frame.ts_ns[at])
+        hidden = [
+            one._replace(move_bps=np.where((one.known_ns > now_ns) | (one.ts_ns < start_ns), -7.0, one.move_bps))
+            for one in found.members
+        ]
+        other = said_of(card.members, found._replace(members=tuple(hidden)), every, start_ns)
+        np.testing.assert_array_equal(other[: at + 1], said[: at + 1])
+        changed = (other != said) & ~np.isnan(said)
+        assert changed[-50:].any(axis=(0, 2)).all(), "each member learns"
+
+
+@pytest.mark.parametrize("kind", ["recent", "stacking", "online-recent"])
 @pytest.mark.parametrize("at", [1, 702, 1_333])
 def test_it_goes_on_from_a_dump_with_the_same_output(kind: str, at: int) -> None:
     card, records = card_of(kind), list(jumping(2_000, 2))
