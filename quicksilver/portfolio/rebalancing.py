@@ -92,7 +92,7 @@ def rebalance(
     cash += sum(one.notional - one.cost for one in sales)
     purchases = [(one, wanted[one.asset]) for one in free if wanted[one.asset] > 0.0]
     factor = desk.affordable([money for _, money in purchases], cash)
-    bought = desk.trades("buy", [(one, money * factor) for one, money in purchases], shrunk=factor < 1.0)
+    bought = desk.trades("buy", purchases, factor)
     cash -= sum(one.notional + one.cost for one in bought)
     before = {one.asset: one.value / value for one in positions}
     return Rebalanced([*sales, *bought], left, before, _after(positions, sales, bought, cash), value, cash, desk.cost)
@@ -106,32 +106,30 @@ class _Desk:
         self._value, self._costs, self._min_trade, self._left = value, costs, min_trade, left
 
     def trades(
-        self, side: Literal["sell", "buy"], asked: Sequence[tuple[Position, float]], shrunk: bool = False
+        self, side: Literal["sell", "buy"], asked: Sequence[tuple[Position, float]], factor: float = 1.0
     ) -> list[Trade]:
-        """Return an order for each amount that makes one."""
+        """Return an order for each amount of money, times ``factor``, that makes one."""
         made = list[Trade]()
         for one, money in asked:
-            units = Decimal(repr(money / one.price * (1.0 + SNAP)))
-            if side == "sell":
-                units = one.units if one.target == 0.0 else min(units, one.units)
-            units = LONG.multiply(LONG.divide_int(units, one.lot), one.lot)
+            units = _in_lots(one, side, money * factor)
             notional = float(units) * one.price
-            why = self._too_little(one, units, notional, shrunk)
+            why = self._too_little(one, units)
             if why:
-                self._left[one.asset] = why
+                short = factor < 1.0 and not self._too_little(one, _in_lots(one, side, money))
+                self._left[one.asset] = why + (", for there is not enough cash" if short else "")
             else:
                 made.append(Trade(one.asset, side, units, notional, self.cost_of([notional])))
         self.cost += sum(one.cost for one in made)
         return made
 
-    def _too_little(self, one: Position, units: Decimal, notional: float, shrunk: bool) -> str:
-        because = ", for there is not enough cash" if shrunk else ""
+    def _too_little(self, one: Position, units: Decimal) -> str:
+        notional = float(units) * one.price
         if units == 0:
-            return f"less than one lot of {one.lot.normalize():f}{because}"
+            return f"less than one lot of {one.lot.normalize():f}"
         if units < one.least:
-            return f"{units.normalize():f} is less than the least order of {one.least.normalize():f}{because}"
+            return f"{units.normalize():f} is less than the least order of {one.least.normalize():f}"
         if notional < self._min_trade:
-            return f"an order of {notional:.2f} is less than the least of {self._min_trade:.2f}{because}"
+            return f"an order of {notional:.2f} is less than the least of {self._min_trade:.2f}"
         return ""
 
     def cost_of(self, notionals: Sequence[float]) -> float:
@@ -153,6 +151,14 @@ class _Desk:
             middle = (low + high) / 2.0
             low, high = (middle, high) if spent(middle) <= most else (low, middle)
         return low
+
+
+def _in_lots(one: Position, side: Literal["sell", "buy"], money: float) -> Decimal:
+    """Return the units of an amount of money, rounded down to whole lots; no more than is held, of a sale."""
+    units = Decimal(repr(money / one.price * (1.0 + SNAP)))
+    if side == "sell":
+        units = one.units if one.target == 0.0 else min(units, one.units)
+    return LONG.multiply(LONG.divide_int(units, one.lot), one.lot)
 
 
 def _after(
