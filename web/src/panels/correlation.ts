@@ -4,6 +4,8 @@ import { byId, color, setText } from "../dom";
 import type { Frontier } from "../records";
 
 const LABEL_PX = 10; // a cell must be so high for its asset to be named beside it
+const LEAST_PX = 150; // of the map, which grows until its assets can be named, but not
+const MOST_PX = 420; // beyond this
 const canvas = byId<HTMLCanvasElement>("correlation");
 const said = byId("correlation-cell");
 
@@ -20,13 +22,16 @@ export class CorrelationPanel {
 
   render(frontier: Frontier): void {
     this.shown = frontier;
+    const wanted = frontier.correlation.length * (LABEL_PX + 0.5);
+    canvas.style.height = `${Math.max(LEAST_PX, Math.min(MOST_PX, wanted))}px`;
     this.draw();
     this.tell();
   }
 
   private get labels(): number {
     const longest = Math.max(0, ...(this.shown?.assets ?? []).map((asset) => asset.length));
-    return Math.min(90, longest * 6 + 6);
+    const n = this.shown?.correlation.length ?? 1;
+    return canvas.clientHeight / n >= LABEL_PX ? Math.min(90, longest * 6 + 6) : 0;
   }
 
   private draw(): void {

@@ -6,7 +6,7 @@ import { age, moment, short, span } from "../format";
 import { computedNs, nearest, type PickRow, type Universe } from "../portfolio";
 import type { Frontier } from "../records";
 import type { State } from "../state";
-import { weightBars } from "./bars";
+import { showBars } from "./bars";
 import { CorrelationPanel } from "./correlation";
 import { cloudPlot, points } from "./frontier_plot";
 import { PicksPanel } from "./picks";
@@ -138,7 +138,7 @@ export class FrontierPanel {
     const text = `risk ${short(risk)}, mean ${short(mean)} bps`;
     setText(byId("along-value"), text);
     slider.setAttribute("aria-valuetext", text);
-    byId("along-weights").replaceChildren(...weightBars(frontier.assets, frontier.frontier_weights[this.at] ?? []));
+    showBars(byId("along-weights"), frontier.assets, frontier.frontier_weights[this.at] ?? []);
   }
 }
 

@@ -5,21 +5,21 @@ import { percent, short, UNKNOWN } from "../format";
 import { pickName } from "../portfolio";
 import type { Frontier, Pick } from "../records";
 import type { State } from "../state";
-import { weightBars } from "./bars";
+import { showBars } from "./bars";
 import { PICK_COLORS } from "./frontier_plot";
 
 const COLUMNS: [name: string, title: string, value: (pick: Pick) => string][] = [
-  ["mean", "bps a period", (one) => short(one.mean_bps)],
-  ["risk", "bps a period", (one) => short(one.risk_bps)],
-  ["Sharpe", "mean above cash over risk, a period", (one) => ratio(one.sharpe)],
-  ["95 %", "of the Sharpe ratios that bootstraps gave", (one) => (one.sharpe_low == null ? UNKNOWN : `${ratio(one.sharpe_low)} … ${ratio(one.sharpe_high)}`)],
+  ["mean", "bps a period", (one) => digits(one.mean_bps)],
+  ["risk", "bps a period", (one) => digits(one.risk_bps)],
+  ["Sharpe", "mean above cash over risk, a period", (one) => digits(one.sharpe)],
+  ["95 %", "of the Sharpe ratios that bootstraps gave", (one) => (one.sharpe_low == null ? UNKNOWN : `${digits(one.sharpe_low)}…${digits(one.sharpe_high)}`)],
+  ["net", "Sharpe ratio after the cost, spread over the periods held", (one) => digits(one.net_sharpe)],
+  ["cost", "bps of the money, at once", (one) => digits(one.cost_bps)],
   ["turnover", "sum of all changes of weight from what is held", (one) => (one.turnover == null ? UNKNOWN : percent(one.turnover, 0))],
-  ["cost", "bps of the money, at once", (one) => short(one.cost_bps)],
-  ["net", "Sharpe ratio after the cost, spread over the periods held", (one) => ratio(one.net_sharpe)],
 ];
 const body = element("tbody");
 const told = element("p", "pick-note");
-const bars = element("div");
+const bars = element("div", "pick-weights");
 
 export class PicksPanel {
   private rows = new Map<string, HTMLElement>();
@@ -51,7 +51,7 @@ export class PicksPanel {
     const note = [pick?.note, stays].filter(Boolean).join("; ");
     told.hidden = note === "";
     setText(told, note);
-    bars.replaceChildren(...weightBars(frontier.assets, pick?.weights ?? []));
+    showBars(bars, frontier.assets, pick?.weights ?? []);
   }
 
   /** Rows stay where they are while they change: one that is replaced as it is pressed is not pressed. */
@@ -85,7 +85,7 @@ export class PicksPanel {
   }
 }
 
-/** A ratio in three digits: a Sharpe ratio has no more that mean anything. */
-function ratio(value: number | null | undefined): string {
-  return value == null || !Number.isFinite(value) ? UNKNOWN : String(Number(value.toPrecision(3)));
+/** Three digits: an estimate has no more that mean anything. */
+function digits(value: number | null | undefined): string {
+  return value == null || !Number.isFinite(value) ? UNKNOWN : short(Number(value.toPrecision(3)));
 }

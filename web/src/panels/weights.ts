@@ -39,7 +39,7 @@ export class WeightsPanel {
     if (this.plot && this.plot.width !== chart.clientWidth && chart.clientWidth > 0) {
       this.plot.setSize({ width: chart.clientWidth, height: chart.clientHeight });
     }
-    this.plot ??= this.make();
+    this.plot ??= this.make(frontier.period_ns);
     this.plot.setData(data);
     setText(byId("changed"), sentence(changed(one.rows, pickOf), frontier.period_ns));
   }
@@ -64,22 +64,27 @@ export class WeightsPanel {
     }));
   }
 
-  private make(): uPlot {
+  private make(periodNs: number): uPlot {
     const axis: uPlot.Axis = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "10px system-ui" };
     const colors = [...this.assets.map((_, i) => assetColor(i)), color("cloud")].reverse();
     chart.replaceChildren();
     return new uPlot({
       width: chart.clientWidth || 400, height: chart.clientHeight || 160, legend: { show: false }, cursor: { show: false },
       scales: { y: { range: (_u, low, high) => [Math.min(0, low ?? 0), Math.max(1, high ?? 1)] } },
-      axes: [{ ...axis, size: 24, space: 70 }, { ...axis, size: 40, values: (_u, ticks) => ticks.map((tick) => percent(tick, 0)) }],
+      axes: [{ ...axis, size: 24, space: 70, values: (_u, ticks) => ticks.map((tick) => time(tick * 1e9, periodNs)) }, { ...axis, size: 40, values: (_u, ticks) => ticks.map((tick) => percent(tick, 0)) }],
       series: [{}, ...colors.map((fill): uPlot.Series => ({ fill, stroke: fill, width: 0, points: { show: false } }))],
     }, [[], ...colors.map(() => [])] as unknown as uPlot.AlignedData, chart);
   }
 }
 
+/** A moment in UTC: its day where a period is one, else its time. */
+function time(ns: number, periodNs: number): string {
+  return periodNs >= DAY_NS ? moment(ns).slice(0, 10) : clock(ns);
+}
+
 function sentence(found: Changed | null, periodNs: number): string {
   if (!found) return "What changes is told from the second frontier on.";
-  const since = periodNs >= DAY_NS ? moment(found.sinceNs) : clock(found.sinceNs);
+  const since = time(found.sinceNs, periodNs);
   if (found.moves.length === 0) return `Since ${since}: no weight moved${found.why ? `, for ${found.why}` : ""}.`;
   const told = found.moves.slice(0, MOVES).map(([asset, change]) => `${asset} ${change > 0 ? "+" : "−"}${percent(Math.abs(change))}`);
   const more = found.moves.length - told.length;
