@@ -19,7 +19,8 @@ from quicksilver.codec import UNREADABLE
 from quicksilver.records import DeadLetter, Frontier, Published, Status
 from quicksilver.topics import TOPIC_OF
 
-CHANNELS = (*(topic.name for topic in TOPIC_OF.values()), "picks", "clouds")  # the last two are made of frontiers
+MADE_OF_FRONTIERS = ("picks", "clouds")
+CHANNELS = (*(topic.name for topic in TOPIC_OF.values()), *MADE_OF_FRONTIERS)
 MAX_PAYLOAD = 2048  # bytes of a dead letter's payload that clients get: enough to see what was refused
 FLUSH_S = 0.004  # under load rows go out together so often; well below a frame of a 60 Hz screen
 BURST = 8  # messages to a client that go out at once, after a pause: the rows of one event come from several topics
@@ -66,6 +67,7 @@ class Hub:
         self.counts: dict[str, int] = {topic.name: 0 for topic in TOPIC_OF.values()}
         self.n_slow = 0
         self._streams: dict[tuple[str, str], Stream] = {}
+        self._clouds: dict[str, CloudStream] = {}
         self._clients: set[Client] = set()
 
     def on_record(self, topic: str, key: str, record: Published) -> None:
@@ -93,23 +95,27 @@ class Hub:
     def _stream(self, topic: str, key: str) -> Stream:
         stream = self._streams.get((topic, key))
         if stream is None:
-            made = CloudStream(key) if topic == "clouds" else Stream(topic, key)
-            stream = self._streams[topic, key] = made
+            stream = self._streams[topic, key] = Stream(topic, key)
         return stream
 
     def _derive(self, stream: Stream, frontier: Frontier) -> None:
-        """Hand on what is made of frontiers: the cloud, the same for all, and each client's changed picks."""
-        cloud, points = self._stream("clouds", stream.key), row_of(frontier)
-        cloud.append(points)
-        whole = PickRow.of(frontier)
-        for client in self._clients:
-            if client.wants("clouds", stream.key):
+        """Hand on what is made of frontiers, to who asked for it: the cloud, and each client's changed picks."""
+        clouds = [client for client in self._clients if client.wants("clouds", stream.key)]
+        if clouds:
+            cloud, points = self._cloud(stream), row_of(frontier)
+            for client in clouds:
                 client.take(cloud, points)
-            if client.wants("picks", stream.key):
+        followers = [client for client in self._clients if client.wants("picks", stream.key)]
+        if followers:
+            whole = PickRow.of(frontier)
+            for client in followers:
                 picks = client.followed.stream(stream)
                 if not client.awaits_snapshot(picks):  # it would hold this row by itself
                     for row in picks.changed(whole):
                         client.take(picks, row)
+
+    def _cloud(self, frontiers: Stream) -> CloudStream:
+        return self._clouds.setdefault(frontiers.key, CloudStream(frontiers))
 
     def keys(self, topic: str) -> list[str]:
         """Return the keys of a topic that have had rows."""
@@ -197,12 +203,17 @@ class Hub:
         client.subscribe(channel, request.keys)
         if channel == "picks":
             client.followed.set_threshold(request.keys, request.threshold)
-        source = "frontiers" if channel == "picks" else channel
+        source = "frontiers" if channel in MADE_OF_FRONTIERS else channel
         named = None if request.keys is None else set(request.keys)
         for (name, key), stream in self._streams.items():
             if name == source and (named is None or key in named):
-                one = client.followed.stream(stream) if channel == "picks" else stream
-                client.owe_snapshot(one, min(request.history, RING))
+                client.owe_snapshot(self._as_asked(client, channel, stream), min(request.history, RING))
+
+    def _as_asked(self, client: Client, channel: str, stream: Stream) -> Stream:
+        """Return what a channel makes of a stream."""
+        if channel == "picks":
+            return client.followed.stream(stream)
+        return self._cloud(stream) if channel == "clouds" else stream
 
     async def _send(self, client: Client, socket: WebSocket) -> None:
         now = asyncio.get_running_loop().time
