@@ -17,6 +17,7 @@ from api.guard import Guard
 from api.hub import Hub
 from api.metrics import HubCollector, add_metrics
 from api.pictures import add_pictures
+from api.portfolios import add_portfolios
 from api.ports import JsonStore, Playing
 from api.replay import add_replay
 from api.search import Searches, add_searches
@@ -67,6 +68,7 @@ def create_app(
     add_replay(app, playback)
     add_searches(app, searches)
     add_pictures(app, pictures)
+    add_portfolios(app, hub, store, symbols)
     add_docs(app)
     _add_tables(app, store)
 

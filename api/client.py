@@ -3,46 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
 
-import msgspec
+from api.picks import Followed
+from api.streams import Stream
 
-RING = 1000  # rows kept per channel and key for a new subscriber's snapshot ...
-RING_BYTES = 4 << 20  # ... or fewer: a full book is of half a megabyte
 MAX_WAITING_BYTES = 8 << 20  # a client this far behind is closed
 MAX_KEY_CHARS = 1 << 18  # some 20,000 keys; a client may name keys that do not exist, so they must be bounded
-
-
-class Stream:
-    """One channel and key: the number of its last row, and its last rows as JSON."""
-
-    __slots__ = ("bytes", "channel", "key", "rows", "seq")
-
-    def __init__(self, channel: str, key: str) -> None:
-        self.channel, self.key, self.seq = channel, key, 0
-        self.rows: deque[bytes] = deque()
-        self.bytes = 0
-
-    def append(self, row: bytes) -> None:
-        """Number a row and keep it."""
-        self.seq += 1
-        self.rows.append(row)
-        self.bytes += len(row)
-        while len(self.rows) > RING or (self.bytes > RING_BYTES and len(self.rows) > 1):
-            self.bytes -= len(self.rows.popleft())
-
-    def snapshot(self, history: int) -> bytes:
-        """Return the message with the last ``history`` rows."""
-        return self._message(b"snapshot", islice(self.rows, max(0, len(self.rows) - max(0, history)), None))
-
-    def delta(self, rows: list[bytes]) -> bytes:
-        """Return the message with ``rows``, the last of which is the stream's last."""
-        return self._message(b"delta", rows)
-
-    def _message(self, kind: bytes, rows: Iterable[bytes]) -> bytes:
-        head: Any = msgspec.json.encode({"channel": self.channel, "key": self.key, "seq": self.seq})
-        return b'{"type":"' + kind + b'",' + head[1:-1] + b',"rows":[' + b",".join(rows) + b"]}"
 
 
 class _Keys:
@@ -73,6 +39,7 @@ class Client:
         self.waiting_bytes = 0
         self.wake = asyncio.Event()
         self.too_slow = asyncio.Event()
+        self.followed = Followed()
         self._asked: dict[str, _Keys] = {}
         self._answers: deque[bytes] = deque()
         self._snapshots: dict[Stream, int] = {}
@@ -105,6 +72,8 @@ class Client:
         Raises:
             ValueError: the client names too many keys.
         """
+        if channel == "picks":
+            self.followed.forget(keys)
         if keys is None:
             self._asked.pop(channel, None)
         elif channel in self._asked:
@@ -123,6 +92,10 @@ class Client:
         self._forget(stream)
         self._snapshots[stream] = history
         self.wake.set()
+
+    def awaits_snapshot(self, stream: Stream) -> bool:
+        """Return whether a snapshot of it waits."""
+        return stream in self._snapshots
 
     def _forget(self, stream: Stream) -> None:
         self._snapshots.pop(stream, None)

@@ -10,13 +10,17 @@ import msgspec
 from msgspec.structs import replace
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.client import RING, Client, Stream
+from api.client import Client
+from api.clouds import CloudStream, row_of
+from api.picks import PickRow, check_threshold
+from api.streams import RING, Binary, Stream
 from quicksilver import __version__, codec
 from quicksilver.codec import UNREADABLE
-from quicksilver.records import DeadLetter, Published, Status
+from quicksilver.records import DeadLetter, Frontier, Published, Status
 from quicksilver.topics import TOPIC_OF
 
-CHANNELS = tuple(topic.name for topic in TOPIC_OF.values())
+MADE_OF_FRONTIERS = ("picks", "clouds")
+CHANNELS = (*(topic.name for topic in TOPIC_OF.values()), *MADE_OF_FRONTIERS)
 MAX_PAYLOAD = 2048  # bytes of a dead letter's payload that clients get: enough to see what was refused
 FLUSH_S = 0.004  # under load rows go out together so often; well below a frame of a 60 Hz screen
 BURST = 8  # messages to a client that go out at once, after a pause: the rows of one event come from several topics
@@ -32,6 +36,7 @@ class Request(msgspec.Struct):
     channels: list[str] = []
     keys: list[str] | None = None
     history: int = 1
+    threshold: float = 0.0
     id: int | str | None = None
 
 
@@ -59,9 +64,10 @@ class Hub:
     def __init__(self, source: SourceInfo) -> None:
         self.source = source
         self.instruments: dict[str, dict[str, str]] = {}
-        self.counts: dict[str, int] = dict.fromkeys(CHANNELS, 0)
+        self.counts: dict[str, int] = {topic.name: 0 for topic in TOPIC_OF.values()}
         self.n_slow = 0
         self._streams: dict[tuple[str, str], Stream] = {}
+        self._clouds: dict[str, CloudStream] = {}
         self._clients: set[Client] = set()
 
     def on_record(self, topic: str, key: str, record: Published) -> None:
@@ -70,9 +76,7 @@ class Hub:
 
     def on_row(self, topic: str, key: str, record: Published, row: bytes) -> None:
         """Do the same with a record whose JSON ``row`` is there already."""
-        stream = self._streams.get((topic, key))
-        if stream is None:
-            stream = self._streams[topic, key] = Stream(topic, key)
+        stream = self._stream(topic, key)
         shown = _for_clients(record)
         if shown is not record:
             row = codec.encode(shown)
@@ -85,6 +89,42 @@ class Hub:
         for client in self._clients:
             if client.wants(topic, key):
                 client.take(stream, row)
+        if isinstance(record, Frontier):
+            self._derive(stream, record)
+
+    def _stream(self, topic: str, key: str) -> Stream:
+        stream = self._streams.get((topic, key))
+        if stream is None:
+            stream = self._streams[topic, key] = Stream(topic, key)
+        return stream
+
+    def _derive(self, stream: Stream, frontier: Frontier) -> None:
+        """Hand on what is made of frontiers, to who asked for it: the cloud, and each client's changed picks."""
+        clouds = [client for client in self._clients if client.wants("clouds", stream.key)]
+        if clouds:
+            cloud, points = self._cloud(stream), row_of(frontier)
+            for client in clouds:
+                client.take(cloud, points)
+        followers = [client for client in self._clients if client.wants("picks", stream.key)]
+        if followers:
+            whole = PickRow.of(frontier)
+            for client in followers:
+                picks = client.followed.stream(stream)
+                if not client.awaits_snapshot(picks):  # it would hold this row by itself
+                    for row in picks.changed(whole):
+                        client.take(picks, row)
+
+    def _cloud(self, frontiers: Stream) -> CloudStream:
+        return self._clouds.setdefault(frontiers.key, CloudStream(frontiers))
+
+    def keys(self, topic: str) -> list[str]:
+        """Return the keys of a topic that have had rows."""
+        return [key for name, key in list(self._streams) if name == topic]
+
+    def last_row(self, topic: str, key: str) -> bytes | None:
+        """Return the last row of a topic's key as JSON; None if there was none."""
+        stream = self._streams.get((topic, key))
+        return stream.rows[-1] if stream else None
 
     def last_rows(self, topic: str) -> list[bytes]:
         """Return the last row of each of the topic's keys, as JSON."""
@@ -148,22 +188,32 @@ class Hub:
             return
         if request.op not in {"subscribe", "unsubscribe"}:
             raise ValueError(f"unknown op {request.op[:40]!r}; there are subscribe, unsubscribe and ping")
-        unknown = [channel for channel in request.channels if channel not in self.counts]
+        unknown = [channel for channel in request.channels if channel not in CHANNELS]
         if unknown:
             raise ValueError(f"unknown channel {unknown[0][:40]!r}; channels are {', '.join(CHANNELS)}")
+        check_threshold(request.threshold)
         for channel in request.channels:
             if request.op == "subscribe":
-                self._subscribe(client, channel, request.keys, request.history)
+                self._subscribe(client, channel, request)
             else:
                 client.unsubscribe(channel, request.keys)
 
-    def _subscribe(self, client: Client, channel: str, keys: list[str] | None, history: int) -> None:
+    def _subscribe(self, client: Client, channel: str, request: Request) -> None:
         """Owe a snapshot of each stream; what is published after it follows as deltas."""
-        client.subscribe(channel, keys)
-        named = None if keys is None else set(keys)
+        client.subscribe(channel, request.keys)
+        if channel == "picks":
+            client.followed.set_threshold(request.keys, request.threshold)
+        source = "frontiers" if channel in MADE_OF_FRONTIERS else channel
+        named = None if request.keys is None else set(request.keys)
         for (name, key), stream in self._streams.items():
-            if name == channel and (named is None or key in named):
-                client.owe_snapshot(stream, min(history, RING))
+            if name == source and (named is None or key in named):
+                client.owe_snapshot(self._as_asked(client, channel, stream), min(request.history, RING))
+
+    def _as_asked(self, client: Client, channel: str, stream: Stream) -> Stream:
+        """Return what a channel makes of a stream."""
+        if channel == "picks":
+            return client.followed.stream(stream)
+        return self._cloud(stream) if channel == "clouds" else stream
 
     async def _send(self, client: Client, socket: WebSocket) -> None:
         now = asyncio.get_running_loop().time
@@ -175,7 +225,10 @@ class Hub:
                 await asyncio.sleep(max(0.0, due - now()))
             client.wake.clear()
             for message in client.due():
-                await socket.send_text(message.decode())
+                if isinstance(message, Binary):
+                    await socket.send_bytes(message)
+                else:
+                    await socket.send_text(message.decode())
                 await asyncio.sleep(0)  # let a client that has left be seen
             if client.owes_snapshots:
                 client.wake.set()

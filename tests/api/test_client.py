@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.client import MAX_KEY_CHARS, MAX_WAITING_BYTES, RING, RING_BYTES, Client, Stream
+from api.client import MAX_KEY_CHARS, MAX_WAITING_BYTES, Client
+from api.streams import RING, RING_BYTES, Stream
 
 
 def stream(key: str, n: int = 0) -> Stream:

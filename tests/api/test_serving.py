@@ -15,10 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
 from api.app import create_app
-from api.client import MAX_WAITING_BYTES, RING
+from api.client import MAX_WAITING_BYTES
 from api.hub import MAX_PAYLOAD, Hub, SourceInfo
 from api.server import serving
 from api.store_sqlite import SqliteStore
+from api.streams import RING
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import Trade

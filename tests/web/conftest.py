@@ -123,7 +123,8 @@ class Site:
     """The real server over a bus that a test publishes to."""
 
     def __init__(self, folder: Path, kind: str) -> None:
-        hub, self.store = Hub(SourceInfo(kind, "records of a test")), SqliteStore(folder / "x.sqlite")
+        self.hub = hub = Hub(SourceInfo(kind, "records of a test"))
+        self.store = SqliteStore(folder / "x.sqlite")
         self.bus = MemoryBus()
         self.bus.subscribe(hub.on_record)
         self.playback = Playback(1.0)

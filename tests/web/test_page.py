@@ -505,14 +505,17 @@ async def test_dark_and_light_follow_the_system_until_the_user_chooses(site: Sit
 async def test_the_simulator_brings_portfolios_and_scores_by_itself(simulator: str, visit: Open) -> None:
     page = (await visit(simulator)).page
     await page.get_by_role("button", name="BTC-USD").click()
-    picks = page.get_by_test_id("picks").locator(".pick")
-    await expect(picks).to_have_count(3, timeout=2 * PATIENCE_MS)
-    # Read at once, for the next second brings other weights; those below half a per cent are not listed.
-    sums = await picks.evaluate_all(
-        """all => all.map(pick => [...pick.querySelectorAll('.weight')]
-          .reduce((sum, row) => sum + parseFloat(row.lastChild.textContent), 0))"""
-    )
-    assert sums == [pytest.approx(100, abs=0.5 * len(LISTINGS))] * 3
+    picks = page.get_by_test_id("picks")
+    await expect(picks.locator("tr.pick")).to_have_count(3, timeout=2 * PATIENCE_MS)
+    for name in ("min variance", "equal weight"):
+        await picks.get_by_role("button", name=name, exact=True).click()
+        await expect(picks.locator("[aria-pressed=true]")).to_have_text(name)
+        # Read at once, for the next second brings other weights; those below half a per cent are not listed.
+        total = await picks.evaluate(
+            """all => [...all.querySelectorAll('.weight')]
+              .reduce((sum, row) => sum + parseFloat(row.lastChild.textContent), 0)"""
+        )
+        assert total == pytest.approx(100, abs=0.5 * len(LISTINGS))
     for panel, color in (("frontier", "accent"), ("candles", "up"), ("candles", "down"), ("score", "accent")):
         await drawn(page, panel, color)
     scores = page.get_by_test_id("score-table")

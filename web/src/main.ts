@@ -73,7 +73,10 @@ function retheme(): void {
 }
 
 followTheme(retheme);
-setInterval(() => state.dirty.add("header").add("feeds"), 500); // silence changes states and ages too
+setInterval(() => {
+  state.dirty.add("header").add("feeds"); // silence changes states and ages too
+  frontier.tell(Date.now());
+}, 500);
 setInterval(() => void player.look(connected), 1000); // others may pause it, and it ends by itself
 for (const ms of [2000, 8000]) setTimeout(() => state.selectBusiest(), ms); // some venues begin late
 

@@ -5,6 +5,7 @@ import type {
 } from "./records";
 import type { Rows, Welcome } from "./protocol";
 import type { Replay } from "./replay";
+import { Portfolios } from "./portfolio";
 import { inOrder, keyOf, Series } from "./series";
 
 const PANELS = [
@@ -95,7 +96,7 @@ export class State {
   selected = "";
   private chosen = false;
   private following = "";
-  frontier: Frontier | null = null;
+  portfolios = new Portfolios();
   latency = new Map<string, Latency>();
   replay: Replay | null = null; // what plays the recording, if that is the source
   feeds = new Map<string, Feed>();
@@ -112,6 +113,7 @@ export class State {
       instrument.reason = one.reason;
       instrument.historyAsked = false; // what passed while the connection was lost is in the store
     }
+    for (const one of this.portfolios.all.values()) one.historyAsked = false;
     this.replay = null; // another process may have answered
     this.dirty.add("header").add("replay");
   }
@@ -181,7 +183,7 @@ export class State {
   }
 
   take(message: Rows, nowMs: number): void {
-    if (message.channel === "frontiers") return this.takeFrontier(message.rows as Frontier[]);
+    if (message.channel === "frontiers") return this.takeFrontier(message);
     if (message.channel === "latency") return this.takeLatency(message.rows as Latency[]);
     if (message.channel === "feeds") return this.takeFeed(message, nowMs);
     if (message.channel === "dead-letters") return this.takeLetters(message);
@@ -256,8 +258,8 @@ export class State {
     return "score";
   }
 
-  private takeFrontier(rows: Frontier[]): void {
-    this.frontier = rows.at(-1) ?? this.frontier;
+  private takeFrontier(message: Rows): void {
+    this.portfolios.take(message.key, message.rows as Frontier[]);
     this.dirty.add("frontier");
   }
 

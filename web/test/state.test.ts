@@ -16,6 +16,18 @@ describe("State", () => {
     expect(series?.calls.get(7)?.score?.outcome).toBe(1);
   });
 
+  it("keeps the frontiers of each universe apart, and asks for their history again after a reconnection", () => {
+    const state = new State();
+    const frontier = { seq: 1, ts_event_ns: 1, period_ns: 1, assets: ["A"], picks: {} };
+    state.take({ ...rows("frontiers", { ...frontier, universe: "a" }), key: "a" }, 0);
+    state.take({ ...rows("frontiers", { ...frontier, universe: "b" }), key: "b" }, 0);
+    expect(state.portfolios.names).toEqual(["a", "b"]);
+    const first = state.portfolios.current;
+    if (first) first.historyAsked = true;
+    state.welcome({ type: "welcome", version: "", source: "LIVE", detail: "", instruments: [] });
+    expect([first?.frontier?.universe, first?.historyAsked]).toEqual(["a", false]);
+  });
+
   it("keeps a candle once, and puts history before it", () => {
     const state = new State();
     const candle = { ...base, interval_ns: 10, ts_open_ns: 20, close: 1 };

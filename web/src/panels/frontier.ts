@@ -1,128 +1,156 @@
-/** The frontier: the cloud of portfolios, the Pareto line, the picks and their weights. */
+/** Efficient portfolios: the cloud, the line and the picks of one universe, and the weights wherever one drags along. */
 
-import uPlot from "uplot";
-import { byId, color, element, setText } from "../dom";
-import { percent, short, span } from "../format";
+import type uPlot from "uplot";
+import { byId, Choice, fetchJson, setText } from "../dom";
+import { age, moment, short, span } from "../format";
+import { computedNs, nearest, type PickRow, type Universe } from "../portfolio";
 import type { Frontier } from "../records";
 import type { State } from "../state";
+import { showBars } from "./bars";
+import { CorrelationPanel } from "./correlation";
+import { cloudPlot, points } from "./frontier_plot";
+import { PicksPanel } from "./picks";
+import { WeightsPanel } from "./weights";
 
-const NAMES: Record<string, string> = {
-  min_variance: "min variance", max_sharpe: "max Sharpe", equal_weight: "equal weight",
-  max_sharpe_fallback: "max Sharpe: no asset above cash, so min variance",
-};
-const SHOWN_WEIGHTS = 8;
-const PICK_COLORS = ["pick-1", "pick-2", "pick-3"];
+const HISTORY_ROWS = 300;
+const LATE_PERIODS = 3; // without news after so many, and LATE_S more, the age is told
+const LATE_S = 5;
 const chart = byId("frontier");
-const picks = byId("picks");
+const slider = byId<HTMLInputElement>("along");
 
 export class FrontierPanel {
   private plot: uPlot | null = null;
   private shown: Frontier | null = null;
+  private at = 0; // of the line: where the slider is
+  private dragged = false; // until then the slider is where the followed pick is
+  private readonly universes = new Choice<string>(byId("universes"), (name) => name);
+  private readonly picks: PicksPanel;
+  private readonly weights: WeightsPanel;
+  private readonly correlation = new CorrelationPanel();
 
-  constructor(private readonly state: State) {}
+  constructor(private readonly state: State) {
+    this.picks = new PicksPanel(state);
+    this.weights = new WeightsPanel(state);
+    slider.addEventListener("input", () => this.drag(Number(slider.value)));
+  }
 
   theme(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.weights.theme();
     if (this.shown) this.state.dirty.add("frontier");
   }
 
   render(): void {
-    const frontier = this.state.frontier;
+    const all = this.state.portfolios;
+    const one = all.current;
+    if (!one?.frontier) return;
+    if (!one.historyAsked) void this.loadHistory(all.name, one);
+    byId("universes").hidden = all.names.length < 2;
+    this.universes.render(all.names, all.name, (name) => this.choose(name));
+    this.shown = one.frontier;
+    this.tell(Date.now());
+    if (one.frontier.assets.length === 0) return this.clear();
+    this.draw(one.frontier);
+    this.picks.render(one.frontier);
+    this.weights.render(one);
+    this.correlation.render(one.frontier);
+  }
+
+  private choose(name: string): void {
+    this.state.portfolios.choose(name);
+    this.dragged = false;
+    this.state.dirty.add("frontier");
+  }
+
+  /** Say what the frontier is of, and how old it is where that matters; time goes on without messages. */
+  tell(nowMs: number): void {
+    const frontier = this.shown;
     if (!frontier) return;
-    this.shown = frontier;
+    const halflife = frontier.halflife ? `, half-life ${span(frontier.halflife * frontier.period_ns)}` : "";
+    const by = Object.values(frontier.estimators ?? {}).join(", ");
     setText(
       byId("frontier-note"),
       `${short(frontier.n_portfolios)} portfolios of ${frontier.assets.length} assets, each ${span(frontier.period_ns)}, ` +
-        `from ${frontier.n_observations} returns`,
+        `from ${frontier.n_observations} returns${halflife}${by ? ` (${by})` : ""}`,
     );
-    const data = points(frontier);
-    this.plot ??= this.make(data);
+    const said = status(frontier, nowMs, this.state.recorded);
+    setText(byId("frontier-state"), said);
+    byId("frontier-state").hidden = said === "";
+    byId("folio").classList.toggle("waiting", frontier.state === "WAITING");
+    const absent = Object.entries(frontier.absent ?? {}).map(([asset, why]) => `${asset} (${why})`);
+    byId("frontier-absent").hidden = absent.length === 0;
+    setText(byId("frontier-absent"), `Not in it now: ${absent.join(", ")}.`);
+  }
+
+  /** What was before the page was opened. */
+  private async loadHistory(name: string, one: Universe): Promise<void> {
+    one.historyAsked = true;
+    const asked = `/api/portfolios/${encodeURIComponent(name)}/history?picks_only=true&limit=${HISTORY_ROWS}`;
+    one.addHistory((await fetchJson<{ rows: PickRow[] }>(asked)).rows);
+    this.state.dirty.add("frontier");
+  }
+
+  /** A universe that has never had a frontier has nothing to show. */
+  private clear(): void {
+    this.plot?.destroy();
+    this.plot = null;
+    chart.replaceChildren();
+    byId("folio").hidden = true;
+  }
+
+  private draw(frontier: Frontier): void {
+    byId("folio").hidden = false;
+    this.place(frontier);
+    const data = points(frontier, this.at);
+    if (!this.plot) {
+      chart.replaceChildren(); // the sentence that stood in for it
+      this.plot = cloudPlot(chart, data, () => this.shown, (risk) => this.drag(nearest(this.shown?.frontier ?? [], risk)));
+    }
     if (this.plot.width !== chart.clientWidth && chart.clientWidth > 0) {
       this.plot.setSize({ width: chart.clientWidth, height: chart.clientHeight });
     }
     this.plot.setData(data);
-    this.table(frontier);
+    this.showAlong(frontier);
   }
 
-  private make(data: uPlot.AlignedData): uPlot {
-    const dots = (name: string, size: number): uPlot.Series => ({
-      paths: () => null, stroke: color(name), points: { show: true, size, fill: color(name), width: 0 },
-    });
-    const axis: uPlot.Axis = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "10px system-ui", labelFont: "10px system-ui", labelSize: 16 };
-    const values = (_u: uPlot, ticks: number[]) => ticks.map((tick) => short(tick));
-    chart.replaceChildren(); // the sentence that stood in for it
-    return new uPlot({
-      width: chart.clientWidth || 400, height: chart.clientHeight || 240, legend: { show: false },
-      cursor: { points: { show: false }, x: false, y: false },
-      hooks: { setCursor: [(u) => this.hover(u)] },
-      scales: { x: { time: false } },
-      axes: [{ ...axis, label: "risk, bps a period", size: 24, values }, { ...axis, label: "mean, bps a period", size: 50, values }],
-      series: [
-        {}, dots("cloud", 2.5),
-        { stroke: color("accent"), width: 2, spanGaps: true, points: { show: false } },
-        ...PICK_COLORS.map((name) => dots(name, 11)),
-      ],
-    }, data, chart);
+  /** Keep the slider where it was along the line, whose number of points changes. */
+  private place(frontier: Frontier): void {
+    const last = Math.max(0, frontier.frontier.length - 1);
+    const pick = frontier.picks[this.state.portfolios.pickIn(frontier.picks)];
+    if (this.dragged) this.at = Math.round((Number(slider.value) / (Number(slider.max) || 1)) * last);
+    else this.at = nearest(frontier.frontier, pick?.risk_bps ?? 0);
+    slider.max = String(last);
+    slider.value = String(this.at);
   }
 
-  /** Under the mouse: the weights of the nearest portfolio on the line. */
-  private hover(u: uPlot): void {
-    const frontier = this.shown;
-    const left = u.cursor.left ?? -1;
-    if (!frontier || left < 0) return;
-    const risk = u.posToVal(left, "x");
-    let best = 0;
-    frontier.frontier.forEach((point, i) => {
-      if (Math.abs(point[0] - risk) < Math.abs((frontier.frontier[best]?.[0] ?? 0) - risk)) best = i;
-    });
-    const weights = frontier.frontier_weights[best] ?? [];
-    const text = frontier.assets
-      .map((asset, i) => [asset, weights[i] ?? 0] as const)
-      .filter(([, weight]) => weight > 0.005)
-      .sort((a, b) => b[1] - a[1])
-      .map(([asset, weight]) => `${asset} ${percent(weight, 0)}`);
-    chart.title = `on the line at risk ${short(frontier.frontier[best]?.[0])} bps: ${text.join(", ")}`;
+  private drag(at: number): void {
+    this.dragged = true;
+    this.at = at;
+    slider.value = String(at);
+    if (!this.shown) return;
+    this.plot?.setData(points(this.shown, at));
+    this.showAlong(this.shown);
   }
 
-  private table(frontier: Frontier): void {
-    picks.replaceChildren(
-      ...Object.entries(frontier.picks).map(([name, pick], i) => {
-        const root = element("div", "pick");
-        root.style.setProperty("--pick", `var(--${PICK_COLORS[i] ?? "accent"})`);
-        const head = element("div", "pick-head");
-        head.append(
-          element("b", "", NAMES[name] ?? name),
-          element("small", "", `risk ${short(pick.risk_bps)}, mean ${short(pick.mean_bps)} bps, Sharpe ${short(pick.sharpe)}`),
-        );
-        root.append(head);
-        const held = frontier.assets
-          .map((asset, k) => [asset, pick.weights[k] ?? 0] as const)
-          .sort((a, b) => b[1] - a[1])
-          .filter(([, weight], k) => weight >= 0.005 && k < SHOWN_WEIGHTS);
-        held.forEach(([asset, weight]) => {
-          const row = element("div", "weight");
-          row.style.setProperty("--share", `${(weight * 100).toFixed(1)}%`);
-          row.append(element("span", "", asset), element("span", "", percent(weight)));
-          root.append(row);
-        });
-        const others = frontier.assets.length - held.length;
-        if (others > 0) root.append(element("small", "", `${others} more, less of each`));
-        return root;
-      }),
-    );
+  private showAlong(frontier: Frontier): void {
+    const [risk, mean] = frontier.frontier[this.at] ?? [];
+    const text = `risk ${short(risk)}, mean ${short(mean)} bps`;
+    setText(byId("along-value"), text);
+    slider.setAttribute("aria-valuetext", text);
+    showBars(byId("along-weights"), frontier.assets, frontier.frontier_weights[this.at] ?? []);
   }
 }
 
-function points(frontier: Frontier): uPlot.AlignedData {
-  const table = (pairs: [number, number][]): uPlot.AlignedData => {
-    const sorted = [...pairs].sort((a, b) => a[0] - b[0]);
-    return [sorted.map((pair) => pair[0]), sorted.map((pair) => pair[1])];
-  };
-  const chosen = Object.values(frontier.picks).slice(0, PICK_COLORS.length);
-  const single = PICK_COLORS.map((_, i) => {
-    const pick = chosen[i];
-    return table(pick ? [[pick.risk_bps, pick.mean_bps]] : []);
-  });
-  return uPlot.join([table(frontier.cloud), table(frontier.frontier), ...single]);
+/** A sentence where the frontier waits or is late; nothing while all is well. */
+function status(frontier: Frontier, nowMs: number, recorded: boolean): string {
+  const ns = computedNs(frontier);
+  const seconds = ns === null ? null : nowMs / 1e3 - ns / 1e9;
+  const old = ns === null ? "there was none yet" : recorded ? `from ${moment(ns)}` : `${age(Math.max(0, seconds ?? 0))} old`;
+  if (frontier.state === "WAITING") {
+    return `WAITING: ${frontier.reason ?? ""}${ns === null ? "" : `; the last good frontier is ${old}`}`;
+  }
+  const late = (LATE_PERIODS * frontier.period_ns) / 1e9 + LATE_S;
+  return !recorded && seconds !== null && seconds > late ? `nothing new: the frontier is ${old}` : "";
 }
+
