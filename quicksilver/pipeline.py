@@ -20,7 +20,7 @@ from quicksilver.models.stage import PredictionStage
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import AnyRecord
 
-STATE_VERSION = 5
+STATE_VERSION = 6
 
 
 class InstrumentPipeline:
