@@ -1,43 +1,23 @@
 """What a predictor is, as its user writes it: a table of a TOML file, one for each name."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from quicksilver.errors import InputError
-from quicksilver.events import SECOND_NS
 from quicksilver.records import Features
+from quicksilver.spans import require_name, span_ns
 
 Target: TypeAlias = Literal["direction", "return"]
 Promotion: TypeAlias = Literal["never", "better", "always"]
-UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MAX_MOVES = 1_000
 MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
 MIN_OUTCOMES = 10  # of a shadow, before anything is said of it
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-
-
-def span_ns(text: str) -> int:
-    """Return a span of time in nanoseconds.
-
-    >>> span_ns("250ms"), span_ns("1m")
-    (250000000, 60000000000)
-
-    Raises:
-        InputError: it is none.
-    """
-    found = _SPAN.fullmatch(text.strip())
-    span = round(float(found[1]) * UNITS_NS[found[2]]) if found else 0
-    if span <= 0:
-        raise InputError(f"{text!r} is no span of time: write 250ms, 5s, 1m or 1h")
-    return span
 
 
 def _require_span(text: str) -> None:
@@ -247,8 +227,10 @@ class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in (*self.predictors, *self.ensembles):
-            if not _NAME.fullmatch(name):  # it is a folder's name, and part of a message's key
-                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-' make one, 64 at most")
+            try:
+                require_name(name)
+            except InputError as error:
+                raise ValueError(str(error)) from error
         both = self.predictors.keys() & self.ensembles.keys()
         if both:
             raise ValueError(f"{min(both)} is the name of a predictor and of an ensemble: give each its own")

@@ -35,7 +35,7 @@ from quicksilver.records import (
 )
 
 START = 1_700_000_000_000_000_000
-CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfolios=300))
+CONFIG = PipelineConfig(portfolios=(PortfolioConfig(min_observations=5, n_portfolios=300),))
 FULL = msgspec.structs.replace(CONFIG, full_books_per_s=4.0)
 
 
@@ -119,7 +119,7 @@ def test_a_full_book_is_the_whole_book_at_the_first_message_of_each_part_of_a_se
 
 
 def test_a_full_book_holds_no_more_levels_than_it_may_and_says_how_many_there_are() -> None:
-    pipeline = Pipeline(PipelineConfig(full_books_per_s=1.0, full_book_levels=2, portfolio=None))
+    pipeline = Pipeline(PipelineConfig(full_books_per_s=1.0, full_book_levels=2, portfolios=()))
     bids, asks = Levels.of([(10, 1), (9, 2), (8, 3)]), Levels.of([(11, 4)])
     records = pipeline.step(BookSnapshot("v", "A-B", 1, START, START + 5, bids, asks))
     assert [record for record in records if isinstance(record, FullBook)] == [
@@ -232,7 +232,7 @@ def test_a_state_that_does_not_fit_is_refused_with_a_sentence() -> None:
 def test_stages_apart_that_see_only_records_give_what_the_pipeline_gives(events: list[AnyEvent]) -> None:
     """What the cluster's jobs are: instruments, models and portfolio in processes of their own."""
     instruments: dict[tuple[str, str], tuple[InstrumentStage, PredictionStage]] = {}
-    portfolio, apart = PortfolioStage(CONFIG.portfolio), list[AnyRecord]()
+    portfolio, apart = PortfolioStage(CONFIG.portfolios[0]), list[AnyRecord]()
     for event in events:
         key = (event.venue, event.symbol)
         stage, models = instruments.setdefault(

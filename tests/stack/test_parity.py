@@ -75,8 +75,7 @@ def differences(found: Rows, truth: Rows) -> list[str]:
 
 
 def universe_of(config: PipelineConfig, name: str) -> PipelineConfig:
-    assert config.portfolio is not None
-    return replace(config, portfolio=replace(config.portfolio, universe=name))
+    return replace(config, portfolios=tuple(replace(one, universe=name) for one in config.portfolios))
 
 
 def test_flink_gives_what_one_process_gives(servers: str, jobs: "Jobs") -> None:
