@@ -23,10 +23,11 @@ def told(servers: str) -> list[Universe]:
     try:
         first, end = reader.get_watermark_offsets(place, timeout=ANSWER_S)
         reader.assign([TopicPartition(UNIVERSES.name, 0, first)])
-        while reader.position([place])[0].offset < end:
+        while first < end and reader.position([place])[0].offset < end:
             message = reader.poll(ANSWER_S)
-            if message is None or message.error() is not None:
-                why = "no answer" if message is None else message.error().str()
+            error = None if message is None else message.error()
+            if message is None or error is not None:
+                why = "no answer" if error is None else error.str()
                 raise InputError(f"Kafka at {servers} does not give topic {UNIVERSES.name}: {why}")
             _take(found, message)
     except KafkaException as error:

@@ -10,6 +10,7 @@ from quicksilver.errors import InputError
 from quicksilver.portfolio.config import PortfolioConfig, Universe
 from setup.exits import failing
 
+AUTO = PortfolioConfig().universe  # what is computed where nothing was told, and of which prices
 universes = typer.Typer(help="Live universes of the cluster: apply, list.", no_args_is_help=True)
 
 
@@ -18,7 +19,7 @@ def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of universes.")],
     of: Annotated[
         str, typer.Option("--of", metavar="NAME", help="Of which prices: what `publish --universe` was told.")
-    ] = PortfolioConfig().universe,
+    ] = AUTO,
 ) -> None:
     """Have the cluster compute a file's universes, and no others of the same prices [KAFKA_SERVERS]; prints JSON."""
     from jobs.publishing import kafka_servers, publish, require_topic
@@ -73,11 +74,13 @@ def changes_of(wanted: list[Universe], known: list[Universe], of: str) -> list[U
         InputError: one of that name is computed of other prices: its frontiers would be mixed with these.
     """
     names = {one.name for one in wanted}
+    if AUTO in names and of != AUTO:
+        raise InputError(f"universe {AUTO} is computed of the prices of {AUTO}: give this one another name")
     for one in known:
         if one.name in names and one.source != of:
             raise InputError(
-                f"universe {one.name} is computed of the prices of {one.source}: give this one another name, or end that"
-                f" one by `quicksilver universes apply --of {one.source}` with a file without it"
+                f"universe {one.name} is computed of the prices of {one.source}: give this one another name, or end"
+                f" that one by `quicksilver universes apply --of {one.source}` with a file without it"
             )
     ended = [Universe(of, one.name, None) for one in known if one.source == of and one.name not in names]
     return [one for one in wanted if one not in known] + ended

@@ -53,7 +53,7 @@ def require_usable(config: PortfolioConfig) -> None:
     """
     require_name(config.universe)
     if not LEAST_PERIOD_NS <= config.period_ns <= MOST_PERIOD_NS:
-        raise InputError(f"a period of {config.period_ns:,} ns: give one of 1ms to 366d")
+        raise InputError(f"a period of {config.period_ns / UNITS_NS['s']:g} s: give one of 1ms to 366d")
     for name, (least, most) in LIMITS.items():
         value = getattr(config, name)
         if not least <= value <= most:
