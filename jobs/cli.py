@@ -88,13 +88,13 @@ def replay(
 ) -> None:
     """Run a recording through the pipeline; the last line printed is the summary, one JSON object."""
     from jobs.replay import replay_tape
-    from jobs.universe_watch import universes_of
+    from jobs.universe_watch import with_universes
     from quicksilver.config import PipelineConfig
 
     with failing():
         config = full_books(full_books_per_s, full_book_levels).of(PipelineConfig())
         if universes is not None:
-            config = config.of_universes(universes_of(universes))
+            config = with_universes(config, universes)
         summary = replay_tape(
             tape, venue=venue, speed=speed, out=out, until_event=until_event, save_state=save_state,
             load_state=load_state, config=config, models=models,

@@ -99,13 +99,12 @@ def _prepare(settings: RunSettings) -> "Source":
     """Do what takes seconds and cannot be interrupted: import (which brings the kernels in), probe, compile."""
     import jobs.embedded  # noqa: F401 (so that it is there when it is wanted)
     from jobs.sources import choose
-    from jobs.universe_watch import universes_of
+    from jobs.universe_watch import with_universes
     from jobs.warm_up import warm_up
 
-    universes = universes_of(settings.universes) if settings.universes else None
     source = choose(settings, typer.echo)
     source.config = settings.of(source.config)
-    if universes:
-        source.config = source.config.of_universes(universes)
+    if settings.universes is not None:
+        source.config = with_universes(source.config, settings.universes)
     warm_up()
     return source

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.pipeline import Pipeline
 from quicksilver.portfolio.config import PortfolioConfig
@@ -27,6 +28,19 @@ def universes_of(path: Path) -> tuple[PortfolioConfig, ...]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     return read_universes(toml, str(path))
+
+
+def with_universes(config: PipelineConfig, path: Path) -> PipelineConfig:
+    """Return the configuration with the universes of a file, of a price series with those that fit.
+
+    Raises:
+        InputError: the file cannot be used, or none fits.
+    """
+    universes = universes_of(path)
+    try:
+        return config.of_universes(universes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 class UniverseWatch:
@@ -58,8 +72,9 @@ class UniverseWatch:
             return
         self._known = self._seen
         try:
-            found = await asyncio.to_thread(universes_of, self._path)  # what is infeasible takes time to find out
-            self._adopt(found)
+            # What is infeasible takes time to find out.
+            found = await asyncio.to_thread(with_universes, self._pipeline.config, self._path)
+            self._adopt(found.portfolios)
         except InputError as error:
             self._refuse(str(error))
 
