@@ -139,7 +139,7 @@ class PortfolioMachine(Savable):
 
     def _require_usable(self, name: str, config: PortfolioConfig) -> None:
         if config.universe != name:
-            raise FrameError(f"universe {name} has the configuration of {config.universe}")
+            raise FrameError(f"universe {name}: its configuration is that of {config.universe}")
         try:
             require_usable(config)
         except InputError as error:

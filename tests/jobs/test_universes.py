@@ -14,7 +14,7 @@ from jobs.recorded import CsvSource, TapeSource
 from jobs.universe_watch import universes_of, with_universes
 from jobs.universes_command import changes_of
 from producers.exchanges.base import Reject
-from producers.tapes import read_frames
+from producers.tapes import TapeWriter, read_frames
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
@@ -25,7 +25,7 @@ from quicksilver.records import DeadLetter, FeedStats, Frontier, Latency
 from quicksilver.streaming.message import Headers, outgoing
 from quicksilver.streaming.portfolio import PortfolioMachine
 from quicksilver.topics import key_of
-from tests.jobs.market_tapes import tape as market_tape
+from tests.jobs.market_tapes import kraken
 from tests.jobs.test_deploying import Taken, in_files, until
 from tests.jobs.test_train_command import quicksilver
 from tests.quicksilver.streaming.messages import START_MS, published, read, rows, run
@@ -38,7 +38,11 @@ PRICES = "date,BTC,ETH\n2020-01-01,1,2\n2020-01-02,1.5,2.1\n2020-01-03,1.2,2.1\n
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return market_tape(tmp_path_factory.mktemp("tape") / "market.tape.zst")
+    path = tmp_path_factory.mktemp("tape") / "market.tape.zst"
+    with TapeWriter(path) as writer:
+        for frame in kraken(4):
+            writer.write(frame)
+    return path
 
 
 @pytest.fixture
