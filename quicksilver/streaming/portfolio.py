@@ -5,15 +5,14 @@ session (header ``g``), and they are put back into that order: what belongs toge
 process's work, whatever number of universes (topic ``universes``) are computed of it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from quicksilver import codec
-from quicksilver.book import Book
-from quicksilver.errors import FrameError, InputError, StateError
-from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
-from quicksilver.features import FeatureEngine
+from quicksilver.errors import FrameError, InputError
+from quicksilver.events import AnyEvent
 from quicksilver.portfolio.config import PortfolioConfig, Universe
 from quicksilver.portfolio.running import RunningUniverses
 from quicksilver.portfolio.universes import require_usable
@@ -21,51 +20,13 @@ from quicksilver.records import Frontier
 from quicksilver.streaming.instruments import config_of
 from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import Headers, Message, Outgoing
+from quicksilver.streaming.mid import Mid
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import UNIVERSES, key_of
 
 BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
 MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that is silent for longest is forgotten
-
-
-class Mid:
-    """One instrument's mid, as its features have it, without the features."""
-
-    def __init__(self) -> None:
-        self._engine = FeatureEngine()
-
-    def step(self, event: AnyEvent) -> float | None:
-        """Return the mid after an event (NaN if a side is empty); None if the event says nothing of it.
-
-        Raises:
-            FrameError: the price is in doubt from here on.
-        """
-        try:
-            return self._step(event)
-        except StateError as error:
-            self._engine.gap()
-            raise FrameError(str(error)) from error
-
-    def _step(self, event: AnyEvent) -> float | None:
-        if isinstance(event, Trade) or (isinstance(event, BookDelta) and not self._engine.book.ready):
-            return None
-        if isinstance(event, Gap):
-            self._engine.gap()
-            raise FrameError(event.reason)
-        if isinstance(event, Price):
-            self._engine.price(event)
-        elif not (self._engine.snapshot(event) if isinstance(event, BookSnapshot) else self._engine.delta(event)):
-            raise FrameError("the book is crossed")
-        return float(self._engine.vector[0])
-
-    def dump(self) -> bytes:
-        """Return the state: the book alone, for the mid has no memory."""
-        return self._engine.book.block.tobytes()
-
-    def load(self, data: bytes) -> None:
-        """Take over a dumped state."""
-        self._engine.book = Book.load(data)
 
 
 class PortfolioMachine(Savable):
@@ -129,26 +90,16 @@ class PortfolioMachine(Savable):
         told = codec.decode(Universe, message.value)
         if (told.source, key_of(told)) != (self._universe, message.key):
             raise FrameError(f"universe {key_of(told)} under the key {message.key}, header u {self._universe!r}")
-        if told.config is None:
-            self._told.pop(told.name, None)
-        else:
-            self._require_usable(told.name, told.config)
-            self._told[told.name] = told.config
-        ended = self._running.adopt(self._configs(self._interval)) if self._running is not None else []
+        others = {name: one for name, one in self._told.items() if name != told.name}
+        wanted = others if told.config is None else {**self._told, told.name: _usable(told.name, told.config)}
+        ended = self._running.adopt(self._fitting(wanted, self._interval)) if self._running is not None else []
+        self._told = wanted
         return [self._wrap(one, message) for one in ended]
 
-    def _require_usable(self, name: str, config: PortfolioConfig) -> None:
-        if config.universe != name:
-            raise FrameError(f"universe {name}: its configuration is that of {config.universe}")
-        try:
-            require_usable(config)
-        except InputError as error:
-            raise FrameError(f"universe {name}: {error}") from error
-
-    def _configs(self, interval: str) -> tuple[PortfolioConfig, ...]:
+    def _fitting(self, told: Mapping[str, PortfolioConfig], interval: str) -> tuple[PortfolioConfig, ...]:
         """What is to be computed of prices of this interval: what was told and fits, or else one universe."""
         config = config_of(interval)
-        fitting = tuple(one for one in self._told.values() if one.fits(config.rows_ns))
+        fitting = tuple(one for one in told.values() if one.fits(config.rows_ns))
         return fitting or (msgspec.structs.replace(config.portfolios[0], universe=self._universe),)
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
@@ -181,7 +132,7 @@ class PortfolioMachine(Savable):
         """Return the universes; another recording, or rows of another interval, begin with new ones."""
         other = interval != self._interval and config_of(interval) != config_of(self._interval)
         if self._running is None or other or event.ts_event_ns < self._now_ns - BACK_NS:
-            self._running, self._now_ns = RunningUniverses(self._configs(interval)), 0
+            self._running, self._now_ns = RunningUniverses(self._fitting(self._told, interval)), 0
         self._interval = interval
         self._now_ns = max(self._now_ns, event.ts_event_ns)
         return self._running
@@ -217,3 +168,13 @@ class PortfolioMachine(Savable):
         for name, saved in state["sessions"].items():
             self._sessions[name] = Sequencer()
             self._sessions[name].load(saved)
+
+
+def _usable(name: str, config: PortfolioConfig) -> PortfolioConfig:
+    if config.universe != name:
+        raise FrameError(f"universe {name}: its configuration is that of {config.universe}")
+    try:
+        require_usable(config)
+    except InputError as error:
+        raise FrameError(f"universe {name}: {error}") from error
+    return config

@@ -71,6 +71,23 @@ def test_a_run_cut_in_two_equals_a_whole_one(events: list[AnyEvent], share: floa
     assert before + run(second, events[cut:]) == run(Pipeline(FULL), events)
 
 
+def test_universes_adopted_in_the_middle_go_on_from_a_saved_state(events: list[AnyEvent]) -> None:
+    first, second = CONFIG.portfolios[0], msgspec.structs.replace(CONFIG.portfolios[0], universe="second", aversion=1.0)
+    whole, half = Pipeline(CONFIG), len(events) // 4
+    before = run(whole, events[:half])
+    assert whole.adopt_universes([second, first]) == []
+    state = whole.dump()
+    again = Pipeline(CONFIG.of_universes([second, first]))
+    again.load(state)
+    after = run(whole, events[half:])
+    assert run(again, events[half:]) == after
+    mine = [one for one in after if not one.startswith(b'{"universe":"second"')]
+    assert before + mine == run(Pipeline(CONFIG), events)
+    assert len(after) - len(mine) > 10
+    with pytest.raises(StateError, match="another configuration"):
+        Pipeline(CONFIG).load(state)
+
+
 def test_every_kind_of_record_comes_out(events: list[AnyEvent]) -> None:
     pipeline = Pipeline(CONFIG)
     kinds = {type(record) for event in events for record in pipeline.step(event)}
