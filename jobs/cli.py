@@ -27,6 +27,7 @@ try:
     from jobs.symbols_command import symbols
     from jobs.tape_cli import tape
     from jobs.train_command import train
+    from jobs.universes_command import universes as universe_commands
     from producers.csv_producer import produce
     from quicksilver import __version__
     from setup.cluster import cluster, schema, topics
@@ -56,6 +57,7 @@ app.add_typer(schema, name="schema")
 app.add_typer(flink_jobs, name="jobs")
 app.add_typer(tape, name="tape")
 app.add_typer(models, name="models")
+app.add_typer(universe_commands, name="universes")
 
 
 @app.command()
@@ -82,13 +84,17 @@ def replay(
     full_books_per_s: FullBooksPerS = None,
     full_book_levels: FullBookLevels = None,
     models: Annotated[Path | None, typer.Option(help="Folder of trained predictors that predict.")] = None,
+    universes: Annotated[Path | None, typer.Option(help="TOML file of universes; none: auto.")] = None,
 ) -> None:
     """Run a recording through the pipeline; the last line printed is the summary, one JSON object."""
     from jobs.replay import replay_tape
+    from jobs.universe_watch import with_universes
     from quicksilver.config import PipelineConfig
 
     with failing():
         config = full_books(full_books_per_s, full_book_levels).of(PipelineConfig())
+        if universes is not None:
+            config = with_universes(config, universes)
         summary = replay_tape(
             tape, venue=venue, speed=speed, out=out, until_event=until_event, save_state=save_state,
             load_state=load_state, config=config, models=models,

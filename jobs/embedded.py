@@ -23,6 +23,7 @@ from jobs.search_shelf import SearchShelf
 from jobs.settings import PAGE, PICTURES, RunSettings
 from jobs.sources import Adjustable, Source
 from jobs.taking import take_and_watch
+from jobs.universe_watch import UniverseWatch
 from producers.clocks import Clocks
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, Gap, Trade
@@ -38,17 +39,23 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddedRunner:
-    """Runs one source through one pipeline to one bus; its predictors are those in the folder ``models``, if given."""
+    """Runs one source through one pipeline to one bus.
+
+    Predictors are those in the folder ``models``, if given; universes those of the source's configuration, and when
+    the file ``universes`` changes, if given, those that it says then.
+    """
 
     def __init__(
-        self, source: Source, bus: MemoryBus, models: Path | None = None, say: Callable[[str], None] = log.info
-    ) -> None:
+        self, source: Source, bus: MemoryBus, models: Path | None = None, say: Callable[[str], None] = log.info,
+        universes: Path | None = None,
+    ) -> None:  # fmt: skip
         self._source = source
         self._bus = bus
         self._say = say
         self._pipeline = Pipeline(source.config)
         self._models = models
         self._deployer = Deployer(models, self._pipeline, self._refuse, say) if models is not None else None
+        self._universes = universes
         self._latencies = Latencies()
         self._lives = Lives(source.instruments)
         self._clocks = Clocks()
@@ -66,6 +73,9 @@ class EmbeddedRunner:
         for status in self._lives.waiting():
             self._bus.publish(status)
         watches = [self._watch()] + ([self._deployer.watch()] if self._deployer is not None else [])
+        if self._universes is not None:
+            publish, refuse = self._bus.publish, self._refuse_universes
+            watches.append(UniverseWatch(self._universes, self._pipeline, publish, refuse, self._say).watch())
         await take_and_watch(self._take_all(), self._report, *watches)
         self._report()  # nothing more comes, at no rate: the last rates would stay on view
 
@@ -132,6 +142,11 @@ class EmbeddedRunner:
         self._say(f"predictor {name}: {reason}; what was at work goes on")
         self._bus.publish(DeadLetter(time.time_ns(), f"{self._models}/{name}", "models", None, reason, b""))
 
+    def _refuse_universes(self, reason: str) -> None:
+        """Say that a file of universes cannot be used, where people look."""
+        self._say(f"{reason}; the universes at work go on")
+        self._bus.publish(DeadLetter(time.time_ns(), str(self._universes), "universes", None, reason, b""))
+
     async def _take(self, received_ns: int | None, events: list[AnyEvent]) -> None:
         started = time.perf_counter_ns()
         for event in events:
@@ -192,7 +207,7 @@ async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str
     path = settings.data / source.database
     async with bound(host, settings.port) as listeners:  # first: a run that cannot be served must remove no rows
         with open_store(path, source.lasting, settings.keep_hours) as store, _writing(bus, store) as writer:
-            runner = EmbeddedRunner(source, bus, settings.registry, say)
+            runner = EmbeddedRunner(source, bus, settings.registry, say, settings.universes)
             playback = source.playback if isinstance(source, Recorded) else None
             told = [MeterCollector(source.meter)]
             app = create_app(

@@ -100,7 +100,7 @@ def of_tape(path: Path, features: Sequence[str], venue: str | None = None) -> li
         InputError: nothing of it can be read.
     """
     builder = HistoryBuilder(features)
-    replay = Replay(Pipeline(PipelineConfig(portfolio=None)), _Kept(builder))
+    replay = Replay(Pipeline(PipelineConfig(portfolios=())), _Kept(builder))
     replay.run(read_frames(path, venue=venue, reject=replay.reject_line))
     return builder.histories()
 

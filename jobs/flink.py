@@ -73,7 +73,7 @@ def by_instrument(message: Message) -> str:
 
 
 def by_universe(message: Message) -> str:
-    """Return the universe of an event's message: what ``read(by="u")`` keys by."""
+    """Return the universe of a message's producer: what ``read(by="u")`` keys by."""
     return message.headers.u
 
 

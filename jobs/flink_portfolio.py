@@ -1,4 +1,4 @@
-"""Events of all instruments -> frontiers, by universe.
+"""Events of all instruments -> frontiers, by their producers' universe; what is computed comes from topic universes.
 
 Submitted by ``quicksilver jobs submit portfolio``.
 """
@@ -7,14 +7,14 @@ from pyflink.datastream import StreamExecutionEnvironment
 
 from jobs import flink
 from quicksilver.streaming.portfolio import PortfolioMachine
-from quicksilver.topics import BOOKS, PRICE, TRADES
+from quicksilver.topics import BOOKS, PRICE, TRADES, UNIVERSES
 
 NAME = "portfolio"
 
 
 def build(env: StreamExecutionEnvironment, settings: flink.FlinkSettings) -> None:
     """Describe the job."""
-    events = flink.read(env, settings, NAME, [BOOKS, TRADES, PRICE], by="u")
+    events = flink.read(env, settings, NAME, [BOOKS, TRADES, PRICE, UNIVERSES], by="u")
     flink.write(flink.run_machine(events, NAME, PortfolioMachine, flink.by_universe), settings, NAME)
 
 

@@ -120,9 +120,8 @@ async def publish_source(
     Raises:
         InputError: the source or Kafka cannot be used, or a message could not be delivered.
     """
-    portfolio = source.config.portfolio
     publisher = KafkaPublisher(
-        servers, session, say, universe=universe or (portfolio.universe if portfolio else ""),
+        servers, session, say, universe=universe or source.config.universe,
         interval_ns=source.config.candle_intervals_ns[0],
     )  # fmt: skip
     say(f"publishing [{source.info.kind}] {source.info.detail} to Kafka at {servers}, session {session}")

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException, Producer
 
 from quicksilver.errors import InputError
 from quicksilver.models.card import Deployment
+from quicksilver.portfolio.config import Universe
 from quicksilver.records import Frontier
 from quicksilver.streaming.message import Headers, outgoing
 from quicksilver.topics import MAX_MESSAGE, Topic
@@ -44,7 +45,7 @@ def require_topic(servers: str, topic: Topic) -> None:
         raise InputError(f"Kafka at {servers} has no topic {topic.name}: `quicksilver topics apply` makes it")
 
 
-def publish(record: Frontier | Deployment, servers: str) -> None:
+def publish(record: Frontier | Deployment | Universe, servers: str) -> None:
     """Send the record to its topic, and wait until the brokers have it.
 
     Its session is a digest of its content: the same run published again is the same message.
@@ -53,8 +54,9 @@ def publish(record: Frontier | Deployment, servers: str) -> None:
         InputError: they do not take it in time.
     """
     one, refused = outgoing(record, 0, Headers()), list[str]()
-    number = str(record.seq) if isinstance(record, Frontier) else ""  # a deployment has none: it stands for itself
-    headers = Headers(s=hashlib.sha256(one.value).hexdigest()[:16], n=number)
+    number = str(record.seq) if isinstance(record, Frontier) else ""  # the others have none: each stands for itself
+    universe = record.source if isinstance(record, Universe) else ""
+    headers = Headers(s=hashlib.sha256(one.value).hexdigest()[:16], n=number, u=universe)
     producer = Producer(producer_settings(servers) | {"delivery.timeout.ms": int(DELIVERY_S * 1000)})
     try:
         producer.produce(

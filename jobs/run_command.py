@@ -39,6 +39,7 @@ def run(
     record_mb: Annotated[int | None, setting("record_mb")] = None,
     record_minutes: Annotated[float | None, setting("record_minutes")] = None,
     retrain: Annotated[Path | None, setting("retrain")] = None,
+    universes: Annotated[Path | None, setting("universes")] = None,
     bus: Annotated[str | None, setting("bus")] = None,
     store: Annotated[str | None, setting("store")] = None,
 ) -> None:
@@ -98,9 +99,12 @@ def _prepare(settings: RunSettings) -> "Source":
     """Do what takes seconds and cannot be interrupted: import (which brings the kernels in), probe, compile."""
     import jobs.embedded  # noqa: F401 (so that it is there when it is wanted)
     from jobs.sources import choose
+    from jobs.universe_watch import with_universes
     from jobs.warm_up import warm_up
 
     source = choose(settings, typer.echo)
     source.config = settings.of(source.config)
+    if settings.universes is not None:
+        source.config = with_universes(source.config, settings.universes)
     warm_up()
     return source

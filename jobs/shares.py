@@ -26,7 +26,7 @@ from quicksilver.records import AnyRecord, DeadLetter, Published, Record
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 
-CONFIG = PipelineConfig(portfolio=None)  # a frontier is of a whole universe: no share has it
+CONFIG = PipelineConfig(portfolios=())  # a frontier is of a whole universe: no share has it
 BOOKS_ONLY = replace(CONFIG, candle_intervals_ns=(), labels=LabelConfig(horizons_ns=()))
 BATCH = 2_000  # rows handed over at once
 FAILED, COUNTED = "(failed)", "(counted)"  # in place of a topic: why a tape could not be read, and its counts

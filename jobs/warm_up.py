@@ -21,7 +21,7 @@ def warm_up() -> None:
         parser = venue.parser(name)
         for frame in session(name, 1_700_000_000_000_000_000):
             parser.parse(frame)
-    pipeline = Pipeline(PipelineConfig(portfolio=PortfolioConfig(min_observations=2, n_portfolios=2_000)))
+    pipeline = Pipeline(PipelineConfig(portfolios=(PortfolioConfig(min_observations=2, n_portfolios=2_000),)))
     simulated = KrakenParser("sim")
     for ts_ns, payload in frames(Market(1, 1_700_000_000_000_000_000), list(LISTINGS), 100, 1_500):
         for event in simulated.parse(Frame("sim", "s", "recv", ts_ns, payload)):

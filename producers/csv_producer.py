@@ -96,8 +96,7 @@ async def _publish_all(
     from quicksilver.topics import DEAD_LETTERS, PRICE
 
     config, say = PipelineConfig.for_rows(file.interval_ns), letters.say
-    universe = config.portfolio.universe if config.portfolio else ""
-    publisher = KafkaPublisher(servers, session, say, universe=universe, interval_ns=file.interval_ns)
+    publisher = KafkaPublisher(servers, session, say, universe=config.universe, interval_ns=file.interval_ns)
     letters.send = publisher.letter
     stop = stop_on_signals()
 

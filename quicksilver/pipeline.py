@@ -1,12 +1,12 @@
 """The one composition that every runner calls: an event in, records out, in a defined order.
 
 Per event: its instrument's records (status, candles, labels, features, top, full book), each followed by what the
-models make of it (scores, predictions), and last the universe's frontier. Models and portfolio read records, not
+models make of it (scores, predictions), and last the universes' frontiers. Models and portfolio read records, not
 events: in a cluster they are jobs of their own that see nothing else. The state goes to bytes and back (``dump``,
 ``load``), so a runner can be stopped at any event and go on with the same output.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -17,8 +17,9 @@ from quicksilver.instrument import InstrumentStage
 from quicksilver.models.card import Deployment
 from quicksilver.models.deployed import LivePredictor
 from quicksilver.models.stage import PredictionStage
-from quicksilver.portfolio.stage import PortfolioStage
-from quicksilver.records import AnyRecord
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.running import RunningUniverses
+from quicksilver.records import AnyRecord, Frontier
 
 STATE_VERSION = 6
 
@@ -40,19 +41,17 @@ class InstrumentPipeline:
 
 
 class Pipeline:
-    """Every instrument's pipeline and the universe's portfolio: what one process runs."""
+    """Every instrument's pipeline and every universe's portfolio: what one process runs."""
 
     def __init__(self, config: PipelineConfig | None = None) -> None:
         self.config = config or PipelineConfig()
         self.instruments: dict[tuple[str, str], InstrumentPipeline] = {}
-        self._portfolio = PortfolioStage(self.config.portfolio) if self.config.portfolio else None
+        self._universes = RunningUniverses(self.config.portfolios)
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes, in a defined order."""
         records = self._of(event.venue, event.symbol).step(event)
-        if self._portfolio is not None:
-            records += [frontier for record in records for frontier in self._portfolio.take(record)]
-        return records
+        return records + [frontier for record in records for frontier in self._universes.take(record)]
 
     def _of(self, venue: str, symbol: str) -> InstrumentPipeline:
         one = self.instruments.get((venue, symbol))
@@ -68,6 +67,20 @@ class Pipeline:
         """
         self._of(deployment.venue, deployment.symbol).predictions.adopt(deployment, ready)
 
+    def adopt_universes(self, universes: Sequence[PortfolioConfig]) -> list[Frontier]:
+        """Compute these universes from the next event on; returns the last word of those that end or start anew.
+
+        Those that stay go on; see ``RunningUniverses.adopt``.
+
+        Raises:
+            InputError: none of them fits the rows of a price series; then everything stays as it was.
+            ValueError: two have the same name; as before.
+        """
+        config = self.config.of_universes(universes)
+        said = self._universes.adopt(config.portfolios)
+        self.config = config
+        return said
+
     def versions(self, venue: str, symbol: str, name: str) -> list[str]:
         """Return the versions at work on an instrument under a name."""
         one = self.instruments.get((venue, symbol))
@@ -82,7 +95,7 @@ class Pipeline:
                 "instruments": [
                     [*key, one.instrument.dump(), one.predictions.dump()] for key, one in self.instruments.items()
                 ],
-                "portfolio": self._portfolio.dump() if self._portfolio else None,
+                "universes": self._universes.dump(),
             }
         )
 
@@ -103,8 +116,7 @@ class Pipeline:
                 one = instruments[venue, symbol] = InstrumentPipeline(venue, symbol, self.config)
                 one.instrument.load(instrument)
                 one.predictions.load(predictions)
-            if self._portfolio is not None:
-                self._portfolio.load(saved["portfolio"])
+            universes = RunningUniverses.loaded(saved["universes"])
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"not a saved state: {error}") from error
-        self.instruments = instruments
+        self.instruments, self._universes = instruments, universes

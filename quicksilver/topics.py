@@ -4,6 +4,7 @@ import msgspec
 
 from quicksilver import events, raw, records
 from quicksilver.models.card import Deployment
+from quicksilver.portfolio.config import Universe
 from quicksilver.records import Published
 
 MAX_MESSAGE = 16 << 20  # bytes that brokers take; a deployment of a forest or a large ensemble has some megabytes
@@ -49,6 +50,7 @@ LATENCY = Topic("latency", records.Latency, partitions=1)
 FEEDS = Topic("feeds", records.FeedStats, partitions=1)
 DEAD_LETTERS = Topic("dead-letters", records.DeadLetter, partitions=1, retention_s=30 * DAY_S)
 DEPLOYMENTS = Topic("deployments", Deployment, compacted=True)
+UNIVERSES = Topic("universes", Universe, partitions=1, compacted=True)
 CONTRACT = Topic("quicksilver-contract", records.Status, partitions=1, compacted=True)
 
 
@@ -60,13 +62,16 @@ TOPIC_OF: dict[type[msgspec.Struct], Topic] = {topic.type: topic for topic in (*
 EVENT_TOPIC_OF: dict[type[events.Event], Topic] = {
     events.Price: PRICE, events.Trade: TRADES, events.BookSnapshot: BOOKS, events.BookDelta: BOOKS, events.Gap: BOOKS,
 }  # fmt: skip
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, DEPLOYMENTS, *RECORD_TOPICS)}
+TOPICS: dict[str, Topic] = {
+    topic.name: topic for topic in (RAW, PRICE, TRADES, BOOKS, DEPLOYMENTS, UNIVERSES, *RECORD_TOPICS)
+}
 
 
-def key_of(record: Published | events.Event | Deployment | raw.RawFrame) -> str:
+def key_of(record: Published | events.Event | Deployment | Universe | raw.RawFrame) -> str:
     """Return the record's topic key: ``venue:symbol``, a universe, a hop, or ``venue:connection``.
 
-    That of a deployment is ``venue:symbol/name``: a compacted topic keeps the last message of each key.
+    That of a deployment is ``venue:symbol/name``, that of a universe on its way to its job ``source/name``: a compacted
+    topic keeps the last message of each key.
     """
     if isinstance(record, raw.RawFrame):
         return f"{record.venue}:{record.conn}"
@@ -76,4 +81,6 @@ def key_of(record: Published | events.Event | Deployment | raw.RawFrame) -> str:
         return record.hop
     if isinstance(record, Deployment):
         return f"{record.venue}:{record.symbol}/{record.name}"
+    if isinstance(record, Universe):
+        return f"{record.source}/{record.name}"
     return f"{record.venue}:{record.symbol}"

@@ -176,7 +176,7 @@ def _together() -> Iterable[Row]:
 def _beside_the_book() -> Iterable[Row]:
     """What a predictor takes of a feature vector that is due, beside others, and beside its message of the book."""
     events = [one for one in busy_market("bench", N_EVENTS) if one.symbol == "BTC-USD"]
-    pipeline = InstrumentPipeline("bench", "BTC-USD", PipelineConfig(portfolio=None))
+    pipeline = InstrumentPipeline("bench", "BTC-USD", PipelineConfig(portfolios=()))
     predictor = Predictor(_card("random-forest"), "bench", "BTC-USD")
     messages: list[float] = []
     taken: dict[bool, list[float]] = {True: [], False: []}  # by whether there was something to say

@@ -16,7 +16,7 @@ from quicksilver.events import SECOND_NS, AnyEvent, Gap
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import DeadLetter, Features, Status
 
-CONFIG = PipelineConfig(portfolio=None, decide_every_ns=5 * SECOND_NS)  # books and features are what is looked at
+CONFIG = PipelineConfig(portfolios=(), decide_every_ns=5 * SECOND_NS)  # books and features are what is looked at
 
 
 class Seen(NamedTuple):

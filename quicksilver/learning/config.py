@@ -1,38 +1,19 @@
 """What a predictor is, as its user writes it: a table of a TOML file, one for each name."""
 
 import math
-import re
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from quicksilver.errors import InputError
-from quicksilver.events import SECOND_NS
 from quicksilver.records import Features
+from quicksilver.spans import span_ns
 
 Target: TypeAlias = Literal["direction", "return"]
-UNITS_NS = {"ms": SECOND_NS // 1000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 MORE_THAN_HALF = math.nextafter(0.5, 1.0)
 MAX_MOVES = 1_000
 MAX_SEQUENCE = 500  # decisions whose features are given
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-
-
-def span_ns(text: str) -> int:
-    """Return a span of time in nanoseconds.
-
-    >>> span_ns("250ms"), span_ns("1m")
-    (250000000, 60000000000)
-
-    Raises:
-        InputError: it is none.
-    """
-    found = _SPAN.fullmatch(text.strip())
-    span = round(float(found[1]) * UNITS_NS[found[2]]) if found else 0
-    if span <= 0:
-        raise InputError(f"{text!r} is no span of time: write 250ms, 5s, 1m or 1h")
-    return span
 
 
 def require_span(text: str) -> None:

@@ -1,15 +1,12 @@
 """A TOML file of predictors, of ensembles of them, and of when they are trained anew."""
 
-import re
-
 import msgspec
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.retraining_config import RetrainingConfig
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+from quicksilver.spans import require_name
 
 
 class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,8 +18,10 @@ class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in (*self.predictors, *self.ensembles):
-            if not _NAME.fullmatch(name):  # it is a folder's name, and part of a message's key
-                raise ValueError(f"{name!r} is no name: letters, digits, '.', '_' and '-' make one, 64 at most")
+            try:
+                require_name(name)
+            except InputError as error:
+                raise ValueError(str(error)) from error
         both = self.predictors.keys() & self.ensembles.keys()
         if both:
             raise ValueError(f"{min(both)} is the name of a predictor and of an ensemble: give each its own")

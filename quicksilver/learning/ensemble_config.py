@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from quicksilver.learning.config import PredictorConfig, require_span, span_ns
+from quicksilver.learning.config import PredictorConfig, require_span
+from quicksilver.spans import span_ns
 
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged

@@ -4,7 +4,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from quicksilver.learning.config import require_span, span_ns
+from quicksilver.learning.config import require_span
+from quicksilver.spans import span_ns
 
 Promotion: TypeAlias = Literal["never", "better", "always"]
 MIN_OUTCOMES = 10  # of a shadow, before anything is said of it

@@ -48,3 +48,18 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n_cloud: int = 800
     n_frontier: int = 40
     seed: int = 7
+
+    def fits(self, rows_ns: int) -> bool:
+        """Whether a price series whose rows are ``rows_ns`` apart has a row for each period; 0: market data has."""
+        return rows_ns == 0 or self.period_ns % rows_ns == 0
+
+
+class Universe(msgspec.Struct, frozen=True):
+    """What one universe is, on its way to the job that computes it; without a ``config`` it is no more.
+
+    ``source`` is the universe that producers name in the header ``u`` of the events that it reads.
+    """
+
+    source: str
+    name: str
+    config: PortfolioConfig | None

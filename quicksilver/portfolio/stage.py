@@ -145,6 +145,16 @@ class PortfolioStage:
             _points(risks[shown], means[shown]),
         )  # fmt: skip
 
+    def reconfigured(self, config: PortfolioConfig) -> "PortfolioStage":
+        """Return a stage that goes on with this one's prices and moments under another configuration.
+
+        It may differ in what chooses among portfolios alone (``running.CHOOSING``).
+        """
+        other = PortfolioStage(config)
+        saved = msgspec.msgpack.decode(self.dump(), type=_Saved)
+        other.load(msgspec.msgpack.encode(msgspec.structs.replace(saved, config=config)))
+        return other
+
     def dump(self) -> bytes:
         """Return the whole state; ``load`` gives the same output from there on, to the bit."""
         moments = self._moments

@@ -11,10 +11,12 @@ from quicksilver import codec
 from quicksilver.errors import FrameError
 from quicksilver.events import AnyEvent
 from quicksilver.models.card import Deployment
+from quicksilver.portfolio.config import Universe
 from quicksilver.records import DeadLetter, Published
-from quicksilver.topics import CONTRACT_VERSION, DEPLOYMENTS, EVENT_TOPIC_OF, TOPIC_OF, key_of
+from quicksilver.topics import CONTRACT_VERSION, DEPLOYMENTS, EVENT_TOPIC_OF, TOPIC_OF, UNIVERSES, Topic, key_of
 
 VERSION = str(CONTRACT_VERSION)
+_TOLD_BY: dict[type, Topic] = {Deployment: DEPLOYMENTS, Universe: UNIVERSES}  # what jobs are told, and do not compute
 PAYLOAD_BYTES = 8 << 20  # of a dead letter: in base64 it is a third longer, and Kafka takes 16 MiB
 DIGITS = 19  # of a number that fits into 64 bits; int() itself fails on texts of thousands
 
@@ -30,7 +32,7 @@ class Headers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     - ``g``: the number of the event that caused it among all events of its session: the order in which one process saw
       several instruments.
     - ``i``: nanoseconds between the rows of a price series; none for market data.
-    - ``u``: the universe that the instrument's price belongs to.
+    - ``u``: the universe that the instrument's price belongs to; of a ``Universe`` the one whose prices it reads.
     """
 
     v: str = VERSION
@@ -134,9 +136,9 @@ def event_message(event: AnyEvent, ts_ms: int, headers: Headers) -> Outgoing:
     )
 
 
-def outgoing(record: Published | Deployment, ts_ms: int, headers: Headers) -> Outgoing:
+def outgoing(record: Published | Deployment | Universe, ts_ms: int, headers: Headers) -> Outgoing:
     """Return the message of a record; its cause may have had no time, which Kafka writes as -1 and does not take."""
-    topic = DEPLOYMENTS if isinstance(record, Deployment) else TOPIC_OF[type(record)]
+    topic = _TOLD_BY.get(type(record)) or TOPIC_OF[type(record)]
     return Outgoing(topic.name, key_of(record), max(ts_ms, 0), headers, codec.encode(record))
 
 

@@ -1,83 +1,53 @@
-"""Events of all of a universe's instruments in, frontiers out.
+"""Events of all of a producer's instruments in, frontiers out.
 
 A frontier depends on the order of prices across instruments. Kafka keeps none, so the producer numbers all events of a
-session (header ``g``), and they are put back into that order: a universe is one key, and one process's work.
+session (header ``g``), and they are put back into that order: what belongs together (header ``u``) is one key, and one
+process's work, whatever number of universes (topic ``universes``) are computed of it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from quicksilver import codec
-from quicksilver.book import Book
-from quicksilver.errors import FrameError, StateError
-from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
-from quicksilver.features import FeatureEngine
-from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.stage import PortfolioStage
+from quicksilver.errors import FrameError, InputError
+from quicksilver.events import AnyEvent
+from quicksilver.portfolio.config import PortfolioConfig, Universe
+from quicksilver.portfolio.running import RunningUniverses
+from quicksilver.portfolio.universes import require_usable
 from quicksilver.records import Frontier
 from quicksilver.streaming.instruments import config_of
 from quicksilver.streaming.machine import DEAD, Numbers, Savable
 from quicksilver.streaming.message import Headers, Message, Outgoing
+from quicksilver.streaming.mid import Mid
 from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
+from quicksilver.topics import UNIVERSES, key_of
 
 BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
 MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that is silent for longest is forgotten
 
 
-class Mid:
-    """One instrument's mid, as its features have it, without the features."""
-
-    def __init__(self) -> None:
-        self._engine = FeatureEngine()
-
-    def step(self, event: AnyEvent) -> float | None:
-        """Return the mid after an event (NaN if a side is empty); None if the event says nothing of it.
-
-        Raises:
-            FrameError: the price is in doubt from here on.
-        """
-        try:
-            return self._step(event)
-        except StateError as error:
-            self._engine.gap()
-            raise FrameError(str(error)) from error
-
-    def _step(self, event: AnyEvent) -> float | None:
-        if isinstance(event, Trade) or (isinstance(event, BookDelta) and not self._engine.book.ready):
-            return None
-        if isinstance(event, Gap):
-            self._engine.gap()
-            raise FrameError(event.reason)
-        if isinstance(event, Price):
-            self._engine.price(event)
-        elif not (self._engine.snapshot(event) if isinstance(event, BookSnapshot) else self._engine.delta(event)):
-            raise FrameError("the book is crossed")
-        return float(self._engine.vector[0])
-
-    def dump(self) -> bytes:
-        """Return the state: the book alone, for the mid has no memory."""
-        return self._engine.book.block.tobytes()
-
-    def load(self, data: bytes) -> None:
-        """Take over a dumped state."""
-        self._engine.book = Book.load(data)
-
-
 class PortfolioMachine(Savable):
-    """What ``jobs/flink_portfolio.py`` runs for each universe.
+    """What ``jobs/flink_portfolio.py`` runs for each universe of producers.
 
-    Producers are independent of each other: each session has its own order, and no certain one to others.
+    Producers are independent of each other: each session has its own order, and no certain one to others. What is
+    computed of their prices is one universe of the same name, or those that ``universes`` tells; such a message counts
+    from where it comes in the stream of this job, which is not the same place in each run. One that cannot be used is
+    a dead letter, and what was before goes on.
     """
+
+    version = 2
 
     def __init__(self, key: str) -> None:
         self._universe = key
-        self._stage: PortfolioStage | None = None
-        self._config: PortfolioConfig | None = None
+        self._told: dict[str, PortfolioConfig] = {}
+        self._running: RunningUniverses | None = None
+        self._interval = ""
         self._now_ns = 0
         self._session = ""
-        self._numbers = Numbers()
+        self._numbers: dict[str, Numbers] = {}  # by universe: one that comes back goes on where it ended
         self._mids: dict[str, Mid] = {}
         self._sessions: dict[str, Sequencer] = {}
 
@@ -95,9 +65,11 @@ class PortfolioMachine(Savable):
         return max(self._sessions.values(), key=lambda one: one.held, default=None)
 
     def take(self, message: Message) -> list[Outgoing]:
-        """Return the frontiers that an event's message causes."""
+        """Return the frontiers that the message of an event or of a universe causes."""
         try:
             message.require_version()
+            if message.topic == UNIVERSES.name:
+                return self._adopt(message)
             if not message.ordinal:
                 raise FrameError("without its place in the session (header g): no frontier reads it")
         except FrameError as error:
@@ -113,6 +85,22 @@ class PortfolioMachine(Savable):
         """Go on without what is waited for."""
         worst = self._worst
         return [] if worst is None else self._all(worst.give_up())
+
+    def _adopt(self, message: Message) -> list[Outgoing]:
+        told = codec.decode(Universe, message.value)
+        if (told.source, key_of(told)) != (self._universe, message.key):
+            raise FrameError(f"universe {key_of(told)} under the key {message.key}, header u {self._universe!r}")
+        others = {name: one for name, one in self._told.items() if name != told.name}
+        wanted = others if told.config is None else {**self._told, told.name: _usable(told.name, told.config)}
+        ended = self._running.adopt(self._fitting(wanted, self._interval)) if self._running is not None else []
+        self._told = wanted
+        return [self._wrap(one, message) for one in ended]
+
+    def _fitting(self, told: Mapping[str, PortfolioConfig], interval: str) -> tuple[PortfolioConfig, ...]:
+        """What is to be computed of prices of this interval: what was told and fits, or else one universe."""
+        config = config_of(interval)
+        fitting = tuple(one for one in told.values() if one.fits(config.rows_ns))
+        return fitting or (msgspec.structs.replace(config.portfolios[0], universe=self._universe),)
 
     def _all(self, ordered: list[Ordered]) -> list[Outgoing]:
         return [out for item in ordered if not isinstance(item, Begin) for out in self._ordered(item)]
@@ -130,52 +118,63 @@ class PortfolioMachine(Savable):
             return []
         if mid is None:
             return []
-        stage = self._stage_of(item, event)
-        found = stage.on_price(event.venue, event.symbol, mid, event.ts_event_ns, event.ts_recv_ns)
+        running = self._running_for(item.headers.i, event)
+        found = running.on_price(event.venue, event.symbol, mid, event.ts_event_ns, event.ts_recv_ns)
         return [self._wrap(frontier, item) for frontier in found]
 
     def _doubt(self, key: str) -> None:
         self._mids.pop(key, None)
-        if self._stage is not None:
+        if self._running is not None:
             venue, _, symbol = key.partition(":")
-            self._stage.forget(venue, symbol)
+            self._running.forget(venue, symbol)
 
-    def _stage_of(self, message: Message, event: AnyEvent) -> PortfolioStage:
-        """Return the stage; another recording, or rows of another interval, begin with a new one."""
-        given = config_of(message.headers.i).portfolio or PortfolioConfig()
-        config = msgspec.structs.replace(given, universe=self._universe)
-        if self._stage is None or self._config != config or event.ts_event_ns < self._now_ns - BACK_NS:
-            self._stage, self._config, self._now_ns = PortfolioStage(config), config, 0
+    def _running_for(self, interval: str, event: AnyEvent) -> RunningUniverses:
+        """Return the universes; another recording, or rows of another interval, begin with new ones."""
+        other = interval != self._interval and config_of(interval) != config_of(self._interval)
+        if self._running is None or other or event.ts_event_ns < self._now_ns - BACK_NS:
+            self._running, self._now_ns = RunningUniverses(self._fitting(self._told, interval)), 0
+        self._interval = interval
         self._now_ns = max(self._now_ns, event.ts_event_ns)
-        return self._stage
+        return self._running
 
     def _wrap(self, frontier: Frontier, cause: Message) -> Outgoing:
         """Number a frontier through all sessions, under the name of the first: a universe may hold several's."""
-        out = self._numbers.wrap(frontier, cause)
-        headers = Headers(s=self._session, n=out.headers.n, i=out.headers.i, u=self._universe)
+        out = self._numbers.setdefault(frontier.universe, Numbers()).wrap(frontier, cause)
+        headers = Headers(s=self._session, n=out.headers.n, i=self._interval, u=self._universe)
         return msgspec.structs.replace(out, headers=headers)
 
     def _state(self) -> dict[str, Any]:
         return {
-            "stage": self._stage.dump() if self._stage is not None else None,
-            "config": self._config,
+            "told": self._told,
+            "running": self._running.dump() if self._running is not None else None,
+            "interval": self._interval,
             "now_ns": self._now_ns,
             "session": self._session,
-            "numbers": self._numbers.last,
+            "numbers": {name: one.last for name, one in self._numbers.items()},
             "mids": {key: mid.dump() for key, mid in self._mids.items()},
             "sessions": {name: one.dump() for name, one in self._sessions.items()},
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._config = msgspec.convert(state["config"], PortfolioConfig | None)
-        self._now_ns, self._session, self._numbers.last = state["now_ns"], state["session"], state["numbers"]
-        self._stage = None
-        if self._config is not None:
-            self._stage = PortfolioStage(self._config)
-            self._stage.load(state["stage"])
+        self._told = msgspec.convert(state["told"], dict[str, PortfolioConfig])
+        self._interval, self._now_ns, self._session = state["interval"], state["now_ns"], state["session"]
+        for name, last in state["numbers"].items():
+            self._numbers[name] = Numbers()
+            self._numbers[name].last = last
+        self._running = RunningUniverses.loaded(state["running"]) if state["running"] is not None else None
         for key, block in state["mids"].items():
             self._mids[key] = Mid()
             self._mids[key].load(block)
         for name, saved in state["sessions"].items():
             self._sessions[name] = Sequencer()
             self._sessions[name].load(saved)
+
+
+def _usable(name: str, config: PortfolioConfig) -> PortfolioConfig:
+    if config.universe != name:
+        raise FrameError(f"universe {name}: its configuration is that of {config.universe}")
+    try:
+        require_usable(config)
+    except InputError as error:
+        raise FrameError(f"universe {name}: {error}") from error
+    return config

@@ -115,7 +115,7 @@ def test_every_setting_has_an_option_that_names_its_variable(monkeypatch: pytest
         "venues": "v", "venue_urls": "v=ws://h",
         "audit_every_s": 7.0, "seed": 3, "data": Path("d"), "searches": Path("s"), "keep_hours": 0.5,
         "full_books_per_s": 2.0, "full_book_levels": 7, "models": Path("m"), "record": Path("r"), "record_mb": 3,
-        "record_minutes": 1.5, "retrain": Path("p.toml"),
+        "record_minutes": 1.5, "retrain": Path("p.toml"), "universes": Path("u.toml"),
         "bus": "memory", "store": "sqlite",
     }  # fmt: skip
     assert given.keys() == RunSettings.model_fields.keys()

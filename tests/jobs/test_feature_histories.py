@@ -38,7 +38,7 @@ def same(one: FeatureHistory, other: FeatureHistory) -> bool:
 
 def test_a_tape_and_the_rows_of_its_run_are_the_same(tapes: Path) -> None:
     storing = Storing()
-    replay = Replay(Pipeline(PipelineConfig(portfolio=None)), storing)
+    replay = Replay(Pipeline(PipelineConfig(portfolios=())), storing)
     replay.run(read_frames(tapes / TAPE))
     found, stored = of_tape(tapes / TAPE, NAMES), of_store(storing.store, NAMES)
     assert [(one.venue, one.symbol) for one in found] == [(one.venue, one.symbol) for one in stored]

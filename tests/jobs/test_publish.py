@@ -111,7 +111,7 @@ def in_order(node: Broker, session: str) -> list[Message]:
 
 def wanted(events: list[AnyEvent], config: PipelineConfig, session: str) -> list[tuple[str, str, Headers, bytes]]:
     """Return what the messages of a run's events have to be."""
-    universe = config.portfolio.universe if config.portfolio else ""
+    universe = config.universe
     interval = str(config.candle_intervals_ns[0])
     made = [
         event_message(event, 0, Headers(s=session, g=str(g), i=interval * isinstance(event, Price), u=universe))

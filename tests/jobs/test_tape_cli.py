@@ -69,7 +69,7 @@ def features_of(path: Path, since_ns: int) -> list[bytes]:
         def write(self, record: AnyRecord) -> None:
             kept.append(record)
 
-    Replay(Pipeline(PipelineConfig(portfolio=None)), Sink()).run(read_frames(path))
+    Replay(Pipeline(PipelineConfig(portfolios=())), Sink()).run(read_frames(path))
     rows = [one for one in kept if isinstance(one, Features) and one.ts_recv_ns >= since_ns]
     return [codec.encode(replace(one, seq=0)) for one in rows]
 

@@ -35,7 +35,7 @@ from quicksilver.records import (
 )
 
 START = 1_700_000_000_000_000_000
-CONFIG = PipelineConfig(portfolio=PortfolioConfig(min_observations=5, n_portfolios=300))
+CONFIG = PipelineConfig(portfolios=(PortfolioConfig(min_observations=5, n_portfolios=300),))
 FULL = msgspec.structs.replace(CONFIG, full_books_per_s=4.0)
 
 
@@ -69,6 +69,23 @@ def test_a_run_cut_in_two_equals_a_whole_one(events: list[AnyEvent], share: floa
     second.load(first.dump())
     assert second.dump() == first.dump()
     assert before + run(second, events[cut:]) == run(Pipeline(FULL), events)
+
+
+def test_universes_adopted_in_the_middle_go_on_from_a_saved_state(events: list[AnyEvent]) -> None:
+    first, second = CONFIG.portfolios[0], msgspec.structs.replace(CONFIG.portfolios[0], universe="second", aversion=1.0)
+    whole, half = Pipeline(CONFIG), len(events) // 4
+    before = run(whole, events[:half])
+    assert whole.adopt_universes([second, first]) == []
+    state = whole.dump()
+    again = Pipeline(CONFIG.of_universes([second, first]))
+    again.load(state)
+    after = run(whole, events[half:])
+    assert run(again, events[half:]) == after
+    mine = [one for one in after if not one.startswith(b'{"universe":"second"')]
+    assert before + mine == run(Pipeline(CONFIG), events)
+    assert len(after) - len(mine) > 3
+    with pytest.raises(StateError, match="another configuration"):
+        Pipeline(CONFIG).load(state)
 
 
 def test_every_kind_of_record_comes_out(events: list[AnyEvent]) -> None:
@@ -119,7 +136,7 @@ def test_a_full_book_is_the_whole_book_at_the_first_message_of_each_part_of_a_se
 
 
 def test_a_full_book_holds_no_more_levels_than_it_may_and_says_how_many_there_are() -> None:
-    pipeline = Pipeline(PipelineConfig(full_books_per_s=1.0, full_book_levels=2, portfolio=None))
+    pipeline = Pipeline(PipelineConfig(full_books_per_s=1.0, full_book_levels=2, portfolios=()))
     bids, asks = Levels.of([(10, 1), (9, 2), (8, 3)]), Levels.of([(11, 4)])
     records = pipeline.step(BookSnapshot("v", "A-B", 1, START, START + 5, bids, asks))
     assert [record for record in records if isinstance(record, FullBook)] == [
@@ -232,7 +249,7 @@ def test_a_state_that_does_not_fit_is_refused_with_a_sentence() -> None:
 def test_stages_apart_that_see_only_records_give_what_the_pipeline_gives(events: list[AnyEvent]) -> None:
     """What the cluster's jobs are: instruments, models and portfolio in processes of their own."""
     instruments: dict[tuple[str, str], tuple[InstrumentStage, PredictionStage]] = {}
-    portfolio, apart = PortfolioStage(CONFIG.portfolio), list[AnyRecord]()
+    portfolio, apart = PortfolioStage(CONFIG.portfolios[0]), list[AnyRecord]()
     for event in events:
         key = (event.venue, event.symbol)
         stage, models = instruments.setdefault(

@@ -28,7 +28,7 @@ def say(text: str) -> None:
 async def main(tape: Path, speed: str, venue: str) -> int:
     venues()[venue] = VENUE
     source = TapeSource(tape, speed)
-    source.config = replace(PipelineConfig(), portfolio=PortfolioConfig(universe=venue))
+    source.config = replace(PipelineConfig(), portfolios=(PortfolioConfig(universe=venue),))
     servers = os.environ["KAFKA_SERVERS"]
     return await publish_source(source, tape_session(tape), servers, say, stop_on_signals())
 

@@ -47,7 +47,7 @@ def truth_of(venue: str, seed: int) -> Truth:
     parser = KrakenParser(venue)
     raw = frames(Market(seed, START_NS, SYMBOLS), SYMBOLS, 10, FRAMES)
     events = [event for ts, data in raw for event in parser.parse(Frame(venue, "s", "recv", ts, data))]
-    config = msgspec.structs.replace(PipelineConfig(), portfolio=PortfolioConfig(universe=venue))
+    config = msgspec.structs.replace(PipelineConfig(), portfolios=(PortfolioConfig(universe=venue),))
     pipeline, messages, rows = Pipeline(config), defaultdict[Place, list[bytes]](list), Rows()
     for event in events:
         records = [*([event] if isinstance(event, Trade) else []), *pipeline.step(event)]

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from jobs.publishing import publish as publish_record
 from producers.exchanges.kraken import KrakenParser
 from producers.frames import Frame
 from producers.simulator.frames import frames
 from producers.simulator.orderflow import Market
 from quicksilver import codec
 from quicksilver.config import PipelineConfig
-from quicksilver.events import AnyEvent, Price
+from quicksilver.events import SECOND_NS, AnyEvent, Price
 from quicksilver.models.card import Deployment
 from quicksilver.pipeline import Pipeline
+from quicksilver.portfolio.config import PortfolioConfig, Universe
 from quicksilver.records import DeadLetter
 from quicksilver.streaming.message import Message, Outgoing
 from quicksilver.topics import TOPIC_OF, key_of
@@ -75,8 +77,7 @@ def differences(found: Rows, truth: Rows) -> list[str]:
 
 
 def universe_of(config: PipelineConfig, name: str) -> PipelineConfig:
-    assert config.portfolio is not None
-    return replace(config, portfolio=replace(config.portfolio, universe=name))
+    return replace(config, portfolios=tuple(replace(one, universe=name) for one in config.portfolios))
 
 
 def test_flink_gives_what_one_process_gives(servers: str, jobs: "Jobs") -> None:
@@ -86,6 +87,24 @@ def test_flink_gives_what_one_process_gives(servers: str, jobs: "Jobs") -> None:
     publish(servers, messages_of(events, "s", "parity"))
     assert differences(computed(servers, truth), truth) == []
     assert {topic for topic, _ in truth} == set(COMPUTED)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_flink_gives_the_universes_that_it_is_told(servers: str) -> None:
+    near = PortfolioConfig("told-near", ("BTC-USD", "ETH-USD", "SOL-USD"), min_observations=10, n_portfolios=2_000)
+    calm = replace(near, universe="told-calm", period_ns=2 * SECOND_NS, aversion=20.0, min_observations=5)
+    for one in (near, calm, replace(near, universe="told-badly", halflife=-1.0)):
+        publish_record(Universe("told", one.universe, one), servers)
+
+    def refused(found: Iterable[Message]) -> bool:
+        return any(one.topic == "dead-letters" and b"told-badly: halflife = -1" in one.value for one in found)
+
+    read_until(servers, ["dead-letters"], refused)  # what lies before it in its topic is at work
+    events = market("told", 13, 60)
+    truth = in_one_process(events, FULL_BOOKS.of(PipelineConfig()).of_universes([near, calm]))
+    publish(servers, messages_of(events, "s", "told"))
+    assert differences(computed(servers, truth), truth) == []
+    assert {key for topic, key in truth if topic == "frontiers"} == {"told-near", "told-calm"}
 
 
 @pytest.mark.usefixtures("jobs")

@@ -5,9 +5,10 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import PredictorConfig, span_ns
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.config_file import read_predictors
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member, lead_of
+from quicksilver.spans import span_ns
 
 FILE = b"""
 [predictors.near]
@@ -45,7 +46,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ((b'"1m"', b'"1 minute"'), "'1 minute' is no span of time: write 250ms, 5s, 1m or 1h"),
+        ((b'"1m"', b'"1 minute"'), "'1 minute' is no span of time: write 250ms, 5s, 1m, 1h or 1d"),
         ((b'"imbalance_5"', b'"imbalance_6"'), "there is no feature 'imbalance_6'"),
         ((b"datasetinputs = 3", b"datasetinputs = -1"), "datasetinputs = -1: give 0 to 1000 moves"),
         (
@@ -68,7 +69,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b"confidence = 0.5", b'half_life = "5m"'), 'half_life is of recent scores: give weights = "recent" too'),
         (
             (b"confidence = 0.5", b'weights = "recent"\nhalf_life = "soon"'),
-            "'soon' is no span of time: write 250ms, 5s, 1m or 1h",
+            "'soon' is no span of time: write 250ms, 5s, 1m, 1h or 1d",
         ),
         ((b"confidence = 0.5", b'weights = "best"'), "Invalid enum value 'best'"),
         (
@@ -98,7 +99,7 @@ def test_what_cannot_be_used_is_named(change: tuple[bytes, bytes], said: str) ->
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "0s", "5", "5d", "-1s", "1e3s"])
+@pytest.mark.parametrize("text", ["", "0s", "5", "5w", "-1s", "1e3s"])
 def test_spans_that_are_none(text: str) -> None:
     with pytest.raises(InputError, match="no span of time"):
         span_ns(text)
