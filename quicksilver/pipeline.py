@@ -45,7 +45,8 @@ class Pipeline:
     def __init__(self, config: PipelineConfig | None = None) -> None:
         self.config = config or PipelineConfig()
         self.instruments: dict[tuple[str, str], InstrumentPipeline] = {}
-        self._portfolio = PortfolioStage(self.config.portfolio) if self.config.portfolio else None
+        given, threshold_bps = self.config.portfolio, self.config.labels.threshold_bps
+        self._portfolio = PortfolioStage(given, threshold_bps) if given else None
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes, in a defined order."""

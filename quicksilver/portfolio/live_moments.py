@@ -53,7 +53,7 @@ class LiveMoments:
         self._ring.restore(rows, count)
         self._assets, self._moments = list(assets), self._moments.over(places)
 
-    def update(self, sampled: Sampled) -> list[Mapping[str, float]]:
+    def update(self, sampled: Sampled) -> Sequence[Mapping[str, float]]:
         """Take in what the clock gave; returns the rows, oldest first, that came of it.
 
         A return over several periods has the spread of one in the rows: divided by the square root of their number.
@@ -91,7 +91,9 @@ class LiveMoments:
         self._ring.restore(np.frombuffer(saved.rows).reshape(-1, n) if n else np.zeros((0, 0)), saved.count)
 
 
-def estimated(moments: Moments, config: PortfolioConfig, mean: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+def estimated(
+    moments: Moments, config: PortfolioConfig, mean: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Return mean ``(n_assets,)`` and covariance ``(n_assets, n_assets)``, positive definite, of one period.
 
     Where returns span several periods, both are divided by how many they span on average. A ``mean`` that is given

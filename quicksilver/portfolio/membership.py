@@ -39,10 +39,10 @@ class Membership:
         self._counts = {one: self._counts.get(one, 0) for one in members} | dict.fromkeys(gone, 0)
         self._inside = (self._inside & set(members)) - set(gone)
 
-    def count(self, known: Iterable[str], times: int) -> None:
-        """Count more returns of assets that have a price; take in who has enough."""
+    def count(self, known: Iterable[str]) -> None:
+        """Count one more return of these assets, which have a price; take in who has enough."""
         for asset in known:
-            self._counts[asset] += times
+            self._counts[asset] += 1
             if self._counts[asset] >= self._needed:
                 self._inside.add(asset)
 

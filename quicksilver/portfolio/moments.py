@@ -128,7 +128,7 @@ class Moments:
 
 @jit
 def _update(returns: FloatArray, decay: float, sums: FloatArray) -> Any:
-    """One more observation; NaN is not known."""
+    """One more observation; NaN is not known. Products are grouped so that the order of assets changes no digit."""
     n = len(returns)
     for i in range(n):
         for j in range(i, n):
@@ -147,10 +147,10 @@ def _update(returns: FloatArray, decay: float, sums: FloatArray) -> Any:
                 share = weight / total
                 fourth += (
                     p * p * square_j + q * q * square_i + 4.0 * p * q * product - 2.0 * (q * third_i + p * third_j)
-                    + weight * p * p * q * q + share**4 * a * a * b * b
+                    + weight * ((p * p) * (q * q)) + share**4 * ((a * a) * (b * b))
                 )  # fmt: skip
-                third_i += share**3 * a * a * b - q * square_i - 2.0 * p * product - weight * p * p * q
-                third_j += share**3 * a * b * b - p * square_j - 2.0 * q * product - weight * p * q * q
+                third_i += share**3 * ((a * a) * b) - q * square_i - 2.0 * p * product - weight * ((p * p) * q)
+                third_j += share**3 * ((b * b) * a) - p * square_j - 2.0 * q * product - weight * ((q * q) * p)
                 product += share * a * b
                 square_i += share * a * a
                 square_j += share * b * b

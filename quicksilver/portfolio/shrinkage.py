@@ -57,9 +57,7 @@ def repaired(covariance: FloatArray, moments: Moments) -> FloatArray:
     values, vectors = np.linalg.eigh(np.clip(correlation_of(covariance), -1.0, 1.0))
     if values[0] >= 0.0:
         return covariance
-    correlation = correlation_of((vectors * np.maximum(values, 0.0)) @ vectors.T)
-    deviations = np.sqrt(np.diag(covariance))
-    return (correlation + correlation.T) / 2.0 * np.outer(deviations, deviations)
+    return _rebuilt(np.maximum(values, 0.0), vectors, covariance)
 
 
 def to_identity(covariance: FloatArray, intensity: float) -> FloatArray:
@@ -110,9 +108,14 @@ def denoised(covariance: FloatArray, n_observations: float) -> FloatArray:
             break
         noise = inside
     cleaned = np.where(noise, values[noise].mean(), values)
-    correlation = correlation_of((vectors * cleaned) @ vectors.T)
-    deviations = np.sqrt(np.diag(sample))
-    return correlation * np.outer(deviations, deviations)
+    return _rebuilt(cleaned, vectors, sample)
+
+
+def _rebuilt(values: FloatArray, vectors: FloatArray, covariance: FloatArray) -> FloatArray:
+    """The covariance's variances with the correlations of other eigenvalues."""
+    correlation = correlation_of((vectors * values) @ vectors.T)
+    deviations = np.sqrt(np.diag(covariance))
+    return (correlation + correlation.T) / 2.0 * np.outer(deviations, deviations)
 
 
 def james_stein(mean: FloatArray, covariance: FloatArray, n_observations: float) -> FloatArray:

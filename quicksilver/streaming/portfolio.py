@@ -14,6 +14,7 @@ from quicksilver.errors import FrameError, StateError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Price, Trade
 from quicksilver.features import FeatureEngine
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.expectations import require_prices_suffice
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import Frontier
 from quicksilver.streaming.instruments import config_of
@@ -145,6 +146,7 @@ class PortfolioMachine(Savable):
         given = config_of(message.headers.i).portfolio or PortfolioConfig()
         config = msgspec.structs.replace(given, universe=self._universe)
         if self._stage is None or self._config != config or event.ts_event_ns < self._now_ns - BACK_NS:
+            require_prices_suffice(config)
             self._stage, self._config, self._now_ns = PortfolioStage(config), config, 0
         self._now_ns = max(self._now_ns, event.ts_event_ns)
         return self._stage
