@@ -18,7 +18,7 @@ class SavedMoments(msgspec.Struct):
     """The state of ``LiveMoments``."""
 
     assets: list[str]
-    moments: list[bytes]
+    moments: bytes
     rows: bytes
     count: int
 
@@ -96,13 +96,11 @@ def estimated(
 ) -> tuple[FloatArray, FloatArray]:
     """Return mean ``(n_assets,)`` and covariance ``(n_assets, n_assets)``, positive definite, of one period.
 
-    Where returns span several periods, both are divided by how many they span on average. A ``mean`` that is given
-    stands for itself.
+    A ``mean`` that is given stands for itself.
     """
-    covariance = conditioned(covariance_of(config.covariance, moments) / moments.span)[0]
+    covariance = conditioned(covariance_of(config.covariance, moments))[0]
     if mean is not None:
         return mean, covariance
-    found = moments.mean
     if config.mean == "james-stein":
-        found = james_stein(found, moments.covariance(), moments.n_effective)
-    return found / moments.span, covariance
+        return james_stein(moments.mean, moments.covariance(), moments.n_effective), covariance
+    return moments.mean, covariance

@@ -21,13 +21,16 @@ STILL = 1e-30  # variance of an asset that does not move: far below any price's,
 MOST_RETURN = 1e70  # its fourth power is still a number
 FORGOTTEN = 1e-100  # a weight below is none: it is that of hundreds of half-lives ago
 
-WEIGHT, SQUARED, COUNT, MEAN, SCATTER, PRODUCT, THIRD, FOURTH = range(8)
+WEIGHT, SQUARED, COUNT, MEAN, SCATTER, PRODUCT, THIRD, FOURTH, SPAN = range(9)
 """Of assets i and j, over the times when both are known: sum of weights, of their squares, number of times; mean of i;
-sums of w a a, w a b, w a a b, w a a b b with a and b how far i and j are from those means."""
+sums of w a a, w a b, w a a b, w a a b b with a and b how far i and j are from those means; mean span in periods."""
 
 
 class Moments:
-    """Mean, covariance and what shrinkage needs, of return vectors one by one.
+    """Mean, covariance and what shrinkage needs, of return vectors one by one; of one period, whatever they span.
+
+    A return over several periods counts as one observation; both moments are divided by how many periods returns span
+    on average, as those of a walk without memory grow.
 
     A return that is not finite is not known: it says nothing of its asset, while the weight of all that is older fades.
     So assets may come and go; what is known of the others stays as it is.
@@ -36,26 +39,18 @@ class Moments:
     def __init__(self, n_assets: int, halflife: float) -> None:
         self.decay = 0.5 ** (1.0 / halflife)
         self.halflife = halflife
-        self.sums: FloatArray = np.zeros((8, n_assets, n_assets))
-        self._spans = np.zeros(2)  # sum of weights, mean span
+        self.sums: FloatArray = np.zeros((9, n_assets, n_assets))
 
     def update(self, returns: FloatArray, span: float = 1.0) -> None:
         """Take in one vector of log returns ``(n_assets,)`` over ``span`` periods."""
         with np.errstate(invalid="ignore"):
             known = np.where(np.abs(returns) < MOST_RETURN, returns, np.nan)
-        _update(known, self.decay, self.sums)
-        self._spans[0] = self.decay * self._spans[0] + 1.0
-        self._spans[1] += (span - self._spans[1]) / self._spans[0]
+        _update(known, span, self.decay, self.sums)
 
     @property
     def mean(self) -> FloatArray:
         """Weighted mean of each asset's returns, ``(n_assets,)``; 0 of one that has none."""
-        return self.sums[MEAN].diagonal().copy()
-
-    @property
-    def span(self) -> float:
-        """Weighted mean of the spans, in periods; 1 before there is any."""
-        return float(self._spans[1]) if self._spans[0] else 1.0
+        return _quotient(self.sums[MEAN], self.sums[SPAN]).diagonal().copy()
 
     @property
     def n_observations(self) -> int:
@@ -70,8 +65,7 @@ class Moments:
 
     def effective(self) -> FloatArray:
         """Return the effective number of observations of each pair, ``(n_assets, n_assets)``: (sum w)^2 / sum w^2."""
-        squared = self.sums[SQUARED]
-        return np.divide(self.sums[WEIGHT] ** 2, squared, out=np.zeros_like(squared), where=squared > 0.0)
+        return _quotient(self.sums[WEIGHT] ** 2, self.sums[SQUARED])
 
     @property
     def n_effective(self) -> float:
@@ -81,22 +75,19 @@ class Moments:
 
     def covariance(self) -> FloatArray:
         """Return the unbiased covariance ``(n_assets, n_assets)``; 0 of a pair with fewer than two observations."""
-        weight, squared, scatter = self.sums[WEIGHT], self.sums[SQUARED], self.sums[PRODUCT]
-        freedom = weight - np.divide(squared, weight, out=np.zeros_like(weight), where=weight > 0.0)
+        weight = self.sums[WEIGHT]
+        freedom = weight - _quotient(self.sums[SQUARED], weight)
         # As a share of the weight: all weights of one that is away fade alike.
-        return np.divide(scatter, freedom, out=np.zeros_like(scatter), where=freedom > 1e-12 * weight)
+        return _quotient(self.sums[PRODUCT], np.where(freedom > 1e-12 * weight, freedom, 0.0) * self.sums[SPAN])
 
     def biased(self) -> FloatArray:
         """Return the covariance ``(n_assets, n_assets)`` as a weighted mean: sums over their weight."""
-        return self._over_weight(PRODUCT)
+        return _quotient(self.sums[PRODUCT], self.sums[WEIGHT] * self.sums[SPAN])
 
     def spread(self) -> FloatArray:
         """Return the weighted variance ``(n_assets, n_assets)`` of each pair's products of deviations."""
-        return np.maximum(self._over_weight(FOURTH) - self.biased() ** 2, 0.0)
-
-    def _over_weight(self, which: int) -> FloatArray:
-        weight = self.sums[WEIGHT]
-        return np.divide(self.sums[which], weight, out=np.zeros_like(weight), where=weight > 0.0)
+        fourth = _quotient(self.sums[FOURTH], self.sums[WEIGHT] * self.sums[SPAN] ** 2)
+        return np.maximum(fourth - self.biased() ** 2, 0.0)
 
     def over(self, places: Sequence[int | None]) -> Self:
         """Return the moments of the assets at these places, in this order; None is an asset of which nothing is known.
@@ -106,28 +97,31 @@ class Moments:
         part = type(self)(len(places), self.halflife)
         kept = [i for i, place in enumerate(places) if place is not None]
         old = [place for place in places if place is not None]
-        part.sums[np.ix_(range(8), kept, kept)] = self.sums[np.ix_(range(8), old, old)]
-        part._spans = self._spans.copy()
+        part.sums[np.ix_(range(9), kept, kept)] = self.sums[np.ix_(range(9), old, old)]
         return part
 
-    def dump(self) -> list[bytes]:
-        """Return the state as plain data."""
-        return [self.sums.tobytes(), self._spans.tobytes()]
+    def dump(self) -> bytes:
+        """Return the state."""
+        return self.sums.tobytes()
 
-    def load(self, saved: list[bytes]) -> None:
+    def load(self, saved: bytes) -> None:
         """Take over a dumped state.
 
         Raises:
             StateError: it is of another number of assets.
         """
-        sums, spans = (np.frombuffer(one, np.float64) for one in saved)
-        if sums.size != self.sums.size or spans.size != 2:
+        if len(saved) != self.sums.nbytes:
             raise StateError("the saved moments are of another number of assets")
-        self.sums, self._spans = sums.reshape(self.sums.shape).copy(), spans.copy()
+        self.sums = np.frombuffer(saved, np.float64).reshape(self.sums.shape).copy()
+
+
+def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """What nothing is known of is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0.0)
 
 
 @jit
-def _update(returns: FloatArray, decay: float, sums: FloatArray) -> Any:
+def _update(returns: FloatArray, span: float, decay: float, sums: FloatArray) -> Any:
     """One more observation; NaN is not known. Products are grouped so that the order of assets changes no digit."""
     n = len(returns)
     for i in range(n):
@@ -151,9 +145,11 @@ def _update(returns: FloatArray, decay: float, sums: FloatArray) -> Any:
                 )  # fmt: skip
                 third_i += share**3 * ((a * a) * b) - q * square_i - 2.0 * p * product - weight * ((p * p) * q)
                 third_j += share**3 * ((b * b) * a) - p * square_j - 2.0 * q * product - weight * ((q * q) * p)
-                product += share * a * b
-                square_i += share * a * a
-                square_j += share * b * b
+                product += share * (a * b)
+                square_i += share * (a * a)
+                square_j += share * (b * b)
+                mean_span = sums[8, i, j] + (span - sums[8, i, j]) / total
+                sums[8, i, j], sums[8, j, i] = mean_span, mean_span
                 weight, squared = total, squared + 1.0
                 mean_i, mean_j = sums[3, i, j] + p, sums[3, j, i] + q
                 sums[3, i, j], sums[3, j, i] = mean_i, mean_j

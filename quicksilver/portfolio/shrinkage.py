@@ -7,16 +7,18 @@ References: Ledoit, Wolf, A well-conditioned estimator for large-dimensional cov
 Multivariate Analysis 88(2), 2004; Chen, Wiesel, Eldar, Hero, Shrinkage algorithms for MMSE covariance estimation, IEEE
 Trans. Signal Processing 58(10), 2010; Lopez de Prado, Machine learning for asset managers, 2020, ch. 2; Feng, Palomar,
 A signal processing perspective on financial engineering, 2016, eq. 4.11 (James-Stein); Rebonato, Jaeckel, The most
-general methodology to create a valid correlation matrix, Journal of Risk 2(2), 2000 (``repaired``).
+general methodology to create a valid correlation matrix, Journal of Risk 2(2), 2000 (eigenvalues set to zero).
 """
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.moments import STILL, Moments
+from quicksilver.portfolio.moments import STILL, WEIGHT, Moments
 
 FLOOR = 1e-4  # of the least variance there is: what an asset without any gets
 MOST_SHARE = 1.0
+TWINS = 1e-4  # variance of an asset beside those like it: less, and noise in correlations with it would count as known
 
 
 def floored(covariance: FloatArray) -> FloatArray:
@@ -49,15 +51,39 @@ def covariance_of(name: str, moments: Moments) -> FloatArray:
 def repaired(covariance: FloatArray, moments: Moments) -> FloatArray:
     """Return it without negative eigenvalues, which moments of pairs known at different times can have.
 
-    Those of the correlation go to zero, and the variances stay. Nothing changes where all pairs have equal weights.
+    Variances stay. Assets are gone through from the best known to the least: where one's correlations with those before
+    it cannot be, all of them are scaled down until they can (row by row of a Cholesky decomposition). So what is known
+    of the others hardly feels a newcomer; what rounding and twins leave negative goes to zero. Nothing changes where
+    all pairs have equal weights.
     """
     if moments.even:
         return covariance
     covariance = floored(covariance)
-    values, vectors = np.linalg.eigh(np.clip(correlation_of(covariance), -1.0, 1.0))
+    correlation = np.clip(correlation_of(covariance), -1.0, 1.0)
+    values = np.linalg.eigvalsh(correlation)
     if values[0] >= 0.0:
         return covariance
+    order = np.argsort(-moments.sums[WEIGHT].diagonal(), kind="stable")
+    place = np.ix_(order, order)
+    scales = _feasible_scales(correlation[place])
+    # The later of two assets has the scale of their correlation.
+    correlation[place] *= np.where(np.tri(len(scales), k=-1, dtype=bool), scales[:, None], scales)
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
     return _rebuilt(np.maximum(values, 0.0), vectors, covariance)
+
+
+def _feasible_scales(correlation: FloatArray) -> FloatArray:
+    """The most, up to 1, that each row's correlations with those before it may be multiplied by, ``(n_assets,)``."""
+    n = len(correlation)
+    lower, scales = np.zeros((n, n)), np.ones(n)
+    for i in range(n):
+        row = solve_triangular(lower[:i, :i], correlation[i, :i], lower=True) if i else np.zeros(0)
+        size = float(np.sqrt((row**2).sum()))
+        scales[i] = min(1.0, 1.0 / size) if size > 0.0 else 1.0
+        lower[i, :i] = scales[i] * row
+        lower[i, i] = np.sqrt(max(0.0, 1.0 - min(1.0, scales[i] * size) ** 2) + TWINS)
+    return scales
 
 
 def to_identity(covariance: FloatArray, intensity: float) -> FloatArray:

@@ -192,6 +192,21 @@ def test_a_repair_keeps_variances_and_changes_nothing_that_needs_none() -> None:
     np.testing.assert_allclose(fixed.diagonal(), covariance.diagonal(), rtol=1e-12)
 
 
+@given(seed=st.integers(0, 300))
+@settings(max_examples=30, deadline=None)
+def test_a_newcomer_hardly_changes_what_is_known_of_the_others(seed: int) -> None:
+    """Six assets known for long, one of them another's twin, and one that has five returns that fit with none."""
+    returns = returns_of(200, 7, seed)
+    returns[:, 5] = returns[:, 0]
+    returns[:195, 6] = np.nan
+    moments = moments_of(returns, 100.0)
+    before, after = moments.covariance(), repaired(moments.covariance(), moments)
+    deviations = np.sqrt(before.diagonal())
+    change = np.abs(after - before) / np.outer(deviations, deviations)
+    assert change[:6, :6].max() < 2e-3
+    assert np.linalg.eigvalsh(after)[0] >= -1e-12 * np.trace(after)
+
+
 wild = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 25), st.integers(1, 5)),
     elements=st.floats(allow_nan=True, allow_infinity=True, width=64) | st.floats(-1, 1) | st.just(0.0)
