@@ -17,12 +17,13 @@ from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import key_of
 
+_of_rows = lru_cache(PipelineConfig.for_rows)
 
-@lru_cache
+
 def config_of(interval: str, market: PipelineConfig = PipelineConfig()) -> PipelineConfig:  # noqa: B008 (immutable)
     """Return the configuration of a session by its header ``i``: price series have a clock of their own."""
     known = interval.isdecimal() and len(interval) < DIGITS and int(interval)
-    return PipelineConfig.for_rows(int(interval)) if known else market
+    return _of_rows(int(interval)) if known else market
 
 
 class FeatureMachine(Savable):
