@@ -124,7 +124,7 @@ class PortfolioStage:
             limit = spoken(self.config.leave * self.config.period_ns)
             return self._wait(now, "price", f"{why}: all others wait for it until it is back or, after {limit}, out")
         if len(assets) < LEAST_ASSETS:
-            return self._wait(now, "assets", self._too_few(now))
+            return self._wait(now, "assets", self._too_few())
         moments = self._moments.over(assets)
         n, needed = moments.n_observations, self.config.min_observations
         if n < needed:
@@ -138,12 +138,11 @@ class PortfolioStage:
             return []
         return [self._frontier(now, moments, self._choice.chooser)]
 
-    def _too_few(self, now: _Now) -> str:
-        members = self._prices.members
+    def _too_few(self) -> str:
+        members, n, needed = self._prices.members, len(self._membership.inside), self.config.min_observations
         if len(members) < LEAST_ASSETS:
             return f"a frontier needs two assets or more; there is {members[0] if members else 'none'}"
-        there = "; ".join(f"{asset}: {why}" for asset, why in self._absent(now).items())
-        return f"a frontier needs two assets or more that have {self.config.min_observations} returns; {there}"
+        return f"a frontier needs two assets or more with {needed} returns; {n or 'none'} of {len(members)} has them"
 
     def _frontier(self, now: _Now, moments: Moments, chooser: Chooser) -> Frontier:
         assets, expected = self._choice.assets, None

@@ -25,7 +25,8 @@ def test_a_frontier_each_tick_once_enough_is_known() -> None:
     assert [one.seq for one in frontiers] == list(range(1, len(frontiers) + 1))
     begin, first, last = frontiers[0], frontiers[1], frontiers[-1]
     assert (begin.state, begin.assets, begin.picks, begin.ts_computed_ns) == ("WAITING", [], {}, 0)
-    assert begin.reason.startswith("a frontier needs two assets or more that have 5 returns; A-USD: 0 of 5 returns")
+    assert begin.reason == "a frontier needs two assets or more with 5 returns; none of 3 has them"
+    assert begin.absent == dict.fromkeys(THREE, "0 of 5 returns")
     assert first.n_observations == 5
     assert last.assets == THREE
     assert set(last.picks) >= {"min_variance", "equal_weight"}
@@ -260,7 +261,7 @@ def test_constraints_that_exclude_each_other_are_named_and_end_nothing() -> None
     without = [row for row in rows if row[1] != "C-USD" or row[3] >= 1_030 * SECOND]
     frontiers = play(PortfolioStage(config), without)
     assert [one.reason for one in frontiers[:2]] == [
-        "a frontier needs two assets or more that have 5 returns; A-USD: 0 of 5 returns; B-USD: 0 of 5 returns",
+        "a frontier needs two assets or more with 5 returns; none of 2 has them",
         "no portfolio of 2 assets keeps all of these: budget 1, cap 0.4; the caps sum to 0.8: allow 0.5 or more of"
         " each",
     ]  # fmt: skip
