@@ -1,32 +1,27 @@
 """The chooser of the assets that are in the portfolios now, or why there is none."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.choosing import Chooser
+from quicksilver.portfolio.choosing import Chooser, ChooserState
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.constraints import weights_of
-from quicksilver.portfolio.present import over_present
 
 
 class SavedChoice(msgspec.Struct):
     """The state of ``Choice``; a refusal is found again."""
 
-    assets: list[str]
-    chooser: Any
+    assets: list[str] = []
+    chooser: ChooserState | None = None
 
 
 class Choice:
     """Makes a new chooser where the assets change.
 
-    ``refusal`` says which constraints exclude each other over these assets: then there is no ``chooser``. ``left_out``
-    is what the constraints ask of assets that are absent, and ``held`` ``(n_assets,)`` what is held of those that are
-    not, empty if nothing is.
+    ``refusal`` says which constraints exclude each other over these assets: then there is no ``chooser``.
     """
 
     def __init__(self, config: PortfolioConfig) -> None:
@@ -34,20 +29,14 @@ class Choice:
         self.assets: list[str] = []
         self.chooser: Chooser | None = None
         self.refusal = ""
-        self.left_out: list[str] = []
-        self.held: list[float] = []
 
     def of(self, assets: list[str]) -> None:
         """Have a chooser of these assets, to which no return has been told."""
-        self.assets, self.chooser, self.refusal, self.held = assets, None, "", []
-        constraints, self.left_out = over_present(self._config.constraints, assets)
+        self.assets, self.chooser, self.refusal = assets, None, ""
         try:
-            self.chooser = Chooser(msgspec.structs.replace(self._config, constraints=constraints), assets)
+            self.chooser = Chooser(self._config, assets)
         except InputError as error:
             self.refusal = str(error)
-            return
-        if constraints.current:
-            self.held = weights_of(constraints.current, assets, "current").tolist()
 
     def tell(self, past: FloatArray) -> None:
         """Tell all returns that are known, ``(n_observations, n_assets)``, oldest first."""
@@ -70,5 +59,5 @@ class Choice:
         """Take over a dumped state."""
         if saved.assets:
             self.of(saved.assets)
-        if self.chooser is not None:
+        if self.chooser is not None and saved.chooser is not None:
             self.chooser.load(saved.chooser)

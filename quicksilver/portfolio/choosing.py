@@ -1,14 +1,16 @@
 """All portfolios of one set of assets: a bank, the exact picks, the frontier."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
+from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import PortfolioBank
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.constraints import Feasible
+from quicksilver.portfolio.constraints import Constraints, Feasible, place_of
 from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.feasibility import checked
 from quicksilver.portfolio.pareto import rising
@@ -26,14 +28,37 @@ class Chosen(NamedTuple):
     cloud: list[tuple[float, float]]
 
 
+class ChooserState(msgspec.Struct, frozen=True):
+    """The last returns, of ``count`` there were."""
+
+    count: int
+    returns: list[list[float]]
+
+
 class Chooser:
-    """Raises: InputError: no portfolio keeps the constraints."""
+    """Constraints on assets that are not among these do not count; ``left_out`` names them.
+
+    Raises:
+        InputError: no portfolio keeps the constraints.
+    """
 
     def __init__(self, config: PortfolioConfig, assets: Sequence[str]) -> None:
         self._config = config
-        checked(Feasible.of(config.constraints, assets))
+        constraints, self.left_out = among(config.constraints, assets)
+        self._feasible = checked(Feasible.of(constraints, assets))
+        self._holds = bool(constraints.current)
         self._bank = PortfolioBank(config.n_portfolios, len(assets), config.seed)
         self._ring = Ring(config.window, len(assets))
+
+    @property
+    def n_portfolios(self) -> int:
+        """How many portfolios the last ``choose`` has evaluated."""
+        return self._config.n_portfolios
+
+    @property
+    def held(self) -> list[float]:
+        """The weights that costs are counted from; empty if nothing is held."""
+        return self._feasible.current.tolist() if self._holds else []
 
     def returned(self, returns: FloatArray) -> None:
         """Take in one more vector of log returns ``(n_assets,)``."""
@@ -58,10 +83,35 @@ class Chooser:
             [(round(risk, 6), round(mean, 6)) for risk, mean in cloud.tolist()],
         )  # fmt: skip
 
-    def dump(self) -> Any:
-        """Return the state as plain data."""
-        return [self._ring.count, self._ring.in_order().tolist()]
+    def dump(self) -> ChooserState:
+        """Return the state."""
+        return ChooserState(self._ring.count, self._ring.in_order().tolist())
 
-    def load(self, saved: Any) -> None:
+    def load(self, state: ChooserState) -> None:
         """Take over a dumped state."""
-        self._ring.restore(np.array(saved[1]).reshape(-1, self._ring.rows.shape[1]), saved[0])
+        self._ring.restore(np.array(state.returns).reshape(-1, self._ring.rows.shape[1]), state.count)
+
+
+def among(constraints: Constraints, assets: Sequence[str]) -> tuple[Constraints, tuple[str, ...]]:
+    """Return the constraints without what they say of assets that are not there, and the names of those."""
+    place = {name: i for i, name in enumerate(assets)}
+
+    def there(name: str) -> bool:
+        try:
+            return place_of(name, place, "constraints") >= 0
+        except InputError:
+            return False
+
+    named = [*constraints.floors, *constraints.caps, *constraints.current]
+    named += [asset for group in constraints.groups.values() for asset in group.assets]
+    absent = {name: None for name in named if not there(name)}
+    groups = {
+        name: msgspec.structs.replace(group, assets=kept)
+        for name, group in constraints.groups.items()
+        if (kept := tuple(asset for asset in group.assets if asset not in absent))
+    }
+    parts = {
+        part: {name: value for name, value in getattr(constraints, part).items() if name not in absent}
+        for part in ("floors", "caps", "current")
+    }
+    return msgspec.structs.replace(constraints, groups=groups, **parts), tuple(absent)

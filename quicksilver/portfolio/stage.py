@@ -146,15 +146,14 @@ class PortfolioStage:
 
     def _frontier(self, now: _Now, moments: Moments, chooser: Chooser) -> Frontier:
         assets, expected = self._choice.assets, None
-        notes = [f"{one} is left out: it is absent" for one in self._choice.left_out]
+        notes = [f"{one} is absent: its constraints do not count" for one in chooser.left_out]
         if self.config.mean == "predictions":
             expected, without = self._expectations.mean(assets, now.quotes, now.ts_ns)
             notes += [f"no live prediction of {', '.join(without)}: a mean of 0 stands in"] if without else []
         mean, covariance = estimated(moments, self.config, expected)
         return self._telling.good(
             now.ts_ns, now.ts_recv_ns, {asset: now.quotes[asset] for asset in assets}, covariance,
-            moments.n_observations, chooser.choose(mean, covariance), self._choice.held, self._absent(now),
-            "; ".join(notes),
+            moments.n_observations, chooser, chooser.choose(mean, covariance), self._absent(now), "; ".join(notes),
         )  # fmt: skip
 
     def _wait(self, now: _Now, kind: str, reason: str) -> list[Frontier]:
@@ -172,7 +171,7 @@ class PortfolioStage:
         """
         other = PortfolioStage(config, self._threshold_bps)
         saved = msgspec.msgpack.decode(self.dump(), type=_Saved)
-        saved = msgspec.structs.replace(saved, config=config, choice=SavedChoice([], None))
+        saved = msgspec.structs.replace(saved, config=config, choice=SavedChoice())
         other.load(msgspec.msgpack.encode(saved))
         return other
 

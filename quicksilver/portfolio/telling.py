@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.choosing import Chosen
+from quicksilver.portfolio.choosing import Chooser, Chosen
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.prices import Quote
 from quicksilver.portfolio.shrinkage import correlation_of
@@ -34,7 +34,7 @@ class Telling:
 
     def good(
         self, ts_ns: int, ts_recv_ns: int, quotes: dict[str, Quote], covariance: FloatArray, n_observations: int,
-        chosen: Chosen, held: list[float], absent: dict[str, str], reason: str,
+        chooser: Chooser, chosen: Chosen, absent: dict[str, str], reason: str,
     ) -> Frontier:  # fmt: skip
         """Tell of the portfolios of the assets of ``quotes``; ``reason`` says what is not as it was asked for."""
         self._seq, self._told = self._seq + 1, []
@@ -43,7 +43,8 @@ class Telling:
             n_observations=n_observations, correlation=np.round(correlation_of(covariance), 6).tolist(),
             picks=chosen.picks, frontier=chosen.frontier, frontier_weights=chosen.weights, cloud=chosen.cloud,
             state="LIVE", reason=reason, ts_computed_ns=ts_ns, prices=[one.price for one in quotes.values()],
-            ages_ns=[max(0, ts_ns - one.ts_ns) for one in quotes.values()], absent=absent, held=held,
+            ages_ns=[max(0, ts_ns - one.ts_ns) for one in quotes.values()], absent=absent,
+            held=chooser.held, n_portfolios=chooser.n_portfolios,
         )  # fmt: skip
         return self._last
 

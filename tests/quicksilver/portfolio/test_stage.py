@@ -277,10 +277,7 @@ def test_what_constraints_ask_of_an_absent_asset_is_left_out_visibly() -> None:
     config = replace(CONFIG, assets=tuple(THREE), constraints=constraints)
     last = play(PortfolioStage(config), seconds(30, TWO))[-1]
     assert last.state == "LIVE"
-    assert last.reason == (
-        "the floor of C-USD is left out: it is absent; C-USD in group top is left out: it is absent; C-USD in group"
-        " gone is left out: it is absent; what is held of C-USD is left out: it is absent"
-    )
+    assert last.reason == "C-USD is absent: its constraints do not count"
     assert last.held == [0.0, 0.2]
 
 
