@@ -25,10 +25,14 @@ def apply(
     from jobs.publishing import kafka_servers, publish, require_topic
     from jobs.universe_topic import told
     from jobs.universe_watch import universes_of
+    from quicksilver.portfolio.expectations import require_prices_suffice
     from quicksilver.topics import UNIVERSES
 
     with failing():
-        wanted = [Universe(of, config.universe, config) for config in universes_of(file)]
+        configs = universes_of(file)
+        for config in configs:
+            require_prices_suffice(config)
+        wanted = [Universe(of, config.universe, config) for config in configs]
         servers = kafka_servers()
         require_topic(servers, UNIVERSES)
         known = told(servers)

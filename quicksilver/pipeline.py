@@ -46,7 +46,7 @@ class Pipeline:
     def __init__(self, config: PipelineConfig | None = None) -> None:
         self.config = config or PipelineConfig()
         self.instruments: dict[tuple[str, str], InstrumentPipeline] = {}
-        self._universes = RunningUniverses(self.config.portfolios)
+        self._universes = RunningUniverses(self.config.portfolios, self.config.labels.threshold_bps)
 
     def step(self, event: AnyEvent) -> list[AnyRecord]:
         """Return the records that this event causes, in a defined order."""
@@ -116,7 +116,7 @@ class Pipeline:
                 one = instruments[venue, symbol] = InstrumentPipeline(venue, symbol, self.config)
                 one.instrument.load(instrument)
                 one.predictions.load(predictions)
-            universes = RunningUniverses.loaded(saved["universes"])
+            universes = RunningUniverses.loaded(saved["universes"], self.config.labels.threshold_bps)
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
             raise StateError(f"not a saved state: {error}") from error
         self.instruments, self._universes = instruments, universes

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from quicksilver.portfolio.costs import BPS
-from quicksilver.portfolio.estimators import correlation_of
 from quicksilver.portfolio.history import History, LargeConfig
+from quicksilver.portfolio.pareto import rising
 from quicksilver.portfolio.picks import describe
 from quicksilver.portfolio.research import Drawn, Point, Research
 from quicksilver.portfolio.risks import deviations
-from quicksilver.portfolio.stage import rising
+from quicksilver.portfolio.shrinkage import correlation_of
 from quicksilver.records import Frontier
 
 

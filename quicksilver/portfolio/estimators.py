@@ -1,9 +1,7 @@
 """Mean and covariance of a whole history of returns, by the estimators that users name.
 
-References: Ledoit, Wolf, A well-conditioned estimator for large-dimensional covariance matrices, Journal of
-Multivariate Analysis 88(2), 2004; Chen, Wiesel, Eldar, Hero, Shrinkage algorithms for MMSE covariance estimation, IEEE
-Trans. Signal Processing 58(10), 2010; Lopez de Prado, Machine learning for asset managers, 2020, ch. 2; Feng, Palomar,
-A signal processing perspective on financial engineering, 2016, eq. 4.11 (James-Stein).
+By the same formulas as the live ones, which ``shrinkage.py`` has with their sources: with weights that do not fade,
+``moments.Moments`` gives the same numbers.
 """
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
@@ -13,13 +11,12 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.moments import STILL
+from quicksilver.portfolio.shrinkage import denoised, floored, james_stein, to_identity
 
 CovarianceName: TypeAlias = Literal["sample", "ledoit-wolf", "oas", "ewm", "denoised"]
 MeanName: TypeAlias = Literal["history", "james-stein", "ewm"]
 LEAST_OBSERVATIONS = 2
 MOST_RETURN = 1e100  # its square is still a number
-FLOOR = 1e-4  # of the least variance there is: what an asset without any gets, as in ``moments.py``
 RIDGE = 1e-10  # added to correlations: far below what any estimate knows, far above where doubles lose a matrix's rank
 
 
@@ -70,7 +67,7 @@ def estimate(returns: FloatArray, estimators: Estimators) -> Estimate:
         )
     size = float(np.max(np.abs(known))) or 1.0  # squares of huge and of tiny returns leave the range of doubles
     scaled = known / size
-    covariance = _floored(_COVARIANCES[estimators.covariance](scaled, estimators))
+    covariance = floored(_COVARIANCES[estimators.covariance](scaled, estimators))
     mean = _MEANS[estimators.mean](scaled, estimators)
     return Estimate(mean * size, covariance * size**2, len(known))
 
@@ -80,29 +77,13 @@ def conditioned(covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Correlations keep their values but for a part in 10^10; negative eigenvalues, which rounding leaves, go to zero.
     """
-    deviations = np.sqrt(np.diag(_floored(covariance)))
+    deviations = np.sqrt(np.diag(floored(covariance)))
     correlation = covariance / deviations[:, None] / deviations
     values, vectors = np.linalg.eigh((correlation + correlation.T) / 2.0)
     if values[0] < RIDGE:
         correlation = (vectors * np.maximum(values, 0.0)) @ vectors.T
         correlation = (correlation + correlation.T) / 2.0 + RIDGE * len(values) * np.eye(len(values))
     return correlation * np.outer(deviations, deviations), deviations
-
-
-def correlation_of(covariance: FloatArray) -> FloatArray:
-    """Return the correlations ``(n_assets, n_assets)`` of a covariance without zeros on its diagonal."""
-    deviations = np.sqrt(np.diag(covariance))
-    correlation: FloatArray = covariance / deviations[:, None] / deviations
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
-
-
-def _floored(covariance: FloatArray) -> FloatArray:
-    variances = np.diag(covariance)
-    moving = variances[variances > STILL]
-    floored = covariance.copy()
-    np.fill_diagonal(floored, np.maximum(variances, max(moving.min() * FLOOR, STILL) if len(moving) else STILL))
-    return floored
 
 
 def _scatter(returns: FloatArray, weights: FloatArray, mean: FloatArray) -> FloatArray:
@@ -130,10 +111,9 @@ def _oas(returns: FloatArray, estimators: Estimators) -> FloatArray:
 
 
 def _to_identity(returns: FloatArray, estimators: Estimators, intensity: float) -> FloatArray:
-    """Shrink towards the mean variance, as scikit-learn does; a rounded intensity is the same on any machine."""
-    n, share = len(returns), round(intensity, 9)
-    biased = _sample(returns, estimators) * ((n - 1) / n)
-    return (1.0 - share) * biased + share * float(np.trace(biased)) / len(biased) * np.eye(len(biased))
+    """Shrink as scikit-learn does; a rounded intensity is the same on any machine."""
+    n = len(returns)
+    return to_identity(_sample(returns, estimators) * ((n - 1) / n), round(intensity, 9))
 
 
 def _fading(n: int, halflife: float) -> FloatArray:
@@ -151,23 +131,7 @@ def _ewm(returns: FloatArray, estimators: Estimators) -> FloatArray:
 
 
 def _denoised(returns: FloatArray, estimators: Estimators) -> FloatArray:
-    """Eigenvalues of the correlation that noise alone explains, by Marchenko and Pastur, take their average.
-
-    The noise's variance is the mean of the eigenvalues below its own edge, found by repetition.
-    """
-    sample = _floored(_sample(returns, estimators))
-    values, vectors = np.linalg.eigh(correlation_of(sample))
-    edge = (1.0 + np.sqrt(len(values) / len(returns))) ** 2
-    noise = np.ones(len(values), bool)
-    for _ in values:
-        inside = values <= edge * float(values[noise].mean())
-        if not inside.any() or (inside == noise).all():
-            break
-        noise = inside
-    cleaned = np.where(noise, values[noise].mean(), values)
-    correlation = correlation_of((vectors * cleaned) @ vectors.T)
-    deviations = np.sqrt(np.diag(sample))
-    return correlation * np.outer(deviations, deviations)
+    return denoised(_sample(returns, estimators), len(returns))
 
 
 def _mean(returns: FloatArray, _: Estimators) -> FloatArray:
@@ -181,14 +145,7 @@ def _ewm_mean(returns: FloatArray, estimators: Estimators) -> FloatArray:
 
 
 def _james_stein(returns: FloatArray, estimators: Estimators) -> FloatArray:
-    """Towards the mean of all assets' means, by how much the means differ beside how little is known of them."""
-    mean = returns.mean(axis=0)
-    centred = mean - mean.mean()
-    values = np.linalg.eigvalsh(_sample(returns, estimators))
-    apart = float(centred @ centred)
-    known = (values.sum() - 2.0 * values[-1]) / len(returns)
-    share = min(1.0, max(0.0, known / apart)) if apart > 0.0 else 1.0
-    return mean - share * centred
+    return james_stein(returns.mean(axis=0), _sample(returns, estimators), len(returns))
 
 
 _COVARIANCES = {"sample": _sample, "ledoit-wolf": _ledoit_wolf, "oas": _oas, "ewm": _ewm, "denoised": _denoised}

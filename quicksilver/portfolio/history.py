@@ -8,11 +8,11 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.estimators import Estimate, conditioned, correlation_of
+from quicksilver.portfolio.estimators import Estimate, Estimators, conditioned, estimate
 from quicksilver.portfolio.large import CHUNK, NOBODY, Best, Int64, Sweep, weights_of
-from quicksilver.portfolio.moments import shrunk_covariance
+from quicksilver.portfolio.pareto import rising
 from quicksilver.portfolio.picks import describe, picks
-from quicksilver.portfolio.stage import rising
+from quicksilver.portfolio.shrinkage import correlation_of
 from quicksilver.records import Frontier, Pick
 
 LIVE = PortfolioConfig()  # what the live frontier asks and shows, this one does too
@@ -39,8 +39,8 @@ class LargeConfig(msgspec.Struct, frozen=True):
 class Study:
     """One history's moments and exact picks, the sweep that workers run, and the record that comes of it.
 
-    Every log return weighs alike, whatever time it took (a weekend's is one return); the covariance is the sample's,
-    shrunk as in ``moments.py``, unless an estimate of both is given.
+    Every log return weighs alike, whatever time it took (a weekend's is one return); the covariance is shrunk (OAS, as
+    the live one's is unless set otherwise), unless an estimate of both is given.
 
     Raises:
         InputError: there are fewer than two assets or too few moments, or a number cannot be used.
@@ -51,11 +51,10 @@ class Study:
         self._history = history
         self._config = config
         if given is None:
-            given, self.correlation = _as_live(np.diff(np.log(history.prices), axis=0))
-        else:
-            given = given._replace(covariance=conditioned(given.covariance)[0])
-            self.correlation = correlation_of(given.covariance)
-        self.mean, self.covariance, self.n_observations = given
+            given = estimate(np.diff(np.log(history.prices), axis=0), Estimators("oas"))
+        self.mean, self.n_observations = given.mean, given.n_observations
+        self.covariance = conditioned(given.covariance)[0]
+        self.correlation = correlation_of(self.covariance)
         self.picks = picks(self.mean, self.covariance)
         self.sweep = self._sweep()
 
@@ -100,16 +99,6 @@ class Study:
     def _point(self, weights: FloatArray) -> tuple[float, float]:
         one = describe(weights, self.mean, self.covariance)
         return one.risk_bps, one.mean_bps
-
-
-def _as_live(returns: FloatArray) -> tuple[Estimate, FloatArray]:
-    """The moments that the live frontier would have with weights that do not fade, and the correlations."""
-    mean: FloatArray = returns.mean(axis=0)
-    centred = returns - mean
-    # Not by a library's matrix product: its last bits depend on how many threads it takes.
-    sample = np.einsum("ti,tj->ij", centred, centred) / (len(returns) - 1)
-    covariance, correlation = shrunk_covariance(sample, len(returns))
-    return Estimate(mean, covariance, len(returns)), correlation
 
 
 def _check(history: History, config: LargeConfig) -> None:

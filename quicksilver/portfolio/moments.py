@@ -1,80 +1,162 @@
-"""Streaming mean and covariance of returns: exponentially weighted, shrunk, O(n^2) an update."""
+"""Streaming moments of returns, exponentially weighted, of each pair of assets over the times at which both are known.
+
+O(n_assets^2) an update and no window: sums about moving means, with weights that fade by half every ``halflife``
+observations. Where all assets are known at all times, they are the batch's to the last digits.
+
+References: West, Updating mean and variance estimates, CACM 22(9), 1979; Pebay, Formulas for robust, one-pass parallel
+computation of covariances and arbitrary-order statistical moments, Sandia report SAND2008-6212, 2008 (sums of third and
+fourth order about a mean that moves); Kish, Survey sampling, 1965 (effective number of observations).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
+from quicksilver.compiled import jit
+from quicksilver.errors import StateError
 from quicksilver.events import FloatArray
 
 STILL = 1e-30  # variance of an asset that does not move: far below any price's, far above where doubles lose digits
+MOST_RETURN = 1e70  # its fourth power is still a number
+FORGOTTEN = 1e-100  # a weight below is none: it is that of hundreds of half-lives ago
+
+WEIGHT, SQUARED, COUNT, MEAN, SCATTER, PRODUCT, THIRD, FOURTH, SPAN = range(9)
+"""Of assets i and j, over the times when both are known: sum of weights, of their squares, number of times; mean of i;
+sums of w a a, w a b, w a a b, w a a b b with a and b how far i and j are from those means; mean span in periods."""
 
 
 class Moments:
-    """Exponentially weighted mean and covariance of return vectors, bias-corrected from the first one on.
+    """Mean, covariance and what shrinkage needs, of return vectors one by one; of one period, whatever they span.
 
-    West, Updating mean and variance estimates, CACM 22(9), 1979, with weights that fade by half every
-    ``halflife`` observations. The effective number of observations is (sum w)^2 / (sum w^2), Kish, Survey sampling,
-    1965.
+    A return over several periods counts as one observation; both moments are divided by how many periods returns span
+    on average, as those of a walk without memory grow.
+
+    A return that is not finite is not known: it says nothing of its asset, while the weight of all that is older fades.
+    So assets may come and go; what is known of the others stays as it is.
     """
 
     def __init__(self, n_assets: int, halflife: float) -> None:
         self.decay = 0.5 ** (1.0 / halflife)
-        self.n_observations = 0
-        self.weight = 0.0
-        self.squared_weight = 0.0
-        self.mean: FloatArray = np.zeros(n_assets)
-        self.scatter: FloatArray = np.zeros((n_assets, n_assets))
+        self.halflife = halflife
+        self.sums: FloatArray = np.zeros((9, n_assets, n_assets))
 
-    def update(self, returns: FloatArray) -> None:
-        """Take in one vector of log returns, shape ``(n_assets,)``; a return that is not finite counts as 0."""
-        returns = np.where(np.isfinite(returns), returns, 0.0)
-        self.n_observations += 1
-        self.weight = self.decay * self.weight + 1.0
-        self.squared_weight = self.decay**2 * self.squared_weight + 1.0
-        before = returns - self.mean
-        self.mean = self.mean + before / self.weight
-        self.scatter = self.decay * self.scatter + np.outer(before, before) * (1.0 - 1.0 / self.weight)
+    def update(self, returns: FloatArray, span: float = 1.0) -> None:
+        """Take in one vector of log returns ``(n_assets,)`` over ``span`` periods."""
+        with np.errstate(invalid="ignore"):
+            known = np.where(np.abs(returns) < MOST_RETURN, returns, np.nan)
+        _update(known, span, self.decay, self.sums)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Weighted mean of each asset's returns, ``(n_assets,)``; 0 of one that has none."""
+        return _quotient(self.sums[MEAN], self.sums[SPAN]).diagonal().copy()
+
+    @property
+    def n_observations(self) -> int:
+        """Number of times at which the two assets were known that were so least often together."""
+        return int(self.sums[COUNT].min()) if self.sums[COUNT].size else 0
+
+    @property
+    def even(self) -> bool:
+        """Whether all pairs have the same weights: then moments are one sample's, and no repair is needed."""
+        weights = self.sums[WEIGHT]
+        return bool((weights == weights[:1, :1]).all())
+
+    def effective(self) -> FloatArray:
+        """Return the effective number of observations of each pair, ``(n_assets, n_assets)``: (sum w)^2 / sum w^2."""
+        return _quotient(self.sums[WEIGHT] ** 2, self.sums[SQUARED])
 
     @property
     def n_effective(self) -> float:
-        """Effective number of observations."""
-        return self.weight**2 / self.squared_weight if self.squared_weight else 0.0
+        """Effective number of observations: the pairs' harmonic mean; 0 where a pair has none."""
+        pairs = self.effective()
+        return float(1.0 / np.mean(1.0 / pairs)) if pairs.size and pairs.min() > 0.0 else 0.0
 
     def covariance(self) -> FloatArray:
-        """Return the unbiased covariance, shape ``(n_assets, n_assets)``; zeros before two observations."""
-        freedom = self.weight - self.squared_weight / self.weight if self.weight else 0.0
-        return self.scatter / freedom if freedom > 1e-12 else np.zeros_like(self.scatter)
+        """Return the unbiased covariance ``(n_assets, n_assets)``; 0 of a pair with fewer than two observations."""
+        weight = self.sums[WEIGHT]
+        freedom = weight - _quotient(self.sums[SQUARED], weight)
+        # As a share of the weight: all weights of one that is away fade alike.
+        return _quotient(self.sums[PRODUCT], np.where(freedom > 1e-12 * weight, freedom, 0.0) * self.sums[SPAN])
+
+    def biased(self) -> FloatArray:
+        """Return the covariance ``(n_assets, n_assets)`` as a weighted mean: sums over their weight."""
+        return _quotient(self.sums[PRODUCT], self.sums[WEIGHT] * self.sums[SPAN])
+
+    def spread(self) -> FloatArray:
+        """Return the weighted variance ``(n_assets, n_assets)`` of each pair's products of deviations."""
+        fourth = _quotient(self.sums[FOURTH], self.sums[WEIGHT] * self.sums[SPAN] ** 2)
+        return np.maximum(fourth - self.biased() ** 2, 0.0)
+
+    def over(self, places: Sequence[int | None]) -> Self:
+        """Return the moments of the assets at these places, in this order; None is an asset of which nothing is known.
+
+        Exact: those of a part of the assets are what they would be had there never been others.
+        """
+        part = type(self)(len(places), self.halflife)
+        kept = [i for i, place in enumerate(places) if place is not None]
+        old = [place for place in places if place is not None]
+        part.sums[np.ix_(range(9), kept, kept)] = self.sums[np.ix_(range(9), old, old)]
+        return part
+
+    def dump(self) -> bytes:
+        """Return the state."""
+        return self.sums.tobytes()
+
+    def load(self, saved: bytes) -> None:
+        """Take over a dumped state.
+
+        Raises:
+            StateError: it is of another number of assets.
+        """
+        if len(saved) != self.sums.nbytes:
+            raise StateError("the saved moments are of another number of assets")
+        self.sums = np.frombuffer(saved, np.float64).reshape(self.sums.shape).copy()
 
 
-def shrunk_correlation(covariance: FloatArray, n_effective: float) -> FloatArray:
-    """Return the correlation matrix shrunk towards no correlation, positive definite for any input.
-
-    Oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero, Shrinkage algorithms for MMSE covariance estimation,
-    IEEE Trans. Signal Processing 58(10), 2010, eq. 23), on correlations so that assets of unlike volatility count
-    alike. Duplicates and assets that never move would make the plain estimate singular.
-    """
-    n_assets = len(covariance)
-    deviations = np.sqrt(np.diag(covariance))
-    scale = np.where(deviations > 0.0, deviations, 1.0)
-    sample = covariance / scale[:, None] / scale
-    np.fill_diagonal(sample, 1.0)
-    trace_of_square = float(np.sum(sample**2))
-    excess = trace_of_square - n_assets
-    numerator = (1.0 - 2.0 / n_assets) * trace_of_square + n_assets**2
-    denominator = (n_effective + 1.0 - 2.0 / n_assets) * excess
-    intensity = min(1.0, numerator / denominator) if denominator > 0.0 else 1.0
-    intensity = max(intensity, 1e-4)  # keeps exact duplicates apart however long the history
-    shrunk = (1.0 - intensity) * sample
-    np.fill_diagonal(shrunk, 1.0)
-    return shrunk
+def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """What nothing is known of is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0.0)
 
 
-def shrunk_covariance(covariance: FloatArray, n_effective: float) -> tuple[FloatArray, FloatArray]:
-    """Return covariance and correlation, both shrunk, shape ``(n_assets, n_assets)``, positive definite.
-
-    An asset without any variance gets a small part of the least there is, or ``STILL`` if no asset moves.
-    """
-    correlation = shrunk_correlation(covariance, n_effective)
-    variances = np.diag(covariance)
-    moving = variances[variances > 0.0]
-    floor = max(moving.min() * 1e-4, STILL) if len(moving) else STILL
-    deviations = np.sqrt(np.maximum(variances, floor))
-    return correlation * np.outer(deviations, deviations), correlation
+@jit
+def _update(returns: FloatArray, span: float, decay: float, sums: FloatArray) -> Any:
+    """One more observation; NaN is not known. Products are grouped so that the order of assets changes no digit."""
+    n = len(returns)
+    for i in range(n):
+        for j in range(i, n):
+            weight, squared = decay * sums[0, i, j], decay * decay * sums[1, i, j]
+            if weight < FORGOTTEN:
+                sums[:, i, j] = 0.0
+                sums[:, j, i] = 0.0
+                weight, squared = 0.0, 0.0
+            product, fourth = decay * sums[5, i, j], decay * sums[7, i, j]
+            square_i, square_j = decay * sums[4, i, j], decay * sums[4, j, i]
+            third_i, third_j = decay * sums[6, i, j], decay * sums[6, j, i]
+            if not (np.isnan(returns[i]) or np.isnan(returns[j])):
+                total = weight + 1.0
+                a, b = returns[i] - sums[3, i, j], returns[j] - sums[3, j, i]
+                p, q = a / total, b / total  # what the means move by
+                share = weight / total
+                fourth += (
+                    p * p * square_j + q * q * square_i + 4.0 * p * q * product - 2.0 * (q * third_i + p * third_j)
+                    + weight * ((p * p) * (q * q)) + share**4 * ((a * a) * (b * b))
+                )  # fmt: skip
+                third_i += share**3 * ((a * a) * b) - q * square_i - 2.0 * p * product - weight * ((p * p) * q)
+                third_j += share**3 * ((b * b) * a) - p * square_j - 2.0 * q * product - weight * ((q * q) * p)
+                product += share * (a * b)
+                square_i += share * (a * a)
+                square_j += share * (b * b)
+                mean_span = sums[8, i, j] + (span - sums[8, i, j]) / total
+                sums[8, i, j], sums[8, j, i] = mean_span, mean_span
+                weight, squared = total, squared + 1.0
+                mean_i, mean_j = sums[3, i, j] + p, sums[3, j, i] + q
+                sums[3, i, j], sums[3, j, i] = mean_i, mean_j
+                sums[2, i, j] += 1.0
+                sums[2, j, i] = sums[2, i, j]
+            sums[0, i, j], sums[0, j, i], sums[1, i, j], sums[1, j, i] = weight, weight, squared, squared
+            sums[4, i, j], sums[4, j, i] = square_i, square_j
+            sums[5, i, j], sums[5, j, i] = product, product
+            sums[6, i, j], sums[6, j, i] = third_i, third_j
+            sums[7, i, j], sums[7, j, i] = fourth, fourth

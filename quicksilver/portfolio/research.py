@@ -13,10 +13,10 @@ from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
 from quicksilver.portfolio.history import LIVE, History
+from quicksilver.portfolio.pareto import rising
 from quicksilver.portfolio.risks import RiskName, measured
 from quicksilver.portfolio.sampling import Sampler
 from quicksilver.portfolio.solving import risk_parity
-from quicksilver.portfolio.stage import rising
 
 CHUNK = 20_000  # portfolios drawn and measured at once
 TINY = 1e-300

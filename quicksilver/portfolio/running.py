@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from quicksilver.errors import StateError
+from quicksilver.labels import LabelConfig
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import AnyRecord, Features, Frontier
@@ -24,11 +25,16 @@ class _Saved(msgspec.Struct):
 class RunningUniverses:
     """A stage for each universe, in the order of ``configs``; each sees all that comes.
 
+    ``threshold_bps`` is the move from which on a label is not flat.
+
     Raises:
         ValueError: two have the same name.
     """
 
-    def __init__(self, configs: Iterable[PortfolioConfig] = ()) -> None:
+    def __init__(
+        self, configs: Iterable[PortfolioConfig] = (), threshold_bps: float = LabelConfig().threshold_bps
+    ) -> None:
+        self._threshold_bps = threshold_bps
         self._stages: dict[str, PortfolioStage] = {}
         self._last: dict[str, Frontier] = {}
         self._now_ns = self._recv_ns = 0
@@ -47,7 +53,7 @@ class RunningUniverses:
             raise ValueError("two universes have the same name")
         before, stages = self._stages, dict[str, PortfolioStage]()
         for config in configs:
-            stages[config.universe] = _changed(before.get(config.universe), config)
+            stages[config.universe] = self._changed(before.get(config.universe), config)
         said = list[Frontier]()
         for name, stage in before.items():
             if name not in stages:
@@ -79,6 +85,12 @@ class RunningUniverses:
         for stage in self._stages.values():
             stage.forget(venue, symbol)
 
+    def _changed(self, stage: PortfolioStage | None, config: PortfolioConfig) -> PortfolioStage:
+        """The stage that is to go on under a configuration: itself, with its moments, or a new one."""
+        if stage is None or not _alike(stage.config, config):
+            return PortfolioStage(config, self._threshold_bps)
+        return stage if stage.config == config else stage.reconfigured(config)
+
     def _noted(self, found: list[Frontier]) -> list[Frontier]:
         for one in found:
             self._last[one.universe] = one
@@ -102,7 +114,7 @@ class RunningUniverses:
         return msgspec.msgpack.encode(_Saved(self._now_ns, self._recv_ns, universes))
 
     @classmethod
-    def loaded(cls, data: bytes) -> "RunningUniverses":
+    def loaded(cls, data: bytes, threshold_bps: float = LabelConfig().threshold_bps) -> "RunningUniverses":
         """Return the universes of a dumped state; their output goes on as if it had never stopped.
 
         Raises:
@@ -112,7 +124,7 @@ class RunningUniverses:
             saved = msgspec.msgpack.decode(data, type=_Saved)
         except msgspec.DecodeError as error:
             raise StateError(f"not a saved state of universes: {error}") from error
-        one = cls(config for config, _, _ in saved.universes)
+        one = cls((config for config, _, _ in saved.universes), threshold_bps)
         one._now_ns, one._recv_ns = saved.now_ns, saved.recv_ns
         for config, state, last in saved.universes:
             one._stages[config.universe].load(state)
@@ -124,10 +136,3 @@ class RunningUniverses:
 def _alike(one: PortfolioConfig, other: PortfolioConfig) -> bool:
     """Whether no more differs than what chooses among portfolios."""
     return one == msgspec.structs.replace(other, **{name: getattr(one, name) for name in CHOOSING})
-
-
-def _changed(stage: PortfolioStage | None, config: PortfolioConfig) -> PortfolioStage:
-    """The stage that is to go on under a configuration: itself, with its moments, or a new one."""
-    if stage is None or not _alike(stage.config, config):
-        return PortfolioStage(config)
-    return stage if stage.config == config else stage.reconfigured(config)

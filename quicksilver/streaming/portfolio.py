@@ -14,6 +14,7 @@ from quicksilver import codec
 from quicksilver.errors import FrameError, InputError
 from quicksilver.events import AnyEvent
 from quicksilver.portfolio.config import PortfolioConfig, Universe
+from quicksilver.portfolio.expectations import require_prices_suffice
 from quicksilver.portfolio.running import RunningUniverses
 from quicksilver.portfolio.universes import require_usable
 from quicksilver.records import Frontier
@@ -175,6 +176,7 @@ def _usable(name: str, config: PortfolioConfig) -> PortfolioConfig:
         raise FrameError(f"universe {name}: its configuration is that of {config.universe}")
     try:
         require_usable(config)
+        require_prices_suffice(config)
     except InputError as error:
         raise FrameError(f"universe {name}: {error}") from error
     return config

@@ -1,0 +1,142 @@
+"""The last prices of a universe's assets: which venue's counts, how old they are, and what was no price."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from quicksilver.events import SECOND_NS
+
+LEAST_PRICE, MOST_PRICE = 1e-18, 1e18  # beyond, nothing is quoted; returns of 10^36 at a time stay numbers
+
+
+class Quote(NamedTuple):
+    """An asset's price: of which ``venue:symbol``, its how-manieth price that is, and when it was last told."""
+
+    source: str
+    price: float
+    number: int
+    ts_ns: int
+
+
+class Seen(msgspec.Struct):
+    """What has come of one ``venue:symbol``: prices, the time of the last, what was none, and the last such."""
+
+    prices: int = 0
+    ts_ns: int = 0
+    refused: int = 0
+    last_refused: float = 0.0
+
+
+class SavedPrices(msgspec.Struct):
+    """The state of ``Prices``; their order counts."""
+
+    quotes: list[tuple[str, Quote]]
+    seen: list[tuple[str, Seen]]
+
+
+class Prices:
+    """Prices of what belongs to a universe, in order of first sight.
+
+    ``assets`` are symbols, or ``venue:symbol``; a symbol's price is that of the first of ``venues`` that had it (of
+    any, if none is named), or of the next where that one's is in doubt or old. Without ``assets`` each symbol is one;
+    as long as only one symbol has ever been seen, each venue's is an asset of its own.
+    """
+
+    def __init__(self, assets: Sequence[str] = (), venues: Sequence[str] = ()) -> None:
+        self._assets = tuple(sorted(set(assets)))
+        self._named = frozenset(assets)
+        self._venues = frozenset(venues)
+        self._quotes: dict[str, Quote] = {}
+        self._seen: dict[str, Seen] = {}
+
+    def take(self, venue: str, symbol: str, price: float, ts_ns: int) -> None:
+        """Take in a price; NaN is a book without one, and what cannot be a price is counted as none."""
+        key = f"{venue}:{symbol}"
+        if not self._belongs(key, venue, symbol):
+            return
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = Seen()
+        if LEAST_PRICE <= price <= MOST_PRICE:
+            seen.prices += 1
+            seen.ts_ns = max(seen.ts_ns, ts_ns)
+            self._quotes[key] = Quote(key, price, seen.prices, seen.ts_ns)
+            return
+        self._quotes.pop(key, None)
+        if not math.isnan(price):
+            seen.refused, seen.last_refused = seen.refused + 1, price
+
+    def forget(self, venue: str, symbol: str) -> None:
+        """Forget a price: its book is in doubt."""
+        self._quotes.pop(f"{venue}:{symbol}", None)
+
+    def expire(self, before_ns: int) -> None:
+        """Forget all prices that were last told before this time."""
+        for key in [key for key, quote in self._quotes.items() if quote.ts_ns < before_ns]:
+            del self._quotes[key]
+
+    @property
+    def members(self) -> list[str]:
+        """The assets that belong to the universe, whether they have a price or not, in alphabetical order."""
+        if self._assets:
+            return list(self._assets)
+        symbols = {_symbol(key) for key in self._seen}
+        return sorted(symbols if len(symbols) > 1 else self._seen)
+
+    def quotes(self) -> dict[str, Quote]:
+        """Return the prices of those members that have one, in alphabetical order."""
+        first: dict[str, Quote] = {}
+        for key, quote in self._quotes.items():
+            first.setdefault(_symbol(key), quote)
+        by_name = first | self._quotes
+        return {asset: by_name[asset] for asset in self.members if asset in by_name}
+
+    def last_ns(self, asset: str) -> int:
+        """Return the time of an asset's last price; 0 if it never had one."""
+        return max((seen.ts_ns for seen in self._of(asset)), default=0)
+
+    def missing(self, asset: str, now_ns: int) -> str:
+        """Say why an asset has no price."""
+        last_ns = self.last_ns(asset)
+        why = f"no price for {spoken(max(0, now_ns - last_ns))}" if last_ns else "no price yet"
+        refused = [seen for seen in self._of(asset) if seen.refused]
+        if refused:
+            n = sum(seen.refused for seen in refused)
+            told = "what came once was" if n == 1 else f"{n} that came were"
+            why += f"; {told} none, such as {refused[-1].last_refused:g}"
+        return why
+
+    def _of(self, asset: str) -> list[Seen]:
+        return [seen for key, seen in self._seen.items() if asset in (key, _symbol(key))]
+
+    def _belongs(self, key: str, venue: str, symbol: str) -> bool:
+        if self._venues and venue not in self._venues:
+            return False
+        return not self._named or symbol in self._named or key in self._named
+
+    def dump(self) -> SavedPrices:
+        """Return the state."""
+        return SavedPrices(list(self._quotes.items()), list(self._seen.items()))
+
+    def load(self, saved: SavedPrices) -> None:
+        """Take over a dumped state."""
+        self._quotes, self._seen = dict(saved.quotes), dict(saved.seen)
+
+
+def _symbol(key: str) -> str:
+    return key.split(":", 1)[1]
+
+
+def spoken(span_ns: int) -> str:
+    """Return a span of time for people.
+
+    >>> spoken(61_000_000_000), spoken(61 * 86_400_000_000_000)
+    ('61 s', '61 d')
+    """
+    seconds = span_ns / SECOND_NS
+    for unit, size in (("d", 86_400.0), ("h", 3600.0)):
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.4g} s"
