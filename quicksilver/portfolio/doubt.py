@@ -27,8 +27,8 @@ class Interval(NamedTuple):
 class Doubt:
     """``resamples`` histories of the last returns, the same for the same seed and number of returns.
 
-    Means, and the variance, are estimated as the live ones are, by weights that fade by half every ``halflife`` returns;
-    the other risks as they are measured.
+    Means, and the variance, are estimated as the live ones are, by weights that fade by half every ``halflife``
+    returns; the other risks as they are measured.
     """
 
     def __init__(self, resamples: int, halflife: float, seed: int) -> None:
@@ -71,7 +71,8 @@ class Doubt:
         weights = self._decay ** (n - 1.0 - at)
         places = self._picked + n * np.arange(self._resamples)[:, None]
         share = np.broadcast_to(weights / weights.sum(), shape).ravel()
-        self._fading = np.bincount(places.ravel(), share, minlength=self._resamples * n).reshape(shape)
+        sums: FloatArray = np.bincount(places.ravel(), share, minlength=self._resamples * n).astype(np.float64)
+        self._fading = sums.reshape(shape)
 
 
 def _ratio(means: FloatArray, risks: FloatArray) -> FloatArray:

@@ -1,17 +1,17 @@
 """The portfolios that a live universe re-evaluates: drawn in its feasible set, by ``risk``'s own way to keep them."""
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.bank import PortfolioBank, draw
+from quicksilver.portfolio.bank import Float32, PortfolioBank, draw
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.past_bank import PastBank
 from quicksilver.portfolio.ring import Ring
 from quicksilver.portfolio.sampling import Sampler
 
-Floats = NDArray[np.float32] | FloatArray
 STEP = 500  # portfolios drawn inside constraints at an update: some milliseconds, where all at once would take seconds
 PAST_VALUES = 6_000_000  # returns of portfolios that are kept for risks other than the variance: 24 MB
 FEWEST = 200
@@ -77,9 +77,32 @@ class GrowingBank:
         found: FloatArray = self._weights[index].copy()
         return found
 
-    def evaluate(self, mean: FloatArray, covariance: FloatArray) -> tuple[Floats, Floats]:
-        """Return all means and risks, each ``(n_portfolios,)``, valid until the next call."""
-        means, risks = self._bank.evaluate(mean, covariance)
+    def evaluate(self, mean: FloatArray, covariance: FloatArray) -> "Evaluated":
+        """Return all portfolios' figures, valid until the next call."""
+        means, deviations = self._bank.evaluate(mean, covariance)
         if self._risk == "variance":
-            return means, risks
-        return means, np.concatenate([part.risks() for part in self._parts])
+            return Evaluated(self, means, deviations, deviations)
+        risks = np.concatenate([part.risks() for part in self._parts]).astype(np.float32)
+        return Evaluated(self, means, risks, deviations)
+
+
+class Evaluated(NamedTuple):
+    """A bank at one update: ``means``, ``risks`` and standard ``deviations``, ``(n_portfolios,)`` each."""
+
+    bank: GrowingBank
+    means: Float32
+    risks: Float32
+    deviations: Float32
+
+    def least(self, scores: Float32) -> FloatArray:
+        """Return the weights ``(n_assets,)`` of the portfolio of the least score."""
+        return self.bank.weights(int(np.argmin(scores)))
+
+    def some(self, rng: np.random.Generator, n: int) -> list[FloatArray]:
+        """Return ``n`` portfolios' weights by chance."""
+        return [self.bank.weights(int(i)) for i in rng.integers(len(self.means), size=n)]
+
+    def ratios(self, cash: float) -> Float32:
+        """Return the means above what ``cash`` earns, over the risks; 0 without risk."""
+        above = self.means - self.means.dtype.type(cash)
+        return np.divide(above, self.risks, out=np.zeros_like(self.risks), where=self.risks > 0.0)

@@ -1,10 +1,11 @@
 """A bank of portfolios whose risk the last returns tell: semi-variance, CVaR or maximum drawdown, kept as they come.
 
-Each portfolio's last ``window`` returns are kept in a ring. What a risk needs of them is kept beside: sums over blocks of
-the ring, or the returns in order of size. All of it follows from the ring alone, to the bit, however it came about.
+Each portfolio's last ``window`` returns are kept in a ring. What a risk needs of them is kept beside: sums over blocks
+of the ring, or the returns in order of size. All of it follows from the ring alone, to the bit, however it came about.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,10 +92,8 @@ class PastBank:
         """The ring's slots from the oldest on, as spans of no more than a block."""
         ring, spans = self._ring, list[tuple[int, int]]()
         for first, last in ring.spans():
-            while first < last:
-                end = min((first // self._block + 1) * self._block, last)
-                spans.append((first, end))
-                first = end
+            borders = range((first // self._block + 1) * self._block, last, self._block)
+            spans += pairwise([first, *borders, last])
         return spans
 
 
@@ -111,8 +110,8 @@ def _portfolio_returns(columns: Float32, returns: Float32, out: Float32) -> None
 def _add_squares(rows: Float32, total: FloatArray) -> None:
     for t in range(len(rows)):
         for j in range(len(total)):
-            below = min(np.float64(rows[t, j]), 0.0)
-            total[j] += below * below
+            value = np.float64(rows[t, j])
+            total[j] += value * value * (value < 0.0)
 
 
 @jit

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio import least_distance
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
@@ -164,7 +165,16 @@ def risk_parity(covariance: FloatArray) -> FloatArray:
     regular, scale = conditioned(covariance)
     correlation = regular / scale[:, None] / scale
     x = 1.0 / np.sqrt(correlation.sum(axis=0).clip(1e-3))
-    product = correlation @ x
+    _equalise(correlation, x)
+    weights: FloatArray = x / scale
+    return weights / weights.sum()
+
+
+@jit
+def _equalise(correlation: FloatArray, x: FloatArray) -> None:
+    product = np.zeros(len(x))
+    for i in range(len(x)):
+        product += correlation[i] * x[i]
     for _ in range(MOST_SWEEPS):
         moved = 0.0
         for i in range(len(x)):
@@ -174,5 +184,3 @@ def risk_parity(covariance: FloatArray) -> FloatArray:
             moved, x[i] = max(moved, abs(new - x[i]) / new), new
         if moved < 1e-12:
             break
-    weights: FloatArray = x / scale
-    return weights / weights.sum()
