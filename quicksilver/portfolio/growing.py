@@ -12,7 +12,7 @@ from quicksilver.portfolio.past_bank import PastBank
 from quicksilver.portfolio.ring import Ring
 from quicksilver.portfolio.sampling import Sampler
 
-STEP = 500  # portfolios drawn inside constraints at an update: some milliseconds, where all at once would take seconds
+STEP = 250  # portfolios drawn inside constraints at an update: some milliseconds, where all at once would take seconds
 PAST_VALUES = 6_000_000  # returns of portfolios that are kept for risks other than the variance: 24 MB
 FEWEST = 200
 
