@@ -65,15 +65,19 @@ def least_risk(market: Market, risk: RiskName, value: float | None = None) -> Go
     return Goal(best, lambda weights: market.risk(risk, weights))
 
 
-def best_ratio(market: Market, risk: RiskName) -> Goal:
-    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum."""
+def best_ratio(market: Market, risk: RiskName, *, sure: bool = False) -> Goal:
+    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum.
+
+    ``sure``: a feasible portfolio with a mean above cash is known, if all assets may be in it.
+    """
 
     def best(feasible: Feasible, chosen: list[int]) -> FloatArray | None:
         part = market.over(chosen)
         above = part.mean - part.cash
         if risk != "variance":
             return PastSolver(risk, part.excess, feasible).best_ratio(above)
-        return Solver(part.covariance, feasible).max_sharpe(above)
+        certain = sure and len(chosen) == len(market.mean)
+        return Solver(part.covariance, feasible).max_sharpe(above, sure=certain)
 
     return Goal(best, lambda weights: -market.ratio(risk, weights))
 

@@ -17,7 +17,7 @@ from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Goal, on_support
 from quicksilver.portfolio.solving import settled
 
-EXCHANGES = 2  # sets of assets tried for a pick at an update
+TURNS = 5  # updates from one in which other sets of assets are tried for a pick to the next
 MOVES = 24  # pairs of assets, tried at an update
 STEPS = (0.5, 0.1, 0.02, 0.004)  # of the way to another portfolio
 SHARES = (1.0, 0.3, 0.05, 0.005)  # of the weight that may go from one asset to another
@@ -42,14 +42,30 @@ class Search:
         self.kept: dict[str, Kept] = {}
 
     def exchange(self, update: int, name: str, goal: Goal, drawn: FloatArray) -> FloatArray:
-        """Return the best weights over the assets of what is kept, with some exchanged, or of what was ``drawn``."""
-        starts = [drawn] if name not in self.kept else [np.array(self.kept[name].weights), drawn]
-        supports, rng = [np.flatnonzero(one).tolist() for one in starts], self._rng(update, name)
-        supports += [_neighbour(supports[0], self._feasible, rng) for _ in range(EXCHANGES)]
+        """Return the best weights over the assets that are kept; by turns, also over others, and over those ``drawn``.
+
+        Others are those of the highest weights without the limit, and what is kept with one exchanged.
+        """
+        kept = self.kept.get(name)
+        starts = [drawn] if kept is None else [np.array(kept.weights)]
+        supports = [np.flatnonzero(starts[0]).tolist()]
+        if kept is None or update % TURNS == list(self.kept).index(name) % TURNS:
+            starts.append(drawn)
+            supports += [np.flatnonzero(drawn).tolist(), *self._others(update, name, goal, supports[0])]
         found = [tried(partial(on_support, goal, self._feasible, one)) for one in supports if one]
         weights = min([one for one in found if one is not None] + starts, key=goal.score)
         self.kept[name] = Kept(weights.tolist())
         return weights
+
+    def _others(self, update: int, name: str, goal: Goal, support: list[int]) -> list[list[int]]:
+        feasible, rng, n = self._feasible, self._rng(update, name), len(self._feasible.low)
+        free = feasible._replace(most=n, low=np.minimum(feasible.low, 0.0))
+        guide = tried(lambda: goal.best(free, list(range(n))))
+        largest = [] if guide is None else np.argsort(-np.abs(guide), kind="stable").tolist()
+        likely = [i for i in largest[: 2 * feasible.most] if i not in support]
+        rest = [i for i in range(n) if i not in support]
+        exchanged = [_neighbour(support, those, feasible, rng) for those in (likely, likely, rest)]
+        return [sorted(largest[: feasible.most]), *exchanged]
 
     def step(
         self, update: int, name: str, goal: Goal, known: int, starts: list[FloatArray],
@@ -87,12 +103,11 @@ class Search:
         return np.random.default_rng([self._config.seed, 4, update, *name.encode()])
 
 
-def _neighbour(support: list[int], feasible: Feasible, rng: np.random.Generator) -> list[int]:
-    """The assets with one more, if there may be, or with another for one of them, or with one less."""
-    others = [i for i in range(len(feasible.low)) if i not in support]
+def _neighbour(support: list[int], others: list[int], feasible: Feasible, rng: np.random.Generator) -> list[int]:
+    """The assets with one of the others for one of them, or with one more, if there may be, or with one less."""
     kind = int(rng.integers(4))
     entering = [int(rng.choice(others))] if others and kind < 3 else []
-    leaving = int(rng.choice(support)) if not entering or kind == 0 or len(support) >= feasible.most else None
+    leaving = int(rng.choice(support)) if kind != 2 or len(support) >= feasible.most else None
     return sorted([i for i in support if i != leaving] + entering)
 
 

@@ -17,6 +17,7 @@ from quicksilver.portfolio.solving import risk_parity
 from quicksilver.portfolio.trading import GoalName
 
 TOWARDS = 6  # portfolios by chance that a search may go towards
+SURE = 1e-6  # of the largest mean: a portfolio whose mean is as much above cash is beyond rounding
 EXACT = 1e-12  # a constraint that is violated by less is kept
 LOST = "the best that was drawn: rounding has lost the exact one"
 TRIED = "the best of the sets of assets tried so far"
@@ -84,8 +85,9 @@ class Targets:
 
     def _best_ratio(self, update: int, market: Market, drawn: Evaluated) -> Target | None:
         config, cash = self._config, self._config.cash * self._feasible.budget
-        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk)
         best = drawn.least(-drawn.ratios(cash))
+        sure = float(best @ market.mean) - cash > SURE * float(np.max(np.abs(market.mean)))
+        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk, sure=sure)
         note = ""
         if config.risk != "variance":
             risks = self._past_risks(market)
