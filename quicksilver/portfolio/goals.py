@@ -68,7 +68,7 @@ def least_risk(market: Market, risk: RiskName, value: float | None = None) -> Go
 def best_ratio(market: Market, risk: RiskName, *, sure: bool = False) -> Goal:
     """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum.
 
-    ``sure``: a feasible portfolio with a mean above cash is known, if all assets may be in it.
+    ``sure``: whoever asks knows of a feasible portfolio with a mean above cash, or looks at the mean of what comes.
     """
 
     def best(feasible: Feasible, chosen: list[int]) -> FloatArray | None:
@@ -76,8 +76,7 @@ def best_ratio(market: Market, risk: RiskName, *, sure: bool = False) -> Goal:
         above = part.mean - part.cash
         if risk != "variance":
             return PastSolver(risk, part.excess, feasible).best_ratio(above)
-        certain = sure and len(chosen) == len(market.mean)
-        return Solver(part.covariance, feasible).max_sharpe(above, sure=certain)
+        return Solver(part.covariance, feasible).max_sharpe(above, sure=sure)
 
     return Goal(best, lambda weights: -market.ratio(risk, weights))
 

@@ -8,6 +8,7 @@ procedures for generating points uniformly distributed over bounded regions, Ope
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import gammaincinv
 
 from quicksilver.compiled import jit
@@ -51,7 +52,10 @@ class Sampler:
         The first rows of the first chunk are corners of the set.
         """
         rng, points = np.random.default_rng([self._seed, 1, chunk]), None
-        width = len(self._feasible.low) if self._plain else max(len(corners) for _, corners in self._parts)
+        width = len(self._feasible.low)
+        if not self._plain:
+            corners = max(len(corners) for _, corners in self._parts)
+            width = corners if self._quasi else min(width, corners)
         if self._quasi:
             from scipy.stats import qmc  # takes a second to import, and live portfolios do without
 
@@ -76,10 +80,7 @@ class Sampler:
         drawn = np.empty((len(mixture), len(self._feasible.low)))
         for i, (part, corners) in enumerate(self._parts):
             rows = np.arange(i, len(mixture), len(self._parts))
-            shares = mixture[rows][:, : len(corners)]
-            total = shares.sum(axis=1, keepdims=True)
-            shares = np.where(total > TINY, shares / np.maximum(total, TINY), 1.0 / len(corners))
-            weights = _exact(shares @ corners, part)
+            weights = _exact(self._mixed(mixture[rows], corners, rng), part)
             walked = np.arange(len(rows)) // len(CONCENTRATIONS) % 3 == 2
             weights[walked] = hit_and_run(part, weights[walked], rng)
             if chunk == 0:
@@ -87,6 +88,18 @@ class Sampler:
                 weights[:first] = corners[:first]
             drawn[rows] = weights
         return drawn
+
+    def _mixed(self, mixture: FloatArray, corners: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Each row's mixture of all corners by quasi-random points, else of some by chance, as many as assets."""
+        if self._quasi:
+            shares = mixture[:, : len(corners)]
+            total = shares.sum(axis=1, keepdims=True)
+            shares = np.where(total > TINY, shares / np.maximum(total, TINY), 1.0 / len(corners))
+            return shares @ corners
+        n, width = mixture.shape
+        picked, starts = rng.integers(len(corners), size=n * width), width * np.arange(n + 1)
+        weights: FloatArray = sparse.csr_array((mixture.ravel(), picked, starts), shape=(n, len(corners))) @ corners
+        return weights
 
 
 def hit_and_run(feasible: Feasible, weights: FloatArray, rng: np.random.Generator, steps: int = STEPS) -> FloatArray:

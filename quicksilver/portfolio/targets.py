@@ -87,7 +87,7 @@ class Targets:
         config, cash = self._config, self._config.cash * self._feasible.budget
         best = drawn.least(-drawn.ratios(cash))
         sure = float(best @ market.mean) - cash > SURE * float(np.max(np.abs(market.mean)))
-        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk, sure=sure)
+        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk, sure=sure or not self._feasible.convex)
         note = ""
         if config.risk != "variance":
             risks = self._past_risks(market)
