@@ -9,7 +9,7 @@ from scipy.linalg import solve_triangular
 
 from quicksilver.events import FloatArray
 from quicksilver.portfolio import least_distance
-from quicksilver.portfolio.constraints import Feasible
+from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.costs import BPS, Costs
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.solving import settled, space_of
@@ -45,5 +45,14 @@ def best_utility_after(
         found = least_distance.solved(problem)
         weights = None if found is None else settled(space.of @ (found / unit), feasible)
         if weights is not None:
-            return weights
-    return None
+            break
+    else:
+        return None
+    if float(feasible.violation(feasible.current)) > TOLERANCE:
+        return weights
+    # The ridge trades some millionths where nothing should be traded.
+    both = [feasible.current, weights]
+    worth = [
+        float(mean @ w - aversion / 2.0 * w @ covariance @ w - costs.of(w - feasible.current) / hold) for w in both
+    ]
+    return both[0] if worth[0] >= worth[1] else weights

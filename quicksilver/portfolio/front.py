@@ -27,8 +27,9 @@ class Front:
     """The Pareto set of all that was ever found, by the newest moments.
 
     At each update the last set is evaluated anew, beside the best of the bank and the picks. Where the feasible set is
-    convex, what lies halfway between neighbours is feasible and has less risk than they have on average; and one point
-    is solved exactly (variance), or looked for near the one that is there (other risks).
+    convex, so is the frontier, and what lies halfway between neighbours is feasible and has less risk than they have on
+    average; and one point by turns is solved exactly (variance; all of them at the first update), or looked for near
+    the one that is there (other risks).
     """
 
     def __init__(self, config: PortfolioConfig, feasible: Feasible) -> None:
@@ -44,7 +45,7 @@ class Front:
         if self._feasible.convex:
             rows = np.vstack([rows, (old[1:] + old[:-1]) / 2.0, *self._better(update, market, rows, drawn)])
         line = self._line(rows, market)
-        line = self._line(np.vstack([line.weights[self._thinned(line.risks)], *known]), market)
+        line = self._line(np.vstack([line.weights[self._thinned(line.means)], *known]), market)
         self.weights = line.weights
         return line
 
@@ -52,15 +53,14 @@ class Front:
         risks = measured(self._config.risk, rows, market.covariance, market.excess)
         means = rows @ market.mean
         kept = efficient(risks, means)
+        if self._feasible.convex:
+            kept = kept[_envelope(risks[kept], means[kept])]
         return Line(rows[kept], means[kept], risks[kept])
 
-    def _thinned(self, risks: FloatArray) -> FloatArray:
-        """The calmest, and in each bin of risk the one of the highest mean, which is the last."""
-        n, low, high = self._config.n_frontier, risks[0], risks[-1]
-        bins = np.minimum((risks - low) * (n / (high - low) if high > low else 0.0), n - 1).astype(int)
-        last = np.append(bins[1:] != bins[:-1], True)
-        last[0] = True
-        return last
+    def _thinned(self, means: FloatArray) -> list[int]:
+        """Both ends, and those that are nearest to the means of the points that are solved by turns."""
+        wanted = np.linspace(means[0], means[-1], self._config.n_frontier)
+        return sorted({int(np.argmin(np.abs(means - value))) for value in wanted})
 
     def _better(self, update: int, market: Market, rows: FloatArray, drawn: Evaluated) -> list[FloatArray]:
         """One point by turns, from the calmest to the highest mean; and that of the highest mean once in a turn."""
@@ -70,15 +70,33 @@ class Front:
             top = tried(lambda: corner(self._feasible, -market.mean / (np.max(np.abs(market.mean)) or 1.0)))
             if top is not None and float(self._feasible.violation(top)) <= TOLERANCE:
                 found.append(top)
-        means = rows @ market.mean
+        means = np.vstack([rows, *found]) @ market.mean
         risks = measured(self._config.risk, rows, market.covariance, market.excess)
         low, high = float(means[np.argmin(risks)]), float(means.max())
-        value = low + (high - low) * turn / n
+        values = np.linspace(low, high, n)
         if self._config.risk == "variance":
-            goal = least_risk(market, "variance", value)
-            exact = tried(lambda: goal.best(self._feasible, list(range(len(market.mean)))))
-            return found if exact is None else [*found, exact]
-        above = np.flatnonzero(means >= value)
+            wanted = values[1:-1] if update == 1 else values[turn : turn + 1]
+            exact = [self._exact(market, float(value)) for value in wanted]
+            return found + [one for one in exact if one is not None]
+        above = np.flatnonzero(means[: len(rows)] >= min(values[turn], float(means[: len(rows)].max())))
         start = rows[above[np.argmin(risks[above])]]
         rng = np.random.default_rng([self._config.seed, 6, update])
         return [*found, *neighbours(start, np.array([*rows[:6], *drawn.some(rng, 6)]), self._feasible, rng)]
+
+    def _exact(self, market: Market, value: float) -> FloatArray | None:
+        goal = least_risk(market, "variance", value)
+        return tried(lambda: goal.best(self._feasible, list(range(len(market.mean)))))
+
+
+def _envelope(risks: FloatArray, means: FloatArray) -> list[int]:
+    """The points that no mixture of two others beats, of points by rising risk and mean: risks are convex."""
+    kept = list[int]()
+    for i in range(len(risks)):
+        while len(kept) > 1:
+            a, b = kept[-2], kept[-1]
+            rise = (means[b] - means[a]) * (risks[i] - risks[a]) - (means[i] - means[a]) * (risks[b] - risks[a])
+            if rise > 0.0:
+                break
+            kept.pop()
+        kept.append(i)
+    return kept
