@@ -1,19 +1,48 @@
-"""The live frontier beside numpy's draw-and-evaluate, and beside the bare matrix product that bounds it."""
+"""Live portfolios beside numpy, the bare matrix product that bounds them, and a solver that starts afresh."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from jobs.benches.measure import Row, rate_row, seconds
+from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import PortfolioBank, draw
-from quicksilver.portfolio.picks import pareto, picks
+from quicksilver.portfolio.choosing import Chooser
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.constraints import Constraints
+from quicksilver.portfolio.large import CHUNK, Sweep, reduce_chunks
+from quicksilver.portfolio.picks import max_sharpe, min_variance, pareto, picks
 
 N, ASSETS = 100_000, 30
+MANY = 1_000_000
+
+
+def _moments() -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(ASSETS, ASSETS)) * 1e-4
+    return rng.normal(size=ASSETS) * 1e-6, mix @ mix.T / ASSETS
 
 
 def rows() -> list[Row]:
-    """Return the frontier's rows."""
+    """Return the rows of live portfolios."""
+    return [*_evaluated(), *_drawn(), *_solved(), *_chosen()]
+
+
+def _double(n: int, mean: FloatArray, covariance: FloatArray) -> Callable[[], Any]:
+    """Draw as many portfolios and evaluate them in float64, as numpy alone would."""
     rng = np.random.default_rng(0)
-    mix = rng.normal(size=(ASSETS, ASSETS)) * 1e-4
-    covariance, mean = mix @ mix.T / ASSETS, rng.normal(size=ASSETS) * 1e-6
+
+    def work() -> None:
+        weights = rng.dirichlet(np.ones(ASSETS), n)
+        np.sqrt(np.einsum("ij,ij->i", weights @ covariance, weights))
+        weights @ mean
+
+    return work
+
+
+def _evaluated() -> list[Row]:
+    mean, covariance = _moments()
     bank, single = PortfolioBank(N, ASSETS, 1), draw(N, ASSETS, 1)
     covariance_32, out = covariance.astype(np.float32), np.empty((N, ASSETS), np.float32)
 
@@ -23,19 +52,73 @@ def rows() -> list[Row]:
         pareto(means, risks, 40)
         picks(mean, covariance)
 
-    def numpy_double() -> None:
-        """Draw as many portfolios and evaluate them in float64, as numpy alone would."""
-        weights = rng.dirichlet(np.ones(ASSETS), N)
-        np.sqrt(np.einsum("ij,ij->i", weights @ covariance, weights))
-        weights @ mean
-
     def product() -> None:
         """Do the one matrix product without which no evaluation is possible, in float32."""
         np.dot(single, covariance_32, out=out)
 
-    ours, double, bare = seconds(update, numpy_double, product)
+    ours, double, bare = seconds(update, _double(N, mean, covariance), product)
     name = f"frontier update, {N:,} x {ASSETS} ({ours * 1e3:.1f} ms)"
     return [
         rate_row(name, "M portfolios/s", N / ours / 1e6, "numpy float64 draw and evaluate", N / double / 1e6),
         rate_row(name, "M portfolios/s", N / ours / 1e6, "bare float32 matrix product", N / bare / 1e6),
     ]
+
+
+def _drawn() -> list[Row]:
+    mean, covariance = _moments()
+    scale = float(np.sqrt(np.diag(covariance).max()))
+    root = np.linalg.cholesky(covariance / scale**2).astype(np.float32)
+    sweep = Sweep(MANY, 7, (mean / scale).astype(np.float32), root, 0.0, 1.0, 40)
+    ours, double = seconds(lambda: reduce_chunks(sweep, range(MANY // CHUNK)), _double(MANY, mean, covariance))
+    name = f"frontier drawn and evaluated, {MANY:,} x {ASSETS}"
+    peer = "numpy float64 draw and evaluate"
+    return [rate_row(name, "M portfolios/s", MANY / ours / 1e6, peer, MANY / double / 1e6)]
+
+
+def _theirs(mean: FloatArray, covariance: FloatArray) -> Callable[[], Any]:
+    """Their problem set up anew, in numbers near 1, which its solvers take."""
+    from pypfopt import EfficientFrontier
+
+    unit = float(np.sqrt(np.diag(covariance).max()))
+    return lambda: EfficientFrontier(mean / unit, covariance / unit**2, solver="CLARABEL")
+
+
+def _solved() -> list[Row]:
+    """A price update to the exact picks of least variance and highest Sharpe ratio, beside PyPortfolioOpt's solves."""
+    mean, covariance = _moments()
+    fresh = _theirs(mean, covariance)
+
+    def theirs() -> None:
+        fresh().min_volatility()
+        fresh().max_sharpe(risk_free_rate=0.0)
+
+    def ours() -> None:
+        min_variance(covariance)
+        max_sharpe(mean, covariance)
+
+    mine, solved = seconds(ours, theirs)
+    name = f"min-variance and max-Sharpe of {ASSETS} ({mine * 1e3:.2f} ms)"
+    return [rate_row(name, "updates/s", 1.0 / mine, "PyPortfolioOpt, fresh solve", 1.0 / solved)]
+
+
+def _chosen() -> list[Row]:
+    """The whole update of a universe: all picks after costs with their intervals, the frontier and the cloud."""
+    mean, covariance = _moments()
+    unit, fresh = float(np.sqrt(np.diag(covariance).max())), _theirs(mean, covariance)
+    assets, held = [f"A{i}" for i in range(ASSETS)], {f"A{i}": 1.0 / ASSETS for i in range(ASSETS)}
+    config = PortfolioConfig(n_portfolios=N, constraints=Constraints(current=held))
+    chooser = Chooser(config, assets)
+    for row in np.random.default_rng(1).multivariate_normal(mean, covariance, config.window):
+        chooser.returned(row)
+
+    def theirs() -> None:
+        """The frontier's points, each a fresh solve, and two picks."""
+        for value in np.linspace(0.0, float(mean.max()), 40)[1:-1]:
+            fresh().efficient_return(float(value) / unit)
+        fresh().min_volatility()
+        fresh().max_sharpe(risk_free_rate=0.0)
+
+    ours, solved = seconds(lambda: chooser.choose(mean, covariance), theirs)
+    name = f"all picks, costs, intervals, frontier, {N:,} x {ASSETS} ({ours * 1e3:.1f} ms)"
+    peer = "PyPortfolioOpt, 40 points and 2 picks"
+    return [rate_row(name, "updates/s", 1.0 / ours, peer, 1.0 / solved)]

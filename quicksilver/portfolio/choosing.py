@@ -1,4 +1,4 @@
-"""All portfolios of one set of assets: a bank, the exact picks, the frontier."""
+"""All portfolios of one set of assets, live: returns and moments in, picks, frontier and cloud out."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,21 +6,29 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from quicksilver.errors import InputError
+from quicksilver.errors import InputError, StateError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.bank import PortfolioBank
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible, place_of
 from quicksilver.portfolio.costs import BPS
+from quicksilver.portfolio.doubt import Doubt, Interval
+from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.feasibility import checked
-from quicksilver.portfolio.pareto import rising
-from quicksilver.portfolio.picks import pareto, picks
+from quicksilver.portfolio.front import Front, Line
+from quicksilver.portfolio.goals import Market
+from quicksilver.portfolio.growing import Evaluated, GrowingBank
 from quicksilver.portfolio.ring import Ring
+from quicksilver.portfolio.risks import measured
+from quicksilver.portfolio.searching import Kept
+from quicksilver.portfolio.targets import Target, Targets, joined
+from quicksilver.portfolio.trading import Settled, Trader
 from quicksilver.records import Pick
+
+PLACES = 11  # of weights: what 30 of them lose together is less than a constraint may be violated by
 
 
 class Chosen(NamedTuple):
-    """Portfolios: points are ``[risk_bps, mean_bps]`` of one period."""
+    """What there is to choose from after an update, as ``records.Frontier`` has it."""
 
     picks: dict[str, Pick]
     frontier: list[tuple[float, float]]
@@ -29,67 +37,137 @@ class Chosen(NamedTuple):
 
 
 class ChooserState(msgspec.Struct, frozen=True):
-    """The last returns, of ``count`` there were."""
+    """What cannot be drawn anew: the last returns less cash, of ``count`` there were, and what is bettered by steps."""
 
+    updates: int
     count: int
     returns: list[list[float]]
+    front: list[list[float]]
+    kept: dict[str, Kept]
 
 
 class Chooser:
-    """Constraints on assets that are not among these do not count; ``left_out`` names them.
+    """A bank inside of the feasible set, the exact picks after costs, and the frontier, of one set of assets.
+
+    Constraints on assets that are not among these do not count; ``left_out`` names them, and so does each pick's note.
+    The same calls give the same output, to the bit.
 
     Raises:
-        InputError: no portfolio keeps the constraints.
+        InputError: there are fewer than two assets, a number cannot be used, or no portfolio keeps the constraints.
     """
 
     def __init__(self, config: PortfolioConfig, assets: Sequence[str]) -> None:
-        self._config = config
+        _check(config, assets)
         constraints, self.left_out = among(config.constraints, assets)
+        self._config = config = msgspec.structs.replace(config, constraints=constraints)
         self._feasible = checked(Feasible.of(constraints, assets))
-        self._holds = bool(constraints.current)
-        self._bank = PortfolioBank(config.n_portfolios, len(assets), config.seed)
-        self._ring = Ring(config.window, len(assets))
+        self._trader = Trader(config, self._feasible)
+        self._doubt = Doubt(config.resamples, config.halflife, config.seed)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._updates = 0
+        self._ring = Ring(self._config.window, len(self._feasible.low))
+        self._bank = GrowingBank(self._config, self._feasible, self._ring)
+        self._targets = Targets(self._config, self._feasible)
+        self._front = Front(self._config, self._feasible)
 
     @property
     def n_portfolios(self) -> int:
-        """How many portfolios the last ``choose`` has evaluated."""
-        return self._config.n_portfolios
+        """How many portfolios the last ``choose`` has evaluated: under constraints they become more with each."""
+        return self._bank.n_portfolios
 
     @property
     def held(self) -> list[float]:
         """The weights that costs are counted from; empty if nothing is held."""
-        return self._feasible.current.tolist() if self._holds else []
+        return self._feasible.current.tolist() if self._trader.holds else []
 
     def returned(self, returns: FloatArray) -> None:
-        """Take in one more vector of log returns ``(n_assets,)``."""
-        self._ring.add(returns)
+        """Take in one more vector of log returns ``(n_assets,)``; one that is not finite counts as 0."""
+        known = np.where(np.isfinite(returns), returns, 0.0)
+        self._bank.added(self._ring.add(known - self._config.cash))
 
     def choose(self, mean: FloatArray, covariance: FloatArray) -> Chosen:
-        """Return the portfolios under these moments."""
-        config = self._config
-        means, risks = self._bank.evaluate(mean, covariance)
-        chosen = picks(mean, covariance)
-        line = [
-            (float(risks[i]) * BPS, float(means[i]) * BPS, self._bank.weights(i))
-            for i in pareto(means, risks, config.n_frontier)
-        ]
-        line += [(one.risk_bps, one.mean_bps, np.array(one.weights)) for one in chosen.values()]
-        front = rising(line)
-        shown = np.arange(0, config.n_portfolios, max(1, config.n_portfolios // config.n_cloud))
-        cloud = np.column_stack([risks[shown], means[shown]]).astype(np.float64) * BPS
-        return Chosen(
-            chosen, [(round(risk, 6), round(mean, 6)) for risk, mean, _ in front],
-            [np.round(weights, 6).tolist() for _, _, weights in front],
-            [(round(risk, 6), round(mean, 6)) for risk, mean in cloud.tolist()],
+        """Return picks, frontier and cloud by these moments, ``(n_assets,)`` and ``(n_assets, n_assets)``.
+
+        Raises:
+            StateError: a moment is not finite.
+        """
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+            raise StateError("the moments of the universe are not all numbers: no portfolio can be chosen by them")
+        self._updates += 1
+        self._bank.grow()
+        market = Market(mean, conditioned(covariance)[0], self._ring.in_order(), self._config.cash)
+        drawn = self._bank.evaluate(mean, market.covariance)
+        targets = self._targets.find(self._updates, market, drawn)
+        picks = self._picks(targets, market)
+        known = [one.weights for name, one in targets.items() if name != "current"]
+        line = self._front.update(self._updates, market, drawn, known)
+        return Chosen(picks, _points(line.risks, line.means), line.weights.round(PLACES).tolist(), self._cloud(drawn))
+
+    def _picks(self, targets: dict[str, Target], market: Market) -> dict[str, Pick]:
+        settled = {
+            name: Settled(one.weights) if name == "current" else self._trader.settle(one.weights, market, one.goal)
+            for name, one in targets.items()
+        }
+        weights = np.array([one.weights for one in settled.values()])
+        line = Line(weights, weights @ market.mean, self._risks(weights, market))
+        doubt = self._doubt.intervals(market.excess @ weights.T, self._config.risk)
+        absent = f"no asset {', '.join(self.left_out)} now: its constraints do not count" if self.left_out else ""
+        return {
+            name: self._pick(i, line, settled[name], doubt, joined(targets[name].note, settled[name].note, absent))
+            for i, name in enumerate(targets)
+        }
+
+    def _pick(self, i: int, line: Line, settled: Settled, doubt: Interval | None, note: str) -> Pick:
+        config, weights = self._config, line.weights[i]
+        mean, risk, cost = float(line.means[i]), float(line.risks[i]), float(self._trader.cost(weights))
+        above = mean - config.cash * float(weights.sum())
+        ratio, net = (above / risk, (above - cost / config.hold) / risk) if risk > 0.0 else (0.0, 0.0)
+        pick = Pick(
+            weights.tolist(), mean * BPS, risk * BPS, ratio,
+            turnover=float(np.abs(weights - self._feasible.current).sum()), cost_bps=cost * BPS, net_sharpe=net,
+            wanted=None if settled.wanted is None else settled.wanted.tolist(), note=note,
+        )  # fmt: skip
+        if doubt is None:
+            return pick
+        return msgspec.structs.replace(
+            pick,
+            mean_low_bps=float(mean + doubt.mean_low[i]) * BPS, mean_high_bps=float(mean + doubt.mean_high[i]) * BPS,
+            sharpe_low=float(ratio + doubt.ratio_low[i]), sharpe_high=float(ratio + doubt.ratio_high[i]),
         )  # fmt: skip
 
+    def _risks(self, weights: FloatArray, market: Market) -> FloatArray:
+        return measured(self._config.risk, weights, market.covariance, market.excess)
+
+    def _cloud(self, drawn: Evaluated) -> list[tuple[float, float]]:
+        shown = slice(0, None, max(1, -(-len(drawn.means) // self._config.n_cloud)))
+        return _points(drawn.risks[shown].astype(np.float64), drawn.means[shown].astype(np.float64))
+
     def dump(self) -> ChooserState:
-        """Return the state."""
-        return ChooserState(self._ring.count, self._ring.in_order().tolist())
+        """Return the state; ``load`` into a new chooser of the same assets goes on to the bit."""
+        return ChooserState(
+            self._updates, self._ring.count, self._ring.in_order().tolist(), self._front.weights.tolist(),
+            dict(self._targets.search.kept),
+        )  # fmt: skip
 
     def load(self, state: ChooserState) -> None:
-        """Take over a dumped state."""
-        self._ring.restore(np.array(state.returns).reshape(-1, self._ring.rows.shape[1]), state.count)
+        """Take over a dumped state; what was drawn is drawn again.
+
+        Raises:
+            StateError: it is of other assets.
+        """
+        n = len(self._feasible.low)
+        if any(len(row) != n for row in [*state.returns, *state.front, *(one.weights for one in state.kept.values())]):
+            raise StateError(f"the saved portfolios are not of these {n} assets")
+        self._begin()
+        self._updates = state.updates
+        self._ring.restore(np.array(state.returns).reshape(-1, n), state.count)
+        self._bank = GrowingBank(self._config, self._feasible, self._ring)
+        for _ in range(state.updates):
+            self._bank.grow()
+        self._front.weights = np.array(state.front).reshape(-1, n)
+        self._targets.search.kept = dict(state.kept)
 
 
 def among(constraints: Constraints, assets: Sequence[str]) -> tuple[Constraints, tuple[str, ...]]:
@@ -115,3 +193,23 @@ def among(constraints: Constraints, assets: Sequence[str]) -> tuple[Constraints,
         for part in ("floors", "caps", "current")
     }
     return msgspec.structs.replace(constraints, groups=groups, **parts), tuple(absent)
+
+
+def _points(risks: FloatArray, means: FloatArray) -> list[tuple[float, float]]:
+    return list(zip((risks * BPS).round(6).tolist(), (means * BPS).round(6).tolist(), strict=True))
+
+
+def _check(config: PortfolioConfig, assets: Sequence[str]) -> None:
+    if len(assets) < 2:
+        raise InputError(f"portfolios need two assets or more; there is {', '.join(assets) or 'none'}")
+    for name, least in (("n_portfolios", 1), ("n_cloud", 1), ("n_frontier", 2), ("window", 2), ("hold", 1)):
+        if getattr(config, name) < least:
+            raise InputError(f"{name} must be {least} or more, not {getattr(config, name)}")
+    for name in ("resamples", "seed", "band"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"{name} must be 0 or more, not {getattr(config, name):g}")
+    for name in ("aversion", "halflife"):
+        if not 0.0 < getattr(config, name) < np.inf:
+            raise InputError(f"{name} must be above 0, not {getattr(config, name):g}")
+    if not abs(config.cash) < 1.0:
+        raise InputError(f"cash cannot earn {config.cash:g} in a period")

@@ -21,5 +21,10 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def of(self, trades: FloatArray) -> float:
         """Return the cost of ``trades`` ``(n_assets,)``, shares of the money, as a share of the money."""
+        return float(self.of_each(trades))
+
+    def of_each(self, trades: FloatArray) -> FloatArray:
+        """Return the cost of each row of ``trades`` ``(..., n_assets)``."""
         size = np.abs(trades)
-        return float((size * (self.fee_bps + self.spread_bps / 2.0 + self.impact_bps * size)).sum()) / BPS
+        cost: FloatArray = (size * (self.fee_bps + self.spread_bps / 2.0 + self.impact_bps * size)).sum(axis=-1) / BPS
+        return cost

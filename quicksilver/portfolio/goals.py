@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.constraints import Feasible
+from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.past_solving import PastSolver
 from quicksilver.portfolio.risks import RiskName, measured
@@ -65,15 +65,18 @@ def least_risk(market: Market, risk: RiskName, value: float | None = None) -> Go
     return Goal(best, lambda weights: market.risk(risk, weights))
 
 
-def best_ratio(market: Market, risk: RiskName) -> Goal:
-    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum."""
+def best_ratio(market: Market, risk: RiskName, *, sure: bool = False) -> Goal:
+    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum.
+
+    ``sure``: whoever asks knows of a feasible portfolio with a mean above cash, or looks at the mean of what comes.
+    """
 
     def best(feasible: Feasible, chosen: list[int]) -> FloatArray | None:
         part = market.over(chosen)
         above = part.mean - part.cash
         if risk != "variance":
             return PastSolver(risk, part.excess, feasible).best_ratio(above)
-        return Solver(part.covariance, feasible).max_sharpe(above)
+        return Solver(part.covariance, feasible).max_sharpe(above, sure=sure)
 
     return Goal(best, lambda weights: -market.ratio(risk, weights))
 
@@ -128,6 +131,17 @@ def optimum(goal: Goal, feasible: Feasible, starts: Iterable[FloatArray] = ()) -
     return min(known, key=lambda one: one[0])[1] if known else None
 
 
+def on_support(goal: Goal, feasible: Feasible, chosen: list[int]) -> FloatArray | None:
+    """Return the best weights ``(n_assets,)`` of which none but the chosen assets' differs from 0, or None."""
+    part = feasible.only(chosen)
+    found = None if part.turnover < 0.0 else goal.best(part, chosen)
+    if found is None:
+        return None
+    weights = np.zeros(len(feasible.low))
+    weights[chosen] = found
+    return None if feasible.violation(weights) > TOLERANCE else weights
+
+
 class _Search:
     """Remembers the optimum of each set of assets that was tried."""
 
@@ -159,16 +173,11 @@ class _Search:
 
     def _value(self, support: frozenset[int]) -> tuple[float, FloatArray] | None:
         if support not in self._known:
-            self._known[support] = self._tried(sorted(support)) if len(support) <= self._feasible.most else None
+            self._known[support] = self._best(support)
         return self._known[support]
 
-    def _tried(self, chosen: list[int]) -> tuple[float, FloatArray] | None:
-        part = self._feasible.only(chosen)
-        found = None if part.turnover < 0.0 else self._goal.best(part, chosen)
-        if found is None:
+    def _best(self, support: frozenset[int]) -> tuple[float, FloatArray] | None:
+        if len(support) > self._feasible.most:
             return None
-        weights = np.zeros(len(self._feasible.low))
-        weights[chosen] = found
-        if self._feasible.violation(weights) > 1e-9:
-            return None
-        return self._goal.score(weights), weights
+        weights = on_support(self._goal, self._feasible, sorted(support))
+        return None if weights is None else (self._goal.score(weights), weights)

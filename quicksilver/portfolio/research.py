@@ -14,18 +14,12 @@ from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
 from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.pareto import rising
-from quicksilver.portfolio.risks import RiskName, measured
+from quicksilver.portfolio.risks import NAMES, RiskName, measured
 from quicksilver.portfolio.sampling import Sampler
 from quicksilver.portfolio.solving import risk_parity
 
 CHUNK = 20_000  # portfolios drawn and measured at once
 TINY = 1e-300
-NAMES: dict[RiskName, tuple[str, str]] = {
-    "variance": ("min_variance", "max_sharpe"),
-    "semi-variance": ("min_semi_variance", "max_sortino"),
-    "cvar": ("min_cvar", "max_mean_to_cvar"),
-    "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
-}
 
 
 class Question(msgspec.Struct, frozen=True):

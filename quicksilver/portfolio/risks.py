@@ -13,6 +13,12 @@ from quicksilver.events import FloatArray
 
 RiskName: TypeAlias = Literal["variance", "semi-variance", "cvar", "max-drawdown"]
 TAIL = 0.05  # the share of worst periods that the conditional value at risk is the mean of
+NAMES: dict[RiskName, tuple[str, str]] = {  # of the picks of least risk, and of the highest mean over it
+    "variance": ("min_variance", "max_sharpe"),
+    "semi-variance": ("min_semi_variance", "max_sortino"),
+    "cvar": ("min_cvar", "max_mean_to_cvar"),
+    "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
+}
 ROWS = 2_000  # portfolios measured at once: their returns of all periods have to fit in memory
 
 
@@ -31,8 +37,13 @@ def measured(risk: RiskName, weights: FloatArray, covariance: FloatArray, excess
     """
     if risk == "variance":
         return deviations(weights, covariance)
-    parts = [_PAST[risk](excess @ weights[i : i + ROWS].T) for i in range(0, len(weights), ROWS)]
+    parts = [of_returns(risk, excess @ weights[i : i + ROWS].T) for i in range(0, len(weights), ROWS)]
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+def of_returns(risk: RiskName, returns: FloatArray) -> FloatArray:
+    """Return the risk ``(n,)`` of portfolios by their own excess returns ``(n_observations, n)`` in order of time."""
+    return _PAST[risk](returns)
 
 
 def _semi_deviation(returns: FloatArray) -> FloatArray:
@@ -41,13 +52,10 @@ def _semi_deviation(returns: FloatArray) -> FloatArray:
 
 def _cvar(returns: FloatArray) -> FloatArray:
     """The least ``a + mean(max(-r - a, 0)) / TAIL``, which a value of the sample attains."""
-    worst = np.sort(-returns, axis=0)[::-1]
-    n = TAIL * len(worst)
+    n = TAIL * len(returns)
     whole = int(n)
-    total = worst[:whole].sum(axis=0)
-    if whole < len(worst):
-        total = total + (n - whole) * worst[whole]
-    mean: FloatArray = total / n
+    lowest = np.partition(returns, whole, axis=0)[: whole + 1]
+    mean: FloatArray = -(lowest[:whole].sum(axis=0) + (n - whole) * lowest[whole]) / n
     return mean
 
 
@@ -59,4 +67,8 @@ def _max_drawdown(returns: FloatArray) -> FloatArray:
     return fall
 
 
-_PAST = {"semi-variance": _semi_deviation, "cvar": _cvar, "max-drawdown": _max_drawdown}
+def _deviation(returns: FloatArray) -> FloatArray:
+    return returns.std(axis=0)
+
+
+_PAST = {"variance": _deviation, "semi-variance": _semi_deviation, "cvar": _cvar, "max-drawdown": _max_drawdown}

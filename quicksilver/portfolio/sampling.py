@@ -7,9 +7,11 @@ procedures for generating points uniformly distributed over bounded regions, Ope
 """
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import gammaincinv
-from scipy.stats import qmc
 
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.feasibility import corner
@@ -50,8 +52,13 @@ class Sampler:
         The first rows of the first chunk are corners of the set.
         """
         rng, points = np.random.default_rng([self._seed, 1, chunk]), None
-        width = len(self._feasible.low) if self._plain else max(len(corners) for _, corners in self._parts)
+        width = len(self._feasible.low)
+        if not self._plain:
+            corners = max(len(corners) for _, corners in self._parts)
+            width = corners if self._quasi else min(width, corners)
         if self._quasi:
+            from scipy.stats import qmc  # takes a second to import, and live portfolios do without
+
             seed = np.random.default_rng([self._seed, 2, chunk])
             points = qmc.Sobol(width, rng=seed).random_base2(max(n_portfolios - 1, 1).bit_length())[:n_portfolios]
         # Of more corners than assets as many have weight as of the simplex's.
@@ -73,10 +80,7 @@ class Sampler:
         drawn = np.empty((len(mixture), len(self._feasible.low)))
         for i, (part, corners) in enumerate(self._parts):
             rows = np.arange(i, len(mixture), len(self._parts))
-            shares = mixture[rows][:, : len(corners)]
-            total = shares.sum(axis=1, keepdims=True)
-            shares = np.where(total > TINY, shares / np.maximum(total, TINY), 1.0 / len(corners))
-            weights = _exact(shares @ corners, part)
+            weights = _exact(self._mixed(mixture[rows], corners, rng), part)
             walked = np.arange(len(rows)) // len(CONCENTRATIONS) % 3 == 2
             weights[walked] = hit_and_run(part, weights[walked], rng)
             if chunk == 0:
@@ -85,47 +89,123 @@ class Sampler:
             drawn[rows] = weights
         return drawn
 
+    def _mixed(self, mixture: FloatArray, corners: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Each row's mixture of all corners by quasi-random points, else of some by chance, as many as assets."""
+        if self._quasi:
+            shares = mixture[:, : len(corners)]
+            total = shares.sum(axis=1, keepdims=True)
+            shares = np.where(total > TINY, shares / np.maximum(total, TINY), 1.0 / len(corners))
+            return shares @ corners
+        n, width = mixture.shape
+        picked, starts = rng.integers(len(corners), size=n * width), width * np.arange(n + 1)
+        weights: FloatArray = sparse.csr_array((mixture.ravel(), picked, starts), shape=(n, len(corners))) @ corners
+        return weights
+
 
 def hit_and_run(feasible: Feasible, weights: FloatArray, rng: np.random.Generator, steps: int = STEPS) -> FloatArray:
     """Move each row of feasible ``weights`` by steps in random directions, each uniform on its chord of the set."""
     free = feasible.high - feasible.low > TOLERANCE
     if free.sum() < 2 or not len(weights):
         return weights
+    rows, moved = np.ascontiguousarray(feasible.rows), np.array(weights)
     for _ in range(steps):
-        direction = np.where(free, rng.standard_normal(weights.shape), 0.0)
-        direction[:, free] -= direction[:, free].mean(axis=1, keepdims=True)
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True) + TINY
-        near, far = _chord(feasible, weights, direction)
-        moved = _exact(weights + direction * (near + (far - near) * rng.random(len(weights)))[:, None], feasible)
-        kept = feasible.violation(moved) <= TOLERANCE / 10.0
-        weights = np.where(kept[:, None], moved, weights)
-    return weights
+        direction = np.asarray(rng.standard_normal(weights.shape))
+        share = rng.random((len(weights), 1))
+        _step(moved, direction, share[:, 0], free, feasible.low, feasible.high, rows, feasible.least, feasible.budget,
+              feasible.current, feasible.turnover, TOLERANCE / 10.0)  # fmt: skip
+    return moved
 
 
-def _chord(feasible: Feasible, weights: FloatArray, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How far each row may go back and forth, ``(n,)`` each; 0 where not at all."""
-    moving = [direction, -direction, direction @ feasible.rows.T]
-    room = [weights - feasible.low, feasible.high - weights, weights @ feasible.rows.T - feasible.least]
-    speed, left = np.hstack(moving), np.hstack(room)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        reach = np.maximum(left, 0.0) / np.abs(speed)
-    far = np.where(speed < 0.0, reach, np.inf).min(axis=1)
-    near = np.where(speed > 0.0, reach, np.inf).min(axis=1)
-    if np.isfinite(feasible.turnover):
-        far = _traded(feasible, weights, direction, far)
-        near = _traded(feasible, weights, -direction, near)
-    return -near, far
+@jit
+def _step(
+    weights: FloatArray, directions: FloatArray, shares: FloatArray, free: NDArray[np.bool_], low: FloatArray,
+    high: FloatArray, rows: FloatArray, least: FloatArray, budget: float, current: FloatArray, turnover: float,
+    slack: float,
+) -> None:  # fmt: skip
+    """Move each row to a uniform point of its chord in its direction; it stays where rounding would lead outside."""
+    n = weights.shape[1]
+    for k in range(len(weights)):
+        w, d = weights[k], directions[k]
+        total, count = 0.0, 0
+        for i in range(n):
+            if free[i]:
+                total, count = total + d[i], count + 1
+        size = 0.0
+        for i in range(n):
+            d[i] = d[i] - total / count if free[i] else 0.0
+            size += d[i] * d[i]
+        d /= np.sqrt(size) + TINY
+        far = _reach(w, d, 1.0, low, high, rows, least)
+        near = _reach(w, d, -1.0, low, high, rows, least)
+        if turnover < np.inf:
+            far = _traded(w, d, 1.0, far, current, turnover)
+            near = _traded(w, d, -1.0, near, current, turnover)
+        new = w + d * (shares[k] * (far + near) - near)
+        rest, at = budget, 0
+        for i in range(n):
+            new[i] = min(max(new[i], low[i]), high[i])
+            rest -= new[i]
+        for i in range(1, n):  # what rounding has taken goes where there is most room
+            room = high[i] - new[i] > high[at] - new[at] if rest > 0.0 else new[i] - low[i] > new[at] - low[at]
+            at = i if room else at
+        new[at] += rest
+        if _keeps(new, low, high, rows, least, budget, current, turnover, slack):
+            w[:] = new
 
 
-def _traded(feasible: Feasible, weights: FloatArray, direction: FloatArray, far: FloatArray) -> FloatArray:
-    """Halve the way until no more is traded than may be: what is traded is convex along it."""
-    low, high = np.zeros(len(far)), far
-    for _ in range(40):
-        middle = (low + high) / 2.0
-        traded = np.abs(weights + direction * middle[:, None] - feasible.current).sum(axis=1)
-        inside = traded <= feasible.turnover
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return low
+@jit
+def _reach(
+    w: FloatArray, d: FloatArray, sign: float, low: FloatArray, high: FloatArray, rows: FloatArray, least: FloatArray
+) -> float:  # fmt: skip
+    """How far bounds and groups let a row go."""
+    far = np.inf
+    for i in range(len(w)):
+        speed = sign * d[i]
+        if speed != 0.0:
+            room = high[i] - w[i] if speed > 0.0 else w[i] - low[i]
+            far = min(far, max(room, 0.0) / abs(speed))
+    for r in range(len(rows)):
+        speed, left = 0.0, -least[r]
+        for i in range(len(w)):
+            speed += sign * rows[r, i] * d[i]
+            left += rows[r, i] * w[i]
+        if speed < 0.0:
+            far = min(far, max(left, 0.0) / -speed)
+    return far
+
+
+@jit
+def _traded(w: FloatArray, d: FloatArray, sign: float, far: float, current: FloatArray, turnover: float) -> float:
+    """How far until ``turnover`` is traded: what is traded is convex and piecewise linear, so Newton ends on it."""
+    for _ in range(2 * len(w)):
+        traded, slope = 0.0, 0.0
+        for i in range(len(w)):
+            trade = w[i] + sign * d[i] * far - current[i]
+            traded += abs(trade)
+            slope += sign * d[i] if trade > 0.0 else -sign * d[i]
+        if traded <= turnover or slope <= 0.0:
+            break
+        far -= (traded - turnover) / slope
+    return max(far, 0.0)
+
+
+@jit
+def _keeps(
+    w: FloatArray, low: FloatArray, high: FloatArray, rows: FloatArray, least: FloatArray, budget: float,
+    current: FloatArray, turnover: float, slack: float,
+) -> bool:  # fmt: skip
+    total, traded = 0.0, 0.0
+    for i in range(len(w)):
+        if not (low[i] - slack <= w[i] <= high[i] + slack):
+            return False
+        total, traded = total + w[i], traded + abs(w[i] - current[i])
+    for r in range(len(rows)):
+        left = -least[r]
+        for i in range(len(w)):
+            left += rows[r, i] * w[i]
+        if left < -slack:
+            return False
+    return abs(total - budget) <= slack and traded <= turnover + slack
 
 
 def _dirichlet(laws: FloatArray, width: int, rng: np.random.Generator, points: FloatArray | None) -> FloatArray:

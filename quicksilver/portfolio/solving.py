@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio import least_distance
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
@@ -59,21 +60,25 @@ class Solver:
         """Return the weights of least variance with ``mean @ w >= value``."""
         return self._solved(np.zeros(len(mean)), mean, value)
 
-    def max_sharpe(self, excess: FloatArray) -> FloatArray | None:
+    def max_sharpe(self, excess: FloatArray, *, sure: bool = False) -> FloatArray | None:
         """Return the weights of the highest mean over risk, or None where no feasible mean is above 0.
 
-        ``excess`` ``(n_assets,)`` are the means less cash. The ratio does not change with a portfolio's size, so the
+        ``excess`` ``(n_assets,)`` are the means less cash; ``sure`` skips a linear program that asks whether there is
+        such a portfolio. The ratio does not change with a portfolio's size, so the
         one of mean 1 and least variance is sought, of any size (Charnes, Cooper, Programming with linear fractional
         functionals, Naval Research Logistics Quarterly 9, 1962).
         """
         largest = float(np.max(np.abs(excess), initial=0.0))
-        best = corner(self._feasible, -excess / largest) if largest > 0.0 else None
-        if best is None or float(best @ excess) <= NO_MEAN * largest:
+        if largest <= 0.0 or not (sure or self._any_above(excess / largest)):
             return None
         space = self._space
         equal = np.vstack([space.equal, (excess / largest) @ space.of])
         value = np.append(np.zeros(len(space.equal)), 1.0)
         return self._found(np.zeros(len(excess)), equal, value, space.rows, np.zeros(len(space.rows)))
+
+    def _any_above(self, excess: FloatArray) -> bool:
+        best = corner(self._feasible, -excess)
+        return best is not None and float(best @ excess) > NO_MEAN
 
     def _solved(self, target: FloatArray, also: FloatArray | None = None, value: float = 0.0) -> FloatArray | None:
         space = self._space
@@ -164,7 +169,16 @@ def risk_parity(covariance: FloatArray) -> FloatArray:
     regular, scale = conditioned(covariance)
     correlation = regular / scale[:, None] / scale
     x = 1.0 / np.sqrt(correlation.sum(axis=0).clip(1e-3))
-    product = correlation @ x
+    _equalise(correlation, x)
+    weights: FloatArray = x / scale
+    return weights / weights.sum()
+
+
+@jit
+def _equalise(correlation: FloatArray, x: FloatArray) -> None:
+    product = np.zeros(len(x))
+    for i in range(len(x)):
+        product += correlation[i] * x[i]
     for _ in range(MOST_SWEEPS):
         moved = 0.0
         for i in range(len(x)):
@@ -174,5 +188,3 @@ def risk_parity(covariance: FloatArray) -> FloatArray:
             moved, x[i] = max(moved, abs(new - x[i]) / new), new
         if moved < 1e-12:
             break
-    weights: FloatArray = x / scale
-    return weights / weights.sum()

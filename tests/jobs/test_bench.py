@@ -23,6 +23,7 @@ LEVELS = "book: level updates, best bid/ask read"
 HALF = 0.000_501  # of the last decimal place of each number
 TOGETHER = ("random-forest", "nearest-neighbours", "lda")
 FRONTIER = "frontier update, 5,000 x 4 (# ms)"
+CHOSEN = "all picks, costs, intervals, frontier, 5,000 x 4 (# ms)"
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parsing, "ROUNDS", 1)
     monkeypatch.setattr(parsing, "LEVELS", 100)
     monkeypatch.setattr(portfolio, "N", 5_000)
+    monkeypatch.setattr(portfolio, "MANY", 100_000)
     monkeypatch.setattr(portfolio, "ASSETS", 4)
     monkeypatch.setattr(predictions, "N_TRAIN", 400)
     monkeypatch.setattr(predictions, "N", 30)
@@ -68,6 +70,9 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         ("a snapshot of 100 levels: raw bytes -> event -> book", "ms", "json.loads alone"),
         (FRONTIER, "M portfolios/s", "numpy float64 draw and evaluate"),
         (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
+        ("frontier drawn and evaluated, 100,000 x 4", "M portfolios/s", "numpy float64 draw and evaluate"),
+        ("min-variance and max-Sharpe of 4 (# ms)", "updates/s", "PyPortfolioOpt, fresh solve"),
+        (CHOSEN, "updates/s", "PyPortfolioOpt, 40 points and 2 picks"),
         *(
             (f"one live prediction, {name}, {part}", "us", f"{peer}, {part}")
             for names, peer in (

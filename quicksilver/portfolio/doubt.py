@@ -1,0 +1,79 @@
+"""How far portfolios' means and ratios may be off: the estimates anew from resampled histories.
+
+The stationary bootstrap (Politis, Romano, Journal of the American Statistical Association 89, 1994): blocks of random
+length, for returns cluster.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.risks import RiskName, of_returns
+
+TAILS = (0.025, 0.975)  # between them lie 95 %
+FEWEST = 10  # returns; of fewer nothing is told
+
+
+class Interval(NamedTuple):
+    """How much lower and higher than it is estimated each portfolio's mean and ratio may be; all ``(n,)``."""
+
+    mean_low: FloatArray
+    mean_high: FloatArray
+    ratio_low: FloatArray
+    ratio_high: FloatArray
+
+
+class Doubt:
+    """``resamples`` histories of the last returns, the same for the same seed and number of returns.
+
+    Means, and the variance, are estimated as the live ones are, by weights that fade by half every ``halflife``
+    returns; the other risks as they are measured.
+    """
+
+    def __init__(self, resamples: int, halflife: float, seed: int) -> None:
+        self._resamples = resamples
+        self._decay = 0.5 ** (1.0 / halflife)
+        self._seed = seed
+        self._n = 0
+        self._picked = np.empty((0, 0), np.int64)
+        self._fading: FloatArray = np.empty((0, 0))
+
+    def intervals(self, returns: FloatArray, risk: RiskName) -> Interval | None:
+        """Return the intervals of portfolios with these excess returns, ``(n_observations, n)`` in order of time.
+
+        How the resampled estimates scatter about that of the returns as they are is how the estimate scatters about
+        the truth. None: nothing is resampled, or there are too few returns.
+        """
+        if not self._resamples or len(returns) < FEWEST:
+            return None
+        self._resample(len(returns))
+        means = self._fading @ returns
+        if risk == "variance":
+            risks = np.sqrt(np.maximum(self._fading @ returns**2 - means**2, 0.0))
+        else:
+            risks = np.column_stack([of_returns(risk, one[self._picked.T]) for one in returns.T])
+        mean, size = returns.mean(axis=0), of_returns(risk, returns)
+        low, high = np.quantile(means - mean, TAILS, axis=0)
+        ratio_low, ratio_high = np.quantile(_ratio(means, risks) - _ratio(mean, size), TAILS, axis=0)
+        return Interval(low, high, ratio_low, ratio_high)
+
+    def _resample(self, n: int) -> None:
+        """Which return stands at each time of each history, and how much each one weighs in the history's mean."""
+        if n == self._n:
+            return
+        rng, shape, at = np.random.default_rng([self._seed, 3]), (self._resamples, n), np.arange(n)
+        begins = rng.random(shape) < 1.0 / round(n ** (1.0 / 3.0))  # blocks' mean length, of the best order
+        begins[:, 0] = True
+        begun = np.maximum.accumulate(np.where(begins, at, 0), axis=1)
+        first = np.take_along_axis(rng.integers(0, n, shape), begun, axis=1)
+        self._n, self._picked = n, (first + at - begun) % n
+        weights = self._decay ** (n - 1.0 - at)
+        places = self._picked + n * np.arange(self._resamples)[:, None]
+        share = np.broadcast_to(weights / weights.sum(), shape).ravel()
+        sums: FloatArray = np.bincount(places.ravel(), share, minlength=self._resamples * n).astype(np.float64)
+        self._fading = sums.reshape(shape)
+
+
+def _ratio(means: FloatArray, risks: FloatArray) -> FloatArray:
+    return np.divide(means, risks, out=np.zeros_like(means), where=risks > 0.0)

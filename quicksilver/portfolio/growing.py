@@ -1,0 +1,108 @@
+"""The portfolios that a live universe re-evaluates: drawn in its feasible set, by ``risk``'s own way to keep them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quicksilver.events import FloatArray
+from quicksilver.portfolio.bank import Float32, PortfolioBank, draw
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.constraints import Feasible
+from quicksilver.portfolio.past_bank import PastBank
+from quicksilver.portfolio.ring import Ring
+from quicksilver.portfolio.sampling import Sampler
+
+STEP = 250  # portfolios drawn inside constraints at an update: some milliseconds, where all at once would take seconds
+PAST_VALUES = 6_000_000  # returns of portfolios that are kept for risks other than the variance: 24 MB
+FEWEST = 200
+
+
+class GrowingBank:
+    """Up to ``config.n_portfolios`` feasible portfolios; fewer where all their last returns have to be kept.
+
+    All long-only portfolios are drawn at once. Under constraints there are ``STEP`` more at each ``grow``, so that how
+    many there are follows from how often it was called.
+    """
+
+    def __init__(self, config: PortfolioConfig, feasible: Feasible, ring: Ring) -> None:
+        self._risk, self._ring, self._n_assets = config.risk, ring, len(feasible.low)
+        self._capacity = config.n_portfolios
+        if config.risk != "variance":
+            self._capacity = min(self._capacity, max(FEWEST, PAST_VALUES // config.window))
+        self._chunk = 0
+        self._parts: list[PastBank] = []
+        self._sampler: Sampler | None = None
+        if not config.constraints.none:
+            self._sampler = Sampler(feasible, config.seed)
+            self._bank = PortfolioBank.empty(self._capacity, self._n_assets)
+            self._weights: FloatArray = np.empty((self._capacity, self._n_assets))
+        elif config.risk == "variance":
+            self._bank = PortfolioBank(self._capacity, self._n_assets, config.seed)
+        else:
+            weights = draw(self._capacity, self._n_assets, config.seed).astype(np.float64)
+            self._weights = weights / weights.sum(axis=1, keepdims=True)
+            self._bank = PortfolioBank.empty(self._capacity, self._n_assets)
+            self._add(self._weights)
+
+    @property
+    def n_portfolios(self) -> int:
+        """How many portfolios there are by now."""
+        return self._bank.n_portfolios
+
+    def grow(self) -> None:
+        """Draw some more, while there is room."""
+        room = self._capacity - self._bank.n_portfolios
+        if self._sampler is None or room <= 0:
+            return
+        start = self._bank.n_portfolios
+        drawn = self._sampler.draw(min(STEP, room), self._chunk)
+        self._weights[start : start + len(drawn)] = drawn
+        self._chunk += 1
+        self._add(drawn)
+
+    def _add(self, weights: FloatArray) -> None:
+        self._bank.add(weights)
+        if self._risk != "variance":
+            self._parts.append(PastBank(weights, self._risk, self._ring))
+
+    def added(self, removed: bool) -> None:
+        """Follow the ring, which has one more return; ``removed``: it took the place of the oldest."""
+        for part in self._parts:
+            part.added(removed)
+
+    def weights(self, index: int) -> FloatArray:
+        """Return one portfolio's weights ``(n_assets,)``, feasible."""
+        if self._sampler is None and self._risk == "variance":
+            return self._bank.weights(index)
+        found: FloatArray = self._weights[index].copy()
+        return found
+
+    def evaluate(self, mean: FloatArray, covariance: FloatArray) -> "Evaluated":
+        """Return all portfolios' figures, valid until the next call."""
+        means, deviations = self._bank.evaluate(mean, covariance)
+        if self._risk == "variance":
+            return Evaluated(self, means, deviations, deviations)
+        risks = np.concatenate([part.risks() for part in self._parts]).astype(np.float32)
+        return Evaluated(self, means, risks, deviations)
+
+
+class Evaluated(NamedTuple):
+    """A bank at one update: ``means``, ``risks`` and standard ``deviations``, ``(n_portfolios,)`` each."""
+
+    bank: GrowingBank
+    means: Float32
+    risks: Float32
+    deviations: Float32
+
+    def least(self, scores: Float32) -> FloatArray:
+        """Return the weights ``(n_assets,)`` of the portfolio of the least score."""
+        return self.bank.weights(int(np.argmin(scores)))
+
+    def some(self, rng: np.random.Generator, n: int) -> list[FloatArray]:
+        """Return ``n`` portfolios' weights by chance."""
+        return [self.bank.weights(int(i)) for i in rng.integers(len(self.means), size=n)]
+
+    def ratios(self, cash: float) -> Float32:
+        """Return the means above what ``cash`` earns, over the risks; 0 without risk."""
+        above = self.means - self.means.dtype.type(cash)
+        return np.divide(above, self.risks, out=np.zeros_like(self.risks), where=self.risks > 0.0)
