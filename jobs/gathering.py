@@ -53,7 +53,7 @@ class Gathered(NamedTuple):
 def within(history: FeatureHistory, span: Span) -> FeatureHistory:
     """Return the rows of a history whose event time lies within a span."""
     rows = (history.ts_ns >= span.since_ns) & (history.ts_ns < span.until_ns)
-    return history._replace(**{name: getattr(history, name)[rows] for name in ("ts_ns", "mid", "values", "fresh")})
+    return history._replace(**{name: getattr(history, name)[rows] for name in history._fields[2:]})
 
 
 def gathered(

@@ -14,7 +14,7 @@ from quicksilver.learning.config import Target
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
-from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, luck, verdict
+from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, after, luck, verdict
 from quicksilver.models.card import AnyCard, Card
 
 PIPED_WIDTH = 160  # columns of a table that no terminal bounds
@@ -111,7 +111,8 @@ def scores(found: Validation) -> Table:
         own, by = found.scores[MODEL][measure], found.better_by[measure]
         others = (number(measure, found.scores[who][measure].value) for who in (MAJORITY, LAST_MOVE, NOTHING))
         lower = " (lower is better)" if measure in LOWER_IS_BETTER else ""
-        title = f"{TITLES[measure]}{UNITS.get(measure, '')}{lower}"
+        paid = f" {after(found.spread_bps)}" if measure == "profit_bps" else ""
+        title = f"{TITLES[measure]}{UNITS.get(measure, '')}{paid}{lower}"
         table.add_row(
             title, number(measure, own.value), span(measure, own), *others, number(measure, by.value, sign="+"),
             span(measure, by, sign="+"),
@@ -187,7 +188,8 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
-        "flagged": found.flagged, "folds": found.folds, "measures": measures, "confusion": found.confusion,
+        "flagged": found.flagged, "spread_bps": found.spread_bps, "folds": found.folds, "measures": measures,
+        "confusion": found.confusion,
         "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 

@@ -26,6 +26,7 @@ from quicksilver.learning.validation import (
     validated,
     walk,
 )
+from quicksilver.learning.verdict import after
 
 Says: TypeAlias = Callable[[FloatArray], FloatArray]
 """Inputs ``(n, n_inputs)`` to probabilities of down, flat and up ``(n, 3)``."""
@@ -123,8 +124,8 @@ class Study(ABC):
             f" {model['accuracy'].value:.3f} against {majority['accuracy'].value:.3f} of always the majority class"
             f" (difference {signed(accuracy.value, 3)}, 95 %: {signed(accuracy.mean_low, 3)} to"
             f" {signed(accuracy.mean_high, 3)}); log-loss {model['log_loss'].value:.4f} against"
-            f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision after fees"
-            f" (95 %: {signed(profit.mean_low, 2)} to {signed(profit.mean_high, 2)})."
+            f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision"
+            f" {after(found.spread_bps)} (95 %: {signed(profit.mean_low, 2)} to {signed(profit.mean_high, 2)})."
         )
 
     @property

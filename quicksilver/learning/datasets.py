@@ -28,7 +28,8 @@ class FeatureHistory(NamedTuple):
 
     ``ts_ns`` ``(n,)`` are their event times and ``mid`` ``(n,)`` the price, which is known in all; ``values``
     ``(n, n_features)`` the features that were asked for, NaN where not known; ``fresh`` ``(n,)`` is true where a row
-    has nothing to do with those before it: the first after a gap.
+    has nothing to do with those before it: the first after a gap. ``spread_bps`` ``(n,)`` is the quoted spread over the
+    mid, in basis points, NaN in a series of prices, which has none.
     """
 
     venue: str
@@ -37,6 +38,7 @@ class FeatureHistory(NamedTuple):
     mid: FloatArray
     values: FloatArray
     fresh: Bools
+    spread_bps: FloatArray
 
 
 class TrainingFrame(NamedTuple):
@@ -44,7 +46,8 @@ class TrainingFrame(NamedTuple):
 
     ``inputs`` ``(n, n_inputs)``, NaN where not known; ``ts_ns`` and ``known_ns`` ``(n,)``, when the decision was and
     when its outcome was known; ``move_bps`` ``(n,)`` the log return of the mid over the horizon; ``instrument``
-    ``(n,)`` which of ``instruments`` it is of.
+    ``(n,)`` which of ``instruments`` it is of; ``spread_bps`` ``(n,)`` the spread at the decision, NaN where there is
+    none.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,7 @@ class TrainingFrame(NamedTuple):
     known_ns: Int64
     move_bps: FloatArray
     instrument: Int64
+    spread_bps: FloatArray
 
     @property
     def n(self) -> int:
@@ -149,7 +153,7 @@ def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) ->
 
 def _of_stretch(
     history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig
-) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64, Int64] | None:
+) -> tuple[FloatArray, Int64, Int64, FloatArray, Int64, FloatArray, Int64] | None:
     """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
     ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
     rows, inputs = decided(history, stretch, config)
@@ -160,4 +164,4 @@ def _of_stretch(
         return None
     at, later = at[:n], later[:n]
     outcome = np.log(mid[later - 1] / mid[at]) * BPS
-    return inputs[:n], ts_ns[at], ts_ns[later], outcome, np.full(n, number), rows[:n]
+    return inputs[:n], ts_ns[at], ts_ns[later], outcome, np.full(n, number), history.spread_bps[rows[:n]], rows[:n]

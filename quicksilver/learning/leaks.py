@@ -138,7 +138,7 @@ def without_knowledge(judged: Decisions) -> FloatArray:
         hot = np.eye(N_CLASSES)[directions + 1]
         loss = -np.log(np.maximum(said, MIN_PROBABILITY)) @ shares
         brier = (said**2).sum(axis=1) - 2.0 * said @ shares + 1.0
-        profit = directions * judged.move_bps[rows].mean() - 2.0 * judged.fee_bps * np.abs(directions)
+        profit = directions * judged.move_bps[rows].mean() - judged.cost_bps[rows] * np.abs(directions)
         matrix = (shares[None, :, None] * hot[:, None, :]).reshape(len(hot), -1)
         parts[rows] = np.column_stack([matrix, loss, brier, profit])
     return parts

@@ -214,7 +214,9 @@ def judged_by(
     """
     outcomes, least = rows.directions(config.threshold_bps), {MODEL: confidence, **dict.fromkeys(BASELINES, 0.0)}
     return {
-        who: Decisions(one, outcomes, rows.move_bps, fold, config.fee_bps, least.get(who, config.confidence))
+        who: Decisions(
+            one, outcomes, rows.move_bps, fold, config.fee_bps, rows.spread_bps, least.get(who, config.confidence)
+        )
         for who, one in said.items()
     }
 
@@ -243,7 +245,11 @@ def validated(walked: Walk, seed: int) -> Validation:
     matrix = tuple(tuple(row) for row in confusion)
     blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
     track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
-    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged)
+    spread_bps = model.spread_bps[~np.isnan(model.spread_bps)]
+    return Validation(
+        n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged,
+        float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps),
+    )  # fmt: skip
 
 
 def _hits(judged: Decisions) -> FloatArray:

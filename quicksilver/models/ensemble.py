@@ -68,7 +68,7 @@ class EnsemblePredictor:
         if probabilities is None:
             return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
         self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
-        entry = Waiting(said, self._judged.scores[0].baseline(), probabilities)
+        entry = Waiting(said, self._judged.scores[0].baseline(), probabilities, row.spread_bps)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
 
     def _judge(self, label: Label) -> Score | None:

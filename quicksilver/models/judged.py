@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from quicksilver.labels import LabelConfig
+from quicksilver.labels import LabelConfig, round_trip_bps
 from quicksilver.models.score import PrequentialScore, Probabilities, most_likely
 from quicksilver.records import Features, Label, Prediction, Role, Score
 
@@ -13,11 +13,12 @@ I = TypeVar("I")  # noqa: E741 (what a model computes from a feature vector, and
 
 
 class Waiting(msgspec.Struct, Generic[I]):
-    """A prediction whose outcome is not known: what it was made of."""
+    """A prediction whose outcome is not known: what it was made of, and the spread then, None if there was none."""
 
     inputs: I
     baseline: Probabilities
     probabilities: Probabilities
+    spread_bps: float | None = None
 
 
 class Judged(Generic[I]):
@@ -60,7 +61,8 @@ class Judged(Generic[I]):
         if entry is None:
             return None
         predicted, score = most_likely(entry.probabilities, self.confidence), self.scores[horizon]
-        profit_bps = predicted * label.return_bps - 2.0 * self.labels.fee_bps * abs(predicted)
+        cost_bps = round_trip_bps(self.labels.fee_bps, entry.spread_bps)
+        profit_bps = predicted * label.return_bps - cost_bps * abs(predicted)
         score.update(entry.probabilities, entry.baseline, label.direction, self.confidence, profit_bps)
         n = score.n
         return entry, Score(

@@ -58,7 +58,7 @@ class Predictor:
             return self._judged.flagged(row, 0, self.card.prior, said)
         self._labels.on_features(row.seq, row.ts_event_ns, mid)
         kept = None if self._learner is None else inputs.tolist()
-        entry = Waiting(kept, self._judged.scores[0].baseline(), said.probabilities)
+        entry = Waiting(kept, self._judged.scores[0].baseline(), said.probabilities, row.spread_bps)
         return self._judged.predicted(row, 0, entry, said.move_bps)
 
     def _judge(self, label: Label) -> Score | None:

@@ -67,7 +67,8 @@ class PredictionStage:
         for horizon in range(len(self._horizons_ns)):
             baseline = self._judged.scores[horizon].baseline()
             probabilities = self._online.predict(horizon, inputs, baseline)
-            predictions.append(self._judged.predicted(row, horizon, Waiting(inputs, baseline, probabilities)))
+            entry = Waiting(inputs, baseline, probabilities, row.spread_bps)
+            predictions.append(self._judged.predicted(row, horizon, entry))
         return predictions
 
     def on_label(self, label: Label) -> list[Score]:

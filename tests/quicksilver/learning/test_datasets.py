@@ -25,7 +25,8 @@ def history(
     first = np.zeros(len(ts_ns), bool)
     first[[0, *(fresh or [])]] = True
     values = np.arange(len(ts_ns), dtype=float)[:, None]
-    return FeatureHistory("test", symbol, np.array(ts_ns), np.array(mids), values, first)
+    spread_bps = 1.0 + np.arange(len(ts_ns)) / 8
+    return FeatureHistory("test", symbol, np.array(ts_ns), np.array(mids), values, first, spread_bps)
 
 
 def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, float, list[float]]]:
@@ -92,6 +93,8 @@ def test_a_frame_is_what_a_runner_sees(
     assert frame.known_ns.tolist() == [row[1] for row in expected]
     np.testing.assert_allclose(frame.move_bps, [row[2] for row in expected], rtol=0, atol=1e-9)
     np.testing.assert_allclose(frame.inputs, [row[3] for row in expected], rtol=0, atol=1e-9)
+    spreads = dict(zip(one.values[:, 0].tolist(), one.spread_bps.tolist(), strict=True))
+    assert frame.spread_bps.tolist() == [spreads[row[3][back]] for row in expected]
 
 
 def steady(n: int, start_s: int = 0, symbol: str = "BTC-USD") -> FeatureHistory:

@@ -25,7 +25,8 @@ def history(n: int = 2_500, reverts: float = 0.7, features: int = 0) -> FeatureH
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     ts_ns = np.cumsum(rng.choice([1, 1, 1, 1, 2, 3], n)) * MINUTE_NS
     values = rng.normal(size=(n, features))
-    return FeatureHistory("test", "X-USD", ts_ns, 100.0 * np.exp(np.cumsum(moves)), values, np.arange(n) == 0)
+    mid, spread_bps = 100.0 * np.exp(np.cumsum(moves)), rng.uniform(0.0, 2.0, n)
+    return FeatureHistory("test", "X-USD", ts_ns, mid, values, np.arange(n) == 0, spread_bps)
 
 
 @pytest.mark.parametrize("config", [CONFIG, TREE, msgspec.structs.replace(CONFIG, features=("rsi_14", "imbalance_5"))])
@@ -78,7 +79,7 @@ def test_what_is_expected_without_knowledge_is_the_mean_over_all_orders_of_outco
     said = rng.dirichlet((1.0, 1.0, 1.0), n)
     moves = rng.normal(0.0, 5.0, n)
     outcomes = (np.sign(moves) * (np.abs(moves) > 2.0)).astype(np.int64)
-    judged = Decisions(said, outcomes, moves, np.zeros(n, np.int64), 1.0)
+    judged = Decisions(said, outcomes, moves, np.zeros(n, np.int64), 1.0, rng.uniform(0.0, 2.0, n))
     orders = [rng.permutation(n) for _ in range(2_000)]
     sampled = np.mean(
         [judged._replace(outcomes=outcomes[one], move_bps=moves[one]).parts().mean(axis=0) for one in orders], axis=0

@@ -37,7 +37,8 @@ def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConf
     for row in range(n):
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     times, mids = np.arange(n) * 60 * SECOND_NS, 100.0 * np.exp(np.cumsum(moves))
-    return frame_of([FeatureHistory("test", "X-USD", times, mids, np.empty((n, 0)), np.zeros(n, bool))], config)
+    fresh, spread_bps = np.zeros(n, bool), np.full(n, np.nan)
+    return frame_of([FeatureHistory("test", "X-USD", times, mids, np.empty((n, 0)), fresh, spread_bps)], config)
 
 
 @pytest.mark.parametrize("name", ONLINE)

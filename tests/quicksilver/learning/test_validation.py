@@ -24,9 +24,8 @@ def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConf
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     times = np.arange(n) * 60 * SECOND_NS
     fresh = np.zeros(n, bool)
-    return frame_of(
-        [FeatureHistory("test", "X-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((n, 0)), fresh)], config
-    )
+    mid, spread_bps = 100.0 * np.exp(np.cumsum(moves)), np.full(n, np.nan)
+    return frame_of([FeatureHistory("test", "X-USD", times, mid, np.empty((n, 0)), fresh, spread_bps)], config)
 
 
 def test_decisions_that_live_would_flag_are_none() -> None:
