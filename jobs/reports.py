@@ -74,9 +74,16 @@ def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
         ("predicts", f"{what}, {ahead}, every {config.granularity}"),
         ("inputs", ", ".join(config.inputs)),
         ("instruments", ", ".join(entry.instruments) or "not known"),
-        ("learned from", f"{card.n_train:,} decisions, {times(card.start_ns, card.end_ns)}"),
+        ("learned from", f"{_learned(entry, card.n_train)}, {times(card.start_ns, card.end_ns)}"),
         ("outcomes", shares),
     ]
+
+
+def _learned(entry: Entry, n_train: int) -> str:
+    """How many decisions, and how many there were where those are more."""
+    if entry.n_examples <= n_train:
+        return f"{n_train:,} decisions"
+    return f"the newest {n_train:,} of {entry.n_examples:,} decisions"
 
 
 def _of_ensemble(card: Any) -> list[tuple[str, str]]:
@@ -183,6 +190,7 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     }
     if isinstance(card, Card):
         own |= {name: getattr(card, name) for name in ("start_ns", "end_ns", "n_train", "prior")}
+        own |= {"n_examples": entry.n_examples}
     else:
         own |= {"members": [member.version for member in card.members]}
     measures = {measure: _measure(found, measure) for measure in MEASURES}

@@ -22,6 +22,7 @@ from quicksilver.learning.validation import (
     Walk,
     error_of,
     fitted,
+    learned_from,
     probabilities,
     validated,
     walk,
@@ -146,9 +147,10 @@ class Trained(Study):
         """How it learned."""
         flagged = self.walked.flagged
         out = f" {flagged:,} decisions with inputs far out of the range of those before are left out, as live."
+        back = f", {self.config.minutes_back:g} minutes of them" if self.config.minutes_back else ""
         return (
             f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those"
-            f" before it alone, less what overlaps.{out if flagged else ''}"
+            f" before it alone{back}, less what overlaps.{out if flagged else ''}"
         )
 
     @cached_property
@@ -165,11 +167,12 @@ class Trained(Study):
         return [self._held(self.frame.rows(one.past), self.frame.rows(one.test)) for one in splits]
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
-        return Held(learned(past, self.config), within_range(later, past, self.config), past.n)
+        seen = learned_from(past, self.config)
+        return Held(learned(seen, self.config), within_range(later, seen, self.config), seen.n)
 
 
 def learned(past: TrainingFrame, config: PredictorConfig) -> Says:
-    """Return what a predictor says that has learned from a frame.
+    """Return what a predictor says that has learned from a frame, all of it.
 
     Raises:
         InputError: the data cannot be learned from.

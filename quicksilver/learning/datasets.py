@@ -99,22 +99,26 @@ def decisions(ts_ns: Int64, every_ns: int) -> Int64:
 
 
 def frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> TrainingFrame:
-    """Return the training frame of some instruments together, in order of time.
+    """Return the training frame of some instruments together, in order of time: of all the time there is.
+
+    How much of it a predictor learns from, ``minutes_back`` among that, is ``validation.learned_from``'s to say: a walk
+    trims what is before each of its parts, not the data.
 
     Raises:
         InputError: no decision has all its moves and an outcome.
     """
-    frame, _ = placed_frame_of(histories, config)
-    return newest(frame, config.minutes_back)
+    return placed_frame_of(histories, config)[0]
 
 
 def newest(frame: TrainingFrame, minutes_back: float) -> TrainingFrame:
     """Return the last minutes of a frame, 0: all of it."""
-    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(minutes_back * MINUTE_NS)) if minutes_back else frame
+    if not minutes_back or not frame.n:
+        return frame
+    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(minutes_back * MINUTE_NS))
 
 
 def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> tuple[TrainingFrame, Int64]:
-    """Return the frame of all the time there is, and which row of its history each decision is of, ``(n,)``.
+    """Return the same frame, and which row of its history each decision is of, ``(n,)``.
 
     Raises:
         InputError: no decision has all its moves and an outcome.

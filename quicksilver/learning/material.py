@@ -8,9 +8,9 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, newest, placed_frame_of
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MIN_PAST
+from quicksilver.learning.validation import MIN_PAST, learned_from
 from quicksilver.models.card import Card
 from quicksilver.models.learner import ONLINE
 
@@ -35,7 +35,7 @@ class Material(NamedTuple):
         frame, config = self.frames[number], self.configs[number]
         if before_ns is not None:
             frame = frame.rows(frame.known_ns < before_ns - config.horizon_ns)
-        return newest(frame, config.minutes_back) if frame.n else frame
+        return learned_from(frame, config)
 
     def enough(self, before_ns: int) -> bool:
         """Return whether each member has enough to learn from."""
@@ -99,7 +99,7 @@ def material_of(
 
 def _frame(histories: Sequence[FeatureHistory], config: PredictorConfig, names: Sequence[str]) -> TrainingFrame:
     wanted = [one for one in histories if config.wants(one.venue, one.symbol)]
-    return placed_frame_of(columns_of(wanted, config, names), config)[0]
+    return frame_of(columns_of(wanted, config, names), config)
 
 
 def members_before(material: Material, before_ns: int | None) -> tuple[Card, ...]:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of, newest
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range, ranges_of
@@ -58,16 +58,20 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     Raises:
         InputError: the data cannot be learned from.
     """
-    newest = _newest(frame, config)
-    require_usable(newest, config)
-    target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
+    seen = learned_from(frame, config)
+    require_usable(seen, config)
+    target = seen.directions(config.threshold_bps) if config.target == "direction" else seen.move_bps
     with threadpool_limits(1):
-        return model_of(config).fit(newest.inputs, target)
+        return model_of(config).fit(seen.inputs, target)
 
 
-def _newest(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
-    """What the model learns from of a frame."""
-    return frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+def learned_from(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
+    """Return what a predictor learns from of all that is known: the newest minutes back, as many as its type takes.
+
+    Of a frame that has been cut so it returns all.
+    """
+    recent = newest(frame, config.minutes_back)
+    return recent.rows(slice(max(0, recent.n - kind_of(config).most_rows), None))
 
 
 def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS) -> None:
@@ -77,13 +81,13 @@ def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int 
         InputError: with what is wrong with the configuration or the data, and in which part of them.
     """
     model_of(config)
-    require_usable(_newest(frame, config), config)
+    require_usable(learned_from(frame, config), config)
     splits = list(walk_forward(frame, folds, config.horizon_ns, MIN_PAST))
     if not splits:
         raise _too_few(frame)
     for past, test in splits:
         try:
-            require_usable(_newest(frame.rows(past), config), config)
+            require_usable(learned_from(frame.rows(past), config), config)
         except InputError as error:
             raise InputError(
                 f"of the first {test[0]:,} of {frame.n:,} examples, which later ones judge: {error}"
@@ -160,7 +164,8 @@ def walk(
 ) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
 
-    Decisions that the model would flag live are left out, and counted.
+    The parts do not depend on ``minutes_back``: each model learns from at most that much before its part. Decisions
+    that the model would flag live are left out, and counted.
 
     ``done`` is called after each of ``folds`` parts that could be judged.
 
@@ -192,7 +197,7 @@ def _said_of(
     frame: TrainingFrame, past: Int64, test: Int64, config: PredictorConfig
 ) -> tuple[Int64, dict[str, FloatArray]]:
     """Which decisions of a part a model of the past would not flag, and what is said of them."""
-    seen = frame.rows(past)
+    seen = learned_from(frame.rows(past), config)
     model = fitted(seen, config)
     near = test[~out_of_range(frame.inputs[test], ranges_of(seen), config)]
     if not len(near):

@@ -13,7 +13,7 @@ from quicksilver.events import SECOND_NS
 from quicksilver.grid import DecisionGrid
 from quicksilver.labels import BPS, LabelConfig, LabelQueue
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, stretches
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, newest, stretches
 
 EVERY_NS = 10 * SECOND_NS
 CONFIG = PredictorConfig("lda", granularity="10s", horizon="25s", datasetinputs=2, features=("vpin",), fee_bps=1.0)
@@ -110,9 +110,12 @@ def test_several_instruments_are_one_frame_in_order_of_time() -> None:
 
 
 def test_minutes_back_keep_the_newest() -> None:
+    back = msgspec.structs.replace(CONFIG, minutes_back=5.0)
     whole = frame_of([steady(100)], CONFIG)
-    some = frame_of([steady(100)], msgspec.structs.replace(CONFIG, minutes_back=5.0))
+    assert frame_of([steady(100)], back).n == whole.n, "the data are whole: a walk cuts what is before each part"
+    some = newest(whole, 5.0)
     assert some.n == 31
+    assert newest(whole.rows(slice(0, 0)), 5.0).n == 0
     assert some.ts_ns.tolist() == whole.ts_ns[-31:].tolist()
 
 

@@ -29,7 +29,7 @@ UNKNOWN = dict.fromkeys(Features.__struct_fields__[5:])
 
 
 def rows(n: int, seed: int = 1) -> Iterator[Features | Status]:
-    """Feature vectors at uneven times: silences, two gaps, mids that revert, a feature and a spread at times unknown."""
+    """Feature vectors at uneven times: silences, two gaps, mids that revert, feature and spread at times unknown."""
     rng = np.random.default_rng(seed)
     ts_ns, log_mid, last = START_NS, np.log(100.0), 0.0
     for seq in range(1, n + 1):
