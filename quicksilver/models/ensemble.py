@@ -50,7 +50,9 @@ class EnsemblePredictor:
         self._last_ns = 0
         labels = LabelConfig((lead.horizon_ns,), lead.fee_bps)
         self._labels = LabelQueue(venue, symbol, labels)
-        self._judged = Judged[Said](card.name, card.version, labels, confidence=card.config.confidence_with(lead))
+        self._judged = Judged[Said](
+            card.name, card.version, labels, lead.every_ns, confidence=card.config.confidence_with(lead)
+        )
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""

@@ -8,7 +8,7 @@ from quicksilver.labels import LabelConfig, round_trip_bps
 from quicksilver.models.score import PrequentialScore, Probabilities, most_likely
 from quicksilver.records import Features, Label, Prediction, Role, Score
 
-MAX_PENDING = 10_000  # predictions whose label never came (a gap); the oldest go first
+SPARE = 10_000  # predictions beside those within a horizon: of as many the label never came; the oldest go first
 I = TypeVar("I")  # noqa: E741 (what a model computes from a feature vector, and learns from)
 
 
@@ -24,21 +24,23 @@ class Waiting(msgspec.Struct, Generic[I]):
 class Judged(Generic[I]):
     """Predictions of one model, one score a horizon; each is judged before anybody learns from its outcome.
 
-    What is less likely than ``confidence`` is said as flat.
+    ``every_ns`` is the time from one decision to the next: as many wait as there are within the horizons. What is less
+    likely than ``confidence`` is said as flat.
     """
 
     def __init__(
-        self, name: str, version: str, labels: LabelConfig, role: Role = "live", confidence: float = 0.0
+        self, name: str, version: str, labels: LabelConfig, every_ns: int, role: Role = "live", confidence: float = 0.0
     ) -> None:
         self.name, self.version, self.role, self.confidence = name, version, role, confidence
         self.labels = labels
         self.scores = [PrequentialScore() for _ in labels.horizons_ns]
+        self._most = SPARE + sum(-(-horizon_ns // every_ns) for horizon_ns in labels.horizons_ns)
         self.waiting: dict[tuple[int, int], Waiting[I]] = {}  # (seq, horizon's index)
 
     def predicted(self, row: Features, horizon: int, entry: Waiting[I], move_bps: float | None = None) -> Prediction:
         """Let a prediction wait for its label; returns its record."""
         self.waiting[row.seq, horizon] = entry
-        if len(self.waiting) > MAX_PENDING:
+        if len(self.waiting) > self._most:
             del self.waiting[next(iter(self.waiting))]
         direction = most_likely(entry.probabilities, self.confidence)
         return Prediction(

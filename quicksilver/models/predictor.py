@@ -39,7 +39,9 @@ class Predictor:
         labels = LabelConfig((card.config.horizon_ns,), card.config.fee_bps)
         self._inputs = InputRows(card.config)
         self._labels = LabelQueue(venue, symbol, labels)
-        self._judged = Judged[list[float] | None](card.name, card.version, labels, confidence=card.config.confidence)
+        self._judged = Judged[list[float] | None](
+            card.name, card.version, labels, card.config.every_ns, confidence=card.config.confidence
+        )
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""

@@ -38,7 +38,7 @@ class PredictionStage:
         self._horizons_ns = labels.horizons_ns
         self._grid = DecisionGrid(every_ns)
         self._online = OnlineModel(labels.horizons_ns, every_ns)
-        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, labels, "online")
+        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, labels, every_ns, "online")
         self.deployed = deployed or Deployed()
 
     def take(self, record: AnyRecord) -> list[AnyRecord]:

@@ -118,6 +118,23 @@ def test_the_spread_at_the_decision_is_paid_and_goes_with_it_into_a_dump() -> No
     assert paid == pytest.approx(-acted * expected)
 
 
+def test_decisions_are_judged_however_many_there_are_within_a_horizon() -> None:
+    """250 ms and 50 minutes: 12,000 wait at any time, and none is forgotten."""
+    config = PredictorConfig("online-logistic", granularity="250ms", horizon="50m", datasetinputs=1, fee_bps=0.1)
+    trained_on = msgspec.structs.replace(config, granularity="10s", horizon="20s")
+    card = msgspec.structs.replace(card_of(trained_on), config=config)
+    predictor, n = Predictor(card, "test", "BTC-USD"), 12_300
+    found: list[Prediction | Score] = []
+    for number in range(n):
+        ts_ns = START_NS + 250_000_000 * number
+        values = {**UNKNOWN, "mid": 100.0 + number % 7 / 100}
+        found += predictor.take(Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **values))
+    scores = [one for one in found if isinstance(one, Score)]
+    assert [one.seq for one in scores] == list(range(2, n - 12_000))
+    first, last = (next(one for one in some if isinstance(one, Prediction)) for some in (found, reversed(found)))
+    assert (first.p_down, first.p_up) != (last.p_down, last.p_up)
+
+
 def test_what_is_out_of_its_range_is_flagged_counted_and_never_scored() -> None:
     card = card_of()
     predictor = Predictor(card, "test", "BTC-USD")
