@@ -41,13 +41,35 @@ class Material(NamedTuple):
         """Return whether each member has enough to learn from."""
         return all(self.past_of(number, before_ns).n >= MIN_PAST for number in range(len(self.frames)))
 
+    def of(self, histories: Sequence[FeatureHistory]) -> "Material":
+        """Return the same ensemble's material of other histories, which hold the same features.
+
+        Raises:
+            InputError: its members never decide in them.
+        """
+        return _made(self.name, self.config, self.configs, histories, self.code)
+
     def shuffled(self, seed: int) -> "Material":
-        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn."""
-        rng = np.random.default_rng(seed)
-        lead, *frames = (
-            frame._replace(move_bps=rng.permutation(frame.move_bps)) for frame in (self.found.frame, *self.frames)
+        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn.
+
+        A decision at the same time has the same outcome in the frames of all members: who knows one knows the others.
+        """
+        frames = (self.found.frame, *self.frames)
+        names = sorted({name for frame in frames for name in frame.instruments})
+        places = [
+            np.column_stack(
+                [np.array([names.index(name) for name in frame.instruments])[frame.instrument], frame.ts_ns]
+            )
+            for frame in frames
+        ]
+        _, first, which = np.unique(np.concatenate(places), axis=0, return_index=True, return_inverse=True)
+        moves = np.concatenate([frame.move_bps for frame in frames])[first]
+        again = np.random.default_rng(seed).permutation(moves)[which.ravel()]
+        ends = np.cumsum([frame.n for frame in frames])[:-1]
+        lead, *others = (
+            frame._replace(move_bps=move_bps) for frame, move_bps in zip(frames, np.split(again, ends), strict=True)
         )
-        return self._replace(frames=tuple(frames), found=self.found._replace(frame=lead))
+        return self._replace(frames=tuple(others), found=self.found._replace(frame=lead))
 
 
 def features_of(config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]) -> tuple[str, ...]:
@@ -86,6 +108,16 @@ def material_of(
         ValueError: the histories hold other features.
     """
     configs = _configs(name, config, predictors)
+    return _made(name, config, configs, histories, code)
+
+
+def _made(
+    name: str,
+    config: EnsembleConfig,
+    configs: tuple[PredictorConfig, ...],
+    histories: Sequence[FeatureHistory],
+    code: str,
+) -> Material:
     names = wanted_features(configs)
     if any(one.values.shape[1] != len(names) for one in histories):
         raise ValueError(f"the histories of ensemble {name} have to hold the features {names}")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quicksilver.labels import LabelConfig, LabelQueue
+from quicksilver.models.judged import SPARE
 from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
 from quicksilver.models.stage import PredictionStage
