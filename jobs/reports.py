@@ -118,8 +118,9 @@ def scores(found: Validation) -> Table:
         own, by = found.scores[MODEL][measure], found.better_by[measure]
         others = (number(measure, found.scores[who][measure].value) for who in (MAJORITY, LAST_MOVE, NOTHING))
         lower = " (lower is better)" if measure in LOWER_IS_BETTER else ""
-        paid = f" {after(found.spread_bps)}" if measure == "profit_bps" else ""
-        title = f"{TITLES[measure]}{UNITS.get(measure, '')}{paid}{lower}"
+        title = f"{TITLES[measure]}{UNITS.get(measure, '')}{lower}"
+        if measure == "profit_bps":
+            title = f"{TITLES[measure]}, bps {after(found.spread_bps)}"  # of a decision, as the sentence on costs says
         table.add_row(
             title, number(measure, own.value), span(measure, own), *others, number(measure, by.value, sign="+"),
             span(measure, by, sign="+"),

@@ -64,7 +64,7 @@ def after(spread_bps: float | None) -> str:
 
 def costs(found: Validation) -> str:
     """Return what profits are counted from and what is taken off them, as a sentence."""
-    traded = "Profits are from mid to mid, at no latency, in no size that moves the price"
+    traded = "Profits of a decision are from mid to mid, at no latency, moving no price"
     if found.spread_bps is None:
         return f"{traded}; no spread is known here and none is paid: a real profit is lower."
     some = f" ({found.without_spread:,} decisions have none)" if found.without_spread else ""
