@@ -8,9 +8,9 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
 from quicksilver.learning.config import EnsembleConfig, PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, newest
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MIN_PAST, learned_from
+from quicksilver.learning.validation import MIN_PAST
 from quicksilver.models.card import Card
 from quicksilver.models.learner import ONLINE
 
@@ -35,7 +35,7 @@ class Material(NamedTuple):
         frame, config = self.frames[number], self.configs[number]
         if before_ns is not None:
             frame = frame.rows(frame.known_ns < before_ns - config.horizon_ns)
-        return learned_from(frame, config)
+        return newest(frame, config.minutes_back)
 
     def enough(self, before_ns: int) -> bool:
         """Return whether each member has enough to learn from."""
