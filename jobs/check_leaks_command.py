@@ -1,5 +1,7 @@
 """The command ``quicksilver check-leaks``: what predictors find where there is nothing to be found."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -9,12 +11,10 @@ from jobs.choices import Span
 from jobs.options import ConfigFile, Only, Since, Sources, Until, Venue
 from jobs.train_command import chosen_of
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.config_file import read_predictors
 from setup.exits import failing
 
 if TYPE_CHECKING:
-    from jobs.gathering import Gathered
     from quicksilver.learning.leaks import Finding
 
 LEAKS = 1  # exit code
@@ -29,7 +29,9 @@ def check_leaks(
     only: Only = None,
     seed: Annotated[int, typer.Option(help="Of the shuffling and of the walk.")] = 0,
 ) -> None:
-    """Train predictors on shuffled outcomes and on a random walk as long as the data: they must find nothing.
+    """Train predictors and ensembles on shuffled outcomes and on a random walk as long as the data.
+
+    They must find nothing, an ensemble's stacking no more than its members.
 
     Each measure is held against what the same predictions would score without any knowledge. The intervals are wide
     enough that all of them together give a false alarm in one of twenty checks. Exit code 0: nothing was found; 1: a
@@ -40,21 +42,31 @@ def check_leaks(
         from jobs.gathering import gathered
         from jobs.progress import bars
         from jobs.tape_letters import Letters
+        from quicksilver.learning.leaks import checked, checked_ensemble
+        from quicksilver.learning.material import features_of, material_of
 
         span, letters = Span.of(since, until), Letters()
-        configs, _ = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
+        configs, ensembles = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
         with bars() as bar:
             bar(f"reading {', '.join(sources)}", None)
             data = gathered(sources, configs.values(), letters, venue)
-            step = bar("checking", len(configs))
+            n = len(configs) + len(ensembles)
+            step = bar("checking", n)
             found = {}
             for name, one in configs.items():
-                found[name] = _checked(name, one, data, span, seed, len(configs))
+                with _naming(f"predictor {name}"):
+                    found[name] = checked(data.of(one, span), one, seed, n)
+                step()
+            for name, ensemble in ensembles.items():
+                with _naming(f"ensemble {name}"):
+                    histories = data.within(span, features_of(ensemble, configs))
+                    material = material_of(name, ensemble, configs, histories, code="")
+                    found[name] = checked_ensemble(material, histories, seed, n)
                 step()
     for line in letters.shown():
         typer.echo(line, err=True)
     leaks = sum(one.leaks for some in found.values() for one in some)
-    _print(found, leaks)
+    _print(found, {name: "ensemble" if name in ensembles else "predictor" for name in found}, leaks)
     told: dict[str, Any] = {
         name: [{**one._asdict(), "leaks": one.leaks} for one in some] for name, some in found.items()
     }
@@ -63,39 +75,37 @@ def check_leaks(
         raise typer.Exit(LEAKS)
 
 
-def _checked(
-    name: str, config: PredictorConfig, data: "Gathered", span: Span, seed: int, predictors: int
-) -> "list[Finding]":
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Let what cannot be checked say what it is; `train` tells of the libraries' warnings, of the real data."""
     import warnings
 
     from threadpoolctl import threadpool_limits
 
-    from quicksilver.learning.leaks import checked
-
     try:
         with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore")  # `train` tells of them, of the real data
-            return checked(data.of(config, span), config, seed, predictors)
+            warnings.simplefilter("ignore")
+            yield
     except (InputError, ValueError) as error:
-        raise InputError(f"predictor {name}: {error}") from error
+        raise InputError(f"{what}: {str(error).removeprefix(f'{what}: ')}") from error
 
 
-def _print(found: "dict[str, list[Finding]]", leaks: int) -> None:
+def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int) -> None:
     from rich import box
     from rich.table import Table
 
     from jobs.reports import number, show
     from quicksilver.learning.verdict import TITLES
 
-    heads = ("predictor", "data", "measure", "it scored", "without knowledge", "interval of the difference", "")
+    heads = ("", "", "data", "measure", "it scored", "without knowledge", "interval of the difference", "")
     table = Table(*heads, box=box.SIMPLE_HEAD)
-    for column in table.columns[3:6]:
+    for column in table.columns[4:7]:
         column.justify = "right"
     for name, some in found.items():
         for one in some:
             low, high = (number(one.measure, value, "+") for value in (one.low, one.high))
             table.add_row(
-                name, one.data, TITLES[one.measure], number(one.measure, one.value),
+                kinds[name], name, one.data, TITLES[one.measure], number(one.measure, one.value),
                 number(one.measure, one.expected), f"{low} to {high}", "LEAK" if one.leaks else "nothing",
             )  # fmt: skip
         table.add_section()

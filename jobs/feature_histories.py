@@ -1,11 +1,8 @@
 """What predictors learn from: a tape, a CSV file, the rows of an earlier run; each as the records that a run makes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from heapq import merge
 from pathlib import Path
-
-import msgspec
 
 from api.store_sqlite import SqliteReader
 from jobs.replay import Replay
@@ -14,6 +11,7 @@ from producers.exchanges.base import Reject
 from producers.tapes import read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 from quicksilver.instrument import InstrumentStage
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.histories import HistoryBuilder
@@ -26,6 +24,7 @@ CASSANDRA = "cassandra"
 CASSANDRA_PATIENCE_S = 30.0
 KINDS = ("tape", "csv", "sqlite")
 CSV_SUFFIXES = {".csv", ".tsv"}
+SOON_NS = SECOND_NS  # no run is ended and begun anew within it, and rows are closer together where it matters
 SQLITE_SUFFIXES = {".sqlite", ".sqlite3", ".db"}
 
 
@@ -127,15 +126,32 @@ def of_store(rows: Rows, features: Sequence[str], back_ns: int | None = None) ->
     builder, keys = HistoryBuilder(features), rows.keys("features")
     since_ns = None
     if back_ns is not None:
-        newest = [_place(row)[0] for key in keys for row in rows.read("features", key, limit=1)]
-        since_ns = max(newest, default=0) - back_ns
+        newest = [row for key in keys for row in rows.read("features", key, limit=1) if isinstance(row, Features)]
+        since_ns = max((row.ts_event_ns for row in newest), default=0) - back_ns
     for key in keys:
         found, states = (rows.read(topic, key, start_ns=since_ns, limit=ALL_ROWS) for topic in ("features", "status"))
-        builder.take_all(merge(states, found, key=_place))  # type: ignore[arg-type]  # of these topics
+        builder.take_all(as_they_came(one for one in (*states, *found) if isinstance(one, Features | Status)))
     return builder.histories()
 
 
-def _place(record: msgspec.Struct) -> tuple[int, int, bool]:
-    """Where a record stands among those of its instrument: a state is said before the vector of the same event."""
-    assert isinstance(record, Features | Status)
-    return record.ts_event_ns, record.seq, isinstance(record, Features)
+def as_they_came(records: Iterable[Features | Status]) -> list[Features | Status]:
+    """Return an instrument's records in the order in which its run made them, whatever the clocks said.
+
+    In a session that is the order of ``seq``; a state is said before the vector of the same event. The venue's clock
+    may be late by some rows, so sessions are told apart by our time of receipt; and that clock may be set back, so
+    that a lower number soon after a higher one is none of a new session, unless it has been there.
+    """
+    found: list[tuple[int, int, bool, Features | Status]] = []
+    session = highest = highest_ns = 0
+    taken: set[int] = set()
+    for one in sorted(records, key=lambda one: (one.ts_recv_ns, one.seq, isinstance(one, Features))):
+        vector = isinstance(one, Features)
+        late = one.seq < highest and one.ts_recv_ns - highest_ns > SOON_NS
+        if late or (vector and one.seq in taken):
+            session, highest, taken = session + 1, 0, set()
+        if one.seq >= highest:
+            highest, highest_ns = one.seq, one.ts_recv_ns
+        if vector:
+            taken.add(one.seq)
+        found.append((session, one.seq, vector, one))
+    return [one for *_, one in sorted(found, key=lambda place: place[:3])]

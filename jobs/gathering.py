@@ -53,7 +53,7 @@ class Gathered(NamedTuple):
 def within(history: FeatureHistory, span: Span) -> FeatureHistory:
     """Return the rows of a history whose event time lies within a span."""
     rows = (history.ts_ns >= span.since_ns) & (history.ts_ns < span.until_ns)
-    return history._replace(**{name: getattr(history, name)[rows] for name in ("ts_ns", "mid", "values", "fresh")})
+    return history._replace(**{name: getattr(history, name)[rows] for name in history._fields[2:]})
 
 
 def gathered(
@@ -66,11 +66,20 @@ def gathered(
         StoreError: Cassandra does not answer.
     """
     features = tuple(dict.fromkeys(name for config in configs for name in config.features))
+    found = ((source, one) for source in sources for one in histories_of(source, features, reject, venue))
+    return Gathered(features, joined(found))
+
+
+def joined(found: Iterable[tuple[str, FeatureHistory]]) -> list[FeatureHistory]:
+    """Return one history for each instrument, by venue and symbol, of those that sources hold, each with its source.
+
+    Raises:
+        InputError: two hold the same time of the same instrument.
+    """
     parts: dict[tuple[str, str], list[tuple[str, FeatureHistory]]] = {}
-    for source in sources:
-        for one in histories_of(source, features, reject, venue):
-            parts.setdefault((one.venue, one.symbol), []).append((source, one))
-    return Gathered(features, [_joined(some) for _, some in sorted(parts.items())])
+    for source, one in found:
+        parts.setdefault((one.venue, one.symbol), []).append((source, one))
+    return [_joined(some) for _, some in sorted(parts.items())]
 
 
 def _joined(parts: list[tuple[str, FeatureHistory]]) -> FeatureHistory:

@@ -10,7 +10,7 @@ from api.store_sqlite import SqliteReader
 from jobs.choices import Span
 from jobs.feature_histories import ALL_ROWS, CASSANDRA, stored_in_cassandra
 from jobs.gathering import gathered
-from jobs.pictures.applied import Applied, whole
+from jobs.pictures.applied import Applied
 from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
 from jobs.pictures.study import Study, Trained
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
@@ -121,9 +121,8 @@ def _applied(card: AnyCard, data: Data) -> Study:
     if isinstance(card, EnsembleCard):
         found = gathered(data.sources, [member.config for member in card.members], data.reject, data.venue)
         return AppliedEnsemble(card, found.within(Span(), features_in(card)))
-    config = whole(card.config)
-    found = gathered(data.sources, [config], data.reject, data.venue)
-    return Applied(card, frame_of(found.of(config), config))
+    found = gathered(data.sources, [card.config], data.reject, data.venue)
+    return Applied(card, frame_of(found.of(card.config), card.config))
 
 
 def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:

@@ -46,13 +46,15 @@ class Entry(msgspec.Struct, frozen=True):
     """One version: its card, and the scores of the walk-forward run.
 
     ``tried`` is how many configurations were, this one included, when it was kept; ``instruments`` are those that it
-    has learned from, ``venue:symbol``.
+    has learned from, ``venue:symbol``; ``n_examples`` how many decisions the data held (0: not known), of which it may
+    have learned from the newest alone.
     """
 
     card: AnyCard
     validation: Validation
     tried: int = 1
     instruments: tuple[str, ...] = ()
+    n_examples: int = 0
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from quicksilver.learning.config import Target
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
-from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, luck, verdict
+from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, after, luck, verdict
 from quicksilver.models.card import AnyCard, Card
 
 PIPED_WIDTH = 160  # columns of a table that no terminal bounds
@@ -74,9 +74,16 @@ def _of_predictor(entry: Entry, card: Card) -> list[tuple[str, str]]:
         ("predicts", f"{what}, {ahead}, every {config.granularity}"),
         ("inputs", ", ".join(config.inputs)),
         ("instruments", ", ".join(entry.instruments) or "not known"),
-        ("learned from", f"{card.n_train:,} decisions, {times(card.start_ns, card.end_ns)}"),
+        ("learned from", f"{_learned(entry, card.n_train)}, {times(card.start_ns, card.end_ns)}"),
         ("outcomes", shares),
     ]
+
+
+def _learned(entry: Entry, n_train: int) -> str:
+    """How many decisions, and how many there were where those are more."""
+    if entry.n_examples <= n_train:
+        return f"{n_train:,} decisions"
+    return f"the newest {n_train:,} of {entry.n_examples:,} decisions"
 
 
 def _of_ensemble(card: Any) -> list[tuple[str, str]]:
@@ -112,6 +119,8 @@ def scores(found: Validation) -> Table:
         others = (number(measure, found.scores[who][measure].value) for who in (MAJORITY, LAST_MOVE, NOTHING))
         lower = " (lower is better)" if measure in LOWER_IS_BETTER else ""
         title = f"{TITLES[measure]}{UNITS.get(measure, '')}{lower}"
+        if measure == "profit_bps":
+            title = f"{TITLES[measure]}, bps {after(found.spread_bps)}"  # of a decision, as the sentence on costs says
         table.add_row(
             title, number(measure, own.value), span(measure, own), *others, number(measure, by.value, sign="+"),
             span(measure, by, sign="+"),
@@ -182,12 +191,14 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     }
     if isinstance(card, Card):
         own |= {name: getattr(card, name) for name in ("start_ns", "end_ns", "n_train", "prior")}
+        own |= {"n_examples": entry.n_examples}
     else:
         own |= {"members": [member.version for member in card.members]}
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
-        "flagged": found.flagged, "folds": found.folds, "measures": measures, "confusion": found.confusion,
+        "flagged": found.flagged, "spread_bps": found.spread_bps, "folds": found.folds, "measures": measures,
+        "confusion": found.confusion,
         "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 

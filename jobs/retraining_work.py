@@ -14,6 +14,7 @@ from quicksilver.learning.config import MAX_SILENT, PredictorConfig
 from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import MINUTE_NS
 from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
+from quicksilver.learning.usable import FOLDS
 from quicksilver.learning.validation import MAJORITY, MODEL
 
 
@@ -77,10 +78,12 @@ def task_in(job: Job) -> AnyTask:
 
 
 def reach_ns(configs: Iterable[PredictorConfig]) -> int | None:
-    """Return how far back the rows go that predictors learn from, counted from the newest; None: all of them.
+    """Return how far back the rows go that predictors are made and judged of, from the newest; None: all of them.
 
-    Before their examples lie the decisions that they look back on, each perhaps after a silence that is none yet, and
-    after them an outcome that is not known.
+    A walk-forward run cuts them into parts and judges all but the first, each by a model of ``minutes_back`` before it:
+    so that the first judged part has as much before it as the new version has, each part is that long. Before all lie
+    the decisions that they look back on, each perhaps after a silence that is none yet, and after them an outcome that
+    is not known.
     """
     reaches = []
     for config in configs:
@@ -88,7 +91,8 @@ def reach_ns(configs: Iterable[PredictorConfig]) -> int | None:
             return None
         decisions = max(config.datasetinputs, config.sequence) + 2
         looked_back_ns = decisions * MAX_SILENT * config.every_ns
-        reaches.append(round(config.minutes_back * MINUTE_NS) + looked_back_ns + 2 * config.horizon_ns)
+        judged_ns = (FOLDS + 1) * round(config.minutes_back * MINUTE_NS)
+        reaches.append(judged_ns + looked_back_ns + 2 * config.horizon_ns)
     return max(reaches)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from joblib import Parallel, delayed, parallel_config
 
 from jobs.feature_histories import histories_of
+from jobs.gathering import joined
 from jobs.registry import code_digest
 from jobs.search_folder import Search, SearchFolder, tried
 from jobs.search_progress import Estimate, Teller
@@ -118,10 +119,12 @@ def _results(
 def read_histories(
     sources: Sequence[str], features: Sequence[str], venue: str | None, jobs: int, say: Say
 ) -> list[FeatureHistory]:
-    """Return what all sources give, by venue, symbol and time, whatever their order; several are read side by side.
+    """Return the history of each instrument, by venue and symbol, whatever the order of the sources, as `train` does.
+
+    Several sources are read side by side.
 
     Raises:
-        InputError: nothing of one can be read.
+        InputError: nothing of one can be read, or two hold the same time of the same instrument.
         StoreError: Cassandra does not answer.
     """
     side_by_side = len(sources) > 1 and sum(map(_size, sources)) > WORTH_IT
@@ -132,8 +135,7 @@ def read_histories(
         for letter in refused:
             letters(letter)
     letters.end()
-    histories = [one for some, _ in read for one in some if len(one.ts_ns)]
-    return sorted(histories, key=lambda one: (one.venue, one.symbol, int(one.ts_ns[0]), len(one.ts_ns)))
+    return joined((source, one) for source, (some, _) in zip(sources, read, strict=True) for one in some)
 
 
 def _size(source: str) -> int:

@@ -92,7 +92,7 @@ def ensemble_task_of(
 
 def entry_of(trained: Trained, registry: Registry) -> Entry:
     """Return what the registry is to keep: with the number of configurations that were tried, this one included."""
-    entry = Entry(trained.card, trained.validation, instruments=trained.instruments)
+    entry = Entry(trained.card, trained.validation, instruments=trained.instruments, n_examples=trained.n_examples)
     return msgspec.structs.replace(entry, tried=tries(registry, trained.card.name, entry).n)
 
 

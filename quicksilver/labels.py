@@ -14,7 +14,7 @@ BPS = 1e4
 class LabelConfig(msgspec.Struct, frozen=True):
     """Horizons, and the fee of one trade in basis points.
 
-    A move is ``down`` or ``up`` only beyond ``2 * fee_bps``, what it costs to go in and out. The default of 0.25 is a
+    A move is ``down`` or ``up`` only beyond ``2 * fee_bps``, the fees of going in and out. The default of 0.25 is a
     market maker's; with a retail fee of 20 nearly every label below a minute is flat, which is the honest answer.
     """
 
@@ -25,6 +25,19 @@ class LabelConfig(msgspec.Struct, frozen=True):
     def threshold_bps(self) -> float:
         """Absolute return that covers the fees of going in and out."""
         return 2.0 * self.fee_bps
+
+
+def round_trip_bps(fee_bps: float, spread_bps: float | None) -> float:
+    """Return what a decision that is not flat costs: the fees of going in and out, and half the spread each way.
+
+    Outcomes are from mid to mid, and who trades at once pays half the spread on top. That of the way out is not known
+    when one decides, and taken to be as wide as then; a price series has none (None), and of it the fees alone are
+    counted. Nothing is counted for latency or for the size of a trade.
+
+    >>> round_trip_bps(0.25, 1.5), round_trip_bps(0.25, None)
+    (2.0, 0.5)
+    """
+    return 2.0 * fee_bps + (0.0 if spread_bps is None else spread_bps)
 
 
 class _Pending(NamedTuple):

@@ -163,7 +163,9 @@ class Score(Record, frozen=True):
 
     ``seq`` is the scored prediction's. Log-losses are in nats; lower is better. The score was taken before the model
     learned from this label. ``brier`` is the mean Brier score of the three classes, 0 to 2, lower is better;
-    ``profit_bps`` the mean profit of a prediction after fees, in basis points: one that is not flat pays them twice.
+    ``profit_bps`` the mean profit of a prediction in basis points, from mid to mid and without latency, less its costs:
+    one that is not flat pays the fee twice, and the spread as it was then, half on either way (a series of prices has
+    none).
     ``flagged`` counts the predictions until then that were none, and are in no mean. Brier score and profit are unknown
     in rows from before they were kept.
     """

@@ -31,8 +31,9 @@ def prices(seed: int, n: int = N) -> list[float]:
 def history(symbol: str, seed: int, features: int = 0, n: int = N) -> FeatureHistory:
     values = np.random.default_rng(seed + 100).normal(size=(n, features))
     return FeatureHistory(
-        "test", symbol, np.arange(n) * MINUTE_NS, np.array(prices(seed, n)), values, np.zeros(n, bool)
-    )
+        "test", symbol, np.arange(n) * MINUTE_NS, np.array(prices(seed, n)), values, np.zeros(n, bool),
+        np.full(n, np.nan),
+    )  # fmt: skip
 
 
 def histories(features: int = 0) -> list[FeatureHistory]:

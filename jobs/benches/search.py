@@ -24,8 +24,9 @@ def history() -> FeatureHistory:
     moves = np.random.default_rng(0).normal(0.0, 8e-4, N)
     times = np.arange(N) * 60 * SECOND_NS
     return FeatureHistory(
-        "bench", "A-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((N, 0)), np.zeros(N, bool)
-    )
+        "bench", "A-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((N, 0)), np.zeros(N, bool),
+        np.full(N, np.nan),
+    )  # fmt: skip
 
 
 def rows() -> list[Row]:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-import msgspec
 import numpy as np
 
 from jobs.pictures.drawing import between
 from jobs.pictures.study import Held, Says, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.held_back import MIN_LATER, later_than, outside, said_by, walked_by
 from quicksilver.learning.validation import Walk
@@ -70,8 +68,3 @@ def says_of(card: Card) -> Says:
         return np.where(np.isnan(said), card.prior, said)
 
     return says
-
-
-def whole(config: PredictorConfig) -> PredictorConfig:
-    """Return the configuration without a limit of history: a version is judged by all that is later."""
-    return msgspec.structs.replace(config, minutes_back=0.0)

@@ -140,7 +140,7 @@ def _subtitle(studies: Sequence[Study]) -> str:
     times = np.concatenate([one.held[-1].rows.ts_ns[[0, -1]] for one in studies])
     return (
         f"{len(studies)} predictors of {', '.join(instruments)}. Above each: its accuracy in the walk-forward run,"
-        " beside that of always the majority class, and its profit a decision after fees.\nPoints: decisions of"
+        " beside that of always the majority class, and its profit a decision after costs.\nPoints: decisions of"
         f" {between(int(times.min()), int(times.max()))}, later than those that the models learned from."
     )
 

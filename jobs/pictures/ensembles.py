@@ -102,7 +102,9 @@ class TrainedEnsemble(EnsembleStudy):
             raise InputError(f"{self.name}: {self.frame.n} decisions are too few to predict any from those before")
         for past, test, start_ns in parts:
             card = card_at(self._material, past, start_ns)
-            yield held_by(card, self._material.found, test[-MOST_ROWS:], start_ns, len(past))
+            yield held_by(
+                card, self._material.found, test[-MOST_ROWS:], start_ns, card.members[lead_of(self._members)].n_train
+            )
 
 
 class AppliedEnsemble(EnsembleStudy):

@@ -17,7 +17,7 @@ from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.ranges import within_range
 from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
-from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
 from quicksilver.learning.validation import MAJORITY, MODEL, judged_by
 from quicksilver.learning.zoo import kind_of
 
@@ -44,6 +44,7 @@ def learning_curve(study: Study) -> Figure:
     curves, config = curves_of(study.frame, study.config), study.config
     capped = kind_of(config).most_rows
     most = f" A {config.type} learns from its newest {capped:,} examples at most." if capped <= curves.sizes[-1] else ""
+    most += f" It learns from {config.minutes_back:g} minutes at most." if config.minutes_back else ""
     figure = sheet(
         6.4, f"Learning curve: would more data help {study.name}?", f"{study.about}\n{study.headline}",
         "Each point: models of the newest so many examples before a part of the data, judged by that part; mean of"
@@ -82,7 +83,7 @@ def curves_of(frame: TrainingFrame, config: PredictorConfig) -> Curves:
         InputError: there are too few.
     """
     splits = list(walk_forward(frame, FOLDS, config.horizon_ns, MIN_PAST))[-HELD:]
-    most = min([kind_of(config).most_rows, *(len(one.past) for one in splits)]) if splits else 0
+    most = min((learned_from(frame.rows(one.past), config).n for one in splits), default=0)
     if most < 2 * MIN_PAST:
         raise InputError(
             f"{frame.n} examples are too few for a learning curve: {2 * MIN_PAST} are needed before the last"

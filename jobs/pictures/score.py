@@ -40,7 +40,7 @@ class Row(NamedTuple):
 ROWS = (
     Row(accuracy, "accuracy", (MAJORITY, LAST_MOVE)),
     Row(log_loss, "log-loss, nats (lower is better)", (MAJORITY,)),
-    Row(profit_bps, "profit a decision\nafter fees, bps", (LAST_MOVE,)),
+    Row(profit_bps, "profit a decision\nafter costs, bps", (LAST_MOVE,)),
 )
 RIVALS = {
     MAJORITY: {"color": GREY, "linestyle": "--", "label": "always the majority class"},

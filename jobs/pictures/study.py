@@ -14,8 +14,9 @@ from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.ranges import within_range
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.usable import FOLDS, MIN_PAST
+from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
 from quicksilver.learning.validation import MAJORITY, MODEL, Walk, error_of, fitted, probabilities, validated, walk
+from quicksilver.learning.verdict import after
 
 Says: TypeAlias = Callable[[FloatArray], FloatArray]
 """Inputs ``(n, n_inputs)`` to probabilities of down, flat and up ``(n, 3)``."""
@@ -113,8 +114,8 @@ class Study(ABC):
             f" {model['accuracy'].value:.3f} against {majority['accuracy'].value:.3f} of always the majority class"
             f" (difference {signed(accuracy.value, 3)}, 95 %: {signed(accuracy.mean_low, 3)} to"
             f" {signed(accuracy.mean_high, 3)}); log-loss {model['log_loss'].value:.4f} against"
-            f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision after fees"
-            f" (95 %: {signed(profit.mean_low, 2)} to {signed(profit.mean_high, 2)})."
+            f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision"
+            f" {after(found.spread_bps)} (95 %: {signed(profit.mean_low, 2)} to {signed(profit.mean_high, 2)})."
         )
 
     @property
@@ -135,9 +136,10 @@ class Trained(Study):
         """How it learned."""
         flagged = self.walked.flagged
         out = f" {flagged:,} decisions with inputs far out of the range of those before are left out, as live."
+        back = f", {self.config.minutes_back:g} minutes of them" if self.config.minutes_back else ""
         return (
             f"Walk-forward: the data are cut into {FOLDS + 1} parts, and what is said of each was learned from those"
-            f" before it alone, less what overlaps.{out if flagged else ''}"
+            f" before it alone{back}, less what overlaps.{out if flagged else ''}"
         )
 
     @cached_property
@@ -154,11 +156,12 @@ class Trained(Study):
         return [self._held(self.frame.rows(one.past), self.frame.rows(one.test)) for one in splits]
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
-        return Held(learned(past, self.config), within_range(later, past, self.config), past.n)
+        seen = learned_from(past, self.config)
+        return Held(learned(seen, self.config), within_range(later, seen, self.config), seen.n)
 
 
 def learned(past: TrainingFrame, config: PredictorConfig) -> Says:
-    """Return what a predictor says that has learned from a frame.
+    """Return what a predictor says that has learned from a frame, all of it.
 
     Raises:
         InputError: the data cannot be learned from.

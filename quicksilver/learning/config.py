@@ -34,9 +34,10 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``granularity`` is the time between two decisions and ``horizon`` how far ahead they look (the granularity unless
     given). Inputs are the last ``datasetinputs`` moves of the mid, a granularity each, newest first, in basis points,
     and then ``features``, those of each of the last ``sequence`` decisions, newest first. ``minutes_back`` is how much
-    history it learns from, 0: all there is. Instruments are those of ``venues`` and ``symbols``; an empty list chooses
-    all. A move is down or up only beyond ``2 * fee_bps``, what it costs to go in and out; with ``target`` "return" the
-    move itself is predicted, in basis points, and said to be down or up only where it is beyond that.
+    history it learns from, 0: all there is; each part of a walk-forward run is judged by a model of as much before it.
+    Instruments are those of ``venues`` and ``symbols``; an empty list chooses all. A move is down or up only beyond
+    ``2 * fee_bps``, the fees of going in and out; with ``target`` "return" the move itself is predicted, in basis
+    points, and said to be down or up only where it is beyond that. Profits pay the spread too, which no class knows of.
     ``parameters`` are scikit-learn's names for ``type``, or river's.
     """
 

@@ -22,7 +22,7 @@ NEVER_NS = np.iinfo(np.int64).max  # when an outcome is known that is none: a ga
 
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Columns = tuple[FloatArray, Int64, Int64, FloatArray, Int64, Int64]  # a frame's arrays, and rows of the history
+Columns = tuple[FloatArray, Int64, Int64, FloatArray, Int64, FloatArray, Int64]  # a frame's, and rows of the history
 
 
 class FeatureHistory(NamedTuple):
@@ -30,7 +30,8 @@ class FeatureHistory(NamedTuple):
 
     ``ts_ns`` ``(n,)`` are their event times and ``mid`` ``(n,)`` the price, which is known in all; ``values``
     ``(n, n_features)`` the features that were asked for, NaN where not known; ``fresh`` ``(n,)`` is true where a row
-    has nothing to do with those before it: the first after a gap.
+    has nothing to do with those before it: the first after a gap. ``spread_bps`` ``(n,)`` is the quoted spread over the
+    mid, in basis points, NaN in a series of prices, which has none.
     """
 
     venue: str
@@ -39,6 +40,7 @@ class FeatureHistory(NamedTuple):
     mid: FloatArray
     values: FloatArray
     fresh: Bools
+    spread_bps: FloatArray
 
 
 class TrainingFrame(NamedTuple):
@@ -46,7 +48,8 @@ class TrainingFrame(NamedTuple):
 
     ``inputs`` ``(n, n_inputs)``, NaN where not known; ``ts_ns`` and ``known_ns`` ``(n,)``, when the decision was and
     when its outcome was known; ``move_bps`` ``(n,)`` the log return of the mid over the horizon; ``instrument``
-    ``(n,)`` which of ``instruments`` it is of.
+    ``(n,)`` which of ``instruments`` it is of; ``spread_bps`` ``(n,)`` the spread at the decision, NaN where there is
+    none.
     """
 
     names: tuple[str, ...]
@@ -56,6 +59,7 @@ class TrainingFrame(NamedTuple):
     known_ns: Int64
     move_bps: FloatArray
     instrument: Int64
+    spread_bps: FloatArray
 
     @property
     def n(self) -> int:
@@ -97,22 +101,26 @@ def decisions(ts_ns: Int64, every_ns: int) -> Int64:
 
 
 def frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> TrainingFrame:
-    """Return the training frame of some instruments together, in order of time.
+    """Return the training frame of some instruments together, in order of time: of all the time there is.
+
+    How much of it a predictor learns from, ``minutes_back`` among that, is ``usable.learned_from``'s to say: a walk
+    trims what is before each of its parts, not the data.
 
     Raises:
         InputError: no decision has all its moves and an outcome.
     """
-    frame, _ = placed_frame_of(histories, config)
-    return newest(frame, config.minutes_back)
+    return placed_frame_of(histories, config)[0]
 
 
 def newest(frame: TrainingFrame, minutes_back: float) -> TrainingFrame:
     """Return the last minutes of a frame, 0: all of it."""
-    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(minutes_back * MINUTE_NS)) if minutes_back else frame
+    if not minutes_back or not frame.n:
+        return frame
+    return frame.rows(frame.ts_ns >= frame.ts_ns[-1] - round(minutes_back * MINUTE_NS))
 
 
 def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig) -> tuple[TrainingFrame, Int64]:
-    """Return the frame of all the time there is, and which row of its history each decision is of, ``(n,)``.
+    """Return the same frame, and which row of its history each decision is of, ``(n,)``.
 
     Raises:
         InputError: no decision has all its moves and an outcome.
@@ -151,9 +159,11 @@ def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) ->
 
 def _of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns | None:
     """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
-    inputs, ts_ns, known_ns, move_bps, instrument, rows = all_of_stretch(history, stretch, number, config)
+    inputs, ts_ns, known_ns, move_bps, instrument, spread_bps, rows = all_of_stretch(history, stretch, number, config)
     n = int(np.count_nonzero(known_ns < NEVER_NS))  # rows rise in time, so those whose outcome is known come first
-    return (inputs[:n], ts_ns[:n], known_ns[:n], move_bps[:n], instrument[:n], rows[:n]) if n else None
+    if not n:
+        return None
+    return inputs[:n], ts_ns[:n], known_ns[:n], move_bps[:n], instrument[:n], spread_bps[:n], rows[:n]
 
 
 def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns:
@@ -169,4 +179,4 @@ def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config:
     known_ns, move_bps = np.full(len(at), NEVER_NS), np.zeros(len(at))
     known_ns[:n] = ts_ns[later[:n]]
     move_bps[:n] = np.log(mid[later[:n] - 1] / mid[at[:n]]) * BPS
-    return inputs, ts_ns[at], known_ns, move_bps, np.full(len(at), number), rows
+    return inputs, ts_ns[at], known_ns, move_bps, np.full(len(at), number), history.spread_bps[rows], rows

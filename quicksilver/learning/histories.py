@@ -17,6 +17,7 @@ class _Columns:
         self.mid = array("d")
         self.values = array("d")
         self.fresh = array("b")
+        self.spread_bps = array("d")
         self.broken = True  # the next row has nothing to do with those before it
         self.seq = 0
 
@@ -53,6 +54,7 @@ class HistoryBuilder:
         columns = self._of(row.venue, row.symbol)
         columns.ts_ns.append(row.ts_event_ns)
         columns.mid.append(row.mid)
+        columns.spread_bps.append(np.nan if row.spread_bps is None else row.spread_bps)
         columns.fresh.append(columns.broken or row.seq <= columns.seq)  # the numbers of a new session begin anew
         columns.broken, columns.seq = False, row.seq
         for name in self._features:
@@ -65,6 +67,7 @@ class HistoryBuilder:
             FeatureHistory(
                 venue, symbol, np.array(found.ts_ns, np.int64), np.array(found.mid),
                 np.array(found.values).reshape(len(found.mid), len(self._features)), np.array(found.fresh, bool),
+                np.array(found.spread_bps),
             )
             for (venue, symbol), found in sorted(self._columns.items())
             if found.mid

@@ -2,7 +2,7 @@
 
 Two kinds of data hold nothing. On *shuffled outcomes* a score above chance shows that a model is judged by what it has
 learned from; on a *random walk* it shows an input that knows the future, or outcomes that overlap with what came
-before.
+before. An ensemble is checked as a whole: a leak may be in what its stacking learns from, beside its members.
 
 A model that has learned noise is worse than the majority class: it trades, and pays fees. So each measure is held
 against what the same predictions would score without any knowledge, each paired with every outcome of its part of the
@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from scipy import stats
 
@@ -25,11 +26,14 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray, Price
 from quicksilver.instrument import InstrumentStage
 from quicksilver.labels import BPS
+from quicksilver.learning.aligned import wanted_features
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.ensembles import walk_material
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.material import Material
 from quicksilver.learning.scores import MEASURES, N_CLASSES, Decisions
-from quicksilver.learning.validation import MODEL, walk
+from quicksilver.learning.validation import MODEL, Walk, walk
 from quicksilver.models.score import MIN_PROBABILITY
 
 SHUFFLED, RANDOM_WALK = "shuffled outcomes", "random walk"
@@ -67,10 +71,24 @@ def checked(histories: Sequence[FeatureHistory], config: PredictorConfig, seed: 
     """
     rng = np.random.default_rng(seed)
     real = frame_of(histories, config)
-    level = 1.0 - (1.0 - SURE) / (2 * len(MEASURES) * predictors)
     walked = [random_walk(one, config, float(np.std(real.move_bps)), rng) for one in histories]
     frames = {SHUFFLED: shuffled(real, rng), RANDOM_WALK: frame_of(walked, config)}
-    return [one for data, frame in frames.items() for one in _findings(data, frame, config, level)]
+    return [one for data, frame in frames.items() for one in _findings(data, walk(frame, config), predictors)]
+
+
+def checked_ensemble(material: Material, histories: Sequence[FeatureHistory], seed: int, models: int) -> list[Finding]:
+    """Return the same of an ensemble, its members and its stacking, made anew of either kind of data.
+
+    ``histories`` are those that the material was made of; ``models`` is how many are checked in all.
+
+    Raises:
+        InputError: the data cannot be learned from, or are too few for two parts.
+    """
+    rng, spread_bps = np.random.default_rng(seed), float(np.std(material.found.frame.move_bps))
+    as_lead = msgspec.structs.replace(material.lead, features=wanted_features(material.configs), sequence=1)
+    walked = [random_walk(one, as_lead, spread_bps, rng) for one in histories]
+    materials = {SHUFFLED: material.shuffled(seed), RANDOM_WALK: material.of(walked)}
+    return [one for data, made in materials.items() for one in _findings(data, walk_material(made), models)]
 
 
 def shuffled(frame: TrainingFrame, rng: np.random.Generator) -> TrainingFrame:
@@ -109,11 +127,12 @@ def _features(walked: FeatureHistory, config: PredictorConfig, step_ns: int) -> 
     return np.where(follows, made.values, walked.values)
 
 
-def _findings(data: str, frame: TrainingFrame, config: PredictorConfig, level: float) -> list[Finding]:
-    judged = walk(frame, config).judged[MODEL]
+def _findings(data: str, walked: Walk, models: int) -> list[Finding]:
+    judged = walked.judged[MODEL]
+    level = 1.0 - (1.0 - SURE) / (2 * len(MEASURES) * models)
     folds = np.unique(judged.fold)
     if len(folds) < 2:
-        raise InputError(f"{frame.n} examples are too few to check: they can be judged in one part only")
+        raise InputError("there are too few examples to check: they can be judged in one part only")
     parts, chance = judged.parts(), without_knowledge(judged)
     found = []
     for name, measure in MEASURES.items():
@@ -138,7 +157,7 @@ def without_knowledge(judged: Decisions) -> FloatArray:
         hot = np.eye(N_CLASSES)[directions + 1]
         loss = -np.log(np.maximum(said, MIN_PROBABILITY)) @ shares
         brier = (said**2).sum(axis=1) - 2.0 * said @ shares + 1.0
-        profit = directions * judged.move_bps[rows].mean() - 2.0 * judged.fee_bps * np.abs(directions)
+        profit = directions * judged.move_bps[rows].mean() - judged.cost_bps[rows] * np.abs(directions)
         matrix = (shares[None, :, None] * hot[:, None, :]).reshape(len(hot), -1)
         parts[rows] = np.column_stack([matrix, loss, brier, profit])
     return parts

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
 from quicksilver.learning.aligned import Aligned, aligned, columns_of, require_common, wanted_features
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import NEVER_NS, FeatureHistory, TrainingFrame, newest, placed_frame_of
+from quicksilver.learning.datasets import NEVER_NS, Bools, FeatureHistory, Int64, TrainingFrame, frame_of, newest
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import MIN_PAST
@@ -35,25 +36,48 @@ class Material(NamedTuple):
         frame, config = self.frames[number], self.configs[number]
         if before_ns is not None:
             frame = frame.rows(frame.known_ns < before_ns - config.horizon_ns)
-        return newest(frame, config.minutes_back) if frame.n else frame
+        return newest(frame, config.minutes_back)
 
     def enough(self, before_ns: int) -> bool:
         """Return whether each member has enough to learn from."""
         return all(self.past_of(number, before_ns).n >= MIN_PAST for number in range(len(self.frames)))
 
+    def of(self, histories: Sequence[FeatureHistory]) -> "Material":
+        """Return the same ensemble's material of other histories, which hold the same features.
+
+        Raises:
+            InputError: its members never decide in them.
+        """
+        return _made(self.name, self.config, self.configs, histories, self.code)
+
     def shuffled(self, seed: int) -> "Material":
-        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn."""
-        rng = np.random.default_rng(seed)
-        lead = _shuffled(self.found.frame, rng)
-        frames = tuple(_shuffled(frame, rng) for frame in self.frames)
-        members = tuple(_shuffled(frame, rng) for frame in self.found.members)
-        return self._replace(frames=frames, found=self.found._replace(frame=lead, members=members))
+        """Return the same with the outcomes of other decisions: a check for leaks, for there is nothing to learn.
+
+        A decision at the same time has the same outcome in the frames of all members: who knows one knows the others.
+        """
+        frames = (self.found.frame, *self.frames, *self.found.members)
+        known = [frame.known_ns < NEVER_NS for frame in frames]
+        names = sorted({name for frame in frames for name in frame.instruments})
+        places = [_places(frame, mask, names) for frame, mask in zip(frames, known, strict=True)]
+        _, first, which = np.unique(np.concatenate(places), axis=0, return_index=True, return_inverse=True)
+        moves = np.concatenate([frame.move_bps[mask] for frame, mask in zip(frames, known, strict=True)])[first]
+        again = np.random.default_rng(seed).permutation(moves)[which.ravel()]
+        parts = np.split(again, np.cumsum([np.count_nonzero(mask) for mask in known])[:-1])
+        lead, *others = map(_moved, frames, known, parts)
+        alone, members = tuple(others[: len(self.frames)]), tuple(others[len(self.frames) :])
+        return self._replace(frames=alone, found=self.found._replace(frame=lead, members=members))
 
 
-def _shuffled(frame: TrainingFrame, rng: np.random.Generator) -> TrainingFrame:
-    move_bps, known = frame.move_bps.copy(), frame.known_ns < NEVER_NS
-    move_bps[known] = rng.permutation(move_bps[known])
-    return frame._replace(move_bps=move_bps)
+def _places(frame: TrainingFrame, which: Bools, names: Sequence[str]) -> Int64:
+    """Instrument and time of some decisions, ``(n, 2)``; ``names`` are the instruments of all frames."""
+    instruments = np.array([names.index(name) for name in frame.instruments])
+    return np.column_stack([instruments[frame.instrument[which]], frame.ts_ns[which]])
+
+
+def _moved(frame: TrainingFrame, which: Bools, move_bps: FloatArray) -> TrainingFrame:
+    moves = frame.move_bps.copy()
+    moves[which] = move_bps
+    return frame._replace(move_bps=moves)
 
 
 def features_of(config: EnsembleConfig, predictors: Mapping[str, PredictorConfig]) -> tuple[str, ...]:
@@ -88,6 +112,16 @@ def material_of(
         ValueError: the histories hold other features.
     """
     configs = _configs(name, config, predictors)
+    return _made(name, config, configs, histories, code)
+
+
+def _made(
+    name: str,
+    config: EnsembleConfig,
+    configs: tuple[PredictorConfig, ...],
+    histories: Sequence[FeatureHistory],
+    code: str,
+) -> Material:
     names = wanted_features(configs)
     if any(one.values.shape[1] != len(names) for one in histories):
         raise ValueError(f"the histories of ensemble {name} have to hold the features {names}")
@@ -101,7 +135,7 @@ def material_of(
 
 def _frame(histories: Sequence[FeatureHistory], config: PredictorConfig, names: Sequence[str]) -> TrainingFrame:
     wanted = [one for one in histories if config.wants(one.venue, one.symbol)]
-    return placed_frame_of(columns_of(wanted, config, names), config)[0]
+    return frame_of(columns_of(wanted, config, names), config)
 
 
 def members_before(material: Material, before_ns: int | None) -> tuple[Card, ...]:

@@ -9,6 +9,7 @@ from quicksilver.learning.results import Interval, Track
 from quicksilver.learning.scores import LEVEL
 from quicksilver.learning.search import Result
 from quicksilver.learning.validation import MAJORITY, MODEL
+from quicksilver.learning.verdict import after
 
 BELIEVED = 0.95  # a deflated score from which on the best is called better than luck
 
@@ -16,9 +17,10 @@ BELIEVED = 0.95  # a deflated score from which on the best is called better than
 class Row(msgspec.Struct, frozen=True):
     """One configuration of the table; numbers are None where it could not be judged, and ``why`` says why.
 
-    Shares of right predictions are in percent, profits in basis points a decision, after fees; intervals are those of
-    95 %. ``percent_better`` is how much better than the majority class it is. ``sharpe_daily`` is the Sharpe ratio of
-    its profits, 0 where it never trades, and ``deflated`` the probability that this is more than the best of all that
+    Shares of right predictions are in percent, profits in basis points a decision, after fees and ``spread_bps``, the
+    mean spread at its decisions (None where the data have none, and fees alone are paid); intervals are those of 95 %.
+    ``percent_better`` is how much better than the majority class it is. ``sharpe_daily`` is the Sharpe ratio of its
+    profits, 0 where it never trades, and ``deflated`` the probability that this is more than the best of all that
     were tried would have by luck, None where it never trades.
     """
 
@@ -46,6 +48,7 @@ class Row(msgspec.Struct, frozen=True):
     sharpe_daily: float | None = None
     deflated: float | None = None
     track: Track | None = None
+    spread_bps: float | None = None
 
     @property
     def trades(self) -> bool:
@@ -68,7 +71,7 @@ def row_of(result: Result) -> Row:
         percent_majority=_percent(found.scores[MAJORITY]["accuracy"]),
         percent_better=_percent(found.better_by["accuracy"]), profit_bps=model["profit_bps"],
         balanced_accuracy=model["balanced_accuracy"], matthews=model["matthews"], log_loss=model["log_loss"],
-        brier=model["brier"], track=found.track,
+        brier=model["brier"], track=found.track, spread_bps=found.spread_bps,
         sharpe_daily=found.track.daily if found.track is not None else 0.0,
     )  # fmt: skip
 
@@ -102,9 +105,9 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
     best = trading[0]
     assert best.profit_bps is not None
     assert best.deflated is not None
-    earned = f"{best.profit_bps.value:+.2f} bps a decision after fees"
+    earned = f"{best.profit_bps.value:+.2f} bps a decision {after(best.spread_bps)}"
     if best.profit_bps.value <= 0.0:
-        return f"None of {tried:,} tried earns its fees: the best that trades makes {earned}; doing nothing is better."
+        return f"None of {tried:,} tried earns its costs: the best that trades makes {earned}; doing nothing is better."
     sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"
     if best.deflated >= BELIEVED and best.profit_bps.mean_low > 0.0:
         return f"The best makes {earned}: {sure}. A later period has still to show it."

@@ -47,6 +47,8 @@ class Validation(msgspec.Struct, frozen=True):
     ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
     profits, for the deflated score of several tries, None where it never traded. ``flagged`` decisions more had inputs
     out of the range that it knew by then: live nothing is predicted from such, and nobody is judged by them.
+    ``spread_bps`` is the mean spread at those decisions that have one, None if none has; ``without_spread`` have none:
+    their profit is after fees alone.
     """
 
     n: int
@@ -59,3 +61,5 @@ class Validation(msgspec.Struct, frozen=True):
     confusion: tuple[tuple[int, ...], ...] = ()
     track: Track | None = None
     flagged: int = 0
+    spread_bps: float | None = None
+    without_spread: int = 0

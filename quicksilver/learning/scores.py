@@ -35,8 +35,9 @@ class Decisions(NamedTuple):
     """What one predictor said of decisions, and what came of them, ``n`` in order of time.
 
     ``probabilities`` ``(n, 3)`` of down, flat and up; ``outcomes`` ``(n,)`` -1, 0, 1; ``move_bps`` ``(n,)``; ``fold``
-    ``(n,)``, which part of the walk each is of; ``fee_bps`` is that of one trade: a decision that is not flat pays it
-    twice. What is less likely than ``confidence`` is said as flat.
+    ``(n,)``, which part of the walk each is of; ``fee_bps`` is that of one trade, and ``spread_bps`` ``(n,)`` the
+    spread at each decision, NaN where there is none: both are paid as ``round_trip_bps`` says. What is less likely
+    than ``confidence`` is said as flat.
     """
 
     probabilities: FloatArray
@@ -44,7 +45,13 @@ class Decisions(NamedTuple):
     move_bps: FloatArray
     fold: Int64
     fee_bps: float
+    spread_bps: FloatArray
     confidence: float = 0.0
+
+    @property
+    def cost_bps(self) -> FloatArray:
+        """What each decision costs if it is not flat, ``(n,)``: ``labels.round_trip_bps`` of all, to the bit."""
+        return 2.0 * self.fee_bps + np.where(np.isnan(self.spread_bps), 0.0, self.spread_bps)
 
     @property
     def directions(self) -> Int64:
@@ -61,7 +68,7 @@ class Decisions(NamedTuple):
         hot = np.eye(N_CLASSES)[self.outcomes + 1]
         parts[:, _LOSS] = -np.log(np.maximum((hot * self.probabilities).sum(axis=1), MIN_PROBABILITY))
         parts[:, _BRIER] = ((self.probabilities - hot) ** 2).sum(axis=1)
-        parts[:, _PROFIT] = directions * self.move_bps - 2.0 * self.fee_bps * np.abs(directions)
+        parts[:, _PROFIT] = directions * self.move_bps - self.cost_bps * np.abs(directions)
         return parts
 
 
@@ -98,7 +105,7 @@ def brier(mean: FloatArray) -> FloatArray:
 
 
 def profit_bps(mean: FloatArray) -> FloatArray:
-    """Return the mean profit of a decision after fees, in basis points."""
+    """Return the mean profit of a decision after fees and spread, from mid to mid at no latency, in basis points."""
     return mean[..., _PROFIT]
 
 

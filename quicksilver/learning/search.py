@@ -165,9 +165,9 @@ def _instruments(config: SearchConfig, histories: Sequence[FeatureHistory]) -> l
 
 
 def _digests(history: FeatureHistory, names: Sequence[str]) -> dict[str, str]:
-    """What tells the times and prices (under no name) and each column of a history from all others."""
+    """What tells the times, prices and spreads (under no name) and each column of a history from all others."""
     state = hashlib.sha256(msgspec.json.encode([history.venue, history.symbol]))
-    for array in (history.ts_ns, history.mid, history.fresh):
+    for array in (history.ts_ns, history.mid, history.fresh, history.spread_bps):
         state.update(np.ascontiguousarray(array).tobytes())
     columns = zip(names, history.values.T, strict=True)
     return {"": state.hexdigest(), **{name: hashlib.sha256(column.tobytes()).hexdigest() for name, column in columns}}

@@ -48,13 +48,15 @@ AnyTask: TypeAlias = Task | EnsembleTask
 class Trained(NamedTuple):
     """A card, and how it did in the walk-forward run.
 
-    ``instruments`` are those that it has learned from, ``venue:symbol``; ``notes`` the libraries' warnings, each once.
+    ``instruments`` are those that it has learned from, ``venue:symbol``; ``notes`` the libraries' warnings, each once;
+    ``n_examples`` how many decisions there were to learn from, of which a predictor may take the newest alone.
     """
 
     card: AnyCard
     validation: Validation
     instruments: tuple[str, ...]
     notes: tuple[str, ...]
+    n_examples: int
 
 
 def _nothing() -> None:
@@ -73,25 +75,25 @@ def trained_and_judged(task: AnyTask, step: Step = _nothing) -> Trained:
     with warnings.catch_warnings(record=True) as warned, threadpool_limits(1):
         warnings.simplefilter("always")
         try:
-            card, validation, instruments = _predictor(task, step) if isinstance(task, Task) else _ensemble(task, step)
+            card, validation, frame = _predictor(task, step) if isinstance(task, Task) else _ensemble(task, step)
         except (InputError, ValueError) as error:  # scikit-learn says which value of which parameter it does not take
             kind = "predictor" if isinstance(task, Task) else "ensemble"
             raise InputError(f"{kind} {task.name}: {str(error).removeprefix(f'{kind} {task.name}: ')}") from error
     step()
     counts = Counter(str(one.message).strip().splitlines()[0] for one in warned)
     notes = [f"{text} ({count} times)" if count > 1 else text for text, count in counts.items()]
-    return Trained(card, validation, instruments, tuple(notes))
+    return Trained(card, validation, frame.instruments, tuple(notes), frame.n)
 
 
-def _predictor(task: Task, step: Step) -> tuple[AnyCard, Validation, tuple[str, ...]]:
+def _predictor(task: Task, step: Step) -> tuple[AnyCard, Validation, TrainingFrame]:
     validation = validated(walk(task.frame, task.config, done=step), task.config.seed)
-    return trained(task.name, task.frame, task.config, task.code), validation, task.frame.instruments
+    return trained(task.name, task.frame, task.config, task.code), validation, task.frame
 
 
-def _ensemble(task: EnsembleTask, step: Step) -> tuple[AnyCard, Validation, tuple[str, ...]]:
+def _ensemble(task: EnsembleTask, step: Step) -> tuple[AnyCard, Validation, TrainingFrame]:
     material = material_of(task.name, task.config, task.predictors, task.histories, task.code)
     validation = validated(walk_material(material, done=step), material.lead.seed)
-    return trained_material(material), validation, material.found.frame.instruments
+    return trained_material(material), validation, material.found.frame
 
 
 def attempted(task: AnyTask) -> Trained | str:

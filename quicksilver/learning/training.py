@@ -9,6 +9,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
 from quicksilver.learning.ranges import ranges_of
+from quicksilver.learning.usable import learned_from
 from quicksilver.learning.validation import error_of, fitted
 from quicksilver.models.card import CARD_VERSION, Card, packed
 from quicksilver.models.learner import ONLINE
@@ -18,15 +19,18 @@ from quicksilver.models.score import Probabilities
 def trained(name: str, frame: TrainingFrame, config: PredictorConfig, code: str) -> Card:
     """Return a predictor's card; the same frame, configuration and program (``code`` tells it) give the same bytes.
 
+    All that it says of the data is of those decisions that the model has learned from, which may be the newest alone.
+
     Raises:
         InputError: the data cannot be learned from.
     """
-    model, learns = fitted(frame, config), config.type in ONLINE
+    seen = learned_from(frame, config)
+    model, learns = fitted(seen, config), config.type in ONLINE
     classes = () if config.target == "return" else tuple(int(one) for one in model.classes_)
     return Card(
-        name, "", CARD_VERSION, config, classes, error_of(model, frame, config), _prior(frame, config),
-        ranges_of(frame), int(frame.ts_ns[0]), int(frame.ts_ns[-1]) + 1, frame.n, digest(frame), code,
-        packed(model.learner.dump() if learns else exported(model, frame.inputs)), "online" if learns else "onnx",
+        name, "", CARD_VERSION, config, classes, error_of(model, seen, config), _prior(seen, config),
+        ranges_of(seen), int(seen.ts_ns[0]), int(seen.ts_ns[-1]) + 1, seen.n, digest(seen), code,
+        packed(model.learner.dump() if learns else exported(model, seen.inputs)), "online" if learns else "onnx",
     ).versioned()  # fmt: skip
 
 

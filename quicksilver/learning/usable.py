@@ -7,7 +7,7 @@ from sklearn.model_selection import KFold
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Int64, TrainingFrame
+from quicksilver.learning.datasets import Int64, TrainingFrame, newest
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.zoo import CALIBRATION_FOLDS, kind_of, least_of_class, model_of
 
@@ -23,13 +23,13 @@ def require_trainable(frame: TrainingFrame, config: PredictorConfig, folds: int 
         InputError: with what is wrong with the configuration or the data, and in which part of them.
     """
     model_of(config)
-    require_usable(newest_of(frame, config), config)
+    require_usable(learned_from(frame, config), config)
     splits = list(walk_forward(frame, folds, config.horizon_ns, MIN_PAST))
     if not splits:
         raise too_few(frame)
     for past, test in splits:
         try:
-            require_usable(newest_of(frame.rows(past), config), config)
+            require_usable(learned_from(frame.rows(past), config), config)
         except InputError as error:
             raise InputError(
                 f"of the first {test[0]:,} of {frame.n:,} examples, which later ones judge: {error}"
@@ -41,9 +41,13 @@ def too_few(frame: TrainingFrame) -> InputError:
     return InputError(f"{frame.n} examples are too few to predict any from {MIN_PAST} that were known before")
 
 
-def newest_of(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
-    """Return what a predictor's model learns from of a frame: no more of the newest than its type takes."""
-    return frame.rows(slice(max(0, frame.n - kind_of(config).most_rows), None))
+def learned_from(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
+    """Return what a predictor learns from of all that is known: the newest minutes back, as many as its type takes.
+
+    Of a frame that has been cut so it returns all.
+    """
+    recent = newest(frame, config.minutes_back)
+    return recent.rows(slice(max(0, recent.n - kind_of(config).most_rows), None))
 
 
 def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:

@@ -28,7 +28,7 @@ from quicksilver.learning.scores import (
     within_range,
 )
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.usable import FOLDS, MIN_PAST, newest_of, require_usable, too_few
+from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from, require_usable, too_few
 from quicksilver.learning.zoo import model_of
 from quicksilver.models.online import CLASSES
 from quicksilver.models.score import probabilities_of_move
@@ -57,11 +57,11 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     Raises:
         InputError: the data cannot be learned from.
     """
-    newest = newest_of(frame, config)
-    require_usable(newest, config)
-    target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
+    seen = learned_from(frame, config)
+    require_usable(seen, config)
+    target = seen.directions(config.threshold_bps) if config.target == "direction" else seen.move_bps
     with threadpool_limits(1):
-        return model_of(config).fit(newest.inputs, target)
+        return model_of(config).fit(seen.inputs, target)
 
 
 def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> float | None:
@@ -105,7 +105,8 @@ def walk(
 ) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
 
-    Decisions that the model would flag live are left out, and counted.
+    The parts do not depend on ``minutes_back``: each model learns from at most that much before its part. Decisions
+    that the model would flag live are left out, and counted.
 
     ``done`` is called after each of ``folds`` parts that could be judged.
 
@@ -137,7 +138,7 @@ def _said_of(
     frame: TrainingFrame, past: Int64, test: Int64, config: PredictorConfig
 ) -> tuple[Int64, dict[str, FloatArray]]:
     """Which decisions of a part a model of the past would not flag, and what is said of them."""
-    seen = frame.rows(past)
+    seen = learned_from(frame.rows(past), config)
     model = fitted(seen, config)
     near = test[~out_of_range(frame.inputs[test], ranges_of(seen), config)]
     if not len(near):
@@ -159,7 +160,9 @@ def judged_by(
     """
     outcomes, least = rows.directions(config.threshold_bps), {MODEL: confidence, **dict.fromkeys(BASELINES, 0.0)}
     return {
-        who: Decisions(one, outcomes, rows.move_bps, fold, config.fee_bps, least.get(who, config.confidence))
+        who: Decisions(
+            one, outcomes, rows.move_bps, fold, config.fee_bps, rows.spread_bps, least.get(who, config.confidence)
+        )
         for who, one in said.items()
     }
 
@@ -188,7 +191,11 @@ def validated(walked: Walk, seed: int) -> Validation:
     matrix = tuple(tuple(row) for row in confusion)
     blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
     track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
-    return Validation(n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged)
+    spread_bps = model.spread_bps[~np.isnan(model.spread_bps)]
+    return Validation(
+        n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged,
+        float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps),
+    )  # fmt: skip
 
 
 def _hits(judged: Decisions) -> FloatArray:

@@ -14,8 +14,8 @@ TITLES = {
 
 
 def verdict(found: Validation, target: Target = "direction") -> list[str]:
-    """Return whether a predictor knows anything, and what it would earn: a sentence each."""
-    return [skill(found, target), earnings(found)]
+    """Return whether a predictor knows anything, what it would earn, and after which costs: a sentence each."""
+    return [skill(found, target), earnings(found), costs(found)]
 
 
 def beats_majority(found: Validation, target: Target = "direction") -> bool | None:
@@ -46,14 +46,29 @@ def skill(found: Validation, target: Target = "direction") -> str:
 
 
 def earnings(found: Validation) -> str:
-    """Return what it would have earned or lost after fees, and whether that is more than chance, as a sentence."""
+    """Return what it would have earned or lost after costs, and whether that is more than chance, as a sentence."""
     if found.confusion and not any(row[0] + row[2] for row in found.confusion):
         return "It never predicts a move: it would neither earn nor lose."
     profit = found.scores[MODEL]["profit_bps"]
-    what = f"It would {'earn' if profit.value > 0.0 else 'lose'} {abs(profit.value):.3g} bps a decision after fees"
+    does = "earn" if profit.value > 0.0 else "lose"
+    what = f"It would {does} {abs(profit.value):.3g} bps a decision {after(found.spread_bps)}"
     if profit.low > 0.0 or profit.high < 0.0:
         return f"{what} ({profit.low:.3g} to {profit.high:.3g} in a later period)."
     return f"{what}, and in a later period anything from {profit.low:.3g} to {profit.high:.3g}."
+
+
+def after(spread_bps: float | None) -> str:
+    """Return what a profit is after; ``spread_bps`` is the mean spread that was paid, None where there was none."""
+    return "after fees alone" if spread_bps is None else "after fees and spread"
+
+
+def costs(found: Validation) -> str:
+    """Return what profits are counted from and what is taken off them, as a sentence."""
+    traded = "Profits of a decision are from mid to mid, at no latency, moving no price"
+    if found.spread_bps is None:
+        return f"{traded}; no spread is known here and none is paid: a real profit is lower."
+    some = f" ({found.without_spread:,} decisions have none)" if found.without_spread else ""
+    return f"{traded}; a trade pays two fees and the spread then, {found.spread_bps:.3g} bps on average{some}."
 
 
 def luck(tried: int, deflated: float | None) -> str:

@@ -50,7 +50,9 @@ class EnsemblePredictor:
         self._last_ns = 0
         labels = LabelConfig((lead.horizon_ns,), lead.fee_bps)
         self._labels = LabelQueue(venue, symbol, labels)
-        self._judged = Judged[Said](card.name, card.version, labels, confidence=card.config.confidence_with(lead))
+        self._judged = Judged[Said](
+            card.name, card.version, labels, lead.every_ns, confidence=card.config.confidence_with(lead)
+        )
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
@@ -68,7 +70,7 @@ class EnsemblePredictor:
         if probabilities is None:
             return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
         self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
-        entry = Waiting(said, self._judged.scores[0].baseline(), probabilities)
+        entry = Waiting(said, self._judged.scores[0].baseline(), probabilities, row.spread_bps)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
 
     def _judge(self, label: Label) -> Score | None:

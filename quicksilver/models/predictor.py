@@ -39,7 +39,9 @@ class Predictor:
         labels = LabelConfig((card.config.horizon_ns,), card.config.fee_bps)
         self._inputs = InputRows(card.config)
         self._labels = LabelQueue(venue, symbol, labels)
-        self._judged = Judged[list[float] | None](card.name, card.version, labels, confidence=card.config.confidence)
+        self._judged = Judged[list[float] | None](
+            card.name, card.version, labels, card.config.every_ns, confidence=card.config.confidence
+        )
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return the scores of what is known now, and what is predicted if this is a time to decide."""
@@ -58,7 +60,7 @@ class Predictor:
             return self._judged.flagged(row, 0, self.card.prior, said)
         self._labels.on_features(row.seq, row.ts_event_ns, mid)
         kept = None if self._learner is None else inputs.tolist()
-        entry = Waiting(kept, self._judged.scores[0].baseline(), said.probabilities)
+        entry = Waiting(kept, self._judged.scores[0].baseline(), said.probabilities, row.spread_bps)
         return self._judged.predicted(row, 0, entry, said.move_bps)
 
     def _judge(self, label: Label) -> Score | None:

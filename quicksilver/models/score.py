@@ -43,7 +43,7 @@ class PrequentialScore(msgspec.Struct):
     """Running accuracy and log-loss (nats) of a model, and of the always-majority baseline judged the same way.
 
     ``brier`` and ``profit_bps`` are sums as well, of Brier's score over the three classes and of what acting on each
-    prediction brought after fees; ``flagged`` predictions were none to be judged.
+    prediction brought after fees and spread; ``flagged`` predictions were none to be judged.
 
     The baseline predicts the class most seen so far (flat before any), and as probabilities the Laplace-smoothed
     frequencies so far; so far means when the model predicted, for neither may know what came after.

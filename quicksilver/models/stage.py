@@ -38,7 +38,7 @@ class PredictionStage:
         self._horizons_ns = labels.horizons_ns
         self._grid = DecisionGrid(every_ns)
         self._online = OnlineModel(labels.horizons_ns, every_ns)
-        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, labels, "online")
+        self._judged = Judged[Inputs](OnlineModel.name, OnlineModel.version, labels, every_ns, "online")
         self.deployed = deployed or Deployed()
 
     def take(self, record: AnyRecord) -> list[AnyRecord]:
@@ -67,7 +67,8 @@ class PredictionStage:
         for horizon in range(len(self._horizons_ns)):
             baseline = self._judged.scores[horizon].baseline()
             probabilities = self._online.predict(horizon, inputs, baseline)
-            predictions.append(self._judged.predicted(row, horizon, Waiting(inputs, baseline, probabilities)))
+            entry = Waiting(inputs, baseline, probabilities, row.spread_bps)
+            predictions.append(self._judged.predicted(row, horizon, entry))
         return predictions
 
     def on_label(self, label: Label) -> list[Score]:

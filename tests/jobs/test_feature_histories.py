@@ -14,6 +14,7 @@ from producers.tapes import read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
+from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.memory import MemoryStore
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import Features, Published, Status
@@ -66,6 +67,44 @@ def test_a_new_session_has_nothing_to_do_with_the_one_before() -> None:
     (found,) = of_store(store, ())
     assert found.ts_ns.tolist() == [10, 20, 30, 40, 50]
     assert found.fresh.tolist() == [True, True, False, True, False]
+
+
+def vectors(*rows: tuple[int, int, int]) -> list[Features]:
+    """Vectors of some ``(seq, event time, receipt)``, in milliseconds."""
+    unknown = dict.fromkeys(Features.__struct_fields__[5:])
+    return [
+        Features("v", "A-B", seq, event_ms * 10**6, recv_ms * 10**6, **{**unknown, "mid": 100.0 + seq})
+        for seq, event_ms, recv_ms in rows
+    ]
+
+
+def stored(records: list[Features]) -> FeatureHistory:
+    store = MemoryStore()
+    store.write(records)
+    (found,) = of_store(store, ())
+    return found
+
+
+@pytest.mark.parametrize("ours", [False, True], ids=["the venue's clock", "our own clock"])
+def test_a_clock_that_goes_back_breaks_no_history(ours: bool) -> None:
+    """A row 200 ms back, or all from then on received 500 ms earlier: the same history as while it ran."""
+    rows = [(seq, 100 * seq - 200 * (seq == 50), 100 * seq + 5 - 500 * (ours and seq >= 50)) for seq in range(1, 101)]
+    (live,) = HistoryBuilder(()).take_all(vectors(*rows)).histories()
+    found = stored(vectors(*rows))
+    assert np.flatnonzero(found.fresh).tolist() == [0]
+    assert same(found, live)
+
+
+def test_a_run_that_begins_anew_breaks_it_whatever_its_numbers() -> None:
+    """One that has come as far as the other; one that ended at once; one whose first vectors the other did not have."""
+    first = [(seq, 100 * seq, 100 * seq) for seq in range(1, 51)]
+    for numbers in (range(1, 80), range(1, 3), range(30, 49), range(2, 90, 3)):
+        again = [(seq, 60_000 + 100 * seq, 60_000 + 100 * seq) for seq in numbers]
+        found = stored(vectors(*first, *again))
+        assert np.flatnonzero(found.fresh).tolist() == [0, 50]
+        assert (np.diff(found.ts_ns) > 0).all()
+    unlike = vectors((2, 10, 10), (4, 20, 20), (1, 5_000, 5_000), (3, 5_010, 5_010))
+    assert np.flatnonzero(stored(unlike).fresh).tolist() == [0, 2]
 
 
 def test_what_is_no_tape_is_said(tmp_path: Path) -> None:

@@ -38,10 +38,12 @@ def test_parts_of_one_instrument_are_put_in_order_of_time_with_a_break_between(t
 
 
 def test_a_span_of_time_and_what_is_not_there() -> None:
-    history = FeatureHistory("v", "A-B", np.arange(5), np.ones(5), np.zeros((5, 1)), np.arange(5) == 0)
+    fresh, spread_bps = np.arange(5) == 0, np.arange(5) / 10
+    history = FeatureHistory("v", "A-B", np.arange(5), np.ones(5), np.zeros((5, 1)), fresh, spread_bps)
     data = Gathered(("rsi_14",), [history])
     (found,) = data.of(RSI, Span(1, 3))
-    assert [len(column) for column in found[2:]] == [2, 2, 2, 2]
+    assert [len(column) for column in found[2:]] == [2, 2, 2, 2, 2]
+    assert found.spread_bps.tolist() == [0.1, 0.2]
     with pytest.raises(InputError, match="nothing lies between --since and --until"):
         data.of(RSI, Span(7, 9))
     wanted = PredictorConfig("lda", venues=("w",), symbols=("A-B", "C-D"))

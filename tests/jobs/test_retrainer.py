@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from api.store_sqlite import SqliteStore
@@ -21,11 +22,13 @@ from quicksilver.errors import InputError, StoreError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.config_file import Predictors
-from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.datasets import MINUTE_NS, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.retraining import Past
 from quicksilver.learning.retraining_config import RetrainingConfig
+from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.training import digest
+from quicksilver.learning.usable import FOLDS, learned_from
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Score
@@ -354,8 +357,12 @@ def test_what_is_read_of_a_long_history_gives_the_same_data(tmp_path: Path, minu
     (whole,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore)
     (part,) = histories_of(str(tmp_path / "a.sqlite"), (), ignore, back_ns=reach_ns([config]))
     assert len(part.mid) == len(rows) if not minutes else len(part.mid) <= len(whole.mid)
-    assert minutes != 3.0 or len(part.mid) < len(whole.mid) / 4
-    assert digest(frame_of([part], config)) == digest(frame_of([whole], config))
+    assert minutes != 3.0 or len(part.mid) < 0.7 * len(whole.mid)
+    read, every = frame_of([part], config), frame_of([whole], config)
+    assert digest(learned_from(read, config)) == digest(learned_from(every, config))
+    past, _ = next(walk_forward(read, FOLDS, config.horizon_ns, 1))
+    kept_ns = every.ts_ns[-1] - every.ts_ns[0] if minutes != 3.0 else (FOLDS + 1) * minutes * MINUTE_NS
+    assert np.ptp(read.ts_ns[past]) == pytest.approx(kept_ns / (FOLDS + 1), rel=0.1), "the first part that is judged"
 
 
 def test_a_source_without_the_predictors_instrument_is_told(tmp_path: Path) -> None:

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.cli import app
+from jobs.gathering import gathered
 from jobs.search_folder import Progress, SearchFolder
 from jobs.search_progress import Estimate
+from jobs.searching import read_histories
+from producers.exchanges.base import ignore
 from quicksilver.learning import search as core
 from quicksilver.learning.search import candidates
+from tests.jobs.prices import csv_of
 from tests.searches import CONFIG, TOML, files, histories
 from tests.tools import needs_tools
 
@@ -64,6 +69,24 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("done")
     result = searched(grid(folder), *files(folder), "--out", folder / "out", "--jobs", 1, "--best", 3)
     return folder, result
+
+
+def test_it_reads_the_same_data_as_training_does(tmp_path: Path) -> None:
+    """What is given twice is refused, and the parts of one instrument are one history, whatever their order."""
+    head, *rows = csv_of(tmp_path / "BTC-USD.csv", 400).read_text().splitlines()
+    parts = []
+    for name, some in (("b", rows[200:]), ("a", rows[:200])):
+        (tmp_path / name).mkdir()
+        parts.append(tmp_path / name / "BTC-USD.csv")
+        parts[-1].write_text("\n".join([head, *some]) + "\n")
+    (found,) = read_histories([str(one) for one in parts], (), None, 1, print)
+    (other,) = gathered([str(one) for one in parts], [], ignore).histories
+    assert found.fresh.tolist() == [row in {0, 200} for row in range(400)]
+    assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(found[2:], other[2:], strict=True))
+    refused = searched(grid(tmp_path), parts[0], parts[0], "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "hold the same time of" in refused.stderr
+    assert "BTC-USD: name one of them" in " ".join(refused.stderr.split())
 
 
 def test_a_search_ends_with_a_table_a_verdict_and_a_summary(done: tuple[Path, Result]) -> None:

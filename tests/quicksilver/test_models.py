@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quicksilver.labels import LabelConfig, LabelQueue
-from quicksilver.models.judged import MAX_PENDING
+from quicksilver.models.judged import SPARE
 from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
 from quicksilver.models.stage import PredictionStage
@@ -18,6 +18,7 @@ FIELDS = Features.__struct_fields__[5:]
 H = (1_000,)
 LABELS = LabelConfig(H)
 EVERY = 1_000
+MOST = SPARE + H[0] // EVERY
 EQUAL = (1 / 3, 1 / 3, 1 / 3)
 
 
@@ -187,9 +188,9 @@ def test_a_run_cut_at_any_event_equals_a_whole_one() -> None:
 def test_a_label_without_its_prediction_is_no_score_and_pending_is_bounded() -> None:
     stage = PredictionStage(LABELS, EVERY)
     assert stage.on_label(label(1, 1)) == []
-    for seq in range(MAX_PENDING + 2):
+    for seq in range(MOST + 2):
         stage.on_features(features(seq, imbalance_1=0.1))
     assert stage.on_label(label(0, 1)) == []
-    assert len(stage.on_label(label(MAX_PENDING, 1))) == 1
+    assert len(stage.on_label(label(MOST, 1))) == 1
     stage.gap()
-    assert stage.on_label(label(MAX_PENDING + 1, 1)) == []
+    assert stage.on_label(label(MOST + 1, 1)) == []

@@ -116,12 +116,12 @@ async def test_the_heat_map_shows_what_is_chosen(tmp_path: Path, visit: Open, re
 
     async with served(tmp_path) as url:
         page = (await visit(f"{url}/optimize")).page
-        await page.get_by_label("colour").select_option("bps after fees")
+        await page.get_by_label("colour").select_option("bps after costs")
         heat = page.get_by_test_id("heat")
         await expect(heat.locator("rect[aria-label]")).to_have_count(4)
         texts = await heat.locator("g[aria-label=text] text").all_text_contents()
         assert sorted(texts) == sorted(cell(a, b) for a in ("lda", "naive-bayes") for b in ("1m", "2m"))
-        await expect(heat.locator("figure > div, figure > svg").first).to_contain_text("bps after fees")
+        await expect(heat.locator("figure > div, figure > svg").first).to_contain_text("bps after costs")
         fills = await heat.locator("rect[aria-label]").evaluate_all("all => all.map(one => one.getAttribute('fill'))")
         assert len(set(fills)) == len(set(texts))
         await page.get_by_label("across").select_option("moves")

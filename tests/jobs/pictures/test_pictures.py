@@ -204,7 +204,7 @@ def test_windows_hold_every_decision_once_and_lie_within_a_part() -> None:
     for measure, found in zip(
         (accuracy, profit_bps), courses_of(ts_ns, parts, windows, [accuracy, profit_bps], 3, 1), strict=True
     ):
-        assert found.value == pytest.approx([measure(parts[one].mean(axis=0)) for one in windows])
+        assert found.value == pytest.approx([float(measure(parts[one].mean(axis=0))) for one in windows])
         assert (found.low <= found.value).all()
         assert (found.value <= found.high).all()
         assert (np.diff(found.at_ns) > 0).all()

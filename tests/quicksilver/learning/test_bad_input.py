@@ -125,7 +125,14 @@ def moved_up(at: list[int], config: PredictorConfig, n: int = 600) -> TrainingFr
     moves[at] = 10.0
     times = np.arange(n) * SECOND_NS
     return TrainingFrame(
-        config.inputs, ("test:X",), rng.normal(size=(n, 3)), times, times + 1, moves, np.zeros(n, np.int64)
+        config.inputs,
+        ("test:X",),
+        rng.normal(size=(n, 3)),
+        times,
+        times + 1,
+        moves,
+        np.zeros(n, np.int64),
+        np.zeros(n),
     )
 
 

@@ -13,7 +13,7 @@ from quicksilver.events import SECOND_NS
 from quicksilver.grid import DecisionGrid
 from quicksilver.labels import BPS, LabelConfig, LabelQueue
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, stretches
+from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of, newest, stretches
 
 EVERY_NS = 10 * SECOND_NS
 CONFIG = PredictorConfig("lda", granularity="10s", horizon="25s", datasetinputs=2, features=("vpin",), fee_bps=1.0)
@@ -25,7 +25,8 @@ def history(
     first = np.zeros(len(ts_ns), bool)
     first[[0, *(fresh or [])]] = True
     values = np.arange(len(ts_ns), dtype=float)[:, None]
-    return FeatureHistory("test", symbol, np.array(ts_ns), np.array(mids), values, first)
+    spread_bps = 1.0 + np.arange(len(ts_ns)) / 8
+    return FeatureHistory("test", symbol, np.array(ts_ns), np.array(mids), values, first, spread_bps)
 
 
 def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, float, list[float]]]:
@@ -92,6 +93,8 @@ def test_a_frame_is_what_a_runner_sees(
     assert frame.known_ns.tolist() == [row[1] for row in expected]
     np.testing.assert_allclose(frame.move_bps, [row[2] for row in expected], rtol=0, atol=1e-9)
     np.testing.assert_allclose(frame.inputs, [row[3] for row in expected], rtol=0, atol=1e-9)
+    spreads = dict(zip(one.values[:, 0].tolist(), one.spread_bps.tolist(), strict=True))
+    assert frame.spread_bps.tolist() == [spreads[row[3][back]] for row in expected]
 
 
 def steady(n: int, start_s: int = 0, symbol: str = "BTC-USD") -> FeatureHistory:
@@ -107,9 +110,12 @@ def test_several_instruments_are_one_frame_in_order_of_time() -> None:
 
 
 def test_minutes_back_keep_the_newest() -> None:
+    back = msgspec.structs.replace(CONFIG, minutes_back=5.0)
     whole = frame_of([steady(100)], CONFIG)
-    some = frame_of([steady(100)], msgspec.structs.replace(CONFIG, minutes_back=5.0))
+    assert frame_of([steady(100)], back).n == whole.n, "the data are whole: a walk cuts what is before each part"
+    some = newest(whole, 5.0)
     assert some.n == 31
+    assert newest(whole.rows(slice(0, 0)), 5.0).n == 0
     assert some.ts_ns.tolist() == whole.ts_ns[-31:].tolist()
 
 

@@ -42,7 +42,8 @@ def history(seed: int, reverts: float = 0.0, n: int = 4_000, symbol: str = "X-US
     for row in range(n):
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     times, fresh = np.arange(n) * 60 * SECOND_NS, np.zeros(n, bool)
-    return FeatureHistory("test", symbol, times, 100.0 * np.exp(np.cumsum(moves)), np.empty((n, 0)), fresh)
+    mid, spread_bps = 100.0 * np.exp(np.cumsum(moves)), np.full(n, np.nan)
+    return FeatureHistory("test", symbol, times, mid, np.empty((n, 0)), fresh, spread_bps)
 
 
 def require_nothing(found: Validation) -> None:

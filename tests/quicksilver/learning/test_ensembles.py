@@ -8,12 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from quicksilver.labels import round_trip_bps
 from quicksilver.learning.aligned import Aligned, aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_ensemble
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of
+from quicksilver.learning.validation import MODEL, judged_by
 from quicksilver.models.card import EnsembleCard, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.learner import ONLINE
@@ -117,6 +119,12 @@ def test_offline_and_live_say_the_same(kind: str) -> None:
         one[direction + 1] for one, direction in zip(said, directions, strict=True)
     ]
     assert {one.version for one in predictions} == {card.version}
+
+    lead = found.lead
+    judged = judged_by({MODEL: together[spoken]}, frame, np.zeros(frame.n, np.int64), lead, config.confidence)[MODEL]
+    assert {round_trip_bps(lead.fee_bps, None)} < set(judged.cost_bps)
+    sums = np.cumsum(judged.parts()[:, -1]) / np.arange(1, frame.n + 1)
+    assert [one.profit_bps for one in scores] == pytest.approx(sums.tolist(), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["static", "online"])

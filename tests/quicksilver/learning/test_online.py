@@ -37,7 +37,8 @@ def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConf
     for row in range(n):
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     times, mids = np.arange(n) * 60 * SECOND_NS, 100.0 * np.exp(np.cumsum(moves))
-    return frame_of([FeatureHistory("test", "X-USD", times, mids, np.empty((n, 0)), np.zeros(n, bool))], config)
+    fresh, spread_bps = np.zeros(n, bool), np.full(n, np.nan)
+    return frame_of([FeatureHistory("test", "X-USD", times, mids, np.empty((n, 0)), fresh, spread_bps)], config)
 
 
 @pytest.mark.parametrize("name", ONLINE)
@@ -126,9 +127,9 @@ def test_no_outcome_is_learned_from_before_it_is_known(name: str) -> None:
 
 def test_each_instrument_goes_on_from_the_same_model_by_itself() -> None:
     one, other = frame(1, 0.5, 900), frame(2, n=900)
-    pairs = zip(one[2:6], other[2:6], strict=True)
-    columns = dict(zip(TrainingFrame._fields[2:6], (np.concatenate(pair) for pair in pairs), strict=True))
-    both = one._replace(instruments=("a", "b"), instrument=np.repeat([0, 1], one.n), **columns)
+    pairs = zip(one[2:], other[2:], strict=True)
+    columns = dict(zip(TrainingFrame._fields[2:], (np.concatenate(pair) for pair in pairs), strict=True))
+    both = one._replace(instruments=("a", "b"), **{**columns, "instrument": np.repeat([0, 1], one.n)})
     both = both.rows(np.argsort(both.ts_ns, kind="stable"))
     model = fitted(frame(4, 0.5), ONE_MINUTE)
     said = prequential(model, both, ONE_MINUTE.threshold_bps)

@@ -8,6 +8,7 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
+from quicksilver.labels import round_trip_bps
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.held_back import walked_by
@@ -28,7 +29,7 @@ UNKNOWN = dict.fromkeys(Features.__struct_fields__[5:])
 
 
 def rows(n: int, seed: int = 1) -> Iterator[Features | Status]:
-    """Feature vectors at uneven times: silences, two gaps, mids that revert, a feature that is not always known."""
+    """Feature vectors at uneven times: silences, two gaps, mids that revert, feature and spread at times unknown."""
     rng = np.random.default_rng(seed)
     ts_ns, log_mid, last = START_NS, np.log(100.0), 0.0
     for seq in range(1, n + 1):
@@ -38,7 +39,8 @@ def rows(n: int, seed: int = 1) -> Iterator[Features | Status]:
         if seq in {n // 3, n // 2}:
             yield Status("test", "BTC-USD", seq, ts_ns, ts_ns, "GAP", "a hole")
         vpin = None if seq % 11 == 0 else float(rng.uniform())
-        values = {**UNKNOWN, "mid": float(np.exp(log_mid)), "vpin": vpin}
+        spread_bps = None if seq % 7 == 0 else 0.1 + seq % 9 / 10
+        values = {**UNKNOWN, "mid": float(np.exp(log_mid)), "vpin": vpin, "spread_bps": spread_bps}
         yield Features("test", "BTC-USD", seq, ts_ns, ts_ns, **values)
 
 
@@ -101,6 +103,38 @@ def path_of(mids: list[float]) -> Iterator[Features]:
         yield Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **{**UNKNOWN, "mid": mid, "vpin": 0.5})
 
 
+def test_the_spread_at_the_decision_is_paid_and_goes_with_it_into_a_dump() -> None:
+    """Live with a spread that widens after the decision, and none at all for another: what was quoted then counts."""
+    card, records = card_of(msgspec.structs.replace(CONFIG, datasetinputs=0)), list(path_of([100.0] * 6))
+    spreads = [1.0, 9.0, None, 2.0, 8.0, 8.0]
+    quoted = [msgspec.structs.replace(row, spread_bps=one) for row, one in zip(records, spreads, strict=True)]
+    first, second = (Predictor(card, "test", "BTC-USD") for _ in range(2))
+    run(first, iter(quoted[:2]))
+    second.load(first.dump())
+    scores = [one for one in run(second, iter(quoted[2:])) if isinstance(one, Score)]
+    paid = np.diff([0.0, *(one.n * (one.profit_bps or 0.0) for one in scores)])
+    acted = np.array([abs(one.predicted) for one in scores])
+    expected = [round_trip_bps(CONFIG.fee_bps, spreads[one.seq - 1]) for one in scores]
+    assert paid == pytest.approx(-acted * expected)
+
+
+def test_decisions_are_judged_however_many_there_are_within_a_horizon() -> None:
+    """250 ms and 50 minutes: 12,000 wait at any time, and none is forgotten."""
+    config = PredictorConfig("online-logistic", granularity="250ms", horizon="50m", datasetinputs=1, fee_bps=0.1)
+    trained_on = msgspec.structs.replace(config, granularity="10s", horizon="20s")
+    card = msgspec.structs.replace(card_of(trained_on), config=config)
+    predictor, n = Predictor(card, "test", "BTC-USD"), 12_300
+    found: list[Prediction | Score] = []
+    for number in range(n):
+        ts_ns = START_NS + 250_000_000 * number
+        values = {**UNKNOWN, "mid": 100.0 + number % 7 / 100}
+        found += predictor.take(Features("test", "BTC-USD", number + 1, ts_ns, ts_ns, **values))
+    scores = [one for one in found if isinstance(one, Score)]
+    assert [one.seq for one in scores] == list(range(2, n - 12_000))
+    first, last = (next(one for one in some if isinstance(one, Prediction)) for some in (found, reversed(found)))
+    assert (first.p_down, first.p_up) != (last.p_down, last.p_up)
+
+
 def test_what_is_out_of_its_range_is_flagged_counted_and_never_scored() -> None:
     card = card_of()
     predictor = Predictor(card, "test", "BTC-USD")
@@ -131,13 +165,28 @@ def test_its_score_is_what_the_offline_measures_say_of_the_same_decisions() -> N
     scores = [one for one in found if isinstance(one, Score)]
     said = np.array([(one.p_down, one.p_flat, one.p_up) for one in map(by_seq.get, (s.seq for s in scores)) if one])
     outcomes, zeros = frame.directions(CONFIG.threshold_bps), np.zeros(frame.n, np.int64)
-    mean = Decisions(said, outcomes, frame.move_bps, zeros, CONFIG.fee_bps).parts().mean(axis=0)
+    judged = Decisions(said, outcomes, frame.move_bps, zeros, CONFIG.fee_bps, frame.spread_bps)
+    mean = judged.parts().mean(axis=0)
     last = scores[-1]
     assert (last.n, last.flagged) == (frame.n, 0)
     assert [last.accuracy, last.log_loss, last.brier, last.profit_bps] == pytest.approx(
         [float(measure(mean)) for measure in (accuracy, log_loss, brier, profit_bps)]
     )
     assert last.profit_bps != 0.0
+    require_equal_profits(scores, judged)
+
+
+def require_equal_profits(scores: list[Score], judged: Decisions) -> None:
+    """Row by row: what each decision brought, live and offline; the costs to the bit, the spread sometimes none."""
+    assert {bool(one) for one in np.isnan(judged.spread_bps)} == {True, False}
+    assert {round_trip_bps(judged.fee_bps, None)} < set(judged.cost_bps)
+    total, sums = 0.0, []
+    for one, move_bps, spread_bps in zip(scores, judged.move_bps.tolist(), judged.spread_bps.tolist(), strict=True):
+        cost_bps = round_trip_bps(judged.fee_bps, None if np.isnan(spread_bps) else spread_bps)
+        total += one.predicted * move_bps - cost_bps * abs(one.predicted)
+        sums.append(total / one.n)
+    assert [one.profit_bps for one in scores] == pytest.approx(sums, rel=1e-9, abs=1e-9)
+    assert np.cumsum(judged.parts()[:, -1]) / np.arange(1, len(scores) + 1) == pytest.approx(sums, rel=1e-9, abs=1e-9)
 
 
 def test_a_return_is_predicted_as_probabilities() -> None:
@@ -175,8 +224,7 @@ def test_a_return_is_acted_on_where_the_move_covers_the_fees_and_nowhere_else() 
     assert judged.directions.tolist() == [one.predicted for one in scores]
     lived = [predictions[one.seq] for one in scores]
     assert judged.probabilities.tolist() == [[one.p_down, one.p_flat, one.p_up] for one in lived]
-    profits = judged.directions * judged.move_bps - 2.0 * card.config.fee_bps * np.abs(judged.directions)
-    assert scores[-1].profit_bps == pytest.approx(profits.mean(), rel=1e-9)
+    require_equal_profits(scores, judged)
 
 
 def test_no_move_is_no_decision_where_there_are_no_fees() -> None:

@@ -90,7 +90,7 @@ def test_it_is_said_in_words_what_it_comes_to() -> None:
     assert verdict([], 0) == "There is no result yet."
     assert said(failed) == "None of 1 configurations could be judged."
     assert said(idle, failed).startswith("None of 2 tried ever trades: doing nothing is best. 0 of 1 are right more")
-    assert said(result("b", profits(-2.0)), idle).startswith("None of 2 tried earns its fees: the best that trades")
+    assert said(result("b", profits(-2.0)), idle).startswith("None of 2 tried earns its costs: the best that trades")
     lucky = said(result("a", profits(0.8)), result("b", profits(-2.0)), result("c", profits(-4.0)), tried=500)
     assert "but do not trade on it: after 500 tries, the probability that this is more than luck is" in lucky
     sure = said(result("a", profits(4.0)), result("b", profits(3.9)), idle, tried=3)

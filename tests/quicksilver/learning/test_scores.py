@@ -8,6 +8,7 @@ from arch.bootstrap import IIDBootstrap
 from sklearn import metrics
 
 from quicksilver.events import FloatArray
+from quicksilver.labels import round_trip_bps
 from quicksilver.learning.results import Interval
 from quicksilver.learning.scores import (
     LEVEL,
@@ -30,7 +31,8 @@ RNG = np.random.default_rng
 def made(n: int = 500, seed: int = 1, fee_bps: float = 1.5) -> Decisions:
     rng = RNG(seed)
     rows = rng.dirichlet([1.0, 1.0, 1.0], n)
-    return Decisions(rows, rng.integers(-1, 2, n), rng.normal(0.0, 5.0, n), np.arange(n) * 4 // n, fee_bps)
+    outcomes, moves, fold = rng.integers(-1, 2, n), rng.normal(0.0, 5.0, n), np.arange(n) * 4 // n
+    return Decisions(rows, outcomes, moves, fold, fee_bps, np.full(n, np.nan))
 
 
 def test_measures_are_scikit_learns() -> None:
@@ -46,6 +48,16 @@ def test_measures_are_scikit_learns() -> None:
         "profit_bps": np.mean([m * d - 2 * 1.5 * abs(d) for m, d in zip(one.move_bps, said, strict=True)]),
     }
     assert {name: measure(mean) for name, measure in MEASURES.items()} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_trade_pays_the_fee_twice_and_the_spread_once_where_there_is_one() -> None:
+    said, spreads = (
+        np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]),
+        [2.0, 1.0, np.nan, 4.0],
+    )
+    one = Decisions(said, np.zeros(4, np.int64), np.full(4, 10.0), np.zeros(4, np.int64), 1.5, np.array(spreads))
+    assert one.parts()[:, -1].tolist() == [5.0, -14.0, 7.0, 0.0]
+    assert one.cost_bps.tolist() == [round_trip_bps(1.5, None if math.isnan(each) else each) for each in spreads]
 
 
 def test_a_predictor_that_says_one_class_has_no_correlation() -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.search import Candidate, SearchConfig, candidates, outcome, read_search
-from quicksilver.learning.validation import validated, walk
+from quicksilver.learning.validation import MODEL, validated, walk
 from tests.searches import CONFIG, histories, history
 
 FEATURES = ("rsi_14", "momentum_bps")
@@ -95,6 +95,16 @@ def test_a_result_is_what_a_walk_of_that_predictor_alone_gives() -> None:
     assert found.validation.track is not None
     assert found.validation.track.n > 100
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+def test_all_minutes_back_are_judged_by_the_same_periods() -> None:
+    config = replace(
+        CONFIG, types=("lda",), granularities=("1m",), datasetinputs=(1,), minutes_back=(0.0, 220.0, 300.0)
+    )
+    data = histories()[:1]
+    found = [outcome(one, data, ()).validation for one in candidates(config, data, "c")]
+    assert len({(one.n + one.flagged, one.start_ns, one.end_ns, one.folds) for one in found if one}) == 1
+    assert len({one.scores[MODEL]["log_loss"].value for one in found if one}) == 3
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
+from quicksilver.learning import validation
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.datasets import MINUTE_NS, FeatureHistory, TrainingFrame, frame_of
 from quicksilver.learning.held_back import outside
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.training import trained
+from quicksilver.learning.usable import require_trainable
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
 from quicksilver.learning.zoo import NINE
 
@@ -24,9 +26,8 @@ def frame(seed: int, reverts: float = 0.0, n: int = 4_000, config: PredictorConf
         moves[row] = last = -reverts * last + rng.normal(0.0, 8e-4)
     times = np.arange(n) * 60 * SECOND_NS
     fresh = np.zeros(n, bool)
-    return frame_of(
-        [FeatureHistory("test", "X-USD", times, 100.0 * np.exp(np.cumsum(moves)), np.empty((n, 0)), fresh)], config
-    )
+    mid, spread_bps = 100.0 * np.exp(np.cumsum(moves)), np.full(n, np.nan)
+    return frame_of([FeatureHistory("test", "X-USD", times, mid, np.empty((n, 0)), fresh, spread_bps)], config)
 
 
 def test_decisions_that_live_would_flag_are_none() -> None:
@@ -62,6 +63,54 @@ def test_a_part_that_is_flagged_as_a_whole_is_left_out_and_so_is_all_of_it() -> 
         InputError, match=r"all [\d,]+ later decisions have inputs far out of the range of those before"
     ):
         walk(usual._replace(inputs=away), CONFIG)
+
+
+def test_each_part_is_judged_by_a_model_of_as_many_minutes_as_the_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts themselves are the same, however far back a predictor looks; so are the card's own data."""
+    data, fit, spans = frame(1, reverts=0.5), validation.fitted, []
+
+    def watched(seen: TrainingFrame, config: PredictorConfig) -> object:
+        spans.append(int(seen.ts_ns[-1] - seen.ts_ns[0]) // MINUTE_NS)
+        return fit(seen, config)
+
+    monkeypatch.setattr(validation, "fitted", watched)
+    walks, every = {}, list[int]()
+    for minutes in (0.0, 300.0, 1_000.0):
+        config = msgspec.structs.replace(CONFIG, minutes_back=minutes)
+        spans.clear()
+        walks[minutes] = walk(data, config)
+        every = every or list(spans)
+        assert spans == [min(one, int(minutes) or one) for one in every]
+        card = trained("near", data, config, "")
+        assert (card.end_ns - 1 - card.start_ns) // MINUTE_NS == (minutes or len(data.ts_ns) - 1)
+    assert len(every) == 8
+    assert every[0] < 1_000 < every[-1]
+    whole = walks.pop(0.0)
+    for one in walks.values():
+        assert one.flagged == whole.flagged == 0
+        assert one.ts_ns.tolist() == whole.ts_ns.tolist()
+        assert one.judged[MODEL].fold.tolist() == whole.judged[MODEL].fold.tolist()
+        assert one.judged[MODEL].probabilities.tolist() != whole.judged[MODEL].probabilities.tolist()
+
+
+def test_too_few_minutes_back_are_refused_before_any_work() -> None:
+    with pytest.raises(InputError, match="51 examples of 1m; at least 200 are needed"):
+        require_trainable(frame(1), msgspec.structs.replace(CONFIG, minutes_back=50.0))
+
+
+def test_a_card_is_of_the_examples_that_the_model_has_learned_from() -> None:
+    """Nearest neighbours keep the newest 5,000: what lies before is no reason to trust it with such inputs."""
+    config = PredictorConfig("nearest-neighbours", granularity="1m", datasetinputs=1, fee_bps=3.0)
+    data = frame(1, n=5_600, config=config)
+    inputs = data.inputs.copy()
+    inputs[:100] *= 50.0
+    card = trained("near", data._replace(inputs=inputs), config, "")
+    seen = data.rows(slice(-5_000, None))
+    assert (card.n_train, card.start_ns, card.end_ns) == (5_000, seen.ts_ns[0], data.ts_ns[-1] + 1)
+    assert (card.ranges[0].low, card.ranges[0].high) == (seen.inputs.min(), seen.inputs.max())
+    assert card.prior == tuple(seen.frequencies(config.threshold_bps))
+    assert card == trained("near", seen, config, "")
+    assert outside(card, inputs[:100]).any()
 
 
 def test_what_is_there_is_found() -> None:

@@ -1,5 +1,6 @@
 """What scores say in sentences: no more than their intervals allow."""
 
+import msgspec
 import pytest
 
 from quicksilver.learning.config import Target
@@ -43,16 +44,25 @@ def test_skill(measure: str, target: Target, by: tuple[float, float, float], bet
 @pytest.mark.parametrize(
     ("profit", "said"),
     [
-        ((-6.1, -7.0, -5.0), "It would lose 6.1 bps a decision after fees (-7 to -5 in a later period)."),
-        ((0.4, 0.1, 0.7), "It would earn 0.4 bps a decision after fees (0.1 to 0.7 in a later period)."),
+        ((-6.1, -7.0, -5.0), "It would lose 6.1 bps a decision after fees alone (-7 to -5 in a later period)."),
+        ((0.4, 0.1, 0.7), "It would earn 0.4 bps a decision after fees alone (0.1 to 0.7 in a later period)."),
         (
             (0.4, -0.1, 0.9),
-            "It would earn 0.4 bps a decision after fees, and in a later period anything from -0.1 to 0.9.",
+            "It would earn 0.4 bps a decision after fees alone, and in a later period anything from -0.1 to 0.9.",
         ),
     ],
 )
 def test_earnings(profit: tuple[float, float, float], said: str) -> None:
     assert verdict(found("log_loss", (0.0, -1.0, 1.0), profit))[1] == said
+
+
+def test_what_a_profit_is_after() -> None:
+    plain = found("log_loss", (0.0, -1.0, 1.0), (-6.1, -7.0, -5.0))
+    assert "no spread is known here and none is paid" in verdict(plain)[2]
+    quoted = msgspec.structs.replace(plain, spread_bps=1.234)
+    assert "6.1 bps a decision after fees and spread (-7 to" in verdict(quoted)[1]
+    assert verdict(quoted)[2].endswith("a trade pays two fees and the spread then, 1.23 bps on average.")
+    assert "(12 decisions have none)" in verdict(msgspec.structs.replace(quoted, without_spread=12))[2]
 
 
 def test_who_never_trades_neither_earns_nor_loses() -> None:
