@@ -8,8 +8,8 @@ import msgspec
 class Interval(msgspec.Struct, frozen=True):
     """A value, and where it lies with a probability of 95 %.
 
-    ``low`` to ``high``: that of a later period as long as one fold, with what folds differ by. ``mean_low`` to
-    ``mean_high``: the mean itself, by resampled blocks.
+    ``low`` to ``high``: that of a later period as long as one part of the walk (``Validation.part``), with what parts
+    differ by. ``mean_low`` to ``mean_high``: the mean itself, by resampled blocks.
     """
 
     value: float
@@ -20,6 +20,22 @@ class Interval(msgspec.Struct, frozen=True):
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """What a measure varies by, from which follows what a later period of any length may show.
+
+    ``n`` decisions in ``folds`` parts, resampled as ``blocks`` blocks. ``middle`` and ``between`` are mean and standard
+    deviation of the parts' values, None of one part. ``within / sqrt(n)`` is the standard deviation by chance of the
+    measure over ``n`` decisions, those that depend on one another taken into account.
+    """
+
+    n: int
+    folds: int
+    blocks: int
+    middle: float
+    between: float | None
+    within: float
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -47,6 +63,7 @@ class Validation(msgspec.Struct, frozen=True):
     ``confusion[outcome][predicted]`` counts the model's decisions, each down, flat, up; ``track`` is that of its
     profits, for the deflated score of several tries, None where it never traded. ``flagged`` decisions more had inputs
     out of the range that it knew by then: live nothing is predicted from such, and nobody is judged by them.
+    ``spreads[measure]`` is what the model's values vary by; versions of older programs have none.
     """
 
     n: int
@@ -59,3 +76,9 @@ class Validation(msgspec.Struct, frozen=True):
     confusion: tuple[tuple[int, ...], ...] = ()
     track: Track | None = None
     flagged: int = 0
+    spreads: dict[str, Spread] = {}
+
+    @property
+    def part(self) -> int:
+        """How many decisions a part of the walk has on average: as many as the intervals of a later period are of."""
+        return max(1, round(self.n / self.folds))
