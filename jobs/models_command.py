@@ -90,7 +90,7 @@ def show(
         registry = Registry(models_folder(folder))
         roles = registry.roles(name)
         entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
-        tried = tries(registry, name)
+        tried = tries(registry, entry)
         entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
         deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
     if only_json:

@@ -205,7 +205,8 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
         "flagged": found.flagged, "folds": found.folds, "part": found.part, "measures": measures,
-        "confusion": found.confusion, "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
+        "confusion": found.confusion, "verdict": verdict(found, target_of(card)), "tried": entry.tried,
+        "deflated": deflated,
     }  # fmt: skip
 
 
