@@ -117,8 +117,8 @@ def tries(registry: Registry, entry: Entry) -> Tries:
     """Return the configurations that were tried for what a version is for, its own among them.
 
     These are all that were ever judged on one of its instruments, and those kept under its name. The same configuration
-    trained again on other data is not another try: nobody chose between the two. There are no fewer than were kept under
-    the name, those among them that cannot be read.
+    trained again on other data is not another try: nobody chose between the two. There are no fewer than were kept
+    under the name, those among them that cannot be read.
 
     Raises:
         InputError: the registry cannot be read.

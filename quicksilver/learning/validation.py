@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -29,7 +31,7 @@ from quicksilver.learning.scores import (
     within_range,
 )
 from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.zoo import kind_of, model_of
+from quicksilver.learning.zoo import CALIBRATION_FOLDS, kind_of, model_of
 from quicksilver.models.online import CLASSES
 from quicksilver.models.score import probabilities_of_move
 
@@ -63,7 +65,7 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     require_usable(newest, config)
     target = newest.directions(config.threshold_bps) if config.target == "direction" else newest.move_bps
     with threadpool_limits(1):
-        return model_of(config).fit(newest.inputs, target)
+        return model_of(config, len(frame.instruments)).fit(newest.inputs, target)
 
 
 def _newest(frame: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
@@ -121,13 +123,29 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
 
 
 def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> float | None:
-    """Return the standard deviation of a return model's errors in its training data, in basis points; of others None.
+    """Return how far off a return model is on data that it has not seen, in basis points; None of other models.
 
-    It is above 0, also where the model knows its training data by heart.
+    The root mean square of its errors on stretches of its training data, each predicted by the same model fitted to the
+    others, less what overlaps with it. What a model has learned by heart would make it look surer than it is. The
+    result is above 0, also where there is nothing to err in.
     """
     if config.target == "direction":
         return None
-    return max(float(np.std(frame.move_bps - model.predict(frame.inputs))), 1e-9)
+    frame = _newest(frame, config)
+    apart = overlap_of(frame, config)
+    squares = 0.0
+    for _, stretch in KFold(CALIBRATION_FOLDS).split(frame.inputs):
+        first, last = max(0, int(stretch[0]) - apart), int(stretch[-1]) + apart + 1
+        others = np.r_[0:first, min(last, frame.n) : frame.n]
+        if not len(others):
+            raise InputError(
+                f"{frame.n} examples are too few for a horizon of {apart} decisions: none is left to learn from beside"
+                " those that overlap"
+            )
+        with threadpool_limits(1):
+            unseen = clone(model).fit(frame.inputs[others], frame.move_bps[others])
+        squares += float(((frame.move_bps[stretch] - np.ravel(unseen.predict(frame.inputs[stretch]))) ** 2).sum())
+    return max(math.sqrt(squares / frame.n), 1e-9)
 
 
 def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig, error_bps: float | None) -> FloatArray:
