@@ -6,6 +6,7 @@ import pytest
 from sklearn.base import clone
 
 from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.networks import NeuralClassifier, NeuralRegressor
 from quicksilver.learning.zoo import model_of
@@ -17,8 +18,8 @@ MOVES = INPUTS[:, 0] + RNG.normal(size=N)
 
 
 @pytest.mark.parametrize(("kind", "outcomes"), [(NeuralClassifier, np.sign(MOVES)), (NeuralRegressor, MOVES)])
-def test_what_overlaps_with_the_newest_is_left_out_and_these_only_stop(kind: type, outcomes: np.ndarray) -> None:
-    def predicted(some: np.ndarray, **changed: int) -> np.ndarray:
+def test_what_overlaps_with_the_newest_is_left_out_and_these_only_stop(kind: type, outcomes: FloatArray) -> None:
+    def predicted(some: FloatArray, **changed: int) -> FloatArray:
         net = kind(apart=APART, hidden_layer_sizes=(8,), early_stopping=True, random_state=3, **changed)
         return np.asarray(net.fit(INPUTS, some).predict(INPUTS))
 
