@@ -83,7 +83,7 @@ def show(
         registry = Registry(models_folder(folder))
         roles = registry.roles(name)
         entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
-        tried = tries(registry, name)
+        tried = tries(registry, entry)
         entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
         deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
     if only_json:
@@ -106,9 +106,10 @@ def score(
 ) -> None:
     """Score a version on data that are later than what it learned from, beside what its walk-forward run expected.
 
-    Exit code 1 if a measure lies outside of that interval.
+    Exit code 1 if a measure lies farther out than chance explains: outside of intervals that hold all measures at once
+    with 95 %, in a period as long as that of these data.
     """
-    from jobs.later_scores import later_table, scored_later
+    from jobs.later_scores import judgement, later_table, scored_later
     from jobs.reports import show as print_
 
     with failing():
@@ -117,9 +118,9 @@ def score(
         entry = registry.entry(name, chosen)
         found = scored_later(entry, sources, venue, Span.of(since, until))
     if not only_json:
-        print_(later_table(entry, found))
+        print_(later_table(found), judgement(entry, found))
     typer.echo(msgspec.json.encode(found).decode())
-    raise typer.Exit(0 if all(one.within for one in found.measures.values()) else 1)
+    raise typer.Exit(0 if found.expected else 1)
 
 
 @models.command()

@@ -113,6 +113,11 @@ class Registry:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._folder
+
     def names(self) -> list[str]:
         """Return the names of all predictors."""
         return sorted(path.parent.name for path in self._folder.glob(f"*/{ROLES}"))

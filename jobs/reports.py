@@ -35,8 +35,16 @@ def show(*parts: RenderableType) -> None:
 def report(entry: Entry, title: str, deflated: float | None = None) -> Group:
     """Return all that is to be said of a version: what it is, scores beside baselines, confusion, a verdict."""
     found = entry.validation
-    said = [*verdict(found, target_of(entry.card)), luck(entry.tried, deflated)]
+    said = [*verdict(found, target_of(entry.card)), lengths(found), luck(entry.tried, deflated)]
     return Group(about(entry, title), scores(found), confusion(found), *map(Text, said), Text())
+
+
+def lengths(found: Validation) -> str:
+    """Return what a later period is, for which the intervals hold, as a sentence."""
+    said = f"A later period is one of {found.part:,} decisions, as a part of the walk; fewer vary more"
+    if found.folds < 2:
+        return f"{said}. Of one part nothing is known of how periods differ, and the intervals lack that."
+    return f"{said}: `quicksilver models score` expects what is right for as many as it is given."
 
 
 def target_of(card: AnyCard) -> Target:
@@ -109,7 +117,7 @@ def times(start_ns: int, end_ns: int) -> str:
 
 def scores(found: Validation) -> Table:
     """Return each measure with its interval beside the baselines, and how much better than the majority it is."""
-    later = f"a later period, {LEVEL:.0%}"
+    later = f"{found.part:,} later, {LEVEL:.0%}"
     heads = ("", "model", later, MAJORITY, LAST_MOVE, NOTHING, "above majority by", later)
     table = Table(*heads, box=box.SIMPLE_HEAD)
     for column in table.columns[1:]:
@@ -139,9 +147,18 @@ def number(measure: str, value: float, sign: str = "") -> str:
 
 
 def span(measure: str, one: Interval, sign: str = "") -> str:
-    """Return an interval as people read it."""
+    """Return an interval as people read it: that of a later period."""
+    return spanned(measure, one.low, one.high, sign)
+
+
+def spanned(measure: str, low: float, high: float, sign: str = "") -> str:
+    """Return what lies between two values of a measure as people read it.
+
+    >>> spanned("accuracy", 0.4123, 0.5)
+    '41.2 to 50.0 %'
+    """
     scale, form, unit = FORMATS[measure]
-    return f"{scale * one.low + 0.0:{sign}{form}} to {scale * one.high + 0.0:{sign}{form}}{unit}"
+    return f"{scale * low + 0.0:{sign}{form}} to {scale * high + 0.0:{sign}{form}}{unit}"
 
 
 def confusion(found: Validation) -> Table:
@@ -197,9 +214,9 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     measures = {measure: _measure(found, measure) for measure in MEASURES}
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
-        "flagged": found.flagged, "spread_bps": found.spread_bps, "folds": found.folds, "measures": measures,
-        "confusion": found.confusion,
-        "verdict": verdict(found, target_of(card)), "tried": entry.tried, "deflated": deflated,
+        "flagged": found.flagged, "spread_bps": found.spread_bps, "folds": found.folds, "part": found.part,
+        "measures": measures, "confusion": found.confusion, "verdict": verdict(found, target_of(card)),
+        "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 
 

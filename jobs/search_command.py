@@ -43,6 +43,7 @@ def search(
     jobs: Annotated[int | None, typer.Option(help="Processes of joblib; all cores unless given.", min=1)] = None,
     backend: Annotated[Backend, typer.Option(help="Processes of this machine, or a Spark cluster.")] = Backend.JOBLIB,
     master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
+    models: Annotated[Path | None, typer.Option(help="Folder in which what was tried is kept [DATA/models].")] = None,
     venue: Annotated[str | None, typer.Option(help="Whose frames a tape holds, where it does not say.")] = None,
     best: Annotated[int, typer.Option(help="How many of the best are printed.", min=0)] = BEST,
     yes: Annotated[bool, typer.Option("--yes", help=f"Begin more than {MANY:,} configurations too.")] = False,
@@ -59,11 +60,12 @@ def search(
             raise InputError("--master is for --backend spark")
         from joblib import cpu_count
 
+        from jobs.registry import models_folder
         from jobs.searching import Place, read_config, run_search
 
         grid, folder = read_config(config), out or SearchSettings().searches_folder / config.stem
         place = Place(jobs or cpu_count(), backend is Backend.SPARK, master)
-        found = run_search(grid, sources, venue, folder, place, None if yes else MANY, _say)
+        found = run_search(grid, sources, venue, folder, models_folder(models), place, None if yes else MANY, _say)
     _print(found.rows[:best], len(found.rows))
     typer.echo(found.verdict)
     summary = {**found.summary, "out": str(folder), "seconds": round(time.perf_counter() - started, 2)}

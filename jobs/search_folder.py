@@ -5,7 +5,7 @@ process costs no more than what was running. A line that was torn by it is cut o
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -20,11 +20,15 @@ RESULTS, SEARCH, PROGRESS, LOCK = "results.jsonl", "search.json", "progress.json
 
 
 class Search(msgspec.Struct, frozen=True):
-    """What is searched: its grid, where its data come from, and the ids of all its candidates, in order."""
+    """What is searched: its grid, where its data come from, and the ids of all its candidates, in order.
+
+    ``models`` is the folder in which it is kept what was tried, "" in searches of older programs.
+    """
 
     config: SearchConfig
     sources: tuple[str, ...]
     ids: tuple[str, ...]
+    models: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -134,16 +138,6 @@ class Lines:
         while line:
             line = line[self._file.write(line) :]
         os.fsync(self._file.fileno())
-
-
-def tried(results: Iterable[Result]) -> int:
-    """Return how many configurations were tried: of other data or another program they were tried all the same."""
-    return len({tried_as(one) for one in results})
-
-
-def tried_as(result: Result) -> bytes:
-    """Return what tells a configuration from all others."""
-    return msgspec.json.encode([result.candidate.config, result.candidate.folds])
 
 
 def _cut_torn(file: FileIO) -> None:

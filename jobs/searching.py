@@ -10,9 +10,10 @@ from joblib import Parallel, delayed, parallel_config
 from jobs.feature_histories import histories_of
 from jobs.gathering import joined
 from jobs.registry import code_digest
-from jobs.search_folder import Search, SearchFolder, tried
+from jobs.search_folder import Search, SearchFolder
 from jobs.search_progress import Estimate, Teller
 from jobs.search_workers import ONE_THREAD, Work, on_this_machine
+from jobs.tries import TriesFile, try_of
 from producers.csv_producer import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
@@ -54,9 +55,12 @@ def read_config(path: Path) -> SearchConfig:
 
 
 def run_search(
-    config: SearchConfig, sources: Sequence[str], venue: str | None, out: Path, place: Place, most: int | None, say: Say
-) -> Searched:
+    config: SearchConfig, sources: Sequence[str], venue: str | None, out: Path, models: Path, place: Place,
+    most: int | None, say: Say,
+) -> Searched:  # fmt: skip
     """Compute what is not there yet, and return all of it; ``most`` is how many may be begun, None: any number.
+
+    What was tried is kept in ``models``, for all that is ever chosen on these instruments.
 
     Raises:
         InputError: a source cannot be read, there is nothing to try or too much, or ``out`` is another's.
@@ -65,15 +69,17 @@ def run_search(
     work = Work(tuple(read_histories(sources, config.inputs, venue, place.jobs, say)), config.inputs)
     all_of_them = candidates(config, work.histories, code_digest())
     with SearchFolder(out).writing() as folder, folder.appending() as lines:
-        ids = {one.id for one in all_of_them}
-        kept = {one.candidate.id: one for one in folder.results() if one.candidate.id in ids}
+        ids, tries = {one.id for one in all_of_them}, TriesFile(models)
+        there = folder.results()
+        tries.add(map(try_of, there))
+        kept = {one.candidate.id: one for one in there if one.candidate.id in ids}
         if folder.unreadable:
             say(f"{folder.unreadable:,} lines of {out}'s results are none of this version: they count for nothing")
         left = [one for one in all_of_them if one.id not in kept]
         say(f"{len(ids):,} configurations: {len(kept):,} are there already, {len(left):,} to do")
         if most is not None and len(left) > most:
             raise InputError(f"more than {most:,} are to do: say --yes, or take a smaller grid")
-        folder.describe(Search(config, tuple(sources), tuple(one.id for one in all_of_them)))
+        folder.describe(Search(config, tuple(sources), tuple(one.id for one in all_of_them), str(models.resolve())))
         with _results(place, work, left, all_of_them) as (estimate, results):
             teller = Teller(folder, estimate, len(ids))
             for one in kept.values():
@@ -81,9 +87,11 @@ def run_search(
             with teller.telling():
                 for result in results:
                     lines.add(result)
+                    tries.add([try_of(result)])
                     teller.take(result)
                     kept[result.candidate.id] = result
-        n_tried = tried(folder.results())
+        instruments = tuple({name for one in all_of_them for name in one.instruments})
+        n_tried = len({try_of(one).id for one in folder.results()} | tries.on(instruments).keys())
     return _searched([kept[one.id] for one in all_of_them], n_tried, len(left))
 
 

@@ -81,25 +81,30 @@ def keep(trained: Sequence["Trained"], registry: Registry, promote: bool) -> lis
     Raises:
         InputError: the registry cannot be used.
     """
-    from jobs.training import entry_of, tries
-
     found = []
-    for one in trained:
-        entry = entry_of(one, registry)
+    for entry, deflated in _tried(trained, registry):
         new, name, version = registry.add(entry), entry.card.name, entry.card.version
         if promote and registry.roles(name).live != version:
             registry.promote(name, version)
-        role = registry.roles(name).of(version)
-        found.append(Kept(entry, new, role, tries(registry, name).deflated(entry.validation.track)))
+        found.append(Kept(entry, new, registry.roles(name).of(version), deflated))
     return found
 
 
 def weighed(trained: Sequence["Trained"], registry: Registry) -> list[Kept]:
-    """Return versions as ``keep`` does, and keep none."""
-    from jobs.training import entry_of, tries
+    """Return versions as ``keep`` does, and keep none, but that they were tried.
 
-    entries = [entry_of(one, registry) for one in trained]
-    return [Kept(one, False, "", tries(registry, one.card.name, one).deflated(one.validation.track)) for one in entries]
+    Raises:
+        InputError: that cannot be written.
+    """
+    return [Kept(entry, False, "", deflated) for entry, deflated in _tried(trained, registry)]
+
+
+def _tried(trained: Sequence["Trained"], registry: Registry) -> list[tuple[Entry, float | None]]:
+    """Versions with their deflated scores; those that were trained together are tries of one another."""
+    from jobs.training import counted, entry_of, tries
+
+    entries = [counted(one, registry) for one in [entry_of(one, registry) for one in trained]]
+    return [(one, tries(registry, one).deflated(one.validation.track)) for one in entries]
 
 
 def train(
@@ -111,7 +116,7 @@ def train(
     only: Only = None,
     models: Folder = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make what is trained live.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and keep nothing but that it was tried.")] = False,
     jobs: Annotated[int, typer.Option(help="In so many processes.", min=1)] = 1,
     master: Annotated[str | None, typer.Option(help="On Spark: local[N], or spark://host:7077.")] = None,
 ) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from jobs.choices import Span
 from jobs.gathering import Gathered
 from jobs.registry import Entry, Registry, code_digest
+from jobs.tries import TriesFile, Try, id_of_card
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
@@ -21,7 +22,7 @@ from quicksilver.learning.usable import require_trainable
 
 
 class Tries(NamedTuple):
-    """How many configurations were tried under a name, and what is known of each one's profits."""
+    """How many configurations were tried, and what is known of each one's profits."""
 
     n: int
     tracks: list[Track | None]
@@ -91,24 +92,40 @@ def ensemble_task_of(
 
 
 def entry_of(trained: Trained, registry: Registry) -> Entry:
-    """Return what the registry is to keep: with the number of configurations that were tried, this one included."""
-    entry = Entry(trained.card, trained.validation, instruments=trained.instruments, n_examples=trained.n_examples)
-    return msgspec.structs.replace(entry, tried=tries(registry, trained.card.name, entry).n)
+    """Return what the registry is to keep: with the number of configurations that were tried, this one included.
 
+    That it was tried is kept already, whatever becomes of it.
 
-def tries(registry: Registry, name: str, entry: Entry | None = None) -> Tries:
-    """Return the configurations that were tried under a name, ``entry`` with them.
-
-    The same configuration trained again on other data is not another try: nobody chose between the two. A version
-    that cannot be read counts as one, for it was one.
+    Raises:
+        InputError: that cannot be written.
     """
-    entries, damaged = registry.sound(name)
-    of = {_text(one): one.validation.track for one in entries}
-    if entry is not None:
-        of[_text(entry)] = entry.validation.track
-    return Tries(len(of) + damaged, list(of.values()))
+    card, found = trained.card, trained.validation
+    tries_of(registry).add([Try(id_of_card(card), card.data, trained.instruments, found.track)])
+    entry = Entry(card, found, instruments=trained.instruments, n_examples=trained.n_examples)
+    return counted(entry, registry)
 
 
-def _text(entry: Entry) -> bytes:
-    """A configuration as what tells it from others."""
-    return msgspec.json.encode(entry.card.config, order="deterministic")
+def tries_of(registry: Registry) -> TriesFile:
+    """Return the tries that are kept beside a registry."""
+    return TriesFile(registry.folder)
+
+
+def counted(entry: Entry, registry: Registry) -> Entry:
+    """Return a version with the number of configurations that have been tried by now."""
+    return msgspec.structs.replace(entry, tried=tries(registry, entry).n)
+
+
+def tries(registry: Registry, entry: Entry) -> Tries:
+    """Return the configurations that were tried for what a version is for, its own among them.
+
+    These are all that were ever judged on one of its instruments, and those kept under its name. The same configuration
+    trained again on other data is not another try: nobody chose between the two. There are no fewer than were kept
+    under the name, those among them that cannot be read.
+
+    Raises:
+        InputError: the registry cannot be read.
+    """
+    entries, damaged = registry.sound(entry.card.name)
+    kept = {id_of_card(one.card): one.validation.track for one in (*entries, entry)}
+    of = {**kept, **tries_of(registry).on(entry.instruments), id_of_card(entry.card): entry.validation.track}
+    return Tries(max(len(of), len(kept) + damaged), list(of.values()))

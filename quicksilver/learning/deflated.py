@@ -16,14 +16,15 @@ from quicksilver.learning.results import Track
 EULER = 0.577_215_664_901_532_9
 
 
-def expected_best(ratios: Sequence[float], tried: int) -> float:
+def expected_best(ratios: Sequence[float], tried: int, by_chance: float) -> float:
     """Return the Sharpe ratio that the best of ``tried`` would have if none was better than nothing.
 
-    ``ratios`` are those that are known, of which the variance is taken; tries that were given up count too.
+    ``ratios`` are those that are known, of which the variance is taken; tries that were given up count too. Where fewer
+    than two are known, the standard deviation is ``by_chance``: that of the ratio of one which is nothing.
     """
-    if tried < 2 or len(ratios) < 2:
+    if tried < 2:
         return 0.0
-    spread = float(np.std(ratios, ddof=1))
+    spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else by_chance
     usual, rare = stats.norm.ppf(1.0 - 1.0 / tried), stats.norm.ppf(1.0 - 1.0 / (tried * math.e))
     return spread * float((1.0 - EULER) * usual + EULER * rare)
 
@@ -51,7 +52,8 @@ def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
     if ratio == 0.0:
         return 0.5
     skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
-    return probability(ratio, expected_best(ratios, tried), len(profits), skew, kurtosis)
+    expected = expected_best(ratios, tried, 1.0 / math.sqrt(len(profits)))
+    return probability(ratio, expected, len(profits), skew, kurtosis)
 
 
 def track_of(profits: FloatArray, days: float) -> Track | None:
@@ -67,10 +69,10 @@ def deflated_tracks(tracks: Sequence[Track | None], tried: int) -> list[float | 
 
     The spread of all is taken of daily ratios, for decisions of a minute and of an hour differ in size by nature.
     """
-    best_daily = expected_best([one.daily for one in tracks if one is not None], tried)
-    return [
-        None
-        if one is None
-        else probability(one.ratio, best_daily / math.sqrt(one.per_day), one.n, one.skew, one.kurtosis)
-        for one in tracks
-    ]
+    known = [one.daily for one in tracks if one is not None]
+    return [None if one is None else _deflated_track(one, known, tried) for one in tracks]
+
+
+def _deflated_track(one: Track, daily: Sequence[float], tried: int) -> float:
+    best_daily = expected_best(daily, tried, math.sqrt(one.per_day / one.n))  # of so many days: 1 / sqrt(days)
+    return probability(one.ratio, best_daily / math.sqrt(one.per_day), one.n, one.skew, one.kurtosis)

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from skl2onnx.operator_converters.multilayer_perceptron import (
+    convert_sklearn_mlp_classifier,
+    convert_sklearn_mlp_regressor,
+)
 from skl2onnx.operator_converters.quadratic_discriminant_analysis import (
     convert_quadratic_discriminant_analysis_classifier,
 )
@@ -24,6 +32,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.converters import OPTIONS, register
 from quicksilver.learning.datasets import Bools
+from quicksilver.learning.networks import NeuralClassifier, NeuralRegressor
 from quicksilver.learning.zoo import Qda
 from quicksilver.models.applied import AppliedModel
 
@@ -40,6 +49,12 @@ update_registered_converter(
     convert_quadratic_discriminant_analysis_classifier,
     options=OPTIONS,
 )
+for net, convert, shapes in (
+    (NeuralClassifier, convert_sklearn_mlp_classifier, calculate_linear_classifier_output_shapes),
+    (NeuralRegressor, convert_sklearn_mlp_regressor, calculate_linear_regressor_output_shapes),
+):
+    options = OPTIONS if net is NeuralClassifier else {}
+    update_registered_converter(net, f"Quicksilver{net.__name__}", shapes, convert, options=options)
 register()
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
+from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range
 from quicksilver.learning.scores import N_CLASSES
 from quicksilver.learning.usable import FOLDS
@@ -20,6 +21,7 @@ from quicksilver.learning.validation import (
     overlap_of,
 )
 from quicksilver.models.card import AnyCard, Card
+from quicksilver.models.learner import Learner
 from quicksilver.models.row_model import RowModel, model_in
 from quicksilver.models.score import probabilities_of_move
 
@@ -34,7 +36,8 @@ def outside(card: Card, inputs: FloatArray) -> Bools:
 def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
     """Return what ``Predictor.probabilities`` says of inputs ``(n, n_inputs)``: ``(n, 3)``, NaN where it is None.
 
-    ``model`` is that of the card. One that goes on learning says what it would have said at first.
+    ``model`` is that of the card. One that goes on learning says what it would have said at first; ``judged_as_live``
+    lets it learn.
     """
     rows, known = np.full((len(inputs), N_CLASSES), np.nan), ~outside(card, inputs)
     if not known.any():
@@ -50,6 +53,20 @@ def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
     shares[:, np.array(card.classes) + 1] = said
     rows[known] = shares / shares.sum(axis=1, keepdims=True)
     return rows
+
+
+def judged_as_live(card: Card, later: TrainingFrame) -> FloatArray:
+    """Return what a version says of later decisions in its range, ``(n, 3)``, as in its walk and live.
+
+    One that goes on learning learns from each outcome once that is known.
+
+    Raises:
+        ValueError: the card cannot be used.
+    """
+    model = model_in(card)
+    if isinstance(model, Learner):
+        return prequential(OnlineClassifier(card.config).going_on(model), later, card.config.threshold_bps)
+    return said_by(card, model, later.inputs)
 
 
 def later_than(card: Card, frame: TrainingFrame) -> TrainingFrame:
@@ -70,7 +87,7 @@ def walked_by(card: Card, later: TrainingFrame) -> Walk:
     later, flagged = later.rows(~far), int(np.count_nonzero(far))
     require_enough(card, later.n, flagged)
     said = {
-        MODEL: said_by(card, model_in(card), later.inputs), MAJORITY: np.tile(card.prior, (later.n, 1)),
+        MODEL: judged_as_live(card, later), MAJORITY: np.tile(card.prior, (later.n, 1)),
         LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
     judged = judged_by(said, later, in_parts(later), config, config.confidence)

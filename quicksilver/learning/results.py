@@ -8,8 +8,8 @@ import msgspec
 class Interval(msgspec.Struct, frozen=True):
     """A value, and where it lies with a probability of 95 %.
 
-    ``low`` to ``high``: that of a later period as long as one fold, with what folds differ by. ``mean_low`` to
-    ``mean_high``: the mean itself, by resampled blocks.
+    ``low`` to ``high``: that of a later period as long as one part of the walk (``Validation.part``), with what parts
+    differ by. ``mean_low`` to ``mean_high``: the mean itself, by resampled blocks.
     """
 
     value: float
@@ -20,6 +20,22 @@ class Interval(msgspec.Struct, frozen=True):
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """What a measure varies by, from which follows what a later period of any length may show.
+
+    ``n`` decisions in ``folds`` parts, resampled as ``blocks`` blocks. ``middle`` and ``between`` are mean and standard
+    deviation of the parts' values, None of one part. ``within / sqrt(n)`` is the standard deviation by chance of the
+    measure over ``n`` decisions, those that depend on one another taken into account.
+    """
+
+    n: int
+    folds: int
+    blocks: int
+    middle: float
+    between: float | None
+    within: float
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -48,7 +64,8 @@ class Validation(msgspec.Struct, frozen=True):
     profits, for the deflated score of several tries, None where it never traded. ``flagged`` decisions more had inputs
     out of the range that it knew by then: live nothing is predicted from such, and nobody is judged by them.
     ``spread_bps`` is the mean spread at those decisions that have one, None if none has; ``without_spread`` have none:
-    their profit is after fees alone.
+    their profit is after fees alone. ``spreads[measure]`` is what the model's values vary by; versions of older
+    programs have none.
     """
 
     n: int
@@ -63,3 +80,9 @@ class Validation(msgspec.Struct, frozen=True):
     flagged: int = 0
     spread_bps: float | None = None
     without_spread: int = 0
+    spreads: dict[str, Spread] = {}
+
+    @property
+    def part(self) -> int:
+        """How many decisions a part of the walk has on average: as many as the intervals of a later period are of."""
+        return max(1, round(self.n / self.folds))

@@ -111,7 +111,8 @@ class Retraining:
         self._live, self._shadow, self._trial = live, shadow, None
         judged = self._config.promote == "better" and live is not None and shadow is not None
         if judged and live is not None and shadow is not None and live.comparable(shadow):
-            self._trial = Trial(live.version, shadow.version, self._config.shadow_outcomes, since_ns)
+            outcomes, span_ns = self._config.shadow_outcomes * live.overlap, max(live.every_ns, live.horizon_ns)
+            self._trial = Trial(live.version, shadow.version, outcomes, since_ns, span_ns)
 
     def trained(self, success: bool) -> None:
         """Say that the training that was decided on is over; after a failure its reason holds on."""

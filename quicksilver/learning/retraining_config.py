@@ -17,8 +17,10 @@ class RetrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``every`` is the time after which a version is old, "" if that is no reason. With ``drift`` a rise of the live
     log-loss is one: ADWIN's, of confidence ``delta``, on each instrument by itself. No two trainings of a predictor
     begin within ``at_least_apart``. ``promote`` says what a new version is: "never" a shadow, until a user promotes
-    it; "better" a shadow that is promoted if over ``shadow_outcomes`` outcomes its log-loss is below that of the live
-    version on the same decisions, else dropped; "always" live at once. All time is that of the events.
+    it; "better" a shadow that is promoted if its log-loss is below that of the live version on the same decisions by
+    more than chance (the whole 95 % interval of the difference), else dropped; "always" live at once. A shadow is
+    judged by ``shadow_outcomes`` outcomes that do not overlap: where a horizon is four decisions long, by four times as
+    many. All time is that of the events.
     """
 
     every: str = ""

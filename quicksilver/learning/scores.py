@@ -20,13 +20,16 @@ from threadpoolctl import threadpool_limits
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Int64
-from quicksilver.learning.results import Interval
+from quicksilver.learning.periods import later_period, spread_of
+from quicksilver.learning.results import Interval, Spread
 from quicksilver.models.score import MIN_PROBABILITY
 
 N_CLASSES = 3
 RESAMPLES = 1_000
 LEVEL = 0.95
-_ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+SPANS = 2  # of overlapping outcomes in a block: one would miss a third of how much they depend, two miss a sixth
+_ROUNDING = 1e-12  # what a constant may differ by from itself
+_STEP = 1e-6  # of a mean, for a measure's slope
 _DRAWN_AT_ONCE = 1 << 18  # numbers of blocks: they stay in the processor's cache, and in 4 MB
 _LOSS, _BRIER, _PROFIT = range(N_CLASSES**2, N_CLASSES**2 + 3)  # columns after those of the confusion matrix
 
@@ -137,14 +140,32 @@ def within_range(one: Interval, low: float, high: float) -> Interval:
     return Interval(one.value, *(min(max(end, low), high) for end in msgspec.structs.astuple(one)[1:]))
 
 
-def block_length(series: FloatArray) -> int:
-    """Return how many decisions in a row have to stay together, by Politis and White's rule; ``series`` is ``(n,)``."""
+def block_length(series: FloatArray, overlap: int = 1) -> int:
+    """Return how many decisions in a row have to stay together; ``series`` is ``(n,)``.
+
+    Politis and White's rule, and never less than ``SPANS`` times the ``overlap`` of outcomes that share a span of time:
+    that these depend on one another is known, also where a series is too short or too constant to show it.
+    """
     from arch.bootstrap import optimal_block_length  # seconds to import: not where a score is but read
 
-    if len(series) < 50 or np.ptp(series) == 0.0:
-        return 1
+    least = 1 if overlap == 1 else SPANS * overlap
+    if len(series) < 50 or np.ptp(series) <= _ROUNDING:
+        return least
     best = float(optimal_block_length(series)["circular"].iloc[0])
-    return max(1, min(math.ceil(best), len(series) // 20)) if math.isfinite(best) else 1
+    return max(least, min(math.ceil(best), len(series) // 20)) if math.isfinite(best) else least
+
+
+def influence(measure: Measure, parts: FloatArray) -> FloatArray:
+    """Return what each decision adds to a measure, ``(n,)``, to first order; ``parts`` ``(n, m)``.
+
+    That is the series whose dependence makes the measure's: of a mean it is that of which it is the mean, of a
+    correlation its linear part (Kuensch, The jackknife and the bootstrap for general stationary observations, 1989).
+    """
+    mean = parts.mean(axis=0)
+    steps = _STEP * np.eye(len(mean))
+    slopes = (measure(mean + steps) - measure(mean - steps)) / (2.0 * _STEP)
+    seen = mean != 0.0  # what never occurs has no slope to speak of
+    return np.asarray((parts - mean)[:, seen] @ slopes[seen])
 
 
 def blocks_of(parts: FloatArray, fold: Int64, length: int) -> FloatArray:
@@ -155,23 +176,50 @@ def blocks_of(parts: FloatArray, fold: Int64, length: int) -> FloatArray:
     return np.column_stack([counts, np.add.reduceat(parts, starts, axis=0)])
 
 
+class Sampled(NamedTuple):
+    """One measure: its value, its interval, and what it varies by, None where one block is all there is."""
+
+    interval: Interval
+    spread: Spread | None
+
+
 def intervals(parts: FloatArray, fold: Int64, measures: Sequence[Measure], length: int, seed: int) -> list[Interval]:
+    """Return each measure's value and intervals, as ``sampled`` finds them."""
+    return [one.interval for one in sampled(parts, fold, measures, length, seed)]
+
+
+def sampled(parts: FloatArray, fold: Int64, measures: Sequence[Measure], length: int, seed: int) -> list[Sampled]:
     """Return each measure's value and intervals; ``parts`` ``(n, m)`` are what the decisions add to the means.
 
-    All measures are of the same resampled blocks; of one block there is no interval of the mean, which is NaN.
+    All measures are of the same resampled blocks of ``length`` decisions; of one block there is no interval, which is
+    NaN then.
     """
     blocks = blocks_of(parts, fold, length)
     whole = blocks.sum(axis=0)
-    again = resampled(blocks, seed) if len(blocks) > 1 else None
     folds = np.array([parts[fold == one].mean(axis=0) for one in np.unique(fold)])
+    values = [float(measure(whole[1:] / whole[0])) for measure in measures]
+    if len(blocks) < 2:
+        return [Sampled(Interval(value, *[math.nan] * 4), None) for value in values]
+    again = resampled(blocks, seed)
+    means, ends = again[:, 1:] / again[:, :1], _ends(len(blocks))
     found = []
-    for measure in measures:
-        value = float(measure(whole[1:] / whole[0]))
-        low = high = math.nan
-        if again is not None:
-            low, high = np.quantile(measure(again[:, 1:] / again[:, :1]), _ENDS).tolist()
-        found.append(Interval(value, *_later_period(measure(folds), low, high), low, high))
+    for measure, value in zip(measures, values, strict=True):
+        drawn = measure(means)
+        low, high = np.quantile(drawn, ends).tolist()
+        spread = spread_of(measure(folds), drawn, len(parts), len(blocks))
+        least, most = later_period(spread, max(1, round(len(parts) / len(folds))), LEVEL)
+        found.append(Sampled(Interval(value, min(low, least), max(high, most), low, high), spread))
     return found
+
+
+def _ends(n_blocks: int) -> tuple[float, float]:
+    """The quantiles of resamples that hold the mean with ``LEVEL``: farther out for few blocks, which vary too little.
+
+    Hesterberg, What teachers should know about the bootstrap, The American Statistician 69(4), 2015, section 3.2.
+    """
+    reach = math.sqrt(n_blocks / (n_blocks - 1)) * float(stats.t.ppf((1.0 - LEVEL) / 2.0, n_blocks - 1))
+    tail = float(stats.norm.cdf(reach))
+    return tail, 1.0 - tail
 
 
 def resampled(blocks: FloatArray, seed: int) -> FloatArray:
@@ -189,13 +237,3 @@ def resampled(blocks: FloatArray, seed: int) -> FloatArray:
             counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
             sums.append(counts.astype(np.float64) @ blocks)
     return np.vstack(sums)
-
-
-def _later_period(folds: FloatArray, low: float, high: float) -> tuple[float, float]:
-    """The prediction interval of a further fold (Student's t), and never less than that of the mean."""
-    k = len(folds)
-    if k < 2:
-        return low, high
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) * float(np.std(folds, ddof=1)) * math.sqrt(1 + 1 / k)
-    middle = float(np.mean(folds))
-    return min(low, middle - reach), max(high, middle + reach)

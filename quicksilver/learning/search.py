@@ -5,7 +5,6 @@ and a result of other data, of another program or of other folds is never taken 
 """
 
 import hashlib
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -189,19 +188,8 @@ def outcome(candidate: Candidate, histories: Sequence[FeatureHistory], inputs: S
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            validation = _finite(validated(walk(frame_of(used, config), config, candidate.folds), config.seed))
+            validation = validated(walk(frame_of(used, config), config, candidate.folds), config.seed)
         except (InputError, ValueError, ArithmeticError) as error:
             validation, why = None, " ".join(str(error).split())
     said = tuple(dict.fromkeys(f"{one.category.__name__}: {one.message}".split("\n")[0] for one in caught))
     return Result(candidate, validation, why, said)
-
-
-def _finite(found: Validation) -> Validation:
-    """A validation that has its intervals.
-
-    Raises:
-        InputError: it has not, for hardly anything could be judged.
-    """
-    if not all(math.isfinite(number) for one in found.better_by.values() for number in msgspec.structs.astuple(one)):
-        raise InputError(f"{found.n} decisions could be judged: too few for an interval")
-    return found

@@ -1,4 +1,4 @@
-"""A shadow beside the live version: who was better on the same decisions."""
+"""A shadow beside the live version: who was better on the same decisions, by more than chance."""
 
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ MAX_WAITING = 10_000  # decisions of which one of the two has an outcome: the ot
 SEED = 0  # of the resampled blocks: the same outcomes have the same interval
 
 Place = tuple[int, str, str, int]
+Block = tuple[int, float, float]  # pairs, and the sums of the live version's losses and of the shadow's
 
 
 class Compared(NamedTuple):
@@ -28,8 +29,8 @@ class Compared(NamedTuple):
 
     @property
     def better(self) -> bool:
-        """Whether the shadow was."""
-        return self.shadow < self.live
+        """Whether the shadow was, by more than chance: the whole interval says so. Of equals none is."""
+        return self.high < 0.0
 
     def __str__(self) -> str:
         return (
@@ -68,15 +69,17 @@ Verdict = Compared | Unpaired
 class Trial:
     """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs.
 
-    Decisions before ``since_ns`` do not count: the shadow was not there.
+    Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
+    of several instruments happen together: the pairs within it are one block, of which but the sum is kept.
     """
 
-    def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0) -> None:
-        self._wanted, self._since_ns = outcomes, since_ns
+    def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0, span_ns: int = 1) -> None:
+        self._wanted, self._since_ns, self._span_ns = outcomes, since_ns, span_ns
         self._live, self._shadow = live, shadow
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
-        self._pairs: dict[Place, tuple[float, float]] = {}
+        self._blocks: dict[int, Block] = {}
+        self._n = 0
         self._last: dict[tuple[str, str], Score] = {}  # of the shadow, by instrument
 
     def take(self, score: Score, loss: float) -> Verdict | None:
@@ -87,7 +90,7 @@ class Trial:
             self._last[score.venue, score.symbol] = score
         self._seen[score.version] += 1
         self._pair(score, loss)
-        if len(self._pairs) >= self._wanted:
+        if self._n >= self._wanted:
             return self._compared()
         return self._unpaired() if max(self._seen.values()) >= PATIENCE * self._wanted else None
 
@@ -100,21 +103,25 @@ class Trial:
                 del mine[next(iter(mine))]
             return
         theirs = other.pop(place)
-        self._pairs[place] = (theirs, loss) if score.version == self._shadow else (loss, theirs)
+        live, shadow = (theirs, loss) if score.version == self._shadow else (loss, theirs)
+        cell = score.ts_event_ns // self._span_ns
+        n, live_sum, shadow_sum = self._blocks.get(cell, (0, 0.0, 0.0))
+        self._blocks[cell] = (n + 1, live_sum + live, shadow_sum + shadow)
+        self._n += 1
 
     def _other(self, version: str) -> str:
         return self._live if version == self._shadow else self._shadow
 
     def _compared(self) -> Compared:
-        live, shadow = np.array([self._pairs[place] for place in sorted(self._pairs)]).T
-        low, high = _mean_interval(shadow - live)
-        return Compared(len(live), float(live.mean()), float(shadow.mean()), low, high)
+        n, live, shadow = np.array([self._blocks[cell] for cell in sorted(self._blocks)]).T
+        low, high = _mean_interval(shadow - live, n)
+        return Compared(self._n, float(live.sum()) / self._n, float(shadow.sum()) / self._n, low, high)
 
     def _unpaired(self) -> Unpaired:
         last = self._last.values()
         n = max(1, sum(one.n for one in last))
         return Unpaired(
-            len(self._pairs),
+            self._n,
             self._seen[self._live],
             self._seen[self._shadow],
             sum(one.n * one.log_loss for one in last) / n,
@@ -122,12 +129,15 @@ class Trial:
         )
 
 
-def _mean_interval(differences: FloatArray) -> tuple[float, float]:
-    """Where the mean lies with 95 %, by resampled blocks: outcomes overlap, and losses cluster."""
+def _mean_interval(differences: FloatArray, counts: FloatArray) -> tuple[float, float]:
+    """Where the mean lies with 95 %, by resampled blocks: losses cluster, and outcomes of neighbours overlap still.
+
+    ``differences`` ``(n,)`` are sums of ``counts`` ``(n,)`` each.
+    """
 
     def mean(values: FloatArray) -> FloatArray:
-        return values[..., 0]
+        return values[..., 0] / values[..., 1]
 
-    fold = np.zeros(len(differences), np.int64)
-    (found,) = intervals(differences[:, None], fold, [mean], block_length(differences), SEED)
+    parts, fold = np.column_stack([differences, counts]), np.zeros(len(counts), np.int64)
+    (found,) = intervals(parts, fold, [mean], block_length(differences / counts), SEED)
     return found.mean_low, found.mean_high

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -15,7 +17,7 @@ from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range, ranges_of
-from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.results import Interval, Spread, Validation
 from quicksilver.learning.scores import (
     MEASURES,
     N_CLASSES,
@@ -24,12 +26,13 @@ from quicksilver.learning.scores import (
     Measure,
     block_length,
     blocks_of,
-    intervals,
+    influence,
+    sampled,
     within_range,
 )
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from, require_usable, too_few
-from quicksilver.learning.zoo import model_of
+from quicksilver.learning.zoo import CALIBRATION_FOLDS, model_of
 from quicksilver.models.online import CLASSES
 from quicksilver.models.score import probabilities_of_move
 
@@ -61,17 +64,33 @@ def fitted(frame: TrainingFrame, config: PredictorConfig) -> Pipeline:
     require_usable(seen, config)
     target = seen.directions(config.threshold_bps) if config.target == "direction" else seen.move_bps
     with threadpool_limits(1):
-        return model_of(config).fit(seen.inputs, target)
+        return model_of(config, len(frame.instruments)).fit(seen.inputs, target)
 
 
 def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> float | None:
-    """Return the standard deviation of a return model's errors in its training data, in basis points; of others None.
+    """Return how far off a return model is on data that it has not seen, in basis points; None of other models.
 
-    It is above 0, also where the model knows its training data by heart.
+    The root mean square of its errors on stretches of its training data, each predicted by the same model fitted to the
+    others, less what overlaps with it. What a model has learned by heart would make it look surer than it is. The
+    result is above 0, also where there is nothing to err in.
     """
     if config.target == "direction":
         return None
-    return max(float(np.std(frame.move_bps - model.predict(frame.inputs))), 1e-9)
+    frame = learned_from(frame, config)
+    apart = overlap_of(frame, config)
+    squares = 0.0
+    for _, stretch in KFold(CALIBRATION_FOLDS).split(frame.inputs):
+        first, last = max(0, int(stretch[0]) - apart), int(stretch[-1]) + apart + 1
+        others = np.r_[0:first, min(last, frame.n) : frame.n]
+        if not len(others):
+            raise InputError(
+                f"{frame.n} examples are too few for a horizon of {apart} decisions: none is left to learn from beside"
+                " those that overlap"
+            )
+        with threadpool_limits(1):
+            unseen = clone(model).fit(frame.inputs[others], frame.move_bps[others])
+        squares += float(((frame.move_bps[stretch] - np.ravel(unseen.predict(frame.inputs[stretch]))) ** 2).sum())
+    return max(math.sqrt(squares / frame.n), 1e-9)
 
 
 def probabilities(model: Pipeline, inputs: FloatArray, config: PredictorConfig, error_bps: float | None) -> FloatArray:
@@ -180,40 +199,63 @@ def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
 
 
 def validated(walked: Walk, seed: int) -> Validation:
-    """Return the scores of a walk with their intervals."""
-    model, majority = walked.judged[MODEL], walked.judged[MAJORITY]
+    """Return the scores of a walk with their intervals.
+
+    Raises:
+        InputError: so little could be judged that nothing is known of what it varies by.
+    """
+    model = walked.judged[MODEL]
     parts = {who: one.parts() for who, one in walked.judged.items()}
-    length = block_length(_hits(model) - _hits(majority))
-    scores, better = _scores(parts, model.fold, length, seed)
+    length = _block_length(parts, walked.overlap)
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
+    scores, better, spreads = _scores(parts, model.fold, length, seed)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
     matrix = tuple(tuple(row) for row in confusion)
-    blocks = blocks_of(parts[MODEL], model.fold, max(length, walked.overlap))
+    blocks = blocks_of(parts[MODEL], model.fold, length)
     track = track_of(blocks[:, -1], (end_ns - start_ns) / DAY_NS)
     spread_bps = model.spread_bps[~np.isnan(model.spread_bps)]
     return Validation(
         n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged,
-        float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps),
+        float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps), spreads,
     )  # fmt: skip
 
 
-def _hits(judged: Decisions) -> FloatArray:
-    return (judged.directions == judged.outcomes).astype(np.float64)
+def _block_length(parts: Mapping[str, FloatArray], overlap: int) -> int:
+    """How many decisions in a row are resampled together: as many as the measure needs that needs most.
+
+    Each has a dependence of its own (losses cluster where hits do not), and so has its difference from the majority's.
+    """
+    series = []
+    for measure in MEASURES.values():
+        own, majority = (influence(measure, parts[who]) for who in (MODEL, MAJORITY))
+        series += [own, own - majority]
+    return max(block_length(one, overlap) for one in series)
 
 
 def _scores(
     parts: dict[str, FloatArray], fold: Int64, length: int, seed: int
-) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
-    """Everybody's scores, and how much the model's are above the majority's, all of the same resampled blocks."""
+) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval], dict[str, Spread]]:
+    """Everybody's scores, how much the model's are above the majority's, and what they vary by.
+
+    All are of the same resampled blocks.
+    """
     width = parts[MODEL].shape[1]
     columns = {who: slice(place * width, (place + 1) * width) for place, who in enumerate(parts)}
     measures = [_of(measure, columns[who]) for who in parts for measure in MEASURES.values()]
     measures += [_difference(measure, columns[MODEL], columns[MAJORITY]) for measure in MEASURES.values()]
-    found = iter(intervals(np.hstack(list(parts.values())), fold, measures, length, seed))
-    scores = {who: {name: within_range(next(found), *RANGES[name]) for name in MEASURES} for who in parts}
+    found = iter(sampled(np.hstack(list(parts.values())), fold, measures, length, seed))
+    all_of_them = {who: {name: next(found) for name in MEASURES} for who in parts}
+    spreads = {name: one.spread for name, one in all_of_them[MODEL].items() if one.spread is not None}
+    if not spreads:
+        raise InputError(f"{len(fold)} decisions could be judged: too few for an interval")
+    scores = {
+        who: {name: within_range(one.interval, *RANGES[name]) for name, one in some.items()}
+        for who, some in all_of_them.items()
+    }
     reach = {name: high - low for name, (low, high) in RANGES.items()}
-    return scores, {name: within_range(next(found), -reach[name], reach[name]) for name in MEASURES}
+    better = {name: within_range(next(found).interval, -reach[name], reach[name]) for name in MEASURES}
+    return scores, better, spreads
 
 
 def _of(measure: Measure, columns: slice) -> Measure:

@@ -74,8 +74,8 @@ def costs(found: Validation) -> str:
 def luck(tried: int, deflated: float | None) -> str:
     """Return what having tried several configurations means for the profit, as a sentence."""
     if tried < 2:
-        return "One configuration was tried under this name."
-    said = f"{tried} configurations were tried under this name"
+        return "One configuration was tried on its instruments."
+    said = f"{tried:,} configurations were tried on its instruments"
     if deflated is None:
         return f"{said}."
     return f"{said}; that its profit is more than the luck of the best of so many has a probability of {deflated:.1%}."

@@ -25,7 +25,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
@@ -33,6 +32,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.networks import NeuralClassifier, NeuralRegressor
 from quicksilver.learning.online import OnlineClassifier
 from quicksilver.models.learner import ONLINE
 
@@ -100,7 +100,7 @@ ZOO: dict[str, Kind] = {
     DEEPLOB: Kind(_deeplob, None, most_rows=100_000, calibrated=False),
     **{name: Kind(OnlineClassifier, None, most_rows=100_000, seeded=False, calibrated=False) for name in ONLINE},
     "neural-net": Kind(
-        MLPClassifier, MLPRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
+        NeuralClassifier, NeuralRegressor, {"hidden_layer_sizes": (32,), "early_stopping": True, "max_iter": 1_000},
         100_000, calibrated=False,
     ),
 }  # fmt: skip
@@ -134,8 +134,10 @@ def least_of_class(config: PredictorConfig) -> int:
     return len(config.inputs) + (not config.parameters.get("reg_param", ZOO["qda"].defaults["reg_param"]))
 
 
-def model_of(config: PredictorConfig) -> Pipeline:
+def model_of(config: PredictorConfig, instruments: int = 1) -> Pipeline:
     """Return the predictor's model, not fitted: features in, classes -1, 0, 1 or a move in basis points out.
+
+    ``instruments`` is of how many the examples are, which lie between one another.
 
     Raises:
         InputError: the type, its target or a parameter is none.
@@ -147,9 +149,10 @@ def model_of(config: PredictorConfig) -> Pipeline:
         if config.type in ONLINE:
             return make(config)
         if config.type == DEEPLOB:
-            return Pipeline([("model", make(**_shape(config), **config.parameters))])
+            return Pipeline([("model", make(**_shape(config, instruments), **config.parameters))])
         seed = {"random_state": config.seed} if kind.seeded and "random_state" in make().get_params() else {}
-        last = make(**{**kind.defaults, **seed, **config.parameters})
+        apart = {"apart": _apart(config, instruments)} if config.type == "neural-net" else {}
+        last = make(**{**kind.defaults, **seed, **apart, **config.parameters})
     except (TypeError, ValueError) as error:
         raise InputError(f"a {config.type} predictor: {error}") from error
     if config.target == "direction" and kind.calibrated:
@@ -157,11 +160,16 @@ def model_of(config: PredictorConfig) -> Pipeline:
     return Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler()), ("model", last)])
 
 
-def _shape(config: PredictorConfig) -> dict[str, int]:
+def _shape(config: PredictorConfig, instruments: int) -> dict[str, int]:
     """What a sequence model has to know of its inputs and outcomes."""
     if not config.features:
         raise InputError(f"a {DEEPLOB} predictor reads the book: give it features, such as imbalance_1 and spread_bps")
-    apart = math.ceil(config.horizon_ns / config.every_ns) + config.sequence
+    apart = _apart(config, instruments)
     return {
         "sequence": config.sequence, "n_features": len(config.features), "apart": apart, "random_state": config.seed,
     }  # fmt: skip
+
+
+def _apart(config: PredictorConfig, instruments: int) -> int:
+    """How many examples have to lie between two that have neither inputs nor outcomes in common."""
+    return instruments * (math.ceil(config.horizon_ns / config.every_ns) + max(config.datasetinputs, config.sequence))

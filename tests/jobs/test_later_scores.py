@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from jobs.choices import Span
 from jobs.cli import app
 from jobs.feature_histories import histories_of
-from jobs.later_scores import later_table, scored_later
+from jobs.later_scores import judgement, later_table, scored_later
 from jobs.registry import Entry, Registry
 from jobs.training import train_predictor
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.scores import MEASURES
+from quicksilver.learning.scores import LEVEL, MEASURES
+from quicksilver.learning.validation import MODEL
 
 CONFIG = PredictorConfig("lda", granularity="1m", datasetinputs=1, fee_bps=0.5)
 START_S = 1_700_000_000
@@ -54,6 +56,7 @@ def test_a_market_that_has_turned_shows(entry: Entry, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, run)
     assert result.exit_code == 1, result.output
     assert "NO" in result.output
+    assert "Not as expected: accuracy, " in result.output
     told = msgspec.json.decode(result.output.splitlines()[-1])
     assert (told["version"], told["measures"]["accuracy"]["within"]) == (entry.card.version, False)
 
@@ -92,6 +95,46 @@ def test_an_ensemble_is_judged_as_a_whole(tmp_path: Path) -> None:
     assert "0 decisions are later than what both" in same.output
 
 
+def test_a_short_period_is_expected_to_vary_more(entry: Entry, tmp_path: Path) -> None:
+    """Twenty hours cut into periods of an hour: intervals of a part of the walk, 222 decisions, would miss many."""
+    later = prices(tmp_path / "BTC-USD.csv", range(N), -0.6)
+    within = too_long = n = 0
+    for start in range(KNOWN + 60, N - 70, 60):
+        begin, end = ((START_S + 60 * row) * 10**9 for row in (start, start + 62))
+        found = scored_later(entry, [str(later)], within=Span(begin, end))
+        assert 50 <= found.n <= 62
+        assert found.expected, "all at once"
+        for name, one in found.measures.items():
+            n += 1
+            within += one.within
+            too_long += one.value not in entry.validation.scores[MODEL][name]
+            assert one.least <= one.low <= one.high <= one.most
+    assert within / n >= 0.93
+    assert too_long / n > 1.5 * (1.0 - LEVEL)
+
+
+def test_it_is_said_what_of_so_many_measures_is_chance(entry: Entry, tmp_path: Path) -> None:
+    """One of six that is out at 95 % is nothing; one that is farther out than all six are together is."""
+    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+    said = judgement(entry, found)
+    assert said.startswith("As expected: 6 of 6 measures lie within their intervals of 95%, and all within their")
+    assert "99.15%" in said
+    brier = found.measures["brier"]
+    out = msgspec.structs.replace(brier, value=(brier.high + brier.most) / 2, within=False)
+    far = msgspec.structs.replace(brier, value=brier.most + 0.1, within=False)
+    assert (out.unexpected, far.unexpected) == (False, True)
+    by_chance = msgspec.structs.replace(found, measures={**found.measures, "brier": out})
+    assert judgement(entry, by_chance).startswith("As expected: 5 of 6 measures")
+    changed = msgspec.structs.replace(found, measures={**found.measures, "brier": far}, expected=False)
+    assert judgement(entry, changed).startswith("Not as expected: Brier score lies outside of their intervals")
+
+
+def test_a_version_of_an_older_program_cannot_be_judged_so(entry: Entry, tmp_path: Path) -> None:
+    old = msgspec.structs.replace(entry, validation=msgspec.structs.replace(entry.validation, spreads={}))
+    with pytest.raises(InputError, match="did not say what its scores vary by: train it again"):
+        scored_later(old, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+
+
 def test_what_is_flagged_judges_nobody_and_is_said(entry: Entry, tmp_path: Path) -> None:
     later = prices(tmp_path / "BTC-USD.csv", range(N), -0.6)
     usual = scored_later(entry, [str(later)])
@@ -102,7 +145,7 @@ def test_what_is_flagged_judges_nobody_and_is_said(entry: Entry, tmp_path: Path)
     found = scored_later(entry, [str(later)])
     assert (usual.flagged, found.flagged) == (0, 2), "there and back"
     assert found.n == usual.n - 2
-    title = str(later_table(entry, found).title)
+    title = str(later_table(found).title)
     assert title.endswith("; 2 more were flagged as out of range, and nothing predicted from them")
     assert title.count("flagged") == 1
 

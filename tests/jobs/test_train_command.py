@@ -63,7 +63,7 @@ def test_the_same_again_is_there_already_and_another_configuration_is_another_tr
     (found,) = summary_of(second)["trained"]
     assert (found["version"], found["new"], found["role"], found["tried"]) == (dry["version"], True, "idle", 2)
     assert 0.9 < found["deflated"] <= 1.0, "what reverts so much is no luck"
-    assert "2 configurations were tried under this name" in second.stdout
+    assert "2 configurations were tried on its instruments" in second.stdout
     earlier = ("--until", "2023-11-15T12:00")
     (later,) = summary_of(quicksilver("train", config, prices, "--models", models, *earlier))["trained"]
     assert (later["n_train"] < first["n_train"], later["tried"]) == (True, 2), "other data are no other configuration"
@@ -82,12 +82,15 @@ def test_several_processes_and_only_some(prices: Path, tmp_path: Path) -> None:
     both = summary_of(quicksilver("train", config, prices, "--models", tmp_path / "1", "--jobs", 2))["trained"]
     one = summary_of(quicksilver("train", config, prices, "--models", tmp_path / "2", "--only", "b"))["trained"]
     assert [found["name"] for found in both] == ["a", "b"]
+    assert [found.pop("tried") for found in (*both, *one)] == [2, 2, 1], "those of one file are tries of one another"
+    assert [found.pop("deflated") is None for found in (*both, *one)] == [False, False, True]
     assert one == both[1:]
 
 
 def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
     eth, config = csv_of(tmp_path / "ETH-USD.csv", seed=2), toml_of(tmp_path / "near.toml")
-    line = ["train", config, prices, eth, "--dry-run", "--since", "2023-11-15", "--until", "2023-11-15T12:00"]
+    line = ["train", config, prices, eth, "--models", tmp_path / "models", "--dry-run"]
+    line += ["--since", "2023-11-15", "--until", "2023-11-15T12:00"]
     (found,) = summary_of(quicksilver(*line))["trained"]
     assert found["instruments"] == ["csv:BTC-USD", "csv:ETH-USD"]
     assert found["n_train"] == 2 * (720 - 4)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from quicksilver.learning.deflated import deflated, expected_best, probability, sharpe_ratio
+from quicksilver.learning.deflated import deflated, deflated_tracks, expected_best, probability, sharpe_ratio, track_of
 
 
 def test_the_example_of_the_paper() -> None:
@@ -13,7 +13,7 @@ def test_the_example_of_the_paper() -> None:
     daily = math.sqrt(0.5 / 250.0)
     ratios = [-daily / math.sqrt(2.0), daily / math.sqrt(2.0)]
     assert np.var(ratios, ddof=1) == pytest.approx(0.5 / 250.0)
-    expected = expected_best(ratios, 100)
+    expected = expected_best(ratios, 100, 0.0)
     assert expected == pytest.approx(0.1132, abs=1e-4)
     assert probability(2.5 / math.sqrt(250.0), expected, 1250, -3.0, 10.0) == pytest.approx(0.9004, abs=1e-4)
 
@@ -30,6 +30,23 @@ def test_the_best_of_many_that_are_nothing_is_not_believed() -> None:
     assert np.mean(np.array(looks) > 0.95) > 0.9, "undeflated, it looks sure"
     assert 0.3 < np.mean(found) < 0.7
     assert np.mean(np.array(found) > 0.95) < 0.1
+
+
+def test_where_one_alone_is_known_the_others_are_taken_for_chance() -> None:
+    """The best of a thousand that are nothing, of which 999 never traded or were given up."""
+    rng = np.random.default_rng(7)
+    profits = max(rng.normal(size=(1_000, 400)), key=sharpe_ratio)
+    ratio = sharpe_ratio(profits)
+    assert deflated(profits, [ratio], 1) > 0.99
+    assert deflated(profits, [ratio], 1_000) < 0.8
+    days = 20.0
+    track = track_of(profits, days)
+    (alone,) = deflated_tracks([track], 1)
+    found = deflated_tracks([track, *[None] * 999], 1_000)
+    assert alone is not None
+    assert alone > 0.99
+    assert found[0] == pytest.approx(deflated(profits, [ratio], 1_000)), "however many there are a day"
+    assert found[1:] == [None] * 999
 
 
 def test_nothing_done_is_no_skill() -> None:

@@ -8,12 +8,16 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.held_back import outside, said_by, walked_by
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.online import OnlineClassifier, prequential
+from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.training import trained
 from quicksilver.learning.validation import MAJORITY, MODEL, fitted, validated, walk
 from quicksilver.learning.zoo import model_of
 from quicksilver.models.learner import ONLINE, Learner
 from quicksilver.models.predictor import Predictor
+from quicksilver.models.row_model import model_in
 from quicksilver.records import Prediction, Score
 from tests.quicksilver.learning.test_predictor import CONFIG, card_of, rows, run
 
@@ -160,3 +164,20 @@ def test_bytes_that_are_no_such_model(data: bytes) -> None:
 def test_rows_of_another_length() -> None:
     with pytest.raises(ValueError, match="it takes 3 inputs, not 9"):
         Learner(CONFIG if CONFIG.type in ONLINE else of_type("online-tree")).raw(np.zeros((1, 9), np.float32))
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_on_held_back_data_it_learns_as_in_its_walk(name: str) -> None:
+    """The last part of a walk, and a version of what was before it: judged by the same probabilities."""
+    config = of_type(name, ONE_MINUTE)
+    whole = frame(1, reverts=0.8, n=3_000)
+    *_, (past, test) = walk_forward(whole, 8, config.horizon_ns, 200)
+    card = trained("near", whole.rows(past), config, "")
+    later = whole.rows(test)
+    walked = walked_by(card, later)
+    said = walked.judged[MODEL].probabilities
+    near = ~outside(card, later.inputs)
+    expected = prequential(fitted(whole.rows(past), config), later.rows(near), config.threshold_bps)
+    np.testing.assert_array_equal(said, expected)
+    frozen = said_by(card, model_in(card), later.inputs[near])
+    assert np.abs(said[-50:] - frozen[-50:]).max() > 1e-3, "it has learned on the way"

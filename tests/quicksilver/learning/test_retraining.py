@@ -121,6 +121,19 @@ def test_a_shadow_is_promoted_or_dropped_by_its_outcomes_and_then_no_more(factor
     assert [one.move for one in decided(retraining, [old.score(1.0), new.score(1.0)])] == ["train"]
 
 
+def test_a_shadow_is_judged_by_so_many_outcomes_that_do_not_overlap() -> None:
+    """With a horizon of five decisions by five times as many; and one that is no better is dropped."""
+    retraining = followed(RetrainingConfig(every="100h", shadow_outcomes=50))
+    five = {"horizon_ns": 5 * MINUTE_NS}
+    retraining.deployed(standing("old", **five), standing("new", **five))
+    old, new, found = Stream("old"), Stream("new"), []
+    for one, other in zip(losses(4, 260), losses(5, 260), strict=True):
+        found += decided(retraining, [old.score(one), new.score(other)])
+    (decision,) = found
+    assert (decision.move, decision.version) == ("drop", "new")
+    assert "on the same 250 decisions" in decision.why
+
+
 def test_while_a_shadow_is_judged_nothing_is_trained() -> None:
     retraining = followed(RetrainingConfig(every="1m", at_least_apart="1m", shadow_outcomes=200))
     retraining.deployed(standing("old"), standing("new"))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from arch.bootstrap import IIDBootstrap
+from scipy import stats
 from sklearn import metrics
 
 from quicksilver.events import FloatArray
@@ -19,6 +20,7 @@ from quicksilver.learning.scores import (
     accuracy,
     block_length,
     blocks_of,
+    influence,
     intervals,
     profit_bps,
     resampled,
@@ -91,6 +93,24 @@ def test_dependent_series_need_longer_blocks() -> None:
     assert block_length(np.ones(1_000)) == 1
 
 
+def test_outcomes_that_overlap_stay_together_where_a_series_cannot_show_it() -> None:
+    """Of a model that says what the majority says, the differences from it are all 0; a short series shows little."""
+    assert block_length(np.zeros(1_000), overlap=60) == 120
+    slow = np.convolve(RNG(3).normal(size=459), np.ones(60) / 60, mode="valid")
+    assert block_length(slow) == 20, "as many as leave 20 blocks"
+    assert block_length(slow, overlap=60) == 120
+
+
+def test_what_a_decision_adds_to_a_measure() -> None:
+    """Leaving it out changes the measure by as much, to first order."""
+    parts = made().parts()
+    n = len(parts)
+    for name, measure in MEASURES.items():
+        without = np.array([measure(np.delete(parts, row, axis=0).mean(axis=0)) for row in range(50)])
+        expected = (n - 1) * (measure(parts.mean(axis=0)) - without)
+        np.testing.assert_allclose(influence(measure, parts)[:50], expected, rtol=0.02, atol=1e-3, err_msg=name)
+
+
 def test_intervals_hold_the_truth_and_the_next_period_about_as_often_as_they_say() -> None:
     """200 series of overlapping returns, whose mean is 0, and a ninth fold each."""
     held = next_held = 0
@@ -116,8 +136,10 @@ def test_intervals_are_those_of_one_resample_after_another(n: int, length: int) 
         total = some.sum(axis=0)
         return np.array([measure(total[1:] / total[0]) for measure in measures])
 
-    slow = IIDBootstrap(blocks_of(parts, one.fold, length), seed=7)
-    lows, highs = slow.conf_int(values, reps=RESAMPLES, method="percentile", size=LEVEL)
+    blocks = blocks_of(parts, one.fold, length)
+    of_few = stats.t.ppf((1 + LEVEL) / 2, len(blocks) - 1) * math.sqrt(len(blocks) / (len(blocks) - 1))
+    slow, size = IIDBootstrap(blocks, seed=7), 2.0 * stats.norm.cdf(of_few) - 1.0
+    lows, highs = slow.conf_int(values, reps=RESAMPLES, method="percentile", size=size)
     found = intervals(parts, one.fold, measures, length, 7)
     np.testing.assert_allclose([one.mean_low for one in found], lows, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose([one.mean_high for one in found], highs, rtol=1e-9, atol=1e-12)
@@ -144,6 +166,18 @@ def test_of_one_block_the_mean_has_no_interval() -> None:
     assert found.value == pytest.approx(metrics.balanced_accuracy_score(one.outcomes, one.directions))
     assert math.isnan(found.mean_low)
     assert math.isnan(found.mean_high)
+
+
+@pytest.mark.parametrize("overlap", [1, 60])
+def test_intervals_of_accuracy_hold_the_truth_where_outcomes_overlap(overlap: int) -> None:
+    """Hits of a model that says up, where each outcome is the sign of a sum of ``overlap`` moves."""
+    held, fold = 0, np.repeat(np.arange(8), 500)
+    for seed in range(150):
+        hits = np.convolve(RNG(seed).normal(size=3_999 + overlap), np.ones(overlap), mode="valid") > 0.0
+        length = block_length(hits.astype(np.float64), overlap)
+        (found,) = intervals(hits[:, None].astype(np.float64), fold, [lambda mean: mean[..., 0]], length, seed)
+        held += found.mean_low <= 0.5 <= found.mean_high
+    assert 0.90 <= held / 150 <= 1.0
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:

@@ -42,6 +42,31 @@ def test_the_one_with_the_lower_loss_is_better(gain: float, better: bool) -> Non
     assert "on the same 200 decisions; difference " in str(verdict)
 
 
+def promoted(overlap: int, gain: float, trials: int = 100, outcomes: int = 200) -> float:
+    """How often a shadow is promoted whose losses are lower by ``gain``, where outcomes share ``overlap`` decisions."""
+    found = 0
+    for seed in range(trials):
+        rng, n = np.random.default_rng(seed), outcomes * overlap
+        both = Both(n)
+        both.trial = Trial("old", "new", n, span_ns=overlap * MINUTE_NS)
+        noise = rng.normal(size=n + overlap - 1) / np.sqrt(overlap)
+        apart = (np.convolve(noise, np.ones(overlap), mode="valid") * 0.1 - gain).tolist()
+        verdicts = [both.decision(1.0, 1.0 + one) for one in apart]
+        assert isinstance(verdicts[-1], Compared)
+        found += verdicts[-1].better
+    return found / trials
+
+
+@pytest.mark.parametrize("overlap", [1, 6])
+def test_of_two_that_are_as_good_the_live_one_stays(overlap: int) -> None:
+    """Two and a half in a hundred are promoted by chance, where outcomes overlap too."""
+    assert promoted(overlap, 0.0) <= 0.08
+
+
+def test_one_that_is_really_better_is_promoted() -> None:
+    assert promoted(6, 0.04) >= 0.95
+
+
 def test_equals_are_not_better() -> None:
     both = Both(50)
     verdicts = [both.decision(0.5, 0.5) for _ in range(50)]

@@ -13,7 +13,7 @@ from quicksilver.learning.held_back import outside
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import require_trainable
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, error_of, fitted, validated, walk
 from quicksilver.learning.zoo import NINE
 
 CONFIG = PredictorConfig("logistic", granularity="1m", horizon="3m", datasetinputs=3, fee_bps=3.0)
@@ -155,3 +155,23 @@ def test_outcomes_that_are_known_beforehand_would_be_seen() -> None:
 def test_too_little_is_said() -> None:
     with pytest.raises(InputError, match="143 examples are too few to predict any"):
         walk(frame(1, n=150), CONFIG)
+
+
+@pytest.mark.parametrize("name", ["random-forest", "gradient-boosting", "nearest-neighbours", "linear"])
+def test_the_error_of_a_predicted_return_is_that_of_later_data(name: str) -> None:
+    """Also of models that learn noise: in their training data these are surer than they may be."""
+    config = PredictorConfig(name, granularity="1m", horizon="3m", datasetinputs=3, target="return", fee_bps=3.0)
+    if name == "nearest-neighbours":
+        config = msgspec.structs.replace(config, parameters={"n_neighbors": 3})
+    whole = frame(4, n=6_000, config=config)
+    past, later = whole.rows(slice(0, 3_000)), whole.rows(slice(3_010, None))
+    model = fitted(past, config)
+    error_bps = error_of(model, past, config)
+    assert error_bps is not None
+    assert error_bps == pytest.approx(np.std(later.move_bps - model.predict(later.inputs)), rel=0.07)
+    if name != "linear":
+        assert np.std(past.move_bps - model.predict(past.inputs)) < 0.97 * error_bps
+
+
+def test_who_predicts_directions_has_no_error_in_basis_points() -> None:
+    assert error_of(fitted(frame(1), CONFIG), frame(1), CONFIG) is None

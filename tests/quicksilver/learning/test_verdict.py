@@ -72,6 +72,6 @@ def test_who_never_trades_neither_earns_nor_loses() -> None:
 
 
 def test_luck() -> None:
-    assert luck(1, None) == "One configuration was tried under this name."
-    assert luck(3, None) == "3 configurations were tried under this name."
+    assert luck(1, None) == "One configuration was tried on its instruments."
+    assert luck(3, None) == "3 configurations were tried on its instruments."
     assert luck(3, 0.123).endswith("the luck of the best of so many has a probability of 12.3%.")
