@@ -43,7 +43,7 @@ class RunningUniverses:
     def adopt(self, configs: tuple[PortfolioConfig, ...]) -> list[Frontier]:
         """Run these universes from here on; returns the last word of those that end or start anew.
 
-        One that stays goes on, and keeps its moments if no more than ``CHOOSING`` differs. What has never been computed
+        One that stays goes on, and keeps its moments if no more than ``CHOOSING`` differs. What has said nothing
         has no last word.
 
         Raises:

@@ -182,10 +182,12 @@ def test_a_universe_begins_and_ends_and_the_others_do_not_notice() -> None:
     assert of(found, "bold") == play(PortfolioStage(BOLD), rows[90:200])
 
 
-def test_one_that_was_never_computed_ends_without_a_word() -> None:
+def test_one_that_has_said_nothing_ends_without_a_word_and_one_that_waits_with_one() -> None:
+    assert RunningUniverses([CALM]).adopt((BOLD,)) == []
     running = RunningUniverses([CALM])
     play(running, prices(3))
-    assert running.adopt((BOLD,)) == []
+    (word,) = running.adopt((BOLD,))
+    assert (word.state, word.reason, word.picks) == ("WAITING", ENDED, {})
 
 
 def test_what_chooses_portfolios_may_change_and_the_moments_stay() -> None:
@@ -194,8 +196,8 @@ def test_what_chooses_portfolios_may_change_and_the_moments_stay() -> None:
     changed = replace(CALM, constraints=Constraints(cap=0.6), costs=Costs(fee_bps=1.0), aversion=2.0, n_frontier=7)
     assert running.adopt((changed,)) == []
     after = play(running, rows[90:])
-    seen = [msgspec.json.decode(one)["n_observations"] for one in before + after]
-    assert seen == list(range(seen[0], seen[0] + len(before + after)))
+    seen = [n for one in before + after if (n := msgspec.json.decode(one)["n_observations"])]
+    assert seen == list(range(seen[0], seen[0] + len(before + after) - 1))  # the first says that it waits
     assert [len(msgspec.json.decode(one)["frontier"]) for one in after] != [
         len(msgspec.json.decode(one)["frontier"]) for one in play(PortfolioStage(CALM), rows)[len(before) :]
     ]
