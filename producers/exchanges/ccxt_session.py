@@ -63,12 +63,20 @@ class Session:
             return await self._until_over()
         finally:
             self.end(f"{self._venue}: closed here")
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._connected:
-                self._frame("disconnect", self._over.result().encode())
-            await self._exchange.close()
+            closing = asyncio.create_task(self._close(tasks))
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:  # who ends all sessions may come while one ends by itself
+                await closing
+                raise
+
+    async def _close(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connected:
+            self._frame("disconnect", self._over.result().encode())
+        await self._exchange.close()
 
     def listen(self) -> None:
         """Take what the exchange says from now on."""

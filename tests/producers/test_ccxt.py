@@ -23,6 +23,7 @@ from websockets.asyncio.server import ServerConnection
 from jobs import symbols_command
 from jobs.cli import app
 from producers.exchanges import ccxt_book, ccxt_session, ccxt_sessions, retrying
+from producers.exchanges.ccxt_exchange import new_exchange
 from producers.exchanges.ccxt_feed import CcxtFeed
 from producers.exchanges.ccxt_parser import CcxtParser
 from producers.exchanges.listings import Listing
@@ -281,6 +282,33 @@ async def test_a_reader_that_does_not_follow_loses_the_connection_and_nothing_in
         await reader.until(BookSnapshot)
     assert [kind for kind in reader.kinds(BTC) if kind is not BookDelta] == [BookSnapshot, Gap, BookSnapshot]
     assert 0 < reader.kinds(BTC).count(BookDelta) < 200
+
+
+async def test_a_session_that_closes_is_closed_though_it_is_cancelled_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with okx(BTC) as site:
+        made = new_exchange("okx", site.url, site.rest_url, None)
+        await made.load_markets()
+        closing, closed, close = asyncio.Event(), asyncio.Event(), made.close
+
+        async def slowly() -> None:
+            """Close as ccxt does, a moment later."""
+            closing.set()
+            await asyncio.sleep(0.05)
+            await close()
+            closed.set()
+
+        monkeypatch.setattr(made, "close", slowly)
+        session = ccxt_session.Session(made, "okx", "okx.1", {BTC: "BTC/USDT"}, lambda _: None, pytest.fail)
+        running = asyncio.create_task(session.run())
+        await asyncio.sleep(0)
+        session.end("enough")
+        await closing.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert closed.is_set()
 
 
 async def test_a_tape_of_the_frames_gives_the_same_events(tmp_path: Path) -> None:
