@@ -11,6 +11,7 @@ from api.prices import Lot, Quote, Quotes
 from producers.exchanges.listings import suggestion
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.costs import Costs
+from quicksilver.portfolio.prices import LEAST_PRICE
 from quicksilver.portfolio.rebalancing import MOST_MONEY
 
 LEAST_AGE_S = 60.0  # frontiers up to this age are new enough, or up to OLD_PERIODS
@@ -56,6 +57,13 @@ def target_of(row: PickRow, wanted: Wanted) -> tuple[dict[str, float], str]:
         stand_in = f"{wanted.pick}_fallback"
         instead = f"; {stand_in} stands in for it now: ask for that by its name" if stand_in in row.picks else ""
         raise HTTPException(422, f"no pick {wanted.pick!r}; there are {', '.join(row.picks)}{instead}")
+    invested = sum(pick.weights)
+    if invested > 1.0 + ROUNDING:
+        raise HTTPException(
+            422,
+            f"{wanted.pick} invests {invested:g} of the money: orders are made without borrowing, so ask for weights of"
+            " at most 1",
+        )
     weights, note = pick.weights, pick.note
     if pick.wanted is not None and wanted.wanted:
         weights = pick.wanted
@@ -101,7 +109,7 @@ def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int,
     """Return the price to go by; HTTP 409 where none is new enough, 422 where what is given is none."""
     given = wanted.prices.get(asset)
     if given is not None:
-        if not given.is_finite() or not 0 < given <= Decimal(MOST_MONEY) or not float(given) > 0.0:
+        if not given.is_finite() or not Decimal(LEAST_PRICE) <= given <= Decimal(MOST_MONEY):
             raise HTTPException(422, f"prices: {given} is no price of {asset}")
         return Quote(float(given), now_ns, "given")
     found = quotes.newest(row, asset)

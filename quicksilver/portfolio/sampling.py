@@ -12,9 +12,11 @@ from scipy import sparse
 from scipy.special import gammaincinv
 
 from quicksilver.compiled import jit
+from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.feasibility import corner
+from quicksilver.portfolio.solving import Solver
 
 CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
 CORNERS = 4  # linear programs in random directions for each asset, beside two in its own
@@ -28,6 +30,9 @@ class Sampler:
     """Draws feasible weights, the same for the same seed; ``quasi`` takes Sobol's points for chance.
 
     Linear programs are solved once, for all draws.
+
+    Raises:
+        InputError: rounding loses the whole set, which is hardly more than one portfolio.
     """
 
     def __init__(self, feasible: Feasible, seed: int, *, quasi: bool = False) -> None:
@@ -239,8 +244,14 @@ def _corners(feasible: Feasible, rng: np.random.Generator, count: int) -> FloatA
     directions = np.vstack([single, rng.standard_normal((count, n))])
     found = [corner(feasible, direction) for direction in directions]
     kept = {one.round(12).tobytes(): one for one in found if one is not None}
-    corners = _exact(np.array(list(kept.values())), feasible)
-    return corners[feasible.violation(corners) <= TOLERANCE / 10.0]
+    corners = _exact(np.array(list(kept.values())).reshape(-1, n), feasible)
+    corners = corners[feasible.violation(corners) <= TOLERANCE / 10.0]
+    if len(corners):
+        return corners
+    inside = Solver(np.eye(n), feasible).min_variance()  # of a set as thin as a linear program's tolerance
+    if inside is None:
+        raise InputError("the constraints leave hardly more than one portfolio, which rounding loses: loosen one")
+    return inside[None]
 
 
 def _supports(feasible: Feasible, rng: np.random.Generator) -> list[Feasible]:

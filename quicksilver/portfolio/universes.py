@@ -16,11 +16,13 @@ OURS = {"universe": "it is the table's name", "period_ns": 'write period = "1s"'
 COUNTS = ("min_observations", "window", "hold", "leave")  # of periods, or spans of time
 LEAST_PERIOD_NS, MOST_PERIOD_NS = UNITS_NS["ms"], 366 * UNITS_NS["d"]
 LIMITS: dict[str, tuple[float, float]] = {
-    "halflife": (0.1, 1e9), "min_observations": (2, 1e9), "window": (2, 1e6), "hold": (1, 1e9), "leave": (0, 1e9),
+    "halflife": (0.1, 1e9), "min_observations": (2, 1e9), "window": (2, 1e6), "hold": (1, 1e9), "leave": (1, 1e9),
     "cash": (-1.0, 1.0), "aversion": (1e-9, 1e9), "band": (0.0, 10.0), "resamples": (0, 1e4), "seed": (0, 2**63 - 1),
     "n_portfolios": (1, 1e7), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
 }  # fmt: skip
 """The least and most of each number: beyond it means nothing, or takes more memory than there is."""
+MOST_SHOWN = 40  # digits
+MOST_RESAMPLED = 20_000_000  # returns of all resamples together: their numbers alone take 160 MB
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,7 +59,12 @@ def require_usable(config: PortfolioConfig) -> None:
     for name, (least, most) in LIMITS.items():
         value = getattr(config, name)
         if not least <= value <= most:
-            raise InputError(f"{name} = {value:g}: give {least:g} to {most:g}")
+            raise InputError(f"{name} = {_shown(value)}: give {least:g} to {most:g}")
+    if config.window * config.resamples > MOST_RESAMPLED:
+        raise InputError(
+            f"window = {config.window} and resamples = {config.resamples}: {MOST_RESAMPLED:g} returns fit into memory,"
+            " so give less of one"
+        )
     for name in config.costs.__struct_fields__:
         if not 0.0 <= getattr(config.costs, name) < math.inf:
             raise InputError(f"costs: {name} = {getattr(config.costs, name):g}: give 0 or more")
@@ -96,6 +103,12 @@ def _converted(name: str, table: dict[str, Any]) -> PortfolioConfig:
         return msgspec.convert({**given, "universe": name}, PortfolioConfig)
     except msgspec.ValidationError as error:
         raise InputError(str(error).replace("`$.", "`")) from error
+
+
+def _shown(value: float) -> str:
+    """A number that may be too large to be one."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _whole(field: str, text: str, periods: float) -> int:

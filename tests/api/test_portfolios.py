@@ -278,6 +278,7 @@ async def test_old_and_waiting_frontiers_are_refused_unless_their_age_is_allowed
         ({"cash": -5}, "cash: -5 is no amount; give a number from 0 to 1e+15"),
         ({}, "holdings and cash are worth 0 together: give more than 0 and at most 1e+15"),
         ({"cash": 1, "prices": {"BTC-USD": 0}}, "prices: 0 is no price of BTC-USD"),
+        ({"cash": 1, "prices": {"BTC-USD": "1e-300"}}, "prices: 1E-300 is no price of BTC-USD"),
         ({"cash": 1, "default_lot": 0}, "0 is no lot of ADA-USD: give a number from 1E-12 on"),
         ({"weights": {"BTC-USD": 0.6, "ADA-USD": 1}}, "the weights sum to 1.6: at most 1, the rest stays cash"),
         ({"cash": 1, "fee_bps": 5000}, "fee_bps: Input should be less than or equal to 1000"),
@@ -301,6 +302,14 @@ async def test_a_fallback_is_asked_for_by_its_name_and_short_weights_are_refused
     )
     said = "short sells ETH-USD short: orders are made for long-only portfolios only"
     assert await site.refused(422, pick="short", cash=1) == said
+
+
+async def test_a_pick_that_borrows_is_refused(site: Site) -> None:
+    pick = msgspec.structs.replace(frontier(1, 1).picks["equal_weight"], weights=[0.9, 0.6, 0.0, 0.0, 0.0])
+    site.publish(frontier(1, time.time_ns(), picks={"lent": pick}))
+    assert await site.refused(422, pick="lent", cash=10_000) == (
+        "lent invests 1.5 of the money: orders are made without borrowing, so ask for weights of at most 1"
+    )
 
 
 async def test_money_of_two_currencies_is_not_added_up(site: Site) -> None:

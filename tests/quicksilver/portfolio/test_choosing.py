@@ -266,3 +266,14 @@ def test_assets_that_are_away_are_left_out_and_named() -> None:
 def test_what_nobody_can_choose_by_is_refused(config: PortfolioConfig, n: int, why: str) -> None:
     with pytest.raises(InputError, match=why):
         Chooser(config, ASSETS[:n])
+
+
+@pytest.mark.parametrize("turnover", [1e-9, 1e-8, 1e-7])
+def test_a_set_that_is_hardly_more_than_a_point_has_portfolios(turnover: float) -> None:
+    """Linear programs keep constraints to 1e-7: of such a set they find no corner."""
+    held = {"A-USD": 0.5, "B-USD": 0.5}
+    config = PortfolioConfig(constraints=Constraints(turnover=turnover, current=held), n_portfolios=500)
+    chosen = Chooser(config, ["A-USD", "B-USD"]).choose(np.array([1e-4, 2e-4]), np.diag([1e-4, 2e-4]))
+    for name, pick in chosen.picks.items():
+        assert np.abs(np.array(pick.weights) - 0.5).sum() <= turnover + 1e-9, name
+        assert sum(pick.weights) == pytest.approx(1.0, abs=1e-9)
