@@ -83,13 +83,18 @@ class PickStream(Stream):
             }
         known = {} if sent is None else sent.picks
         gone = [name for name in known if name not in now.picks]
-        told = sent is not None and (sent.state, sent.reason, sent.absent) == (now.state, now.reason, now.absent)
+        told = sent is not None and _told_of(sent) == _told_of(now)
         if told and not news and not gone:
             return []
         kept = {name: news.get(name) or known[name] for name in now.picks}
         self._sent = msgspec.structs.replace(now, picks=kept)
         self.seq += 1
         return [codec.encode(msgspec.structs.replace(now, picks=news, gone=gone))]
+
+
+def _told_of(row: PickRow) -> tuple[str, str, set[str]]:
+    """What is told at once, whatever the threshold; why an asset is absent says how long, another time each time."""
+    return row.state, row.reason, set(row.absent)
 
 
 def change(before: list[float], now: list[float]) -> float:

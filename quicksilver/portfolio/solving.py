@@ -156,7 +156,7 @@ def settled(weights: FloatArray, feasible: Feasible) -> FloatArray | None:
     trades = weights - feasible.current
     traded = float(np.abs(trades).sum())
     if traded > feasible.turnover and abs(float(trades.sum())) < TOLERANCE:
-        weights = feasible.current + trades * (feasible.turnover / traded)
+        weights = np.clip(feasible.current + trades * (feasible.turnover / traded), feasible.low, feasible.high)
     return weights if float(feasible.violation(weights)) <= TOLERANCE else None
 
 

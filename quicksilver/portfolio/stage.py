@@ -171,7 +171,8 @@ class PortfolioStage:
         """
         other = PortfolioStage(config, self._threshold_bps)
         saved = msgspec.msgpack.decode(self.dump(), type=_Saved)
-        saved = msgspec.structs.replace(saved, config=config, choice=SavedChoice())
+        telling = msgspec.structs.replace(saved.telling, told=[])  # what keeps it from computing may be another now
+        saved = msgspec.structs.replace(saved, config=config, choice=SavedChoice(), telling=telling)
         other.load(msgspec.msgpack.encode(saved))
         return other
 

@@ -221,3 +221,15 @@ async def test_other_channels_have_the_same_rows_as_before(site: Site) -> None:
         site.bus.publish(record)
         (delta,) = await settled(client)
         assert delta["rows"] == [msgspec.json.decode(codec.encode(record))]
+
+
+async def test_how_long_an_asset_is_absent_is_no_news(site: Site) -> None:
+    site.bus.publish(of(1, [0.5, 0.5], absent={"C-USD": "no price for 61 s"}))
+    async with site.client() as client:
+        await ask(client, op="subscribe", channels=["picks"], threshold=2)
+        await settled(client)
+        site.bus.publish(of(2, [0.4, 0.6], absent={"C-USD": "no price for 62 s"}))
+        assert await settled(client) == []
+        site.bus.publish(of(3, [0.4, 0.6], absent={}))
+        (delta,) = await settled(client)
+        assert delta["rows"][0]["seq"] == 3

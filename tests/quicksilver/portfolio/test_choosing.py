@@ -277,3 +277,15 @@ def test_a_set_that_is_hardly_more_than_a_point_has_portfolios(turnover: float) 
     for name, pick in chosen.picks.items():
         assert np.abs(np.array(pick.weights) - 0.5).sum() <= turnover + 1e-9, name
         assert sum(pick.weights) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("risk", ["semi-variance", "cvar", "max-drawdown"])
+@pytest.mark.parametrize("seed", range(3))
+def test_few_assets_stay_few_where_turnover_is_limited(risk: RiskName, seed: int) -> None:
+    """What is sold is sold to the last digit, also after trades were cut to what may be traded."""
+    constraints = Constraints(most_assets=3, turnover=1.0, current=dict.fromkeys(ASSETS[:3], 1.0 / 3.0))
+    returns = returns_of(6, seed, 60)
+    chooser = fed(config_of(constraints, risk=risk), returns[:30])
+    for i in range(30, 50):
+        chooser.returned(returns[i])
+        assert_feasible(chooser.choose(*moments(returns[: i + 1])), constraints, 6)

@@ -344,3 +344,11 @@ def test_the_frontier_begins_at_the_exact_least_variance() -> None:
     assert last.frontier_weights[0] == pytest.approx(calm.weights, abs=1e-6)
     means = [mean for _, mean in last.frontier]
     assert means == sorted(means)
+
+
+def test_other_constraints_that_exclude_each_other_too_are_told_anew() -> None:
+    rows = seconds(60, TWO)
+    stage = PortfolioStage(replace(CONFIG, constraints=Constraints(cap=0.3)))
+    play(stage, rows[:80])
+    (word,) = play(stage.reconfigured(replace(CONFIG, constraints=Constraints(cap=0.4))), rows[80:])
+    assert (word.state, "the caps sum to 0.8" in word.reason) == ("WAITING", True)
