@@ -506,7 +506,7 @@ async def test_the_simulator_brings_portfolios_and_scores_by_itself(simulator: s
     page = (await visit(simulator)).page
     await page.get_by_role("button", name="BTC-USD").click()
     picks = page.get_by_test_id("picks")
-    await expect(picks.locator("tr.pick")).to_have_count(3, timeout=2 * PATIENCE_MS)
+    await expect(picks.locator("tr.pick")).to_have_count(5, timeout=2 * PATIENCE_MS)
     for name in ("min variance", "equal weight"):
         await picks.get_by_role("button", name=name, exact=True).click()
         await expect(picks.locator("[aria-pressed=true]")).to_have_text(name)

@@ -91,16 +91,16 @@ export class FrontierPanel {
     this.state.dirty.add("frontier");
   }
 
-  /** A universe that has never had a frontier has nothing to show. */
+  /** A universe that has never had a frontier has nothing to show; it keeps its place, so that nothing jumps. */
   private clear(): void {
     this.plot?.destroy();
     this.plot = null;
     chart.replaceChildren();
-    byId("folio").hidden = true;
+    byId("folio").classList.add("empty");
   }
 
   private draw(frontier: Frontier): void {
-    byId("folio").hidden = false;
+    byId("folio").classList.remove("empty");
     this.place(frontier);
     const data = points(frontier, this.at);
     if (!this.plot) {
