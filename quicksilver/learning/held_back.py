@@ -17,7 +17,6 @@ from quicksilver.learning.validation import (
     Walk,
     certain,
     judged_by,
-    last_moves,
     overlap_of,
 )
 from quicksilver.models.card import AnyCard, Card
@@ -88,7 +87,7 @@ def walked_by(card: Card, later: TrainingFrame) -> Walk:
     require_enough(card, later.n, flagged)
     said = {
         MODEL: judged_as_live(card, later), MAJORITY: np.tile(card.prior, (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
+        LAST_MOVE: certain(later.last_directions(config.threshold_bps)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
     judged = judged_by(said, later, in_parts(later), config, config.confidence)
     return Walk(judged, later.ts_ns, overlap_of(later, config), flagged)

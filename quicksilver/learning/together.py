@@ -18,7 +18,6 @@ from quicksilver.learning.validation import (
     Walk,
     certain,
     judged_by,
-    last_moves,
     overlap_of,
 )
 from quicksilver.models.card import EnsembleCard
@@ -48,7 +47,7 @@ def spoken_by(card: EnsembleCard, found: Aligned, rows: Int64, start_ns: int, fr
     with_frequencies = np.where(np.isnan(members[spoken]), priors, members[spoken])
     said = {
         MODEL: together[spoken], MAJORITY: np.tile(frequencies, (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, found.lead)), NOTHING: certain(np.zeros(later.n)),
+        LAST_MOVE: certain(later.last_directions(found.lead.threshold_bps)), NOTHING: certain(np.zeros(later.n)),
         **{f"member {one.name}": with_frequencies[:, number] for number, one in enumerate(card.members)},
     }  # fmt: skip
     return Spoken(rows[spoken], said)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.datasets import Int64, TrainingFrame
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range, ranges_of
@@ -166,7 +166,7 @@ def _said_of(
     return near, {
         MODEL: predicted(model, later, config, error_of(model, seen, config)),
         MAJORITY: np.tile(seen.frequencies(config.threshold_bps), (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
+        LAST_MOVE: certain(later.last_directions(config.threshold_bps)), NOTHING: certain(np.zeros(later.n)),
     }  # fmt: skip
 
 
@@ -189,13 +189,6 @@ def judged_by(
 def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
     """Return how many decisions in a row have outcomes that share a span of time."""
     return len(frame.instruments) * math.ceil(config.horizon_ns / config.every_ns)
-
-
-def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
-    """Return the direction of the last move, where it is one of the inputs; flat where it is not."""
-    if not config.datasetinputs:
-        return np.zeros(frame.n, np.int64)
-    return directions_of(frame.inputs[:, 0], config.threshold_bps)
 
 
 def validated(walked: Walk, seed: int) -> Validation:
