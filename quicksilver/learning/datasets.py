@@ -50,8 +50,8 @@ class TrainingFrame(NamedTuple):
     ``inputs`` ``(n, n_inputs)``, NaN where not known; ``ts_ns`` and ``known_ns`` ``(n,)``, when the decision was and
     when its outcome was known; ``move_bps`` ``(n,)`` the log return of the mid over the horizon; ``instrument``
     ``(n,)`` which of ``instruments`` it is of; ``spread_bps`` ``(n,)`` the spread at the decision, NaN where there is
-    none; ``last_bps`` ``(n,)`` the log return of the mid since the decision before, whether that is an input or not, NaN
-    at the first after a gap.
+    none; ``last_bps`` ``(n,)`` the log return of the mid since the decision before, whether that is an input or not,
+    NaN at the first after a gap.
     """
 
     names: tuple[str, ...]
@@ -149,9 +149,7 @@ def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig
     return TrainingFrame(config.inputs, names, *(column[order] for column in columns)), rows[order]
 
 
-def decided(
-    history: FeatureHistory, stretch: slice, config: PredictorConfig
-) -> tuple[Int64, FloatArray, FloatArray]:
+def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) -> tuple[Int64, FloatArray, FloatArray]:
     """Return the decisions of a stretch that have all their moves: rows of the history, inputs, and the last move.
 
     These are ``(n,)``, ``(n, n_inputs)`` and ``(n,)``, the last as ``TrainingFrame.last_bps``. Outcomes need not be
@@ -169,12 +167,11 @@ def decided(
 
 def _of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns | None:
     """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
-    inputs, ts_ns, known_ns, *others = all_of_stretch(history, stretch, number, config)
+    inputs, ts_ns, known_ns, move, instrument, spread, last, rows = all_of_stretch(history, stretch, number, config)
     n = int(np.count_nonzero(known_ns < NEVER_NS))  # rows rise in time, so those whose outcome is known come first
     if not n:
         return None
-    move_bps, instrument, spread_bps, last_bps, rows = others
-    return inputs[:n], ts_ns[:n], known_ns[:n], move_bps[:n], instrument[:n], spread_bps[:n], last_bps[:n], rows[:n]
+    return inputs[:n], ts_ns[:n], known_ns[:n], move[:n], instrument[:n], spread[:n], last[:n], rows[:n]
 
 
 def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns:

@@ -34,7 +34,7 @@ from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from, require_usable, too_few
 from quicksilver.learning.zoo import CALIBRATION_FOLDS, model_of
 from quicksilver.models.online import CLASSES
-from quicksilver.models.score import probabilities_of_move
+from quicksilver.models.score import Probabilities, probabilities_of_move
 
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
@@ -165,9 +165,19 @@ def _said_of(
     later = frame.rows(near)
     return near, {
         MODEL: predicted(model, later, config, error_of(model, seen, config)),
-        MAJORITY: np.tile(seen.frequencies(config.threshold_bps), (later.n, 1)),
-        LAST_MOVE: certain(later.last_directions(config.threshold_bps)), NOTHING: certain(np.zeros(later.n)),
-    }  # fmt: skip
+        **baselines_of(later, config, seen.frequencies(config.threshold_bps)),
+    }
+
+
+def baselines_of(
+    later: TrainingFrame, config: PredictorConfig, frequencies: FloatArray | Probabilities
+) -> dict[str, FloatArray]:
+    """Return what each baseline says of decisions, ``(n, 3)``; ``frequencies`` are those of the classes until then."""
+    return {
+        MAJORITY: np.tile(frequencies, (later.n, 1)),
+        LAST_MOVE: certain(later.last_directions(config.threshold_bps)),
+        NOTHING: certain(np.zeros(later.n)),
+    }
 
 
 def judged_by(
