@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold
@@ -26,6 +27,7 @@ from quicksilver.learning.scores import (
     Measure,
     block_length,
     blocks_of,
+    bounds_of,
     influence,
     sampled,
     within_range,
@@ -212,6 +214,8 @@ def validated(walked: Walk, seed: int) -> Validation:
     length = _block_length(parts, walked.overlap)
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
     scores, better, spreads = _scores(parts, model.fold, length, seed)
+    spreads = {name: _bounded(name, one, model) for name, one in spreads.items()}
+    scores[MODEL] = {name: _unknown(one, spreads.get(name)) for name, one in scores[MODEL].items()}
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
     matrix = tuple(tuple(row) for row in confusion)
@@ -222,6 +226,19 @@ def validated(walked: Walk, seed: int) -> Validation:
         n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged,
         float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps), spreads,
     )  # fmt: skip
+
+
+def _bounded(name: str, spread: Spread, model: Decisions) -> Spread:
+    """What a measure varies by; one that never did, for no move was ever said, may become anything that it can be."""
+    return spread if spread.varies else msgspec.structs.replace(spread, bounds=bounds_of(name, model))
+
+
+def _unknown(interval: Interval, spread: Spread | None) -> Interval:
+    """The interval, of a measure that has never varied as far as it can be."""
+    if spread is None or spread.bounds is None:
+        return interval
+    low, high = spread.bounds
+    return msgspec.structs.replace(interval, low=low, high=high)
 
 
 def _block_length(parts: Mapping[str, FloatArray], overlap: int) -> int:

@@ -125,6 +125,19 @@ def test_the_last_move_is_a_baseline_of_its_own_where_it_is_no_input() -> None:
     assert set(expected.directions.tolist()) == {-1, 0, 1}
 
 
+def test_of_who_never_said_a_move_nothing_is_promised() -> None:
+    """That all its measures of moves were 0 in each part tells nothing of the day on which it says the first."""
+    config = msgspec.structs.replace(CONFIG, fee_bps=15.0)
+    found = validated(walk(frame(2, config=config, n=1_500), config), 1)
+    assert not any(row[0] or row[2] for row in found.confusion)
+    moves = {name: (one.low, one.value, one.high) for name, one in found.scores[MODEL].items()}
+    assert moves["matthews"] == (-1.0, 0.0, 1.0)
+    least, profit, most = moves["profit_bps"]
+    assert least < -30.0 < profit == 0.0 < most < -least
+    assert found.spreads["matthews"].bounds == (-1.0, 1.0)
+    assert found.spreads["accuracy"].bounds is None
+
+
 def test_what_is_there_is_found() -> None:
     config = msgspec.structs.replace(CONFIG, horizon="1m")
     found = validated(walk(frame(1, reverts=0.8, config=config), config), 1)
