@@ -105,9 +105,8 @@ def _walked(card: AnyCard, sources: Sequence[str], venue: str | None, within: Sp
     if isinstance(card, EnsembleCard):
         data = gathered(sources, [member.config for member in card.members], Letters(), venue)
         return walked_together(card, aligned_with(card, data.within(within, features_in(card))))
-    config = msgspec.structs.replace(card.config, minutes_back=0.0)  # all that is later judges it
-    data = gathered(sources, [config], Letters(), venue)
-    return walked_by(card, later_than(card, frame_of(data.of(config, within), config)))
+    data = gathered(sources, [card.config], Letters(), venue)
+    return walked_by(card, later_than(card, frame_of(data.of(card.config, within), card.config)))
 
 
 def later_table(found: LaterScores) -> Table:

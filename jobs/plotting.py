@@ -97,9 +97,7 @@ def chosen_of(
     there = [*file.predictors, *file.ensembles]
     for one in only:
         if one not in there:
-            raise InputError(f"{name} has no predictor {one}; it has {', '.join(there) or 'none'}")
-    if not there:
-        raise InputError(f"{name} has no [predictors.NAME]")
+            raise InputError(f"{name} has no predictor {one}; it has {', '.join(there)}")
     wanted = only or there
     predictors = {one: config for one, config in file.predictors.items() if one in wanted}
     return predictors, {one: config for one, config in file.ensembles.items() if one in wanted}

@@ -166,6 +166,20 @@ class Registry:
             raise InputError(f"{path}: damaged: its content is that of another version")
         return entry
 
+    def _require_applicable(self, name: str, version: str) -> None:
+        """Refuse what no run could adopt, such as a version of another program's inputs: what is at work would go on.
+
+        Raises:
+            InputError: it is not there, damaged, or cannot be applied.
+        """
+        from quicksilver.models.deployed import predictor_of  # with the library that runs models: a quarter of a second
+
+        card = self.entry(name, version).card
+        try:
+            predictor_of(card, "", "")
+        except ValueError as error:
+            raise InputError(f"{self._path(name, version)}: cannot be used: {error}") from error
+
     def sound(self, name: str) -> tuple[list[Entry], int]:
         """Return a predictor's versions that can be used, the oldest first, and how many others there are."""
         versions, entries = self.versions(name), []
@@ -212,9 +226,9 @@ class Registry:
         """Make a version the live one.
 
         Raises:
-            InputError: it is not there, damaged, or live already.
+            InputError: it is not there, damaged, of another program's making, or live already.
         """
-        self.entry(name, version)
+        self._require_applicable(name, version)
         with self._changing(name) as roles:
             if roles.live == version:
                 raise InputError(f"{name} {version} is live already")
@@ -225,9 +239,9 @@ class Registry:
         """Let a version predict beside the live one.
 
         Raises:
-            InputError: it is not there, damaged, or live.
+            InputError: it is not there, damaged, of another program's making, or live.
         """
-        self.entry(name, version)
+        self._require_applicable(name, version)
         with self._changing(name) as roles:
             if roles.live == version:
                 raise InputError(f"{name} {version} is live: it cannot be its own shadow")
@@ -248,14 +262,14 @@ class Registry:
         """Make that version live which was before; returns it.
 
         Raises:
-            InputError: there was none, or it is damaged.
+            InputError: there was none, or it cannot be used.
         """
         self.roles(name)
         with self._changing(name) as roles:
             if not roles.earlier:
                 raise InputError(f"{name} {roles.live} was the first: there is nothing to go back to")
             version = roles.earlier.pop()
-            self.entry(name, version)
+            self._require_applicable(name, version)
             roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
         return version
 

@@ -10,12 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.registry import Entry
-from quicksilver.learning.config import Target
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, after, luck, verdict
-from quicksilver.models.card import AnyCard, Card
+from quicksilver.models.card import Card
 
 PIPED_WIDTH = 160  # columns of a table that no terminal bounds
 CLASS_NAMES = ("down", "flat", "up")
@@ -35,7 +34,7 @@ def show(*parts: RenderableType) -> None:
 def report(entry: Entry, title: str, deflated: float | None = None) -> Group:
     """Return all that is to be said of a version: what it is, scores beside baselines, confusion, a verdict."""
     found = entry.validation
-    said = [*verdict(found, target_of(entry.card)), lengths(found), luck(entry.tried, deflated)]
+    said = [*verdict(found, entry.card.target), lengths(found), luck(entry.tried, deflated)]
     return Group(about(entry, title), scores(found), confusion(found), *map(Text, said), Text())
 
 
@@ -45,11 +44,6 @@ def lengths(found: Validation) -> str:
     if found.folds < 2:
         return f"{said}. Of one part nothing is known of how periods differ, and the intervals lack that."
     return f"{said}: `quicksilver models score` expects what is right for as many as it is given."
-
-
-def target_of(card: AnyCard) -> Target:
-    """Return what a version predicts."""
-    return card.config.target if isinstance(card, Card) else "direction"
 
 
 def about(entry: Entry, title: str) -> Table:
@@ -215,7 +209,7 @@ def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     return {
         "name": card.name, "version": card.version, **own, "data": card.data, "code": card.code, "n": found.n,
         "flagged": found.flagged, "spread_bps": found.spread_bps, "folds": found.folds, "part": found.part,
-        "measures": measures, "confusion": found.confusion, "verdict": verdict(found, target_of(card)),
+        "measures": measures, "confusion": found.confusion, "verdict": verdict(found, card.target),
         "tried": entry.tried, "deflated": deflated,
     }  # fmt: skip
 

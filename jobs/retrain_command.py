@@ -16,6 +16,7 @@ from jobs.options import Folder, Publish, Symbols
 from jobs.settings import RunSettings
 from jobs.starting import prepared
 from quicksilver.errors import InputError
+from quicksilver.events import SECOND_NS
 from quicksilver.records import Published, Score
 from setup.exits import failing
 
@@ -201,16 +202,21 @@ async def retraining_beside(
 
 
 def _require_kept(found: "Predictors", settings: RunSettings) -> None:
-    """Make sure that the run keeps what is to be learned from.
+    """Make sure that the run keeps what is to be learned from, and judged by.
 
     Raises:
         InputError: it keeps less.
     """
+    from jobs.retraining_work import reach_ns
+    from quicksilver.learning.usable import FOLDS
+
     for name, config in found.predictors.items():
-        if config.minutes_back > 60.0 * settings.keep_hours:
+        read_hours = (reach_ns([config]) or 0) / (3_600 * SECOND_NS)
+        if read_hours > settings.keep_hours:
             raise InputError(
-                f"{settings.retrain}: {name} learns from {config.minutes_back:g} minutes, and KEEP_HOURS="
-                f"{settings.keep_hours:g} keeps less: set KEEP_HOURS={math.ceil(config.minutes_back / 60.0) + 1}"
+                f"{settings.retrain}: {name} learns from {config.minutes_back:g} minutes and is judged on {FOLDS} parts"
+                f" as long, {read_hours:.3g} hours in all, and KEEP_HOURS={settings.keep_hours:g} keeps less: set"
+                f" KEEP_HOURS={math.ceil(read_hours)}, or a shorter minutes_back"
             )
 
 

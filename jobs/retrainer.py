@@ -149,8 +149,10 @@ class Retrainer:
         if self._config.promote == "never":
             return 'promote = "never": that is yours to do'
         if not self._standing_of(name, live).comparable(self._standing_of(name, shadow)):
-            return f"granularity, horizon or fee are other than those of {live}: not comparable, so yours to promote"
-        return f"judged over {self._config.shadow_outcomes} decisions beside {live}"
+            return (
+                f"granularity, horizon, fee or target are other than those of {live}: not comparable, yours to promote"
+            )
+        return f"judged over {self._config.shadow_outcomes} outcomes that do not overlap beside {live}"
 
     async def _settle_all(self) -> None:
         while True:

@@ -15,7 +15,8 @@ from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import MINUTE_NS
 from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import MAJORITY, MODEL
+from quicksilver.learning.validation import MAJORITY, MODEL, NOTHING
+from quicksilver.learning.verdict import JUDGED_BY
 
 
 class Job(NamedTuple):
@@ -97,10 +98,13 @@ def reach_ns(configs: Iterable[PredictorConfig]) -> int | None:
 
 
 def told(entry: Entry) -> str:
-    """Return how a version did in the walk-forward run beside the majority, for people."""
-    scores = entry.validation.scores
-    model, majority = scores[MODEL]["log_loss"], scores[MAJORITY]["log_loss"]
-    return (
-        f"walk-forward log-loss {model.value:.4f} nats ({model.low:.4f} to {model.high:.4f}), majority"
-        f" {majority.value:.4f}, {entry.validation.n} decisions"
-    )
+    """Return how a version did in the walk-forward run beside its baseline, for people."""
+    measure = JUDGED_BY[entry.card.target]
+    model, majority, nothing = (entry.validation.scores[who][measure] for who in (MODEL, MAJORITY, NOTHING))
+    interval, n = f"({model.low:.4f} to {model.high:.4f})", entry.validation.n
+    if entry.card.target == "return":
+        return (
+            f"walk-forward profit {model.value:.4f} bps a decision {interval}, doing nothing {nothing.value:.4f}, {n}"
+            " decisions"
+        )
+    return f"walk-forward log-loss {model.value:.4f} nats {interval}, majority {majority.value:.4f}, {n} decisions"

@@ -60,7 +60,9 @@ def run_search(
 ) -> Searched:  # fmt: skip
     """Compute what is not there yet, and return all of it; ``most`` is how many may be begun, None: any number.
 
-    What was tried is kept in ``models``, for all that is ever chosen on these instruments.
+    What was tried is kept in ``models``, for all that is ever chosen on these instruments. The sources are read at each
+    start, also if nothing is left to do: whether they still hold what the results are of, only their rows tell (a tape
+    or a run's database grows under its name), and a candidate's name is a digest of them.
 
     Raises:
         InputError: a source cannot be read, there is nothing to try or too much, or ``out`` is another's.

@@ -1,6 +1,6 @@
 """Training of one predictor: histories in, a version in the registry out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
-from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
+from quicksilver.learning.tasks import EnsembleTask, Task, Trained
 from quicksilver.learning.usable import require_trainable
 
 
@@ -32,25 +32,6 @@ class Tries(NamedTuple):
         if self.n == 1 or track is None:
             return None
         return deflated_tracks([track, *(one for one in self.tracks if one != track)], self.n)[0]
-
-
-def train_predictor(
-    name: str, config: PredictorConfig, histories: Sequence[FeatureHistory], registry: Registry,
-    step: Callable[[], object] = lambda: None,
-) -> Entry:  # fmt: skip
-    """Train a predictor, judge it and keep it; returns its version, which may have been there already.
-
-    ``histories`` are those that it learns from, all of them, with a column for each of ``config.features`` in that
-    order (``Gathered.of`` gives them). ``step`` is called for progress, up to ``learning.training.STEPS`` times. It
-    becomes live if it is the first of its name.
-
-    Raises:
-        InputError: the data cannot be learned from, or the registry cannot be used; nothing is kept then.
-    """
-    trained = trained_and_judged(task_of(name, config, histories), step)
-    entry = entry_of(trained, registry)
-    registry.add(entry)
-    return entry
 
 
 @contextmanager

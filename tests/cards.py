@@ -8,8 +8,9 @@ from quicksilver.events import AnyEvent
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.ensembles import trained_ensemble
+from quicksilver.learning.ensembles import trained_material
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.material import material_of
 from quicksilver.learning.training import trained
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.pipeline import Pipeline
@@ -40,4 +41,4 @@ def ensemble_of(name: str, histories: list[FeatureHistory]) -> EnsembleCard:
     """A card of a model that is fixed and one that goes on learning, weighted by how they did of late."""
     predictors = {"fixed": FAST, "learns": msgspec.structs.replace(FAST, type="online-tree")}
     config = EnsembleConfig((Member("fixed"), Member("learns")), weights="recent")
-    return trained_ensemble(name, config, predictors, histories, "1")
+    return trained_material(material_of(name, config, predictors, histories, "1"))

@@ -1,5 +1,6 @@
 """Timing two things in turns, so that noise hits both alike."""
 
+import math
 import time
 from collections.abc import Callable
 from statistics import median
@@ -38,4 +39,18 @@ def seconds(*work: Callable[[], Any]) -> list[float]:
 
 def rate_row(name: str, unit: str, ours: float, peer: str, theirs: float) -> Row:
     """Return a row of two rates."""
-    return Row(name, round(ours, 3), unit, peer, round(theirs, 3), round(ours / theirs, 3))
+    return Row(name, rounded(ours), unit, peer, rounded(theirs), rounded(ours / theirs))
+
+
+def time_row(name: str, unit: str, ours: float, peer: str, theirs: float) -> Row:
+    """Return a row of two times, of which the shorter is the better."""
+    return Row(name, rounded(ours), unit, peer, rounded(theirs), rounded(theirs / ours))
+
+
+def rounded(number: float) -> float:
+    """Return a number to three decimals, and one that is small to three digits: nothing that takes time takes none.
+
+    >>> rounded(1234.56789), rounded(0.000123456)
+    (1234.568, 0.000123)
+    """
+    return round(number, max(3, 2 - math.floor(math.log10(number)))) if number > 0.0 else number

@@ -17,7 +17,7 @@ from cryptofeed.exchanges import Binance, Kraken
 from cryptofeed.symbols import Symbols
 
 from jobs.benches.frames import Pass, nothing, recordings
-from jobs.benches.measure import ROUNDS, Row, rate_row, seconds
+from jobs.benches.measure import ROUNDS, Row, rate_row, seconds, time_row
 from producers.exchanges.base import ignore
 from producers.exchanges.binance_names import symbol_of
 from producers.exchanges.coinbase import CoinbaseParser
@@ -226,9 +226,7 @@ def _snapshot_row() -> Row:
 
     ours_s, theirs_s = seconds(ours, lambda: json.loads(frame.payload))
     name = f"a snapshot of {LEVELS:,} levels: raw bytes -> event -> book"
-    return Row(
-        name, round(ours_s * 1e3, 3), "ms", "json.loads alone", round(theirs_s * 1e3, 3), round(theirs_s / ours_s, 3)
-    )
+    return time_row(name, "ms", ours_s * 1e3, "json.loads alone", theirs_s * 1e3)
 
 
 def rows() -> Iterator[Row]:

@@ -19,7 +19,7 @@ from river.preprocessing import StandardScaler
 from river.tree import HoeffdingTreeClassifier
 
 from jobs.benches.events import START_NS, busy_market
-from jobs.benches.measure import Row, seconds
+from jobs.benches.measure import Row, seconds, time_row
 from quicksilver.config import PipelineConfig
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
@@ -148,7 +148,7 @@ def _each() -> Iterable[Row]:
         for percentile in (P50, P99):
             ours, theirs = (float(np.percentile(one, percentile)) for one in costs)
             what = f"one live prediction, {name}, p{percentile}"
-            yield Row(what, round(ours, 3), "us", f"{peer}, p{percentile}", round(theirs, 3), round(theirs / ours, 3))
+            yield time_row(what, "us", ours, f"{peer}, p{percentile}", theirs)
 
 
 def _together() -> Iterable[Row]:
@@ -168,9 +168,7 @@ def _together() -> Iterable[Row]:
 
         single, batch = seconds(one_by_one, in_a_batch)
         what = f"{TOGETHER} rows due at once, {name}: one by one"
-        yield Row(
-            what, round(single * 1e6, 3), "us", "in one batch", round(batch * 1e6, 3), round(batch / single, 3)
-        )  # fmt: skip
+        yield time_row(what, "us", single * 1e6, "in one batch", batch * 1e6)
 
 
 def _beside_the_book() -> Iterable[Row]:
@@ -193,7 +191,7 @@ def _beside_the_book() -> Iterable[Row]:
         due, not_due, message = (float(np.percentile(one, percentile)) for one in (taken[True], taken[False], messages))
         what = f"a predictor on a row that is due, random-forest, p{percentile}"
         for peer, theirs in (("on one that is not", not_due), ("the book's message itself", message)):
-            yield Row(what, round(due, 3), "us", f"{peer}, p{percentile}", round(theirs, 3), round(theirs / due, 3))
+            yield time_row(what, "us", due, f"{peer}, p{percentile}", theirs)
 
 
 def rows() -> Iterable[Row]:

@@ -16,10 +16,8 @@ from jobs.pictures.importance import importance
 from jobs.pictures.learning_curve import learning_curve
 from jobs.pictures.live import live_score
 from jobs.pictures.score import score
-from jobs.pictures.study import Study, Trained
+from jobs.pictures.study import Study
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.records import Score
 
 BOUNDARIES, LIVE_SCORE = "boundaries", "live-score"
@@ -49,18 +47,6 @@ DRAWN: Mapping[str, Callable[[Study], Figure]] = {
     "importance": importance, "score": score,
 }  # fmt: skip
 KINDS = tuple(DRAWN)
-
-
-def write_pictures(
-    folder: Path, name: str, config: PredictorConfig, frame: TrainingFrame, kinds: Iterable[str] = KINDS
-) -> list[Path]:
-    """Train a predictor walk-forward and draw it; returns the files, ``folder/name/KIND.png``.
-
-    Raises:
-        InputError: a picture cannot be drawn of it, with the reason; those before it are there.
-    """
-    study = Trained(name, config, frame)
-    return [write_picture(folder, name, study, kind) for kind in kinds]
 
 
 def write_picture(folder: Path, name: str, study: Study, kind: str) -> Path:

@@ -21,12 +21,11 @@ from quicksilver.learning.datasets import (
 from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import said_by
 from quicksilver.learning.online import OnlineClassifier, prequential
+from quicksilver.learning.scores import N_CLASSES
 from quicksilver.models.card import Card, EnsembleCard
 from quicksilver.models.combining import Combiner, Said
 from quicksilver.models.row_model import model_in
 from quicksilver.models.score import PrequentialScore, Probabilities
-
-N_CLASSES = 3
 
 
 class Aligned(NamedTuple):

@@ -12,11 +12,13 @@ from quicksilver.spans import require_name
 class Predictors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole file: ``[predictors.NAME]``, ``[ensembles.NAME]``, and ``[retraining]`` of all of them."""
 
-    predictors: dict[str, PredictorConfig]
+    predictors: dict[str, PredictorConfig] = {}
     ensembles: dict[str, EnsembleConfig] = {}
     retraining: RetrainingConfig | None = None
 
     def __post_init__(self) -> None:
+        if not self.predictors:
+            raise ValueError("there is no predictor in it: add a table [predictors.NAME]")
         for name in (*self.predictors, *self.ensembles):
             try:
                 require_name(name)
@@ -40,5 +42,7 @@ def read_predictors(toml: bytes, name: str) -> Predictors:
     """
     try:
         return msgspec.toml.decode(toml, type=Predictors)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: no TOML file: it is no text, from byte {error.start:,} on") from error
     except msgspec.MsgspecError as error:
         raise InputError(f"{name}: {error}") from error

@@ -22,7 +22,8 @@ NEVER_NS = np.iinfo(np.int64).max  # when an outcome is known that is none: a ga
 
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Columns = tuple[FloatArray, Int64, Int64, FloatArray, Int64, FloatArray, Int64]  # a frame's, and rows of the history
+Columns = tuple[FloatArray, Int64, Int64, FloatArray, Int64, FloatArray, FloatArray, Int64]
+"""Those of a frame, and last which rows of the history they are of."""
 
 
 class FeatureHistory(NamedTuple):
@@ -49,7 +50,8 @@ class TrainingFrame(NamedTuple):
     ``inputs`` ``(n, n_inputs)``, NaN where not known; ``ts_ns`` and ``known_ns`` ``(n,)``, when the decision was and
     when its outcome was known; ``move_bps`` ``(n,)`` the log return of the mid over the horizon; ``instrument``
     ``(n,)`` which of ``instruments`` it is of; ``spread_bps`` ``(n,)`` the spread at the decision, NaN where there is
-    none.
+    none; ``last_bps`` ``(n,)`` the log return of the mid since the decision before, whether that is an input or not,
+    NaN at the first after a gap.
     """
 
     names: tuple[str, ...]
@@ -60,6 +62,7 @@ class TrainingFrame(NamedTuple):
     move_bps: FloatArray
     instrument: Int64
     spread_bps: FloatArray
+    last_bps: FloatArray
 
     @property
     def n(self) -> int:
@@ -73,6 +76,10 @@ class TrainingFrame(NamedTuple):
     def directions(self, threshold_bps: float) -> Int64:
         """Return -1, 0 or 1 for each outcome."""
         return directions_of(self.move_bps, threshold_bps)
+
+    def last_directions(self, threshold_bps: float) -> Int64:
+        """Return -1, 0 or 1 for the last move before each decision; 0 where there was none."""
+        return directions_of(np.nan_to_num(self.last_bps), threshold_bps)
 
     def frequencies(self, threshold_bps: float) -> FloatArray:
         """Return the shares of down, flat and up among the outcomes, ``(3,)``, none of them 0 (Laplace's)."""
@@ -142,28 +149,29 @@ def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig
     return TrainingFrame(config.inputs, names, *(column[order] for column in columns)), rows[order]
 
 
-def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) -> tuple[Int64, FloatArray]:
-    """Return the decisions of a stretch that have all their moves: which rows of the history, ``(n,)``, and inputs.
+def decided(history: FeatureHistory, stretch: slice, config: PredictorConfig) -> tuple[Int64, FloatArray, FloatArray]:
+    """Return the decisions of a stretch that have all their moves: rows of the history, inputs, and the last move.
 
-    These are ``(n, n_inputs)``. Outcomes need not be known: a runner decides without knowing them.
+    These are ``(n,)``, ``(n, n_inputs)`` and ``(n,)``, the last as ``TrainingFrame.last_bps``. Outcomes need not be
+    known: a runner decides without knowing them.
     """
     at = stretch.start + decisions(np.maximum.accumulate(history.ts_ns[stretch]), config.every_ns)
-    moves = np.diff(np.log(history.mid[at])) * BPS
+    moves = np.diff(np.log(history.mid[at]), prepend=np.nan) * BPS  # up to each decision
     first, last = max(config.datasetinputs, config.sequence - 1), len(at)
     if first >= last:
-        return at[:0], np.empty((0, len(config.inputs)))
-    past = [moves[first - n : last - n] for n in range(1, config.datasetinputs + 1)]
+        return at[:0], np.empty((0, len(config.inputs))), moves[:0]
+    past = [moves[first - ago : last - ago] for ago in range(config.datasetinputs)]
     features = [history.values[at[first - ago : last - ago]] for ago in range(config.sequence)]
-    return at[first:], np.column_stack([*past, *features])
+    return at[first:], np.column_stack([*past, *features]), moves[first:]
 
 
 def _of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns | None:
     """The columns of a training frame, of one stretch, and its rows; None if it is too short."""
-    inputs, ts_ns, known_ns, move_bps, instrument, spread_bps, rows = all_of_stretch(history, stretch, number, config)
+    inputs, ts_ns, known_ns, move, instrument, spread, last, rows = all_of_stretch(history, stretch, number, config)
     n = int(np.count_nonzero(known_ns < NEVER_NS))  # rows rise in time, so those whose outcome is known come first
     if not n:
         return None
-    return inputs[:n], ts_ns[:n], known_ns[:n], move_bps[:n], instrument[:n], spread_bps[:n], rows[:n]
+    return inputs[:n], ts_ns[:n], known_ns[:n], move[:n], instrument[:n], spread[:n], last[:n], rows[:n]
 
 
 def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config: PredictorConfig) -> Columns:
@@ -172,11 +180,12 @@ def all_of_stretch(history: FeatureHistory, stretch: slice, number: int, config:
     ``number`` is the instrument's. A move that is not known is 0, and known at ``NEVER_NS``.
     """
     ts_ns, mid = np.maximum.accumulate(history.ts_ns[stretch]), history.mid[stretch]
-    rows, inputs = decided(history, stretch, config)
+    rows, inputs, last_bps = decided(history, stretch, config)
     at = rows - stretch.start
     later = np.searchsorted(ts_ns, ts_ns[at] + config.horizon_ns, side="right")
     n = int(np.count_nonzero(later < len(ts_ns)))
     known_ns, move_bps = np.full(len(at), NEVER_NS), np.zeros(len(at))
     known_ns[:n] = ts_ns[later[:n]]
     move_bps[:n] = np.log(mid[later[:n] - 1] / mid[at[:n]]) * BPS
-    return inputs, ts_ns[at], known_ns, move_bps, np.full(len(at), number), history.spread_bps[rows], rows
+    instrument = np.full(len(at), number)
+    return inputs, ts_ns[at], known_ns, move_bps, instrument, history.spread_bps[rows], last_bps, rows

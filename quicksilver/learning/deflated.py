@@ -46,16 +46,6 @@ def probability(ratio: float, expected: float, n: float, skew: float, kurtosis: 
     return float(special.ndtr((ratio - expected) * math.sqrt((n - 1.0) / max(variance, 1e-12))))
 
 
-def deflated(profits: FloatArray, ratios: Sequence[float], tried: int) -> float:
-    """Return the deflated Sharpe ratio of the best one's ``profits`` ``(n,)``, observations that do not overlap."""
-    ratio = sharpe_ratio(profits)
-    if ratio == 0.0:
-        return 0.5
-    skew, kurtosis = float(stats.skew(profits)), float(stats.kurtosis(profits, fisher=False))
-    expected = expected_best(ratios, tried, 1.0 / math.sqrt(len(profits)))
-    return probability(ratio, expected, len(profits), skew, kurtosis)
-
-
 def track_of(profits: FloatArray, days: float) -> Track | None:
     """Return the track of ``profits`` ``(n,)`` within so many days; None where nothing varies: there were no trades."""
     if len(profits) < 2 or days <= 0.0 or np.ptp(profits) == 0.0:

@@ -1,5 +1,8 @@
 """The losses of single decisions, out of live scores, and the drift among them.
 
+A predictor of directions loses nats, the log-loss of what came. One of returns says no probabilities of its own: it is
+there to be acted on where a move covers its costs, and loses what it does not earn, in basis points.
+
 Reference: Bifet, Gavalda, Learning from time-changing data with adaptive windowing, SIAM International Conference on
 Data Mining, 2007 (https://riverml.xyz/latest/api/drift/ADWIN/).
 """
@@ -8,19 +11,40 @@ from typing import NamedTuple
 
 from river.drift import ADWIN
 
+from quicksilver.learning.config import Target
 from quicksilver.records import Score
 
 WORST_LOSS = 4.0  # nats: 2 % was given to what came. ADWIN's bound holds for values from 0 to 1, so a loss has an end.
+WORST_ERRORS = 4.0  # of a predicted return, as it says of itself: profits and losses beyond so many count as that
+
+
+class Loss(NamedTuple):
+    """What a decision cost, in nats or in basis points, and what it cost who knows nothing: lower is better.
+
+    Of a direction that is the majority's log-loss, of a return what doing nothing costs, 0.
+    """
+
+    own: float
+    baseline: float
+
+
+def told_loss(target: Target, loss: float) -> str:
+    """Return a mean loss for people.
+
+    >>> told_loss("direction", 0.9), told_loss("return", 0.25)
+    ('log-loss 0.9000 nats', 'profit -0.250 bps a decision')
+    """
+    return f"log-loss {loss:.4f} nats" if target == "direction" else f"profit {-loss:+.3f} bps a decision"
 
 
 class LiveLosses:
-    """Takes scores, which hold running means, and gives the log-loss of each decision."""
+    """Takes scores, which hold running means, and gives the loss of each decision."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str, str, str, int], Score] = {}
 
-    def take(self, score: Score) -> float | None:
-        """Return the log-loss in nats of the decision that was scored; None where it cannot be told.
+    def take(self, score: Score, target: Target = "direction") -> Loss | None:
+        """Return what the decision that was scored has lost; None where it cannot be told.
 
         That is so of a score that has come before, and of the first after others were lost: only the mean of all of
         those is known.
@@ -30,15 +54,26 @@ class LiveLosses:
         if last is not None and (score.ts_event_ns, score.seq) <= (last.ts_event_ns, last.seq):
             return None
         self._last[stream] = score
-        if score.n == 1:
-            return score.log_loss
-        if last is None or score.n != last.n + 1:
+        if score.n > 1 and (last is None or score.n != last.n + 1):
             return None
-        return max(0.0, score.n * score.log_loss - last.n * last.log_loss)
+        before = None if score.n == 1 else last
+        if target == "direction":
+            sums, had = _nats(score), (0.0, 0.0) if before is None else _nats(before)
+            return Loss(max(0.0, sums[0] - had[0]), max(0.0, sums[1] - had[1]))
+        profit, earlier = _profit(score), 0.0 if before is None else _profit(before)
+        return None if profit is None or earlier is None else Loss(earlier - profit, 0.0)
+
+
+def _nats(score: Score) -> tuple[float, float]:
+    return score.n * score.log_loss, score.n * score.baseline_log_loss
+
+
+def _profit(score: Score) -> float | None:
+    return None if score.profit_bps is None else score.n * score.profit_bps
 
 
 class Drift(NamedTuple):
-    """Mean log-loss in nats of ``n_before`` and ``n_after`` values, before and after a change."""
+    """Mean loss of ``n_before`` and ``n_after`` values, before and after a change."""
 
     before: float
     after: float
@@ -51,20 +86,21 @@ class LossDrift:
 
     Outcomes overlap if the horizon is longer than the time between two decisions: ``overlap`` of them in a row hold the
     news of one, and their mean is one value of the test, which is made for independent ones. ``delta`` bounds the
-    chance of a false alarm at each look.
+    chance of a false alarm at each look. What is less than ``least`` or more than ``most`` counts as that.
     """
 
-    def __init__(self, delta: float, overlap: int = 1) -> None:
+    def __init__(self, delta: float, overlap: int = 1, least: float = 0.0, most: float = WORST_LOSS) -> None:
         self._overlap = overlap
+        self._least, self._most = least, most
         self._adwin = ADWIN(delta=delta)
         self._sum, self._n = 0.0, 0
 
     def take(self, loss: float) -> Drift | None:
-        """Take the loss of the next decision, in nats; returns the change if it shows now that they have risen.
+        """Take the loss of the next decision; returns the change if it shows now that they have risen.
 
         A fall is a change too, after which the test begins anew, but no reason to train.
         """
-        self._sum, self._n = self._sum + min(loss, WORST_LOSS) / WORST_LOSS, self._n + 1
+        self._sum, self._n = self._sum + self._share(loss), self._n + 1
         if self._n < self._overlap:
             return None
         value = self._sum / self._n
@@ -75,10 +111,15 @@ class LossDrift:
             return None
         kept, kept_total = self._adwin.width, self._adwin.total
         gone = n + 1 - kept
-        drift = Drift(
-            (total + value - kept_total) / gone * WORST_LOSS, kept_total / kept * WORST_LOSS, int(gone), int(kept)
-        )
-        return drift if drift.after > drift.before else None
+        before, after = self._loss((total + value - kept_total) / gone), self._loss(kept_total / kept)
+        return Drift(before, after, int(gone), int(kept)) if after > before else None
+
+    def _share(self, loss: float) -> float:
+        """Where a loss lies between the least and the most, 0 to 1."""
+        return (min(max(loss, self._least), self._most) - self._least) / (self._most - self._least)
+
+    def _loss(self, share: float) -> float:
+        return self._least + share * (self._most - self._least)
 
 
 class Silence:

@@ -6,41 +6,21 @@ they had learned from, which again was known by then; so each time the past is w
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, Int64
-from quicksilver.learning.ensemble_config import EnsembleConfig
-from quicksilver.learning.material import Material, material_of, members_before
-from quicksilver.learning.results import Validation
+from quicksilver.learning.datasets import Int64
+from quicksilver.learning.material import Material, members_before
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
 from quicksilver.learning.usable import FOLDS, MIN_PAST
-from quicksilver.learning.validation import Walk, judged_by, overlap_of, validated
+from quicksilver.learning.validation import Walk, judged_by, overlap_of
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed
-
-
-def trained_ensemble(
-    name: str,
-    config: EnsembleConfig,
-    predictors: Mapping[str, PredictorConfig],
-    histories: Sequence[FeatureHistory],
-    code: str,
-) -> EnsembleCard:
-    """Return an ensemble's card, with those of its members; the same arguments give the same bytes.
-
-    ``histories`` hold the features ``features_of(config, predictors)``, in that order.
-
-    Raises:
-        InputError: the data cannot be learned from, or the members cannot be together.
-    """
-    return trained_material(material_of(name, config, predictors, histories, code))
 
 
 def trained_material(material: Material) -> EnsembleCard:
@@ -50,23 +30,6 @@ def trained_material(material: Material) -> EnsembleCard:
         InputError: the data cannot be learned from.
     """
     return card_at(material, np.arange(material.found.frame.n), None)
-
-
-def validated_ensemble(
-    name: str,
-    config: EnsembleConfig,
-    predictors: Mapping[str, PredictorConfig],
-    histories: Sequence[FeatureHistory],
-    seed: int,
-) -> Validation:
-    """Return the scores of an ensemble, its members (``member NAME``) and the baselines, with their intervals.
-
-    ``histories`` are as for ``trained_ensemble``.
-
-    Raises:
-        InputError: the data cannot be learned from, or the members cannot be together.
-    """
-    return validated(walk_ensemble(name, config, predictors, histories), seed)
 
 
 class Part(NamedTuple):
@@ -93,23 +56,10 @@ def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleC
     ).versioned()  # fmt: skip
 
 
-def walk_ensemble(
-    name: str,
-    config: EnsembleConfig,
-    predictors: Mapping[str, PredictorConfig],
-    histories: Sequence[FeatureHistory],
-    folds: int = FOLDS,
-) -> Walk:
+def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], object] = lambda: None) -> Walk:
     """Return what the ensemble, its members and the baselines said wherever the ensemble decided, but the first part.
 
-    Raises:
-        InputError: the data cannot be learned from, or the members cannot be together.
-    """
-    return walk_material(material_of(name, config, predictors, histories, ""), folds)
-
-
-def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], object] = lambda: None) -> Walk:
-    """Return the same of an ensemble's material; ``done`` is called after each part.
+    ``done`` is called after each part.
 
     Raises:
         InputError: the data cannot be learned from.

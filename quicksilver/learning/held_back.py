@@ -9,19 +9,8 @@ from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range
 from quicksilver.learning.scores import N_CLASSES
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import (
-    LAST_MOVE,
-    MAJORITY,
-    MODEL,
-    NOTHING,
-    Walk,
-    certain,
-    judged_by,
-    last_moves,
-    overlap_of,
-)
+from quicksilver.learning.validation import MODEL, Walk, baselines_of, judged_by, overlap_of
 from quicksilver.models.card import AnyCard, Card
-from quicksilver.models.learner import Learner
 from quicksilver.models.row_model import RowModel, model_in
 from quicksilver.models.score import probabilities_of_move
 
@@ -63,10 +52,9 @@ def judged_as_live(card: Card, later: TrainingFrame) -> FloatArray:
     Raises:
         ValueError: the card cannot be used.
     """
-    model = model_in(card)
-    if isinstance(model, Learner):
-        return prequential(OnlineClassifier(card.config).going_on(model), later, card.config.threshold_bps)
-    return said_by(card, model, later.inputs)
+    if card.format == "online":
+        return prequential(OnlineClassifier.restored(card), later, card.config.threshold_bps)
+    return said_by(card, model_in(card), later.inputs)
 
 
 def later_than(card: Card, frame: TrainingFrame) -> TrainingFrame:
@@ -86,10 +74,7 @@ def walked_by(card: Card, later: TrainingFrame) -> Walk:
     config, far = card.config, outside(card, later.inputs)
     later, flagged = later.rows(~far), int(np.count_nonzero(far))
     require_enough(card, later.n, flagged)
-    said = {
-        MODEL: judged_as_live(card, later), MAJORITY: np.tile(card.prior, (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
-    }  # fmt: skip
+    said = {MODEL: judged_as_live(card, later), **baselines_of(later, config, card.prior)}
     judged = judged_by(said, later, in_parts(later), config, config.confidence)
     return Walk(judged, later.ts_ns, overlap_of(later, config), flagged)
 

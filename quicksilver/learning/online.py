@@ -48,11 +48,6 @@ class OnlineClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             self.learner.learn(row, direction)
         return self
 
-    def going_on(self, learner: Learner) -> "OnlineClassifier":
-        """Begin with what a learner knows; returns the model."""
-        self.learner = learner
-        return self
-
     def predict_proba(self, inputs: Rows) -> FloatArray:
         """Return the probabilities of down, flat and up, ``(n, 3)``; nothing is learned from the rows."""
         return self.learner.raw(inputs.astype(np.float32))

@@ -4,6 +4,8 @@ import math
 
 import msgspec
 
+ROUNDING = 1e-6  # what a measure may differ by from itself: a correlation of constants divides by next to nothing
+
 
 class Interval(msgspec.Struct, frozen=True):
     """A value, and where it lies with a probability of 95 %.
@@ -27,7 +29,9 @@ class Spread(msgspec.Struct, frozen=True):
 
     ``n`` decisions in ``folds`` parts, resampled as ``blocks`` blocks. ``middle`` and ``between`` are mean and standard
     deviation of the parts' values, None of one part. ``within / sqrt(n)`` is the standard deviation by chance of the
-    measure over ``n`` decisions, those that depend on one another taken into account.
+    measure over ``n`` decisions, those that depend on one another taken into account. ``whole`` is its value of all
+    parts together, which for one that is no mean is another than ``middle``; None in versions of older programs.
+    ``bounds`` are where it lies at all, of one that has never varied: of such nothing else is known.
     """
 
     n: int
@@ -36,6 +40,13 @@ class Spread(msgspec.Struct, frozen=True):
     middle: float
     between: float | None
     within: float
+    whole: float | None = None
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether the measure was ever another than it was elsewhere."""
+        return max(self.within / math.sqrt(self.n), self.between or 0.0) > ROUNDING
 
 
 class Track(msgspec.Struct, frozen=True):

@@ -7,7 +7,17 @@ order give the same decisions.
 from typing import Literal, NamedTuple, TypeAlias
 
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.drift import Drift, LiveLosses, LossDrift, Silence
+from quicksilver.learning.config import Target
+from quicksilver.learning.drift import (
+    WORST_ERRORS,
+    WORST_LOSS,
+    Drift,
+    LiveLosses,
+    Loss,
+    LossDrift,
+    Silence,
+    told_loss,
+)
 from quicksilver.learning.retraining_config import RetrainingConfig
 from quicksilver.learning.trial import Trial, Verdict
 from quicksilver.models.card import AnyCard, Card
@@ -32,7 +42,8 @@ class Decision(NamedTuple):
 class Standing(NamedTuple):
     """What it takes to follow a version: its decisions, what they are judged by, and how old its data are.
 
-    ``start_ns`` is the time from a gap to its first outcome, ``end_ns`` where its data end.
+    ``start_ns`` is the time from a gap to its first outcome, ``end_ns`` where its data end; ``error_bps`` is how far
+    off it says that the returns are which it predicts, 0 if it predicts none.
     """
 
     version: str
@@ -41,6 +52,8 @@ class Standing(NamedTuple):
     fee_bps: float
     start_ns: int
     end_ns: int
+    target: Target = "direction"
+    error_bps: float = 0.0
 
     @classmethod
     def of(cls, card: AnyCard) -> "Standing":
@@ -54,6 +67,8 @@ class Standing(NamedTuple):
             max(one.fee_bps for one in configs),
             max((max(one.datasetinputs, one.sequence) + 1) * one.every_ns + one.horizon_ns for one in configs),
             max(one.end_ns for one in cards),
+            card.target,
+            max(one.error_bps or 0.0 for one in cards),
         )
 
     @property
@@ -62,8 +77,19 @@ class Standing(NamedTuple):
         return max(1, -(-self.horizon_ns // self.every_ns))
 
     def comparable(self, other: "Standing") -> bool:
-        """Whether the log-loss of both is of the same question: the same outcomes, at the same times."""
-        return (self.every_ns, self.horizon_ns, self.fee_bps) == (other.every_ns, other.horizon_ns, other.fee_bps)
+        """Whether the losses of both are of the same question: the same outcomes, at the same times."""
+        return self._question == other._question
+
+    @property
+    def _question(self) -> tuple[int, int, float, Target]:
+        return self.every_ns, self.horizon_ns, self.fee_bps, self.target
+
+    @property
+    def losses(self) -> tuple[float, float]:
+        """The least and the most that a decision's loss counts as where drift is looked for."""
+        if self.target == "direction":
+            return 0.0, WORST_LOSS
+        return -WORST_ERRORS * self.error_bps, WORST_ERRORS * self.error_bps
 
 
 class Past(NamedTuple):
@@ -112,7 +138,7 @@ class Retraining:
         judged = self._config.promote == "better" and live is not None and shadow is not None
         if judged and live is not None and shadow is not None and live.comparable(shadow):
             outcomes, span_ns = self._config.shadow_outcomes * live.overlap, max(live.every_ns, live.horizon_ns)
-            self._trial = Trial(live.version, shadow.version, outcomes, since_ns, span_ns)
+            self._trial = Trial(live.version, shadow.version, outcomes, since_ns, span_ns, live.target)
 
     def trained(self, success: bool) -> None:
         """Say that the training that was decided on is over; after a failure its reason holds on."""
@@ -130,14 +156,14 @@ class Retraining:
     def _follow(self, score: Score, live: Standing) -> list[Decision]:
         instrument = (score.venue, score.symbol)
         mine = score.model == self.name
-        loss = self._losses.take(score) if mine else None
+        loss = self._losses.take(score, live.target) if mine else None
         if self._config.drift:
             why = self._changed(instrument, score, loss, live)
             self._drifted = why if why and not self._answered(score.ts_known_ns) else self._drifted
         verdict = None if loss is None or self._trial is None else self._trial.take(score, loss)
         return [] if verdict is None else [self._settled(verdict)]
 
-    def _changed(self, instrument: tuple[str, str], score: Score, loss: float | None, live: Standing) -> str:
+    def _changed(self, instrument: tuple[str, str], score: Score, loss: Loss | None, live: Standing) -> str:
         """Why a score tells of drift, or nothing."""
         silence = self._silences.setdefault(instrument, Silence(live.start_ns + MISSED * live.every_ns, live.every_ns))
         name = ":".join(instrument)
@@ -148,9 +174,9 @@ class Retraining:
         if loss is None:
             return ""
         if instrument not in self._drifts:
-            self._drifts[instrument] = LossDrift(self._config.delta, live.overlap)
-        drift = self._drifts[instrument].take(loss)
-        return "" if drift is None else _told_drift(name, drift, live.overlap)
+            self._drifts[instrument] = LossDrift(self._config.delta, live.overlap, *live.losses)
+        drift = self._drifts[instrument].take(loss.own)
+        return "" if drift is None else _told_drift(name, drift, live)
 
     def _answered(self, ts_ns: int) -> bool:
         """Whether a training has been begun since: the scores of before are read again after a restart."""
@@ -207,8 +233,9 @@ def told_span(span_ns: int) -> str:
     return f"{seconds:.3g} s"
 
 
-def _told_drift(instrument: str, drift: Drift, overlap: int) -> str:
+def _told_drift(instrument: str, drift: Drift, live: Standing) -> str:
+    after, before = (told_loss(live.target, one) for one in (drift.after, drift.before))
     return (
-        f"drift on {instrument}: its log-loss is {drift.after:.4f} nats over the last {drift.n_after * overlap}"
-        f" outcomes, after {drift.before:.4f} over {drift.n_before * overlap}"
+        f"drift on {instrument}: its {after} over the last {drift.n_after * live.overlap} outcomes, after {before} over"
+        f" {drift.n_before * live.overlap}"
     )

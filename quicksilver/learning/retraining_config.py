@@ -15,12 +15,12 @@ class RetrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When the predictors of a file are trained anew, and what becomes of the new versions.
 
     ``every`` is the time after which a version is old, "" if that is no reason. With ``drift`` a rise of the live
-    log-loss is one: ADWIN's, of confidence ``delta``, on each instrument by itself. No two trainings of a predictor
-    begin within ``at_least_apart``. ``promote`` says what a new version is: "never" a shadow, until a user promotes
-    it; "better" a shadow that is promoted if its log-loss is below that of the live version on the same decisions by
-    more than chance (the whole 95 % interval of the difference), else dropped; "always" live at once. A shadow is
-    judged by ``shadow_outcomes`` outcomes that do not overlap: where a horizon is four decisions long, by four times as
-    many. All time is that of the events.
+    loss is one: ADWIN's, of confidence ``delta``, on each instrument by itself. No two trainings of a predictor begin
+    within ``at_least_apart``. ``promote`` says what a new version is: "never" a shadow, until a user promotes it;
+    "better" a shadow that is promoted if its loss is below that of the live version on the same decisions by more than
+    chance (the whole 95 % interval of the difference), else dropped; "always" live at once. The loss is the log-loss of
+    a direction, and of a return what acting on it lost after costs. A shadow is judged by ``shadow_outcomes`` outcomes
+    that do not overlap: where a horizon is four decisions long, by four times as many. All time is that of the events.
     """
 
     every: str = ""

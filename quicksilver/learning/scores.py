@@ -135,6 +135,17 @@ RANGES: dict[str, tuple[float, float]] = {
 """What a measure can be at all: intervals of few folds would reach beyond."""
 
 
+def bounds_of(name: str, judged: Decisions) -> tuple[float, float]:
+    """Return where a measure of such decisions lies, whatever is said of them.
+
+    The most profit is that of who knows all, the least that of who is always wrong.
+    """
+    if name != "profit_bps":
+        return RANGES[name]
+    moves, costs = np.abs(judged.move_bps), judged.cost_bps
+    return -float((moves + costs).mean()), float(np.maximum(moves - costs, 0.0).mean())
+
+
 def within_range(one: Interval, low: float, high: float) -> Interval:
     """Return an interval cut off where the measure ends; one that is not known stays so."""
     return Interval(one.value, *(min(max(end, low), high) for end in msgspec.structs.astuple(one)[1:]))
@@ -206,7 +217,7 @@ def sampled(parts: FloatArray, fold: Int64, measures: Sequence[Measure], length:
     for measure, value in zip(measures, values, strict=True):
         drawn = measure(means)
         low, high = np.quantile(drawn, ends).tolist()
-        spread = spread_of(measure(folds), drawn, len(parts), len(blocks))
+        spread = spread_of(measure(folds), drawn, len(parts), len(blocks), value)
         least, most = later_period(spread, max(1, round(len(parts) / len(folds))), LEVEL)
         found.append(Sampled(Interval(value, min(low, least), max(high, most), low, high), spread))
     return found

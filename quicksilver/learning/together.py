@@ -10,17 +10,7 @@ from quicksilver.learning.aligned import Aligned, aligned, combined, require_com
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import in_parts, require_enough
-from quicksilver.learning.validation import (
-    LAST_MOVE,
-    MAJORITY,
-    MODEL,
-    NOTHING,
-    Walk,
-    certain,
-    judged_by,
-    last_moves,
-    overlap_of,
-)
+from quicksilver.learning.validation import MODEL, Walk, baselines_of, judged_by, overlap_of
 from quicksilver.models.card import EnsembleCard
 
 
@@ -47,10 +37,10 @@ def spoken_by(card: EnsembleCard, found: Aligned, rows: Int64, start_ns: int, fr
     priors = np.array([one.prior for one in card.members])
     with_frequencies = np.where(np.isnan(members[spoken]), priors, members[spoken])
     said = {
-        MODEL: together[spoken], MAJORITY: np.tile(frequencies, (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, found.lead)), NOTHING: certain(np.zeros(later.n)),
+        MODEL: together[spoken],
+        **baselines_of(later, found.lead, frequencies),
         **{f"member {one.name}": with_frequencies[:, number] for number, one in enumerate(card.members)},
-    }  # fmt: skip
+    }
     return Spoken(rows[spoken], said)
 
 

@@ -1,10 +1,14 @@
 """A shadow beside the live version: who was better on the same decisions, by more than chance."""
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from quicksilver.events import FloatArray
+from quicksilver.learning.config import Target
+from quicksilver.learning.drift import Loss, told_loss
 from quicksilver.learning.scores import block_length, intervals
 from quicksilver.records import Score
 
@@ -15,17 +19,18 @@ MAX_WAITING = 10_000  # decisions of which one of the two has an outcome: the ot
 SEED = 0  # of the resampled blocks: the same outcomes have the same interval
 
 Place = tuple[int, str, str, int]
-Block = tuple[int, float, float]  # pairs, and the sums of the live version's losses and of the shadow's
+Block = tuple[int, float, float]  # decisions, and the sums of two losses: of the live version and the shadow, say
 
 
 class Compared(NamedTuple):
-    """Mean log-losses in nats over ``n`` decisions of both, and the 95 % interval of the mean of shadow less live."""
+    """Mean losses over ``n`` decisions of both, and the 95 % interval of the mean of shadow less live."""
 
     n: int
     live: float
     shadow: float
     low: float
     high: float
+    target: Target = "direction"
 
     @property
     def better(self) -> bool:
@@ -34,15 +39,16 @@ class Compared(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"log-loss {self.shadow:.4f} nats, the live version's {self.live:.4f} on the same {self.n} decisions;"
-            f" difference {self.shadow - self.live:+.4f}, 95 % {self.low:+.4f} to {self.high:+.4f}"
+            f"{told_loss(self.target, self.shadow)}, the live version's {told_loss(self.target, self.live)}, on the"
+            f" same {self.n} decisions; difference {_told_difference(self.target, self.shadow - self.live, self)}"
         )
 
 
 class Unpaired(NamedTuple):
-    """One of the two hardly predicted; log-losses in nats are the shadow's and that of its baseline, on all of its own.
+    """One of the two hardly predicted; mean losses are the shadow's and that of its baseline, on all of its own.
 
-    What cannot be compared with the live version is taken for better only if the live version is the silent one.
+    ``low`` to ``high`` is the 95 % interval of the mean of their difference, NaN of too few. What cannot be compared
+    with the live version is taken for better only if the live version is the silent one.
     """
 
     n: int
@@ -50,20 +56,31 @@ class Unpaired(NamedTuple):
     n_shadow: int
     shadow: float
     baseline: float
+    low: float
+    high: float
+    target: Target = "direction"
 
     @property
     def better(self) -> bool:
-        """Whether the shadow is of use where the live version is silent."""
-        return self.n_shadow > self.n_live and self.shadow < self.baseline
+        """Whether the shadow is of use where the live version is silent, by more than chance."""
+        return self.n_shadow > self.n_live and self.high < 0.0
 
     def __str__(self) -> str:
         both = f"it had {self.n_shadow} outcomes, the live version {self.n_live}, of the same decisions {self.n}"
-        return (
-            both if not self.n_shadow else f"{both}; its log-loss {self.shadow:.4f} nats, baseline {self.baseline:.4f}"
-        )
+        if not self.n_shadow:
+            return both
+        apart = _told_difference(self.target, self.shadow - self.baseline, self)
+        return f"{both}; its {told_loss(self.target, self.shadow)}, baseline {self.baseline:.4f}; difference {apart}"
 
 
 Verdict = Compared | Unpaired
+
+
+def _told_difference(target: Target, difference: float, of: Verdict) -> str:
+    """A difference of losses and its interval; of profits, which are losses with the other sign."""
+    if target == "return":
+        return f"{-difference:+.3f}, 95 % {-of.high:+.3f} to {-of.low:+.3f}"
+    return f"{difference:+.4f}, 95 % {of.low:+.4f} to {of.high:+.4f}"
 
 
 class Trial:
@@ -71,30 +88,34 @@ class Trial:
 
     Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
     of several instruments happen together: the pairs within it are one block, of which but the sum is kept.
+    ``target`` is that of both: it says what their losses are.
     """
 
-    def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0, span_ns: int = 1) -> None:
+    def __init__(
+        self, live: str, shadow: str, outcomes: int, since_ns: int = 0, span_ns: int = 1, target: Target = "direction"
+    ) -> None:
         self._wanted, self._since_ns, self._span_ns = outcomes, since_ns, span_ns
         self._live, self._shadow = live, shadow
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
         self._blocks: dict[int, Block] = {}
-        self._n = 0
-        self._last: dict[tuple[str, str], Score] = {}  # of the shadow, by instrument
+        self._own: dict[int, Block] = {}  # of the shadow: its baseline's losses and its own
+        self._n, self._target = 0, target
 
-    def take(self, score: Score, loss: float) -> Verdict | None:
+    def take(self, score: Score, loss: Loss) -> Verdict | None:
         """Take the loss of a decision; returns the verdict once there are enough, or it is waited for no longer."""
         if score.version not in self._waiting or score.ts_event_ns < self._since_ns:
             return None
+        cell = score.ts_event_ns // self._span_ns
         if score.version == self._shadow:
-            self._last[score.venue, score.symbol] = score
+            self._own[cell] = _added(self._own.get(cell), loss.baseline, loss.own)
         self._seen[score.version] += 1
-        self._pair(score, loss)
+        self._pair(score, loss.own, cell)
         if self._n >= self._wanted:
             return self._compared()
         return self._unpaired() if max(self._seen.values()) >= PATIENCE * self._wanted else None
 
-    def _pair(self, score: Score, loss: float) -> None:
+    def _pair(self, score: Score, loss: float, cell: int) -> None:
         place = (score.ts_event_ns, score.venue, score.symbol, score.seq)
         mine, other = self._waiting[score.version], self._waiting[self._other(score.version)]
         if place not in other:
@@ -104,29 +125,32 @@ class Trial:
             return
         theirs = other.pop(place)
         live, shadow = (theirs, loss) if score.version == self._shadow else (loss, theirs)
-        cell = score.ts_event_ns // self._span_ns
-        n, live_sum, shadow_sum = self._blocks.get(cell, (0, 0.0, 0.0))
-        self._blocks[cell] = (n + 1, live_sum + live, shadow_sum + shadow)
+        self._blocks[cell] = _added(self._blocks.get(cell), live, shadow)
         self._n += 1
 
     def _other(self, version: str) -> str:
         return self._live if version == self._shadow else self._shadow
 
     def _compared(self) -> Compared:
-        n, live, shadow = np.array([self._blocks[cell] for cell in sorted(self._blocks)]).T
-        low, high = _mean_interval(shadow - live, n)
-        return Compared(self._n, float(live.sum()) / self._n, float(shadow.sum()) / self._n, low, high)
+        return Compared(self._n, *_means(self._blocks), self._target)
 
     def _unpaired(self) -> Unpaired:
-        last = self._last.values()
-        n = max(1, sum(one.n for one in last))
-        return Unpaired(
-            self._n,
-            self._seen[self._live],
-            self._seen[self._shadow],
-            sum(one.n * one.log_loss for one in last) / n,
-            sum(one.n * one.baseline_log_loss for one in last) / n,
-        )
+        baseline, shadow, low, high = _means(self._own)
+        seen = self._seen[self._live], self._seen[self._shadow]
+        return Unpaired(self._n, *seen, shadow, baseline, low, high, self._target)
+
+
+def _added(block: Block | None, one: float, other: float) -> Block:
+    n, sum_of_one, sum_of_other = block or (0, 0.0, 0.0)
+    return n + 1, sum_of_one + one, sum_of_other + other
+
+
+def _means(blocks: Mapping[int, Block]) -> tuple[float, float, float, float]:
+    """Mean losses of one and the other, and the interval of the mean of the other's less the one's."""
+    if not blocks:
+        return math.nan, math.nan, math.nan, math.nan
+    n, one, other = np.array([blocks[cell] for cell in sorted(blocks)]).T
+    return float(one.sum() / n.sum()), float(other.sum() / n.sum()), *_mean_interval(other - one, n)
 
 
 def _mean_interval(differences: FloatArray, counts: FloatArray) -> tuple[float, float]:

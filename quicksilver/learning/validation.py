@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import Int64, TrainingFrame, directions_of
+from quicksilver.learning.datasets import Int64, TrainingFrame
 from quicksilver.learning.deflated import track_of
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range, ranges_of
@@ -26,6 +27,7 @@ from quicksilver.learning.scores import (
     Measure,
     block_length,
     blocks_of,
+    bounds_of,
     influence,
     sampled,
     within_range,
@@ -34,7 +36,7 @@ from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from, require_usable, too_few
 from quicksilver.learning.zoo import CALIBRATION_FOLDS, model_of
 from quicksilver.models.online import CLASSES
-from quicksilver.models.score import probabilities_of_move
+from quicksilver.models.score import Probabilities, probabilities_of_move
 
 DAY_NS = 86_400_000_000_000
 CERTAIN = 1.0 - 1e-6  # what a rule that only names a class is taken to say
@@ -165,9 +167,19 @@ def _said_of(
     later = frame.rows(near)
     return near, {
         MODEL: predicted(model, later, config, error_of(model, seen, config)),
-        MAJORITY: np.tile(seen.frequencies(config.threshold_bps), (later.n, 1)),
-        LAST_MOVE: certain(last_moves(later, config)), NOTHING: certain(np.zeros(later.n)),
-    }  # fmt: skip
+        **baselines_of(later, config, seen.frequencies(config.threshold_bps)),
+    }
+
+
+def baselines_of(
+    later: TrainingFrame, config: PredictorConfig, frequencies: FloatArray | Probabilities
+) -> dict[str, FloatArray]:
+    """Return what each baseline says of decisions, ``(n, 3)``; ``frequencies`` are those of the classes until then."""
+    return {
+        MAJORITY: np.tile(frequencies, (later.n, 1)),
+        LAST_MOVE: certain(later.last_directions(config.threshold_bps)),
+        NOTHING: certain(np.zeros(later.n)),
+    }
 
 
 def judged_by(
@@ -191,13 +203,6 @@ def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
     return len(frame.instruments) * math.ceil(config.horizon_ns / config.every_ns)
 
 
-def last_moves(frame: TrainingFrame, config: PredictorConfig) -> Int64:
-    """Return the direction of the last move, where it is one of the inputs; flat where it is not."""
-    if not config.datasetinputs:
-        return np.zeros(frame.n, np.int64)
-    return directions_of(frame.inputs[:, 0], config.threshold_bps)
-
-
 def validated(walked: Walk, seed: int) -> Validation:
     """Return the scores of a walk with their intervals.
 
@@ -209,6 +214,8 @@ def validated(walked: Walk, seed: int) -> Validation:
     length = _block_length(parts, walked.overlap)
     folds, n = len(np.unique(model.fold)), len(model.outcomes)
     scores, better, spreads = _scores(parts, model.fold, length, seed)
+    spreads = {name: _bounded(name, one, model) for name, one in spreads.items()}
+    scores[MODEL] = {name: _unknown(one, spreads.get(name)) for name, one in scores[MODEL].items()}
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     confusion = parts[MODEL][:, : N_CLASSES**2].sum(axis=0).reshape(N_CLASSES, N_CLASSES).astype(np.int64).tolist()
     matrix = tuple(tuple(row) for row in confusion)
@@ -219,6 +226,19 @@ def validated(walked: Walk, seed: int) -> Validation:
         n, folds, length, start_ns, end_ns, scores, better, matrix, track, walked.flagged,
         float(spread_bps.mean()) if len(spread_bps) else None, n - len(spread_bps), spreads,
     )  # fmt: skip
+
+
+def _bounded(name: str, spread: Spread, model: Decisions) -> Spread:
+    """What a measure varies by; one that never did, for no move was ever said, may become anything that it can be."""
+    return spread if spread.varies else msgspec.structs.replace(spread, bounds=bounds_of(name, model))
+
+
+def _unknown(interval: Interval, spread: Spread | None) -> Interval:
+    """The interval, of a measure that has never varied as far as it can be."""
+    if spread is None or spread.bounds is None:
+        return interval
+    low, high = spread.bounds
+    return msgspec.structs.replace(interval, low=low, high=high)
 
 
 def _block_length(parts: Mapping[str, FloatArray], overlap: int) -> int:

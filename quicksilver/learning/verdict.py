@@ -1,12 +1,12 @@
 """What the scores of a walk-forward run say, in sentences."""
 
 from quicksilver.learning.config import Target
-from quicksilver.learning.results import Validation
+from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.validation import MODEL
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
-JUDGED_BY: dict[Target, str] = {"direction": "log_loss", "return": "accuracy"}
-"""One measure, chosen beforehand: of six, one would look good by chance. A predicted return is no probability."""
+JUDGED_BY: dict[Target, str] = {"direction": "log_loss", "return": "profit_bps"}
+"""One measure, chosen beforehand: of six, one would look good by chance. A predicted return is there to be acted on."""
 TITLES = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "log_loss": "log-loss", "brier": "Brier score",
     "matthews": "Matthews' correlation", "profit_bps": "profit",
@@ -18,31 +18,35 @@ def verdict(found: Validation, target: Target = "direction") -> list[str]:
     return [skill(found, target), earnings(found), costs(found)]
 
 
-def beats_majority(found: Validation, target: Target = "direction") -> bool | None:
-    """Return whether a predictor is better than the majority class, or worse; None if a later period may show either.
+def beats_baseline(found: Validation, target: Target = "direction") -> bool | None:
+    """Return whether a predictor is better than its baseline, or worse; None if a later period may show either.
 
-    By log-loss, or by accuracy where it predicts a return: the whole interval of the difference lies on one side of 0.
+    By log-loss, beside the majority class; where it predicts a return by profit, beside doing nothing. The whole
+    interval of the difference lies on one side of 0 then.
     """
-    measure = JUDGED_BY[target]
-    advantage = found.better_by[measure]
+    advantage = _advantage(found, target)
     if 0.0 in advantage:
         return None
-    return (advantage.value < 0.0) == (measure in LOWER_IS_BETTER)
+    return (advantage.value < 0.0) == (JUDGED_BY[target] in LOWER_IS_BETTER)
+
+
+def _advantage(found: Validation, target: Target) -> Interval:
+    """How much the measure is above the baseline's; doing nothing earns nothing."""
+    return found.scores[MODEL]["profit_bps"] if target == "return" else found.better_by[JUDGED_BY[target]]
 
 
 def skill(found: Validation, target: Target = "direction") -> str:
-    """Return what ``beats_majority`` says as a sentence."""
-    measure = JUDGED_BY[target]
-    title, better = TITLES[measure], beats_majority(found, target)
+    """Return what ``beats_baseline`` says as a sentence."""
+    title, better = TITLES[JUDGED_BY[target]], beats_baseline(found, target)
+    baseline = "doing nothing" if target == "return" else "the majority class"
     if better is None:
-        return f"No better than the majority class: the interval of its advantage in {title} holds 0."
-    by = found.better_by[measure]
+        return f"No better than {baseline}: the interval of its advantage in {title} holds 0."
+    by = _advantage(found, target)
     least, most = sorted((abs(by.low), abs(by.high)))
-    amount = f"{abs(by.value):.4f} nats" if measure == "log_loss" else f"{100 * abs(by.value):.2f} points"
-    scale = 1 if measure == "log_loss" else 100
-    interval = f"{scale * least:.4g} to {scale * most:.4g} in a later period"
+    amount = f"{abs(by.value):.3g} bps a decision" if target == "return" else f"{abs(by.value):.4f} nats"
     higher = "higher" if by.value > 0.0 else "lower"
-    return f"{'Better' if better else 'Worse'} than the majority class: its {title} is {amount} {higher} ({interval})."
+    interval = f"{least:.4g} to {most:.4g} in a later period"
+    return f"{'Better' if better else 'Worse'} than {baseline}: its {title} is {amount} {higher} ({interval})."
 
 
 def earnings(found: Validation) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import zstandard
 
-from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.models.score import Probabilities
 from quicksilver.records import Role
@@ -56,6 +56,11 @@ class Card(msgspec.Struct, frozen=True, tag="predictor"):
     model: bytes
     format: Literal["onnx", "online"] = "onnx"
 
+    @property
+    def target(self) -> Target:
+        """What it predicts."""
+        return self.config.target
+
     def unpacked(self) -> bytes:
         """Return the model's bytes.
 
@@ -100,6 +105,11 @@ class EnsembleCard(msgspec.Struct, frozen=True, tag="ensemble"):
     data: str
     code: str
     classes: tuple[int, ...] = ()
+
+    @property
+    def target(self) -> Target:
+        """What it predicts: what its members do."""
+        return self.members[0].config.target
 
     def unpacked(self) -> bytes | None:
         """Return the stacking as ONNX, None if there is none.

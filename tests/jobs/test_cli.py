@@ -24,9 +24,9 @@ from jobs.settings import RunSettings
 from producers.exchanges.venue import venues
 from quicksilver import __version__
 
-STOPS_S = 20.0  # on a busy machine; it takes a second, and what waited for a client or a venue would take longer
+STOPS_S = 60.0  # on a busy machine; it takes a second, and what waited for a client or a thread would take longer
 VENUES = f"{', '.join(sorted(venues()))}, and all that ccxt.pro has"
-PATIENCE_S = 60.0  # for a start, which may have to compile kernels on a busy machine
+PATIENCE_S = 120.0  # for a start, which may have to compile kernels on a machine with ten at work on two cores
 
 
 @pytest.fixture(autouse=True)
@@ -216,18 +216,19 @@ def start(*arguments: str, **given: str) -> Iterator[Started]:
         one.process.communicate()
 
 
+@pytest.mark.timeout(4 * PATIENCE_S)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_serves_and_ends_when_it_is_told_to(number: signal.Signals) -> None:
     with start("--source", "sim", "--port", "0") as run:
         url = run.until_said("page").split()[1]
-        health = httpx.get(f"{url}api/health").json()
+        health = httpx.get(f"{url}api/health", timeout=PATIENCE_S).json()
         assert (health["status"], health["version"], health["source"]) == ("ok", __version__, "SIMULATED")
         if number == signal.SIGINT:
             _a_second_run_is_refused(url.rsplit(":", 1)[1].strip("/"))
-        with connect(url.replace("http", "ws") + "ws") as page:
-            assert json.loads(page.recv(timeout=10))["type"] == "welcome"
+        with connect(url.replace("http", "ws") + "ws", open_timeout=PATIENCE_S) as page:
+            assert json.loads(page.recv(timeout=PATIENCE_S))["type"] == "welcome"
             page.send('{"op":"subscribe","channels":["features"]}')
-            while json.loads(page.recv(timeout=10))["type"] != "delta":
+            while json.loads(page.recv(timeout=PATIENCE_S))["type"] != "delta":
                 pass
             code, said, errors, took_s = run.end(number)
     assert (code, errors) == (0, "")
@@ -252,7 +253,7 @@ import time, jobs.cli, jobs.run_command
 
 def prepare(settings):
     print("preparing", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 
 jobs.run_command._prepare = prepare
 jobs.cli.app()

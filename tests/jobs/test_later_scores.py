@@ -12,11 +12,12 @@ from jobs.cli import app
 from jobs.feature_histories import histories_of
 from jobs.later_scores import judgement, later_table, scored_later
 from jobs.registry import Entry, Registry
-from jobs.training import train_predictor
+from jobs.training import entry_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.scores import LEVEL, MEASURES
+from quicksilver.learning.tasks import trained_and_judged
 from quicksilver.learning.validation import MODEL
 
 CONFIG = PredictorConfig("lda", granularity="1m", datasetinputs=1, fee_bps=0.5)
@@ -37,7 +38,10 @@ def prices(path: Path, rows: range, after: float) -> Path:
 @pytest.fixture
 def entry(tmp_path: Path) -> Entry:
     known = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
-    return train_predictor("near", CONFIG, histories_of(str(known), (), ignore), Registry(tmp_path / "models"))
+    registry, task = Registry(tmp_path / "models"), task_of("near", CONFIG, histories_of(str(known), (), ignore))
+    entry = entry_of(trained_and_judged(task), registry)
+    registry.add(entry)
+    return entry
 
 
 def test_only_what_is_later_judges_it(entry: Entry, tmp_path: Path) -> None:

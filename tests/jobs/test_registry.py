@@ -1,16 +1,20 @@
 """Versions of predictors on disk: kept, promoted, rolled back, and refused where they are damaged."""
 
 import hashlib
+import pickle
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread, Timer
+from typing import Any
 
 import msgspec
 import pytest
+from zstandard import ZstdCompressor
 
 from jobs.registry import Entry, Registry, Roles, code_digest, sealed
 from quicksilver.errors import InputError
 from quicksilver.learning.results import Validation
-from quicksilver.models.card import Card, EnsembleCard
+from quicksilver.models.card import MAX_MODEL, Card, EnsembleCard, packed
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
 from setup.alone import alone
@@ -111,6 +115,31 @@ def test_a_damaged_version_is_not_promoted_and_the_old_one_stays(registry: Regis
         with pytest.raises(InputError, match=said):
             registry.promote("near", second)
         assert registry.roles("near").live == first
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"model": packed(b"junk")}, ""),
+        ({"classes": (0, 1)}, "predicts a direction, and its model gives 3 numbers"),
+        ({"card": 2}, "is a card of version 2, this is 1"),
+        ({"model": ZstdCompressor().compress(bytes(MAX_MODEL + 1))}, "it says that it is larger than any"),
+        ({"model": pickle.dumps(print)}, "holds a damaged model"),
+    ],
+    ids=["no model", "other classes", "other inputs", "bomb", "pickle"],
+)
+def test_a_version_that_no_run_could_adopt_is_not_promoted(
+    changed: dict[str, Any], said: str, registry: Registry, tmp_path: Path
+) -> None:
+    """Its file is whole: another program wrote it. After a restart there would be no predictor at all."""
+    card = msgspec.structs.replace(FIRST.card, version="0" * 12, **changed)
+    with suppress(ValueError):  # of what cannot be unpacked there is no such thing
+        card = msgspec.structs.replace(card, version=card.content())
+    (tmp_path / "models" / "near" / f"{card.version}.json").write_bytes(sealed(Entry(card, SCORES)))
+    for act in (registry.promote, registry.shadow):
+        with pytest.raises(InputError, match=f"{card.version}.*cannot be used: .*{said}"):
+            act("near", card.version)
+    assert registry.roles("near") == Roles(live=FIRST.card.version)
 
 
 def test_every_damaged_bit_is_told(registry: Registry, tmp_path: Path) -> None:

@@ -210,5 +210,8 @@ async def test_a_run_trains_what_it_stores_itself(tmp_path: Path) -> None:
 async def test_a_run_that_keeps_too_little_to_learn_from_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text('[predictors.a]\ntype = "lda"\nminutes_back = 480\n[retraining]\ndrift = true\n')
     settings = settled(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
-    with pytest.raises(InputError, match="a learns from 480 minutes, and KEEP_HOURS=1 keeps less: set KEEP_HOURS=9"):
+    said = (
+        "a learns from 480 minutes and is judged on 8 parts as long, 72.7 hours in all, and KEEP_HOURS=1 keeps less: "
+    )
+    with pytest.raises(InputError, match=said + "set KEEP_HOURS=73"):
         await run_embedded(SimulatorSource(1, ["BTC/USD"]), settings, print, asyncio.Event())

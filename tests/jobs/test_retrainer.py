@@ -131,11 +131,11 @@ async def test_drift_is_answered_by_a_version_that_is_better(tmp_path: Path) -> 
             one.retrainer.take(one.predicted(market.rows(500, -0.7)))
             await one.go_on(market, 0.7, 600, "training", "shadow")
             history = one.history.of("near")
-            assert "drift on kraken:BTC-USD: its log-loss is " in history[0].why
+            assert "drift on kraken:BTC-USD: its log-loss " in history[0].why
             shadow = history[1].version
             roles = one.registry.roles("near")
             assert (roles.live, roles.shadows) == (first, [shadow])
-            assert f"judged over 100 decisions beside {first}" in history[1].why
+            assert f"judged over 100 outcomes that do not overlap beside {first}" in history[1].why
             await one.go_on(market, 0.7, 300, "promoted")
             last = one.history.of("near")[-1]
             assert (last.version, "on the same 100 decisions" in last.why) == (shadow, True)

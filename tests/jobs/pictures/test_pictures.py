@@ -23,7 +23,7 @@ from jobs.pictures.importance import importances_of
 from jobs.pictures.learning_curve import curves_of
 from jobs.pictures.score import courses_of, windows_of
 from jobs.pictures.study import Trained
-from jobs.pictures.write import KINDS, write_picture, write_pictures
+from jobs.pictures.write import KINDS, write_picture
 from jobs.plot_command import Kind
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -224,14 +224,14 @@ def test_windows_hold_every_decision_once_and_lie_within_a_part() -> None:
 def test_what_cannot_be_drawn_is_said(kind: str, change: dict[str, Any], n: int, said: str, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, **change)
     with pytest.raises(InputError, match=said):
-        write_pictures(tmp_path, "near", config, data(config, n), [kind])
+        write_picture(tmp_path, "near", Trained("near", config, data(config, n)), kind)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["boundaries", "calibration", "learning-curve", "confusion", "importance", "score"])
 def test_a_predicted_move_is_drawn_too(kind: str, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, type="linear", target="return")
-    (path,) = write_pictures(tmp_path, "near", config, data(config, 1_000), [kind])
+    path = write_picture(tmp_path, "near", Trained("near", config, data(config, 1_000)), kind)
     assert path.stat().st_size > 10_000
 
 

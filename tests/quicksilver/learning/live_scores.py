@@ -15,13 +15,16 @@ class Stream:
     def __init__(self, version: str, model: str = "near", symbol: str = "BTC-USD", start_ns: int = START_NS) -> None:
         self.version, self.model, self.symbol = version, model, symbol
         self.ts_ns, self.seq, self.n, self.loss = start_ns, 0, 0, 0.0
+        self.baseline = self.profit_bps = 0.0
 
-    def score(self, loss: float, baseline: float = 1.0) -> Score:
-        """The score of the next decision, which had this loss."""
+    def score(self, loss: float, baseline: float = 1.0, profit_bps: float = 0.0) -> Score:
+        """The score of the next decision, which had this loss and this profit."""
         self.ts_ns, self.seq, self.n, self.loss = self.ts_ns + MINUTE_NS, self.seq + 1, self.n + 1, self.loss + loss
+        self.baseline, self.profit_bps = self.baseline + baseline, self.profit_bps + profit_bps
         return Score(
             "kraken", self.symbol, self.seq, self.ts_ns, self.ts_ns, MINUTE_NS, self.model, self.version,
-            self.ts_ns + MINUTE_NS, 0, 0, self.n, 1.0, self.loss / self.n, 1.0, baseline,
+            self.ts_ns + MINUTE_NS, 0, 0, self.n, 1.0, self.loss / self.n, 1.0, self.baseline / self.n,
+            "live", None, self.profit_bps / self.n,
         )  # fmt: skip
 
     def scores(self, losses: Iterable[float]) -> Iterator[Score]:

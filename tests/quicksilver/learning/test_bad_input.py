@@ -133,6 +133,7 @@ def moved_up(at: list[int], config: PredictorConfig, n: int = 600) -> TrainingFr
         moves,
         np.zeros(n, np.int64),
         np.zeros(n),
+        np.zeros(n),
     )
 
 

@@ -89,6 +89,7 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b'{predictor = "near", weight = 2}, {predictor = "line"}', b""), "there is no predictor in it"),
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
         ((b"[predictors.near]", b'[predictors."../near"]'), "'../near' is no name"),
+        ((b"[predictors.near]", b"\xff\x80"), "no TOML file: it is no text, from byte "),
         ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
     ],
 )
@@ -97,6 +98,12 @@ def test_what_cannot_be_used_is_named(change: tuple[bytes, bytes], said: str) ->
         read_predictors(FILE.replace(*change), "p.toml")
     assert str(error.value).startswith("p.toml: ")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("toml", [b"", b"[predictors]", b"[retraining]\ndrift = true"])
+def test_a_file_without_a_predictor_is_refused(toml: bytes) -> None:
+    with pytest.raises(InputError, match=r"^p.toml: there is no predictor in it: add a table \[predictors.NAME\]"):
+        read_predictors(toml, "p.toml")
 
 
 @pytest.mark.parametrize("text", ["", "0s", "5", "5w", "-1s", "1e3s"])

@@ -29,14 +29,14 @@ def history(
     return FeatureHistory("test", symbol, np.array(ts_ns), np.array(mids), values, first, spread_bps)
 
 
-def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, float, list[float]]]:
-    """What a runner sees: time of the decision, when its outcome was known, the outcome, the inputs."""
+def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, float, list[float], float]]:
+    """What a runner sees: time of the decision, when its outcome was known, the outcome, the inputs, the last move."""
     grid, queue = (
         DecisionGrid(config.every_ns),
         LabelQueue("test", "X", LabelConfig((config.horizon_ns,), config.fee_bps)),
     )
-    found: list[tuple[int, int, float, list[float]]] = []
-    waiting: dict[int, tuple[int, list[float]]] = {}
+    found: list[tuple[int, int, float, list[float], float]] = []
+    waiting: dict[int, tuple[int, list[float], float]] = {}
     moves: list[float] = []
     seen: list[float] = []
     last_mid, last_cell = math.nan, 0
@@ -53,7 +53,7 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
         for label in queue.on_price(ts_ns, ts_ns, mid):
             then = waiting.pop(label.seq, None)
             if then is not None:
-                found.append((then[0], label.ts_known_ns, label.return_bps, then[1]))
+                found.append((then[0], label.ts_known_ns, label.return_bps, *then[1:]))
         if grid.due(ts_ns):
             if not math.isnan(last_mid):
                 moves = [math.log(mid / last_mid) * BPS, *moves]
@@ -61,7 +61,8 @@ def live(one: FeatureHistory, config: PredictorConfig) -> list[tuple[int, int, f
             seen = [float(one.values[row, 0]), *seen]
             queue.on_features(row, ts_ns, mid)
             if len(moves) >= config.datasetinputs and len(seen) >= config.sequence:
-                waiting[row] = (ts_ns, [*moves[: config.datasetinputs], *seen[: config.sequence]])
+                inputs = [*moves[: config.datasetinputs], *seen[: config.sequence]]
+                waiting[row] = (ts_ns, inputs, moves[0] if moves else math.nan)
     return sorted(found)
 
 
@@ -93,6 +94,7 @@ def test_a_frame_is_what_a_runner_sees(
     assert frame.known_ns.tolist() == [row[1] for row in expected]
     np.testing.assert_allclose(frame.move_bps, [row[2] for row in expected], rtol=0, atol=1e-9)
     np.testing.assert_allclose(frame.inputs, [row[3] for row in expected], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(frame.last_bps, [row[4] for row in expected], rtol=0, atol=1e-9)
     spreads = dict(zip(one.values[:, 0].tolist(), one.spread_bps.tolist(), strict=True))
     assert frame.spread_bps.tolist() == [spreads[row[3][back]] for row in expected]
 
@@ -122,6 +124,15 @@ def test_minutes_back_keep_the_newest() -> None:
 def test_directions_cover_the_fees_of_going_in_and_out() -> None:
     frame: TrainingFrame = frame_of([steady(20)], CONFIG)._replace(move_bps=np.array([-2.1, -2.0, 0.0, 2.0, 2.1]))
     assert frame.directions(CONFIG.threshold_bps).tolist() == [-1, 0, 0, 0, 1]
+
+
+def test_the_last_move_is_known_where_it_is_no_input() -> None:
+    """But at the first decision, before which there was none: flat is said there."""
+    one = history([row * EVERY_NS for row in range(8)], [100.0, 101.0, 100.0, 100.0, 101.0, 102.0, 101.0, 100.0])
+    frame = frame_of([one], msgspec.structs.replace(CONFIG, datasetinputs=0))
+    assert "move_1_bps" not in frame.names
+    assert np.isnan(frame.last_bps).tolist() == [True, *[False] * (frame.n - 1)]
+    assert frame.last_directions(CONFIG.threshold_bps).tolist() == [0, 1, -1, 0, 1]
 
 
 def test_a_silence_begins_a_stretch_anew() -> None:

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from quicksilver.learning.deflated import deflated, deflated_tracks, expected_best, probability, sharpe_ratio, track_of
+from quicksilver.learning.deflated import deflated_tracks, expected_best, probability, sharpe_ratio, track_of
+
+DAYS = 20.0
 
 
 def test_the_example_of_the_paper() -> None:
@@ -23,10 +25,10 @@ def test_the_best_of_many_that_are_nothing_is_not_believed() -> None:
     found, looks = [], []
     for _ in range(100):
         tries = rng.normal(size=(50, 400))
-        ratios = [sharpe_ratio(one) for one in tries]
-        best = tries[int(np.argmax(ratios))]
-        found.append(deflated(best, ratios, 50))
-        looks.append(deflated(best, ratios[:1], 1))
+        tracks = [track_of(one, DAYS) for one in tries]
+        best = int(np.argmax([sharpe_ratio(one) for one in tries]))
+        found.append(deflated_tracks(tracks, 50)[best] or 0.0)
+        looks.append(deflated_tracks([tracks[best]], 1)[0] or 0.0)
     assert np.mean(np.array(looks) > 0.95) > 0.9, "undeflated, it looks sure"
     assert 0.3 < np.mean(found) < 0.7
     assert np.mean(np.array(found) > 0.95) < 0.1
@@ -36,18 +38,20 @@ def test_where_one_alone_is_known_the_others_are_taken_for_chance() -> None:
     """The best of a thousand that are nothing, of which 999 never traded or were given up."""
     rng = np.random.default_rng(7)
     profits = max(rng.normal(size=(1_000, 400)), key=sharpe_ratio)
-    ratio = sharpe_ratio(profits)
-    assert deflated(profits, [ratio], 1) > 0.99
-    assert deflated(profits, [ratio], 1_000) < 0.8
-    days = 20.0
-    track = track_of(profits, days)
+    track = track_of(profits, DAYS)
+    assert track is not None
     (alone,) = deflated_tracks([track], 1)
     found = deflated_tracks([track, *[None] * 999], 1_000)
     assert alone is not None
     assert alone > 0.99
-    assert found[0] == pytest.approx(deflated(profits, [ratio], 1_000)), "however many there are a day"
+    by_chance = expected_best([], 1_000, 1.0 / math.sqrt(len(profits)))
+    expected = probability(sharpe_ratio(profits), by_chance, len(profits), track.skew, track.kurtosis)
+    assert found[0] == pytest.approx(expected), "however many there are a day"
+    assert expected < 0.8
     assert found[1:] == [None] * 999
 
 
 def test_nothing_done_is_no_skill() -> None:
-    assert deflated(np.zeros(100), [0.0, 0.1], 2) == 0.5
+    nothing, something = track_of(np.zeros(100), DAYS), track_of(np.sin(np.arange(100.0)), DAYS)
+    assert nothing is None
+    assert deflated_tracks([nothing, something], 2)[0] is None

@@ -1,11 +1,12 @@
 """Drift of the live log-loss: found where it rises, not where it only varies."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quicksilver.learning.drift import Drift, LiveLosses, LossDrift, Silence
+from quicksilver.learning.drift import Drift, LiveLosses, Loss, LossDrift, Silence
 from quicksilver.models.score import PrequentialScore
 from tests.quicksilver.learning.live_scores import START_NS, Stream
 
@@ -21,10 +22,15 @@ def drifts(detector: LossDrift, values: list[float]) -> list[tuple[int, Drift]]:
     return [(place, found) for place, one in enumerate(values) if (found := detector.take(one)) is not None]
 
 
+def own(loss: Loss | None) -> float:
+    assert loss is not None
+    return loss.own
+
+
 @given(st.lists(st.floats(0.0, 34.5), min_size=1, max_size=300))
 def test_single_losses_are_those_that_the_means_are_made_of(values: list[float]) -> None:
     stream, found = Stream("a"), LiveLosses()
-    assert [found.take(one) for one in stream.scores(values)] == pytest.approx(values, abs=1e-9)
+    assert [own(found.take(one)) for one in stream.scores(values)] == pytest.approx(values, abs=1e-9)
 
 
 def test_the_means_are_those_of_the_prequential_score() -> None:
@@ -34,20 +40,40 @@ def test_the_means_are_those_of_the_prequential_score() -> None:
         stream.loss = score.loss
         one = stream.score(0.0)
         assert one.n == place + 1
-        assert found.take(one) == pytest.approx(-np.log(max(share, 1e-15)))
+        assert own(found.take(one)) == pytest.approx(-np.log(max(share, 1e-15)))
 
 
 def test_what_came_before_or_cannot_be_told_is_none() -> None:
     stream, found = Stream("a"), LiveLosses()
     first, second, _, fourth, fifth = stream.scores([0.5, 0.7, 0.9, 0.2, 0.4])
-    assert found.take(first) == 0.5
-    assert found.take(second) == pytest.approx(0.7)
+    assert found.take(first) == Loss(0.5, 1.0)
+    assert own(found.take(second)) == pytest.approx(0.7)
     assert found.take(second) is None
     assert found.take(first) is None
     assert found.take(fourth) is None
-    assert found.take(fifth) == pytest.approx(0.4)
+    assert own(found.take(fifth)) == pytest.approx(0.4)
     again = Stream("a", start_ns=START_NS + 10**15)  # the process was started anew, and counts anew
-    assert [found.take(one) for one in again.scores([0.3, 0.6])] == pytest.approx([0.3, 0.6])
+    assert [own(found.take(one)) for one in again.scores([0.3, 0.6])] == pytest.approx([0.3, 0.6])
+
+
+def test_a_predicted_return_loses_what_acting_on_it_lost() -> None:
+    """Whatever its log-loss was, which tells how well it knows its errors; doing nothing loses nothing."""
+    stream, found = Stream("a"), LiveLosses()
+    profits = [0.0, -3.0, 2.0, 0.0]
+    taken = [found.take(stream.score(0.9, profit_bps=one), "return") for one in profits]
+    assert [own(one) for one in taken] == pytest.approx([-one for one in profits])
+    assert {one.baseline for one in taken if one is not None} == {0.0}
+    assert found.take(msgspec.structs.replace(Stream("b").score(0.9), profit_bps=None), "return") is None
+
+
+def test_profits_that_turn_to_losses_are_drift() -> None:
+    rng = np.random.default_rng(3)
+    earned, lost = rng.normal(-2.0, 5.0, N).tolist(), rng.normal(2.0, 5.0, N).tolist()
+    ((place, found),) = drifts(LossDrift(0.002, least=-20.0, most=20.0), earned + lost)
+    assert N < place < N + 500
+    assert found.before == pytest.approx(-2.0, abs=0.5)
+    assert found.after > found.before
+    assert not drifts(LossDrift(0.002, least=-20.0, most=20.0), earned)
 
 
 def test_streams_do_not_mix() -> None:
@@ -55,7 +81,7 @@ def test_streams_do_not_mix() -> None:
     streams = [Stream("a"), Stream("b"), Stream("a", symbol="ETH-USD"), Stream("a", model="far")]
     for loss in (0.5, 0.25, 0.125):
         for place, stream in enumerate(streams):
-            assert found.take(stream.score(loss * (place + 1))) == pytest.approx(loss * (place + 1))
+            assert own(found.take(stream.score(loss * (place + 1)))) == pytest.approx(loss * (place + 1))
 
 
 @pytest.mark.parametrize("seed", range(10))

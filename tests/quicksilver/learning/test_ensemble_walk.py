@@ -12,7 +12,7 @@ from quicksilver.learning.aligned import aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.ensembles import trained_ensemble, validated_ensemble, walk_ensemble, walk_material
+from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.material import material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import MEASURES
@@ -55,7 +55,7 @@ def require_nothing(found: Validation) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_there_is_found(kind: str) -> None:
-    found = validated(walk_ensemble("all", KINDS[kind], PREDICTORS, [history(1, 0.8)], FOLDS), 1)
+    found = validated(walk_material(material_of("all", KINDS[kind], PREDICTORS, [history(1, 0.8)], ""), FOLDS), 1)
     assert found.folds == FOLDS
     assert found.better_by["matthews"].mean_low > 0.05
     assert found.better_by["log_loss"].mean_high < -0.005
@@ -68,9 +68,8 @@ def test_what_is_there_is_found(kind: str) -> None:
 
 def test_it_is_validated_as_it_was_walked() -> None:
     data = [history(2, n=2_000)]
-    walked = walk_ensemble("all", KINDS["static"], PREDICTORS, data)
-    found = validated_ensemble("all", KINDS["static"], PREDICTORS, data, 1)
-    assert found == validated(walked, 1)
+    walked = walk_material(material_of("all", KINDS["static"], PREDICTORS, data, ""))
+    found = validated(walked, 1)
     assert found.folds == len(np.unique(walked.judged[MODEL].fold)) == 7, "of the first of eight too little was known"
 
 
@@ -85,7 +84,7 @@ def test_with_a_member_that_goes_on_learning_too() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_random_walk_teaches_nothing(kind: str) -> None:
-    require_nothing(validated(walk_ensemble("all", KINDS[kind], PREDICTORS, [history(2)], FOLDS), 1))
+    require_nothing(validated(walk_material(material_of("all", KINDS[kind], PREDICTORS, [history(2)], ""), FOLDS), 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,7 +117,7 @@ def test_members_and_stacking_learn_of_what_was_known_before_alone() -> None:
     start_ns = int(frame.ts_ns[3_000])
     past = np.flatnonzero(frame.known_ns < start_ns - embargo_ns)
     parts = list(unseen(material, past))
-    cards = trained_ensemble("all", KINDS["static"], PREDICTORS, [history(2)], "").members
+    cards = trained_material(material_of("all", KINDS["static"], PREDICTORS, [history(2)], "")).members
     assert len(parts) >= 3
     assert np.concatenate([rows for rows, _ in parts]).tolist() == list(range(parts[0][0][0], len(past)))
     for rows, from_ns in parts:
@@ -147,7 +146,7 @@ def test_instruments_are_judged_each_for_itself() -> None:
     both = [history(1, 0.8), history(5, 0.4, symbol="Y-USD")]
     config = KINDS["recent"]
     configs = config.of(PREDICTORS)
-    card = trained_ensemble("all", config, PREDICTORS, both, "")
+    card = trained_material(material_of("all", config, PREDICTORS, both, ""))
     together = aligned(both, configs, ())
     rows = np.arange(together.frame.n)
     said = combined(card, together, rows, said_of(card.members, together, rows, 0))
@@ -182,15 +181,16 @@ def test_a_member_may_learn_from_more_instruments_than_are_judged() -> None:
 def test_what_cannot_be_learned_from(change: dict[str, PredictorConfig], n: int, said: str) -> None:
     predictors = {**PREDICTORS, **change}
     with pytest.raises(InputError, match=said):
+        material = material_of("all", KINDS["static"], predictors, [history(2, n=n)], "")
         if "slow" in change:
-            trained_ensemble("all", KINDS["static"], predictors, [history(2, n=n)], "")
+            trained_material(material)
         else:
-            walk_ensemble("all", KINDS["static"], predictors, [history(2, n=n)])
+            walk_material(material)
 
 
 def test_stacking_needs_what_members_said_later() -> None:
     with pytest.raises(InputError, match="ensemble all: stacking has 0 examples with 0 kinds of outcome"):
-        trained_ensemble("all", KINDS["stacking"], PREDICTORS, [history(2, n=480)], "")
+        trained_material(material_of("all", KINDS["stacking"], PREDICTORS, [history(2, n=480)], ""))
 
 
 def test_histories_with_other_features_are_refused() -> None:

@@ -12,9 +12,9 @@ from quicksilver.labels import round_trip_bps
 from quicksilver.learning.aligned import Aligned, aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.ensembles import trained_ensemble
+from quicksilver.learning.ensembles import trained_material
 from quicksilver.learning.histories import HistoryBuilder
-from quicksilver.learning.material import features_of
+from quicksilver.learning.material import features_of, material_of
 from quicksilver.learning.validation import MODEL, judged_by
 from quicksilver.models.card import EnsembleCard, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
@@ -66,7 +66,7 @@ def jumping(n: int, seed: int) -> Iterator[Features | Status]:
 def card_of(kind: str, seed: int = 1) -> EnsembleCard:
     config = KINDS[kind]
     built = HistoryBuilder(features_of(config, PREDICTORS)).take_all(rows(6_000, seed))
-    return trained_ensemble("all", config, PREDICTORS, built.histories(), "a program")
+    return trained_material(material_of("all", config, PREDICTORS, built.histories(), "a program"))
 
 
 def aligned_of(kind: str, records: Iterator[Features | Status]) -> Aligned:

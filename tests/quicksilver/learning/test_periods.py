@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -78,6 +79,23 @@ def test_parts_that_differ_less_than_by_chance_are_taken_for_luck() -> None:
 
 def test_what_never_varied_is_expected_to_stay() -> None:
     assert later_period(Spread(8_000, 8, 200, 0.0, 0.0, 0.0), 100, LEVEL) == (0.0, 0.0)
+
+
+def test_of_one_that_has_never_varied_no_more_is_known_than_where_it_can_lie() -> None:
+    never = msgspec.structs.replace(Spread(8_000, 8, 200, 0.0, 0.0, 0.0), bounds=(-1.0, 1.0))
+    assert not never.varies
+    assert spread().varies
+    assert later_period(never, 100, LEVEL) == (-1.0, 1.0)
+
+
+def test_what_is_no_mean_goes_on_towards_its_value_of_all_parts_together() -> None:
+    """Parts whose regimes differ: in each a forecast is constant and worth nothing, over several it is worth a lot."""
+    parts, whole = spread(0.05), msgspec.structs.replace(spread(0.05), whole=0.9)
+    for n in (100, 1_000):
+        assert later_period(whole, n, LEVEL) == later_period(parts, n, LEVEL), "a period of a part is like a part"
+    low, high = later_period(parts, 8_000, LEVEL)
+    assert later_period(whole, 8_000, LEVEL) == pytest.approx((low, high + 0.4))
+    assert later_period(whole, 2_000, LEVEL)[1] == pytest.approx(later_period(parts, 2_000, LEVEL)[1] + 0.4 * 4 / 7)
 
 
 def test_many_intervals_hold_all_at_once() -> None:

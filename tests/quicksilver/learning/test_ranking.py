@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.deflated import deflated, deflated_tracks, sharpe_ratio, track_of
+from quicksilver.learning.deflated import deflated_tracks, expected_best, probability, track_of
 from quicksilver.learning.ranking import Row, ranked, row_of, verdict
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import MEASURES
@@ -57,9 +57,10 @@ def test_the_best_comes_first_and_what_failed_last() -> None:
 
 def test_deflated_scores_are_those_of_the_paper_where_all_decide_as_often() -> None:
     series = [profits(mean) for mean in (-1.0, 0.5, 2.0)]
-    ratios = [sharpe_ratio(one) for one in series]
-    found = deflated_tracks([track_of(one, DAYS) for one in series], 50)
-    assert found == [pytest.approx(deflated(one, ratios, 50)) for one in series]
+    tracks = [track for one in series if (track := track_of(one, DAYS)) is not None]
+    best = expected_best([one.ratio for one in tracks], 50, 0.0)
+    expected = [probability(one.ratio, best, one.n, one.skew, one.kurtosis) for one in tracks]
+    assert deflated_tracks(tracks, 50) == pytest.approx(expected)
 
 
 def test_how_often_is_decided_makes_no_difference_to_what_a_day_is_worth() -> None:

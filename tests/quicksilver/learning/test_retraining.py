@@ -47,7 +47,7 @@ def test_drift_trains_once_and_says_why() -> None:
     (found,) = decided(retraining, stream.scores(losses(2, 1_000, 2.0)))
     assert found.move == "train"
     assert START_NS + 1_000 * MINUTE_NS < found.ts_ns < START_NS + 1_300 * MINUTE_NS
-    assert found.why.startswith("drift on kraken:BTC-USD: its log-loss is 1.")
+    assert found.why.startswith("drift on kraken:BTC-USD: its log-loss 1.")
 
 
 def test_without_drift_nothing_is_done() -> None:
@@ -221,7 +221,7 @@ def test_the_same_scores_give_the_same_decisions() -> None:
 def test_what_a_card_stands_for() -> None:
     card = card_of()
     found = Standing.of(card)
-    assert found == (card.version, 10 * SECOND_NS, 20 * SECOND_NS, 1.0, 50 * SECOND_NS, card.end_ns)
+    assert found == (card.version, 10 * SECOND_NS, 20 * SECOND_NS, 1.0, 50 * SECOND_NS, card.end_ns, "direction", 0.0)
     assert found.overlap == 2
     config = msgspec.structs.replace(CONFIG, horizon="5s")
     short = msgspec.structs.replace(card, config=config, end_ns=card.end_ns + 1)

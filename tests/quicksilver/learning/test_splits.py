@@ -10,7 +10,9 @@ from quicksilver.learning.splits import walk_forward
 def frame(n: int, horizon: int, times: list[int] | None = None) -> TrainingFrame:
     ts_ns = np.array(times if times is not None else range(n))
     empty = np.zeros(n)
-    return TrainingFrame((), ("a",), np.empty((n, 0)), ts_ns, ts_ns + horizon, empty, np.zeros(n, np.int64), empty)
+    return TrainingFrame(
+        (), ("a",), np.empty((n, 0)), ts_ns, ts_ns + horizon, empty, np.zeros(n, np.int64), empty, empty
+    )
 
 
 @pytest.mark.parametrize("embargo", [0, 7])

@@ -10,8 +10,9 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import Aligned
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.ensembles import trained_ensemble, walk_ensemble
+from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.material import material_of
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.together import aligned_with, features_in, walked_together
 from quicksilver.learning.validation import MAJORITY, MODEL
@@ -72,13 +73,14 @@ def test_members_that_predict_returns_act_together_where_more_than_half_speaks_f
     config = msgspec.structs.replace(RETURNS, fee_bps=0.5)
     ensemble, predictors = EnsembleConfig((Member("move"),)), {"move": config}
     histories = HistoryBuilder(()).take_all(rows(4_000, 1)).histories()
-    card = trained_ensemble("all", ensemble, predictors, histories, "a program")
+    material = material_of("all", ensemble, predictors, histories, "a program")
+    card = trained_material(material)
     later = list(rows(2_000, 2))
     together = run(EnsemblePredictor(card, "test", "BTC-USD"), iter(later))
     alone = run(Predictor(card.members[0], "test", "BTC-USD"), iter(later))
     predicted = [[one.direction for one in some if isinstance(one, Prediction)] for some in (together, alone)]
     assert predicted[0] == predicted[1]
     assert 0 < np.count_nonzero(predicted[0]) < len(predicted[0]) / 2
-    walked = walk_ensemble("all", ensemble, predictors, histories)
+    walked = walk_material(material)
     assert walked.judged[MODEL].directions.tolist() == walked.judged["member move"].directions.tolist()
     assert walked.judged[MAJORITY].confidence == 0.0

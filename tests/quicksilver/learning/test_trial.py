@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quicksilver.learning.drift import LiveLosses
+from quicksilver.learning.drift import LiveLosses, Loss
 from quicksilver.learning.trial import Compared, Trial, Unpaired, Verdict
 from quicksilver.records import Score
 from tests.quicksilver.learning.live_scores import MINUTE_NS, START_NS, Stream
@@ -119,13 +119,34 @@ def test_a_shadow_that_does_not_come_is_not_better() -> None:
     assert (verdict.n, verdict.n_live, verdict.n_shadow, verdict.better) == (1, 20, 1, False)
 
 
-@pytest.mark.parametrize(("loss", "better"), [(0.8, True), (1.2, False)])
-def test_where_the_live_version_is_silent_the_baseline_is_what_to_beat(loss: float, better: bool) -> None:
-    both = Both(10)
-    verdicts = [both.take(both.new["BTC-USD"].score(loss, baseline=1.0)) for _ in range(20)]
+@pytest.mark.parametrize(("loss", "varies", "better"), [(0.8, 0.1, True), (0.8, 0.7, False), (1.2, 0.1, False)])
+def test_where_the_live_version_is_silent_the_baseline_is_what_to_beat(
+    loss: float, varies: float, better: bool
+) -> None:
+    """By more than chance: a mean that is lower by luck is no reason."""
+    both, losses = Both(10), (loss + varies * np.tile([-1.0, 1.0], 10)).tolist()
+    verdicts = [both.take(both.new["BTC-USD"].score(one, baseline=1.0)) for one in losses]
     assert verdicts[:-1] == [None] * 19
     verdict = verdicts[-1]
     assert isinstance(verdict, Unpaired)
-    assert list(verdict) == pytest.approx([0, 0, 20, loss, 1.0])
+    assert verdict[:5] == pytest.approx((0, 0, 20, loss, 1.0))
+    assert verdict.low < loss - 1.0 < verdict.high
     assert verdict.better is better
     assert "it had 20 outcomes, the live version 0, of the same decisions 0" in str(verdict)
+
+
+def test_returns_are_compared_by_what_they_earn() -> None:
+    """The shadow knows its errors better, so its log-loss is lower; acting on it loses money."""
+    trial, losses = Trial("old", "new", 50, target="return"), LiveLosses()
+    old, new, rng = Stream("old"), Stream("new"), np.random.default_rng(2)
+    for profit in rng.normal(1.0, 2.0, 50).tolist():
+        worse = profit - 1.0 + float(rng.normal(0.0, 0.5))
+        for score in (old.score(1.2, profit_bps=profit), new.score(0.6, profit_bps=worse)):
+            loss = losses.take(score, "return")
+            assert isinstance(loss, Loss)
+            verdict = trial.take(score, loss)
+    assert isinstance(verdict, Compared)
+    assert not verdict.better
+    assert verdict.low > 0.0
+    assert str(verdict).startswith("profit ")
+    assert "difference -" in str(verdict)

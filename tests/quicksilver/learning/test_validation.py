@@ -113,6 +113,31 @@ def test_a_card_is_of_the_examples_that_the_model_has_learned_from() -> None:
     assert outside(card, inputs[:100]).any()
 
 
+def test_the_last_move_is_a_baseline_of_its_own_where_it_is_no_input() -> None:
+    """Of a series that reverts it is worse than doing nothing, whatever the predictor takes in."""
+    rng = np.random.default_rng(4)
+    with_moves = msgspec.structs.replace(CONFIG, horizon="1m", datasetinputs=1)
+    data = frame(1, reverts=0.8, n=1_500, config=with_moves)
+    without = data._replace(names=("vpin",), inputs=rng.normal(size=(data.n, 1)))
+    walked = walk(without, msgspec.structs.replace(with_moves, datasetinputs=0, features=("vpin",)))
+    expected = walk(data, with_moves).judged[LAST_MOVE]
+    assert walked.judged[LAST_MOVE].directions.tolist() == expected.directions.tolist()
+    assert set(expected.directions.tolist()) == {-1, 0, 1}
+
+
+def test_of_who_never_said_a_move_nothing_is_promised() -> None:
+    """That all its measures of moves were 0 in each part tells nothing of the day on which it says the first."""
+    config = msgspec.structs.replace(CONFIG, fee_bps=15.0)
+    found = validated(walk(frame(2, config=config, n=1_500), config), 1)
+    assert not any(row[0] or row[2] for row in found.confusion)
+    moves = {name: (one.low, one.value, one.high) for name, one in found.scores[MODEL].items()}
+    assert moves["matthews"] == (-1.0, 0.0, 1.0)
+    least, profit, most = moves["profit_bps"]
+    assert least < -30.0 < profit == 0.0 < most < -least
+    assert found.spreads["matthews"].bounds == (-1.0, 1.0)
+    assert found.spreads["accuracy"].bounds is None
+
+
 def test_what_is_there_is_found() -> None:
     config = msgspec.structs.replace(CONFIG, horizon="1m")
     found = validated(walk(frame(1, reverts=0.8, config=config), config), 1)

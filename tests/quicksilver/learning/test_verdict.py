@@ -6,7 +6,7 @@ import pytest
 from quicksilver.learning.config import Target
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.validation import MODEL
-from quicksilver.learning.verdict import beats_majority, luck, verdict
+from quicksilver.learning.verdict import beats_baseline, luck, verdict
 
 
 def found(measure: str, by: tuple[float, float, float], profit: tuple[float, float, float]) -> Validation:
@@ -29,16 +29,36 @@ def found(measure: str, by: tuple[float, float, float], profit: tuple[float, flo
             "log_loss", "direction", (-0.01, -0.03, 0.01), None,
             "No better than the majority class: the interval of its advantage in log-loss holds 0.",
         ),
-        (
-            "accuracy", "return", (0.02, 0.01, 0.03), True,
-            "Better than the majority class: its accuracy is 2.00 points higher (1 to 3 in a later period).",
-        ),
     ],
 )  # fmt: skip
 def test_skill(measure: str, target: Target, by: tuple[float, float, float], better: bool | None, said: str) -> None:
     validation = found(measure, by, (-6.1, -7.0, -5.0))
-    assert beats_majority(validation, target) is better
+    assert beats_baseline(validation, target) is better
     assert verdict(validation, target)[0] == said
+
+
+@pytest.mark.parametrize(
+    ("profit", "better", "said"),
+    [
+        (
+            (0.4, 0.1, 0.7), True,
+            "Better than doing nothing: its profit is 0.4 bps a decision higher (0.1 to 0.7 in a later period).",
+        ),
+        (
+            (-6.1, -7.0, -5.0), False,
+            "Worse than doing nothing: its profit is 6.1 bps a decision lower (5 to 7 in a later period).",
+        ),
+        ((0.4, -0.1, 0.9), None, "No better than doing nothing: the interval of its advantage in profit holds 0."),
+        ((0.0, 0.0, 0.0), None, "No better than doing nothing: the interval of its advantage in profit holds 0."),
+    ],
+)  # fmt: skip
+def test_a_predicted_return_is_judged_by_what_acting_on_it_earns(
+    profit: tuple[float, float, float], better: bool | None, said: str
+) -> None:
+    """However often it is right: the classes are no more than what it is turned into."""
+    validation = found("accuracy", (0.02, 0.01, 0.03), profit)
+    assert beats_baseline(validation, "return") is better
+    assert verdict(validation, "return")[0] == said
 
 
 @pytest.mark.parametrize(
