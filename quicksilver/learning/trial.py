@@ -8,9 +8,7 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.scores import block_length, intervals
 from quicksilver.records import Score
 
-PATIENCE = (
-    2  # outcomes of one of the two for each that is wanted of both, after which the other is waited for no longer
-)
+PATIENCE = 2  # spans with outcomes of one of the two for each that is wanted of both: the other is waited for no longer
 MAX_WAITING = 10_000  # decisions of which one of the two has an outcome: the other may never come
 SEED = 0  # of the resampled blocks: the same outcomes have the same interval
 
@@ -67,10 +65,11 @@ Verdict = Compared | Unpaired
 
 
 class Trial:
-    """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs.
+    """Pairs the losses of two versions by decision, until there are pairs of ``outcomes`` spans of time.
 
     Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
-    of several instruments happen together: the pairs within it are one block, of which but the sum is kept.
+    of several instruments happen together: the pairs within it are one block, of which but the sum is kept, and count
+    as one outcome.
     """
 
     def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0, span_ns: int = 1) -> None:
@@ -78,6 +77,7 @@ class Trial:
         self._live, self._shadow = live, shadow
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
+        self._spans: dict[str, set[int]] = {live: set(), shadow: set()}
         self._blocks: dict[int, Block] = {}
         self._n = 0
         self._last: dict[tuple[str, str], Score] = {}  # of the shadow, by instrument
@@ -88,13 +88,15 @@ class Trial:
             return None
         if score.version == self._shadow:
             self._last[score.venue, score.symbol] = score
+        cell = score.ts_event_ns // self._span_ns
         self._seen[score.version] += 1
-        self._pair(score, loss)
-        if self._n >= self._wanted:
+        self._spans[score.version].add(cell)
+        self._pair(score, loss, cell)
+        if len(self._blocks) >= self._wanted:
             return self._compared()
-        return self._unpaired() if max(self._seen.values()) >= PATIENCE * self._wanted else None
+        return self._unpaired() if max(map(len, self._spans.values())) >= PATIENCE * self._wanted else None
 
-    def _pair(self, score: Score, loss: float) -> None:
+    def _pair(self, score: Score, loss: float, cell: int) -> None:
         place = (score.ts_event_ns, score.venue, score.symbol, score.seq)
         mine, other = self._waiting[score.version], self._waiting[self._other(score.version)]
         if place not in other:
@@ -104,7 +106,6 @@ class Trial:
             return
         theirs = other.pop(place)
         live, shadow = (theirs, loss) if score.version == self._shadow else (loss, theirs)
-        cell = score.ts_event_ns // self._span_ns
         n, live_sum, shadow_sum = self._blocks.get(cell, (0, 0.0, 0.0))
         self._blocks[cell] = (n + 1, live_sum + live, shadow_sum + shadow)
         self._n += 1
