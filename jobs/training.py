@@ -15,6 +15,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.ensemble_config import EnsembleConfig
+from quicksilver.learning.ensembles import require_walkable
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained, trained_and_judged
@@ -41,7 +42,7 @@ def train_predictor(
     """Train a predictor, judge it and keep it; returns its version, which may have been there already.
 
     ``histories`` are those that it learns from, all of them, with a column for each of ``config.features`` in that
-    order (``Gathered.of`` gives them). ``step`` is called for progress, up to ``learning.training.STEPS`` times. It
+    order (``Gathered.of`` gives them). ``step`` is called for progress, up to ``learning.tasks.STEPS`` times. It
     becomes live if it is the first of its name.
 
     Raises:
@@ -84,11 +85,14 @@ def ensemble_task_of(
     """Return what there is to do for an ensemble of some of the predictors.
 
     Raises:
-        InputError: the members cannot be together, or no instrument is all of theirs.
+        InputError: the members cannot be together, no instrument is all of theirs, or the data cannot be learned from.
     """
     with naming(name, "ensemble"):
-        histories = data.within(span, features_of(config, predictors))
-        return EnsembleTask(name, config, dict(predictors), tuple(histories), code_digest())
+        task = EnsembleTask(
+            name, config, dict(predictors), tuple(data.within(span, features_of(config, predictors))), code_digest()
+        )
+        require_walkable(task.material())
+    return task
 
 
 def entry_of(trained: Trained, registry: Registry) -> Entry:

@@ -8,8 +8,14 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from jobs.choices import Span
 from jobs.cli import app
 from jobs.registry import Registry
+from jobs.tape_letters import Letters
+from jobs.train_command import tasks_of
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from tests.jobs.prices import csv_of, toml_of
 
 
@@ -85,6 +91,14 @@ def test_several_processes_and_only_some(prices: Path, tmp_path: Path) -> None:
     assert [found.pop("tried") for found in (*both, *one)] == [2, 2, 1], "those of one file are tries of one another"
     assert [found.pop("deflated") is None for found in (*both, *one)] == [False, False, True]
     assert one == both[1:]
+
+
+def test_an_ensemble_that_no_part_could_judge_is_refused_before_any_is_trained(tmp_path: Path) -> None:
+    prices = csv_of(tmp_path / "BTC-USD.csv", n=480)
+    configs = {name: PredictorConfig("logistic", datasetinputs=inputs) for name, inputs in (("a", 1), ("b", 2))}
+    both = {"both": EnsembleConfig((Member("a"), Member("b")), stacking=True)}
+    with pytest.raises(InputError, match="ensemble both: 477 decisions are too few: each member has to have 200"):
+        tasks_of(configs, both, [str(prices)], Letters(), None, Span())
 
 
 def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
