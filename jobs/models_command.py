@@ -111,12 +111,16 @@ def score(
     """
     from jobs.later_scores import judgement, later_table, scored_later
     from jobs.reports import show as print_
+    from jobs.tape_letters import Letters
 
+    letters = Letters()
     with failing():
         registry = Registry(models_folder(folder))
         chosen = registry.resolve(name, version) if version else registry.roles(name).live
         entry = registry.entry(name, chosen)
-        found = scored_later(entry, sources, venue, Span.of(since, until))
+        found = scored_later(entry, sources, letters, venue, Span.of(since, until))
+    for line in letters.shown():
+        typer.echo(line, err=True)
     if not only_json:
         print_(later_table(found), judgement(entry, found))
     typer.echo(msgspec.json.encode(found).decode())
