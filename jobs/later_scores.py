@@ -94,9 +94,7 @@ def scored_later(
         found[name] = Later(value, low, high, low <= value <= high, least, most, baselines)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     expected = not any(one.unexpected for one in found.values())
-    return LaterScores(
-        card.name, card.version, n, walked.flagged, start_ns, end_ns, found, expected, letters.count
-    )
+    return LaterScores(card.name, card.version, n, walked.flagged, start_ns, end_ns, found, expected, letters.count)
 
 
 def _expected(spread: Spread, n: int, name: str, level: float) -> tuple[float, float]:

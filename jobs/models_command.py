@@ -77,14 +77,13 @@ def show(
     """Show a version: what it is, what it has learned from, its scores beside its baselines, and what they say."""
     from jobs.reports import report, summary_of
     from jobs.reports import show as print_
-    from jobs.training import tries
+    from jobs.training import counted, tries_of
 
     with failing():
         registry = Registry(models_folder(folder))
         roles = registry.roles(name)
-        entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
-        tried = tries(registry, entry)
-        entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
+        kept = registry.entry(name, registry.resolve(name, version) if version else roles.live)
+        entry, tried = counted(kept, tries_of(registry))  # those that came later count too
         deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
     if only_json:
         told = {**summary_of(entry, deflated), "role": role, "validation": entry.validation}

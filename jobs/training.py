@@ -49,7 +49,7 @@ def train_predictor(
         InputError: the data cannot be learned from, or the registry cannot be used; nothing is kept then.
     """
     trained = trained_and_judged(task_of(name, config, histories), step)
-    entry = entry_of(trained, registry)
+    ((entry, _),) = entries_of([trained], registry)
     registry.add(entry)
     return entry
 
@@ -95,18 +95,19 @@ def ensemble_task_of(
     return task
 
 
-def entry_of(trained: Trained, registry: Registry) -> Entry:
-    """Return what the registry is to keep: with the number of configurations that were tried, this one included.
+def entries_of(made: Sequence[Trained], registry: Registry) -> list[tuple[Entry, Tries]]:
+    """Return what the registry is to keep of each, and the configurations that were tried, these included.
 
-    That it was tried is kept already, whatever becomes of it.
+    Those that were trained together are tries of one another. That they were tried is kept already, whatever becomes
+    of them.
 
     Raises:
         InputError: that cannot be written.
     """
-    card, found = trained.card, trained.validation
-    tries_of(registry).add([Try(id_of_card(card), card.data, trained.instruments, found.track)])
-    entry = Entry(card, found, instruments=trained.instruments, n_examples=trained.n_examples)
-    return counted(entry, registry)
+    file = tries_of(registry)
+    file.add([Try(id_of_card(one.card), one.card.data, one.instruments, one.validation.track) for one in made])
+    entries = [Entry(one.card, one.validation, instruments=one.instruments, n_examples=one.n_examples) for one in made]
+    return [counted(one, file) for one in entries]
 
 
 def tries_of(registry: Registry) -> TriesFile:
@@ -114,22 +115,16 @@ def tries_of(registry: Registry) -> TriesFile:
     return TriesFile(registry.folder)
 
 
-def counted(entry: Entry, registry: Registry) -> Entry:
-    """Return a version with the number of configurations that have been tried by now."""
-    return msgspec.structs.replace(entry, tried=tries(registry, entry).n)
+def counted(entry: Entry, file: TriesFile) -> tuple[Entry, Tries]:
+    """Return a version with the number of configurations that have been tried by now, and those, its own among them.
 
-
-def tries(registry: Registry, entry: Entry) -> Tries:
-    """Return the configurations that were tried for what a version is for, its own among them.
-
-    These are all that were ever judged on one of its instruments, and those kept under its name. The same configuration
-    trained again on other data is not another try: nobody chose between the two. There are no fewer than were kept
-    under the name, those among them that cannot be read.
+    These are all that were ever judged on one of its instruments. The same configuration trained again on other data is
+    not another try: nobody chose between the two. There are no fewer than when it was kept. No version is read for
+    it: there may be thousands.
 
     Raises:
-        InputError: the registry cannot be read.
+        InputError: the tries cannot be read.
     """
-    entries, damaged = registry.sound(entry.card.name)
-    kept = {id_of_card(one.card): one.validation.track for one in (*entries, entry)}
-    of = {**kept, **tries_of(registry).on(entry.instruments), id_of_card(entry.card): entry.validation.track}
-    return Tries(max(len(of), len(kept) + damaged), list(of.values()))
+    of = {**file.on(entry.instruments), id_of_card(entry.card): entry.validation.track}
+    found = Tries(max(entry.tried, len(of)), list(of.values()))
+    return msgspec.structs.replace(entry, tried=found.n), found

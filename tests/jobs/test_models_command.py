@@ -9,6 +9,8 @@ import pytest
 from jobs import deployments
 from jobs.registry import Entry, Registry, sealed
 from jobs.registry_history import Happening, History
+from jobs.training import tries_of
+from jobs.tries import Try, id_of_card
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
@@ -32,8 +34,9 @@ FIRST, SECOND = entry_of(1), entry_of(2, seed=5)
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     registry = Registry(tmp_path / "models")
-    registry.add(FIRST)
-    registry.add(SECOND)
+    for one in (FIRST, SECOND):
+        registry.add(one)
+        tries_of(registry).add([Try(id_of_card(one.card), one.card.data, one.instruments, one.validation.track)])
     return tmp_path / "models"
 
 

@@ -189,6 +189,24 @@ def test_a_damaged_registry_is_said_before_anything_is_trained(
     assert roles.read_bytes() == b"{"
 
 
+def test_what_was_tried_is_counted_without_reading_a_version(
+    prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retrainer keeps a hundred of them a day: each training would read them all."""
+    models, read = tmp_path / "models", list[str]()
+    for inputs in range(2, 5):
+        config = toml_of(tmp_path / "near.toml", ("inputs = 2", f"inputs = {inputs}"))
+        look = Registry.entry
+        monkeypatch.setattr(
+            Registry, "entry", lambda of, name, version: read.append(version) or look(of, name, version)
+        )
+        (found,) = summary_of(quicksilver("train", config, prices, "--models", models))["trained"]
+        monkeypatch.setattr(Registry, "entry", look)
+        assert found["tried"] == inputs - 1
+        assert set(read) <= {found["version"]}
+        read.clear()
+
+
 def test_a_damaged_version_counts_as_a_try_and_hinders_nothing(prices: Path, tmp_path: Path) -> None:
     models, config = tmp_path / "models", toml_of(tmp_path / "near.toml")
     (first,) = summary_of(quicksilver("train", config, prices, "--models", models))["trained"]
