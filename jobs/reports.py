@@ -200,12 +200,7 @@ def _day(ns: int) -> str:
 def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     """Return the same for programs: what JSON takes."""
     card, found = entry.card, entry.validation
-    own: dict[str, Any] = {
-        "config": card.config,
-        "instruments": entry.instruments,
-        "data": card.data,
-        "code": card.code,
-    }
+    own: dict[str, Any] = {"config": card.config, "instruments": entry.instruments}
     if isinstance(card, Card):
         own |= {name: getattr(card, name) for name in ("start_ns", "end_ns", "n_train", "prior")}
         own |= {"n_examples": entry.n_examples}

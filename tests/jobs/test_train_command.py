@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from jobs.choices import Span
 from jobs.cli import app
-from jobs.registry import Registry
+from jobs.registry import Entry, Registry
 from jobs.tape_letters import Letters
 from jobs.train_command import tasks_of
 from quicksilver.errors import InputError
@@ -193,17 +193,18 @@ def test_what_was_tried_is_counted_without_reading_a_version(
     prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retrainer keeps a hundred of them a day: each training would read them all."""
-    models, read = tmp_path / "models", list[str]()
+    models, read, look = tmp_path / "models", set[str](), Registry.entry
+
+    def noted(registry: Registry, name: str, version: str) -> Entry:
+        read.add(version)
+        return look(registry, name, version)
+
+    monkeypatch.setattr(Registry, "entry", noted)
     for inputs in range(2, 5):
         config = toml_of(tmp_path / "near.toml", ("inputs = 2", f"inputs = {inputs}"))
-        look = Registry.entry
-        monkeypatch.setattr(
-            Registry, "entry", lambda of, name, version: read.append(version) or look(of, name, version)
-        )
         (found,) = summary_of(quicksilver("train", config, prices, "--models", models))["trained"]
-        monkeypatch.setattr(Registry, "entry", look)
         assert found["tried"] == inputs - 1
-        assert set(read) <= {found["version"]}
+        assert read <= {found["version"]}
         read.clear()
 
 

@@ -204,9 +204,8 @@ def test_stacking_needs_what_members_said_later() -> None:
 
 def rare(n: int, fee_bps: float) -> Material:
     """That of two whose moves beyond the fees are rare, stacked."""
-    predictors = {
-        "tree": PredictorConfig("decision-tree", fee_bps=fee_bps), "bayes": PredictorConfig("naive-bayes", fee_bps=fee_bps)
-    }  # fmt: skip
+    types = {"tree": "decision-tree", "bayes": "naive-bayes"}
+    predictors = {name: PredictorConfig(one, fee_bps=fee_bps) for name, one in types.items()}
     config = EnsembleConfig((Member("tree"), Member("bayes")), stacking=True)
     return material_of("all", config, predictors, [history(2, n=n)], "")
 
