@@ -89,8 +89,8 @@ def _require_support(model: Pipeline) -> None:
     last = model[-1]
     if isinstance(last, SVR) and not len(last.support_):
         raise InputError(
-            f"no move is farther than epsilon = {last.epsilon:g} bps from the others, so there is nothing to learn: take"
-            " a longer horizon, or a smaller epsilon in parameters"
+            f"no move is farther than epsilon = {last.epsilon:g} bps from the others, so there is nothing to learn:"
+            " take a longer horizon, or a smaller epsilon in parameters"
         )
 
 

@@ -73,7 +73,7 @@ def test_of_two_classes_each_is_applied_as_it_was_fitted(name: str) -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.02, 3.0])
 def test_a_model_that_says_the_same_of_everything_is_exported(mean: float) -> None:
-    """It differs by what single precision does: that is much beside how its predictions vary, and nothing beside them."""
+    """Single precision differs by much beside how its predictions vary, and by nothing beside them."""
     moves = MOVES[:400] - MOVES[:400].mean() + mean
     config = PredictorConfig("decision-tree", target="return", parameters={"min_samples_leaf": 300})
     data = exported(model_of(config).fit(INPUTS[:400], moves), INPUTS[:400])
@@ -85,8 +85,8 @@ def test_moves_too_small_for_a_machine_are_told() -> None:
     with pytest.raises(InputError) as error:
         exported(model, INPUTS[:400])
     assert str(error.value) == (
-        "no move is farther than epsilon = 0.1 bps from the others, so there is nothing to learn: take a longer horizon,"
-        " or a smaller epsilon in parameters"
+        "no move is farther than epsilon = 0.1 bps from the others, so there is nothing to learn: take a longer"
+        " horizon, or a smaller epsilon in parameters"
     )
 
 
