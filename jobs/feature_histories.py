@@ -17,7 +17,7 @@ from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.pipeline import Pipeline
 from quicksilver.ports import Rows
-from quicksilver.records import Features, Published, Status
+from quicksilver.records import DeadLetter, Features, Published, Status
 
 ALL_ROWS = (1 << 31) - 1  # the most that Cassandra takes as a limit
 CASSANDRA = "cassandra"
@@ -52,7 +52,7 @@ def histories_of(
     if kind == "sqlite":
         with closing(SqliteReader(path)) as rows:
             return of_store(rows, features, back_ns)
-    return of_tape(path, features, venue)
+    return of_tape(path, features, reject, venue)
 
 
 @contextmanager
@@ -81,25 +81,27 @@ def kind_of(source: str) -> tuple[str, Path]:
 
 
 class _Kept:
-    """A sink of records that keeps what a history is made of."""
+    """A sink of records that keeps what a history is made of, and tells of what could not be read."""
 
-    def __init__(self, builder: HistoryBuilder) -> None:
-        self._builder = builder
+    def __init__(self, builder: HistoryBuilder, reject: Reject) -> None:
+        self._builder, self._reject = builder, reject
 
     def write(self, record: Published) -> None:
         """Take a record."""
         if isinstance(record, Features | Status):
             self._builder.take(record)
+        elif isinstance(record, DeadLetter):
+            self._reject(record)
 
 
-def of_tape(path: Path, features: Sequence[str], venue: str | None = None) -> list[FeatureHistory]:
+def of_tape(path: Path, features: Sequence[str], reject: Reject, venue: str | None = None) -> list[FeatureHistory]:
     """Return what a tape, or a folder of them, gives.
 
     Raises:
         InputError: nothing of it can be read.
     """
     builder = HistoryBuilder(features)
-    replay = Replay(Pipeline(PipelineConfig(portfolios=())), _Kept(builder))
+    replay = Replay(Pipeline(PipelineConfig(portfolios=())), _Kept(builder, reject))
     replay.run(read_frames(path, venue=venue, reject=replay.reject_line))
     return builder.histories()
 

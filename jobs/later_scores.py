@@ -49,7 +49,8 @@ class Later(msgspec.Struct, frozen=True):
 class LaterScores(msgspec.Struct, frozen=True):
     """How a version did on ``n`` later decisions; ``flagged`` more had inputs that it does not predict from.
 
-    ``expected`` is whether all its measures lie where all do at once with 95 %.
+    ``expected`` is whether all its measures lie where all do at once with 95 %. ``rejected`` is how much of the sources
+    could not be read.
     """
 
     name: str
@@ -60,12 +61,15 @@ class LaterScores(msgspec.Struct, frozen=True):
     end_ns: int
     measures: dict[str, Later]
     expected: bool
+    rejected: int
 
 
 def scored_later(
-    entry: Entry, sources: Sequence[str], venue: str | None = None, within: Span | None = None
+    entry: Entry, sources: Sequence[str], letters: Letters, venue: str | None = None, within: Span | None = None
 ) -> LaterScores:
     """Return how a version did on what is later in some sources than what it learned from.
+
+    ``letters`` is told of what cannot be read of them.
 
     Raises:
         InputError: a source cannot be read, it holds too little that is later, or an older program kept the version.
@@ -78,7 +82,7 @@ def scored_later(
             " it again"
         )
     try:
-        walked = _walked(card, sources, venue, within or Span())
+        walked = _walked(card, sources, letters, venue, within or Span())
     except ValueError as error:
         raise InputError(str(error)) from error
     means, n = {who: one.parts().mean(axis=0) for who, one in walked.judged.items()}, len(walked.ts_ns)
@@ -90,7 +94,7 @@ def scored_later(
         found[name] = Later(value, low, high, low <= value <= high, least, most, baselines)
     start_ns, end_ns = int(walked.ts_ns[0]), int(walked.ts_ns[-1])
     expected = not any(one.unexpected for one in found.values())
-    return LaterScores(card.name, card.version, n, walked.flagged, start_ns, end_ns, found, expected)
+    return LaterScores(card.name, card.version, n, walked.flagged, start_ns, end_ns, found, expected, letters.count)
 
 
 def _expected(spread: Spread, n: int, name: str, level: float) -> tuple[float, float]:
@@ -100,12 +104,12 @@ def _expected(spread: Spread, n: int, name: str, level: float) -> tuple[float, f
     return max(least, low), min(most, high)
 
 
-def _walked(card: AnyCard, sources: Sequence[str], venue: str | None, within: Span) -> Walk:
+def _walked(card: AnyCard, sources: Sequence[str], letters: Letters, venue: str | None, within: Span) -> Walk:
     """What it and its baselines said of the later data; an ensemble as it would have live."""
     if isinstance(card, EnsembleCard):
-        data = gathered(sources, [member.config for member in card.members], Letters(), venue)
+        data = gathered(sources, [member.config for member in card.members], letters, venue)
         return walked_together(card, aligned_with(card, data.within(within, features_in(card))))
-    data = gathered(sources, [card.config], Letters(), venue)
+    data = gathered(sources, [card.config], letters, venue)
     return walked_by(card, later_than(card, frame_of(data.of(card.config, within), card.config)))
 
 

@@ -77,14 +77,13 @@ def show(
     """Show a version: what it is, what it has learned from, its scores beside its baselines, and what they say."""
     from jobs.reports import report, summary_of
     from jobs.reports import show as print_
-    from jobs.training import tries
+    from jobs.training import counted, tries_of
 
     with failing():
         registry = Registry(models_folder(folder))
         roles = registry.roles(name)
-        entry = registry.entry(name, registry.resolve(name, version) if version else roles.live)
-        tried = tries(registry, entry)
-        entry = msgspec.structs.replace(entry, tried=tried.n)  # those that came later count too
+        kept = registry.entry(name, registry.resolve(name, version) if version else roles.live)
+        entry, tried = counted(kept, tries_of(registry))  # those that came later count too
         deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
     if only_json:
         told = {**summary_of(entry, deflated), "role": role, "validation": entry.validation}
@@ -111,12 +110,16 @@ def score(
     """
     from jobs.later_scores import judgement, later_table, scored_later
     from jobs.reports import show as print_
+    from jobs.tape_letters import Letters
 
+    letters = Letters()
     with failing():
         registry = Registry(models_folder(folder))
         chosen = registry.resolve(name, version) if version else registry.roles(name).live
         entry = registry.entry(name, chosen)
-        found = scored_later(entry, sources, venue, Span.of(since, until))
+        found = scored_later(entry, sources, letters, venue, Span.of(since, until))
+    for line in letters.shown():
+        typer.echo(line, err=True)
     if not only_json:
         print_(later_table(found), judgement(entry, found))
     typer.echo(msgspec.json.encode(found).decode())

@@ -1,7 +1,7 @@
 """What ``quicksilver plot`` does: configurations, versions of the registry and live scores to pictures on disk."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +9,13 @@ from typing import NamedTuple
 from api.store_sqlite import SqliteReader
 from jobs.choices import Span
 from jobs.feature_histories import ALL_ROWS, CASSANDRA, stored_in_cassandra
-from jobs.gathering import gathered
+from jobs.gathering import Gathered, gathered
 from jobs.pictures.applied import Applied
 from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
 from jobs.pictures.study import Study, Trained
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
 from jobs.registry import Registry
+from jobs.training import naming
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -49,16 +50,28 @@ class Drawing:
 
     def attempt(self, draw: Callable[[], Path]) -> bool:
         """Draw one picture; returns whether it is there."""
-        try:
+        with self._refusing():
             path = draw()
+            self.drawn.append(path)
+            self._say(str(path))
+            return True
+        return False
+
+    def study(self, name: str, kind: str, make: Callable[[], Study]) -> Study | None:
+        """Return what pictures of a predictor or ensemble are drawn of, if there is anything."""
+        with self._refusing(), naming(name, kind):
+            return make()
+        return None
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Say what cannot be drawn, and go on."""
+        try:
+            yield
         except InputError as error:
             if str(error) not in self.refusals:  # what all kinds want for is said once
                 self.refusals.append(str(error))
                 self._complain(f"not drawn: {error}")
-            return False
-        self.drawn.append(path)
-        self._say(str(path))
-        return True
 
     def all_of(self, name: str, study: Study) -> bool:
         """Draw every kind of one predictor into the folder of that name; returns whether its boundaries are there."""
@@ -69,21 +82,35 @@ class Drawing:
 def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing) -> None:
     """Train what a file names walk-forward and draw each, and the boundaries of all predictors side by side.
 
+    What the data are of no use for is said, and the others are drawn.
+
     Raises:
-        InputError: there is none of a name, or the data cannot be used.
+        InputError: there is none of a name, or the data cannot be read.
         StoreError: Cassandra does not answer.
     """
     configs, ensembles = chosen_of(file, name, only)
     found, studies = gathered(data.sources, file.predictors.values(), data.reject, data.venue), []
     for one, config in configs.items():
-        study = Trained(one, config, frame_of(found.of(config), config))
-        if drawing.all_of(one, study):
+        study = drawing.study(one, "predictor", partial(_trained, one, config, found))
+        if study is not None and drawing.all_of(one, study):
             studies.append(study)
     for one, ensemble in ensembles.items():
-        histories = found.within(Span(), features_of(ensemble, file.predictors))
-        drawing.all_of(one, TrainedEnsemble(material_of(one, ensemble, file.predictors, histories, code="")))
+        together = drawing.study(one, "ensemble", partial(_trained_ensemble, one, ensemble, file.predictors, found))
+        if together is not None:
+            drawing.all_of(one, together)
     if len(studies) > 1:
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
+
+
+def _trained(name: str, config: PredictorConfig, found: Gathered) -> Study:
+    return Trained(name, config, frame_of(found.of(config), config))
+
+
+def _trained_ensemble(
+    name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig], found: Gathered
+) -> Study:
+    histories = found.within(Span(), features_of(config, predictors))
+    return TrainedEnsemble(material_of(name, config, predictors, histories, code=""))
 
 
 def chosen_of(
@@ -106,11 +133,13 @@ def chosen_of(
 def plot_version(name: str, version: str, registry: Registry, data: Data, drawing: Drawing) -> None:
     """Apply a version, the live one if none is named, to data and draw it into the folder ``NAME@VERSION``.
 
+    ``version`` is how it begins.
+
     Raises:
         InputError: there is no such version, or the data cannot be used.
         StoreError: Cassandra does not answer.
     """
-    version = version or registry.roles(name).live
+    version = registry.resolve(name, version) if version else registry.roles(name).live
     card = registry.entry(name, version).card
     drawing.all_of(f"{name}@{version}", _applied(card, data))
 
@@ -124,7 +153,7 @@ def _applied(card: AnyCard, data: Data) -> Study:
 
 
 def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:
-    """Draw how versions have done live, by the scores that a run has stored; without a ``version`` all of them.
+    """Draw how versions have done live, by the scores that a run has stored; those that begin with ``version``.
 
     Raises:
         InputError: a source cannot be read, or there are no scores of any of the names.
@@ -133,7 +162,7 @@ def plot_live(names: Sequence[str], version: str, registry: Registry, sources: S
     scores = [one for source in sources for one in scores_of(source)]
     there = sorted({one.model for one in scores})
     for name in names:
-        some = [one for one in scores if one.model == name and version in {"", one.version}]
+        some = [one for one in scores if one.model == name and one.version.startswith(version)]
         if not some:
             wanted = f"{name} {version}".strip()
             raise InputError(

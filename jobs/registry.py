@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of_library
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from quicksilver.models.card import AnyCard, Deployment, wants
 from setup.alone import alone
 
 ROLES = "roles.json"
-LIBRARIES = ("arch", "numpy", "onnxruntime", "river", "scikit-learn", "scipy", "skl2onnx")  # make models and scores
+LIBRARIES = ("arch", "numpy", "onnx", "onnxruntime", "river", "scikit-learn", "scipy", "skl2onnx", "torch")
 FOLDER = "models"  # beneath that of all data
 KEPT = 100  # earlier live versions that a roll back may go to
 PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours
@@ -30,11 +31,19 @@ PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: w
 @cache
 def code_digest() -> str:
     """Return what tells this program, and the libraries that make its models, from all others."""
-    state = hashlib.sha256(msgspec.json.encode([version_of_library(name) for name in LIBRARIES]))
+    state = hashlib.sha256(msgspec.json.encode([_version_of(name) for name in LIBRARIES]))
     for package in (learning, models):
         for path in sorted(Path(*package.__path__).glob("*.py")):
             state.update(path.read_bytes())
     return state.hexdigest()[:12]
+
+
+def _version_of(library: str) -> str | None:
+    """The version of a library; None without it: PyTorch is an extra."""
+    try:
+        return version_of_library(library)
+    except PackageNotFoundError:
+        return None
 
 
 def models_folder(given: Path | None = None) -> Path:
@@ -135,13 +144,15 @@ class Registry:
     def add(self, entry: Entry) -> bool:
         """Keep a version, which becomes live if it is the first; returns whether it was new.
 
+        One whose file is damaged is new too: it is written again.
+
         Raises:
             InputError: the folder cannot be written to.
         """
         card = entry.card
-        path = self._path(card.name, card.version)
         with self._changing(card.name) as roles:
-            new = not path.exists()
+            path = self._path(card.name, card.version)
+            new = not (path.exists() and self._usable(card.name, card.version))
             if new:
                 _write(path, sealed(entry))
             roles.live = roles.live or card.version
@@ -180,13 +191,12 @@ class Registry:
         except ValueError as error:
             raise InputError(f"{self._path(name, version)}: cannot be used: {error}") from error
 
-    def sound(self, name: str) -> tuple[list[Entry], int]:
-        """Return a predictor's versions that can be used, the oldest first, and how many others there are."""
-        versions, entries = self.versions(name), []
-        for version in versions:
-            with suppress(InputError):
-                entries.append(self.entry(name, version))
-        return entries, len(versions) - len(entries)
+    def _usable(self, name: str, version: str) -> bool:
+        try:
+            self.entry(name, version)
+        except InputError:
+            return False
+        return True
 
     def versions(self, name: str) -> list[str]:
         """Return a predictor's versions, the oldest first."""

@@ -167,20 +167,22 @@ def confusion(found: Validation) -> Table:
 
 
 def listing(found: Sequence[tuple[Entry, str]]) -> Table:
-    """Return versions and what each does, a line each."""
+    """Return versions and what each does, a line each; an ensemble's decisions are its own, its time all members'."""
     later = f"({LEVEL:.0%})"
     heads = ("name", "version", "role", "type", "learned from", "n", f"accuracy, % {later}", MAJORITY)
     table = Table(*heads, f"profit, bps {later}", "data/program", box=box.SIMPLE_HEAD)
     for entry, role in found:
         card, scored = entry.card, entry.validation.scores
-        first = card if isinstance(card, Card) else card.members[0]
+        cards = [card] if isinstance(card, Card) else card.members
+        n = cards[0].n_train if isinstance(card, Card) else entry.n_examples
         own, majority, profit = (
             scored[who][measure]
             for who, measure in ((MODEL, "accuracy"), (MAJORITY, "accuracy"), (MODEL, "profit_bps"))
         )
         table.add_row(
             card.name, card.version, role, card.config.type if isinstance(card, Card) else "ensemble",
-            f"{_day(first.start_ns)} to {_day(first.end_ns)}", f"{first.n_train:,}",
+            f"{_day(min(one.start_ns for one in cards))} to {_day(max(one.end_ns for one in cards))}",
+            f"{n:,}" if n else "not known",
             f"{100 * own.value:.1f} ({100 * own.low:.1f} to {100 * own.high:.1f})", f"{100 * majority.value:.1f}",
             f"{number('profit_bps', profit.value)} ({span('profit_bps', profit)})", f"{card.data[:6]}/{card.code[:6]}",
         )  # fmt: skip
@@ -194,12 +196,7 @@ def _day(ns: int) -> str:
 def summary_of(entry: Entry, deflated: float | None) -> dict[str, Any]:
     """Return the same for programs: what JSON takes."""
     card, found = entry.card, entry.validation
-    own: dict[str, Any] = {
-        "config": card.config,
-        "instruments": entry.instruments,
-        "data": card.data,
-        "code": card.code,
-    }
+    own: dict[str, Any] = {"config": card.config, "instruments": entry.instruments}
     if isinstance(card, Card):
         own |= {name: getattr(card, name) for name in ("start_ns", "end_ns", "n_train", "prior")}
         own |= {"n_examples": entry.n_examples}

@@ -8,7 +8,7 @@ from jobs.choices import Span
 from jobs.feature_histories import histories_of
 from jobs.gathering import Gathered
 from jobs.registry import Entry, Registry
-from jobs.training import ensemble_task_of, entry_of, task_of
+from jobs.training import ensemble_task_of, entries_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
 from quicksilver.learning.config_file import Predictors
@@ -48,7 +48,7 @@ def retrained(job: Job) -> Made:
         StoreError: Cassandra does not answer.
     """
     registry = Registry(job.folder)
-    entry = entry_of(_trained(task_in(job), job.master), registry)
+    ((entry, _),) = entries_of([_trained(task_in(job), job.master)], registry)
     return Made(entry.card.version, registry.add(entry), told(entry))
 
 

@@ -100,11 +100,10 @@ def weighed(trained: Sequence["Trained"], registry: Registry) -> list[Kept]:
 
 
 def _tried(trained: Sequence["Trained"], registry: Registry) -> list[tuple[Entry, float | None]]:
-    """Versions with their deflated scores; those that were trained together are tries of one another."""
-    from jobs.training import counted, entry_of, tries
+    """Versions with their deflated scores."""
+    from jobs.training import entries_of
 
-    entries = [counted(one, registry) for one in [entry_of(one, registry) for one in trained]]
-    return [(one, tries(registry, one).deflated(one.validation.track)) for one in entries]
+    return [(one, tried.deflated(one.validation.track)) for one, tried in entries_of(trained, registry)]
 
 
 def train(

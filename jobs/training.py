@@ -15,6 +15,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.ensemble_config import EnsembleConfig
+from quicksilver.learning.ensembles import require_walkable
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained
@@ -65,25 +66,29 @@ def ensemble_task_of(
     """Return what there is to do for an ensemble of some of the predictors.
 
     Raises:
-        InputError: the members cannot be together, or no instrument is all of theirs.
+        InputError: the members cannot be together, no instrument is all of theirs, or the data cannot be learned from.
     """
     with naming(name, "ensemble"):
-        histories = data.within(span, features_of(config, predictors))
-        return EnsembleTask(name, config, dict(predictors), tuple(histories), code_digest())
+        task = EnsembleTask(
+            name, config, dict(predictors), tuple(data.within(span, features_of(config, predictors))), code_digest()
+        )
+        require_walkable(task.material())
+    return task
 
 
-def entry_of(trained: Trained, registry: Registry) -> Entry:
-    """Return what the registry is to keep: with the number of configurations that were tried, this one included.
+def entries_of(made: Sequence[Trained], registry: Registry) -> list[tuple[Entry, Tries]]:
+    """Return what the registry is to keep of each, and the configurations that were tried, these included.
 
-    That it was tried is kept already, whatever becomes of it.
+    Those that were trained together are tries of one another. That they were tried is kept already, whatever becomes
+    of them.
 
     Raises:
         InputError: that cannot be written.
     """
-    card, found = trained.card, trained.validation
-    tries_of(registry).add([Try(id_of_card(card), card.data, trained.instruments, found.track)])
-    entry = Entry(card, found, instruments=trained.instruments, n_examples=trained.n_examples)
-    return counted(entry, registry)
+    file = tries_of(registry)
+    file.add([Try(id_of_card(one.card), one.card.data, one.instruments, one.validation.track) for one in made])
+    entries = [Entry(one.card, one.validation, instruments=one.instruments, n_examples=one.n_examples) for one in made]
+    return [counted(one, file) for one in entries]
 
 
 def tries_of(registry: Registry) -> TriesFile:
@@ -91,22 +96,16 @@ def tries_of(registry: Registry) -> TriesFile:
     return TriesFile(registry.folder)
 
 
-def counted(entry: Entry, registry: Registry) -> Entry:
-    """Return a version with the number of configurations that have been tried by now."""
-    return msgspec.structs.replace(entry, tried=tries(registry, entry).n)
+def counted(entry: Entry, file: TriesFile) -> tuple[Entry, Tries]:
+    """Return a version with the number of configurations that have been tried by now, and those, its own among them.
 
-
-def tries(registry: Registry, entry: Entry) -> Tries:
-    """Return the configurations that were tried for what a version is for, its own among them.
-
-    These are all that were ever judged on one of its instruments, and those kept under its name. The same configuration
-    trained again on other data is not another try: nobody chose between the two. There are no fewer than were kept
-    under the name, those among them that cannot be read.
+    These are all that were ever judged on one of its instruments. The same configuration trained again on other data is
+    not another try: nobody chose between the two. There are no fewer than when it was kept. No version is read for
+    it: there may be thousands.
 
     Raises:
-        InputError: the registry cannot be read.
+        InputError: the tries cannot be read.
     """
-    entries, damaged = registry.sound(entry.card.name)
-    kept = {id_of_card(one.card): one.validation.track for one in (*entries, entry)}
-    of = {**kept, **tries_of(registry).on(entry.instruments), id_of_card(entry.card): entry.validation.track}
-    return Tries(max(len(of), len(kept) + damaged), list(of.values()))
+    of = {**file.on(entry.instruments), id_of_card(entry.card): entry.validation.track}
+    found = Tries(max(entry.tried, len(of)), list(of.values()))
+    return msgspec.structs.replace(entry, tried=found.n), found

@@ -12,7 +12,7 @@ from quicksilver.events import SECOND_NS
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.search import SearchConfig, candidates
 
-N = 20_000  # rows of a minute: a third of a second of work for a candidate, and many, so that both processes end together
+N = 20_000  # rows of a minute: 0.3 s of work for a candidate, and many, so that both end together
 CONFIG = SearchConfig(
     types=("logistic", "lda", "decision-tree", "naive-bayes"), datasetinputs=tuple(range(1, 9)), fee_bps=1.0, folds=4
 )

@@ -127,21 +127,22 @@ class Silence:
 
     Inputs out of its range are not predicted on, and what is not predicted has no loss: the worst drift would be
     missed. Time counts while others are heard, in steps of ``step_ns`` at most, so that a break of the feed is none.
+    ``since_ns`` is from when on the version could be heard, for one that is missed though it never was.
     """
 
-    def __init__(self, patience_ns: int, step_ns: int) -> None:
+    def __init__(self, patience_ns: int, step_ns: int, since_ns: int | None = None) -> None:
         self._patience_ns, self._step_ns = patience_ns, step_ns
-        self._last_ns: int | None = None
+        self._last_ns = since_ns
         self._silent_ns = 0
 
     def heard(self, ts_ns: int) -> None:
         """Take a score of the version itself."""
-        self._last_ns, self._silent_ns = ts_ns, 0
+        self._last_ns, self._silent_ns = max(self._last_ns or 0, ts_ns), 0
 
     def passed(self, ts_ns: int) -> int | None:
         """Take a score of another; returns for how long the version has been silent once that is too long.
 
-        One that was never heard is not missed.
+        One that was never heard is not missed, unless it is known since when it could be.
         """
         if self._last_ns is None:
             return None

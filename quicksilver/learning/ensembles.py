@@ -73,10 +73,7 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
         asked += len(test)
         done()
     if not any(len(part.rows) for part in parts):
-        raise InputError(
-            f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples"
-            " that were known before" + (", and stacking as many of what they said later" * config.stacking)
-        )
+        raise _too_few(material)
     rows = np.concatenate([part.rows for part in parts])
     fold = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
     said = {who: np.vstack([part.said[who] for part in parts]) for who in parts[0].said}
@@ -89,5 +86,26 @@ def splits_of(material: Material, folds: int = FOLDS) -> Iterator[Part]:
     frame = material.found.frame
     for past, test in walk_forward(frame, folds, material.lead.horizon_ns, MIN_PAST):
         start_ns = int(frame.ts_ns[test[0]])
-        if material.enough(start_ns) and (not material.config.stacking or stackable(material, past)):
+        if not material.lacking(start_ns) and (not material.config.stacking or stackable(material, past)):
             yield Part(past, test, start_ns)
+
+
+def require_walkable(material: Material) -> None:
+    """Refuse, before hours of work, an ensemble that no part of a walk could judge, or that could not be stacked.
+
+    Raises:
+        InputError: with what there is too little of.
+    """
+    everything = np.arange(material.found.frame.n)
+    if next(splits_of(material), None) is None or (material.config.stacking and not stackable(material, everything)):
+        raise _too_few(material)
+
+
+def _too_few(material: Material) -> InputError:
+    """That no part of a walk has enough before it, and what the last one lacks."""
+    frame, stacking = material.found.frame, material.config.stacking
+    lacking = material.lacking(int(frame.ts_ns[-1]))
+    return InputError(
+        f"ensemble {material.name}: {frame.n} decisions are too few: each member has to have {MIN_PAST} examples that"
+        f" were known before{', and stacking as many of what they said later' * stacking}{lacking and f'; {lacking}'}"
+    )

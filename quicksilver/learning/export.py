@@ -27,6 +27,7 @@ from skl2onnx.shape_calculators.quadratic_discriminant_analysis import (
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.svm import SVR
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -37,10 +38,11 @@ from quicksilver.learning.zoo import Qda
 from quicksilver.models.applied import AppliedModel
 
 OPSET = {"": 18, "com.microsoft": 1}  # the second has the distances that make nearest neighbours fast
-TOLERANCE = 1e-3  # of a probability, or of a move's standard deviation: single precision beside double
+TOLERANCE = 1e-3  # of a probability, or of what predicted moves are in square mean: single precision beside double
 AGREE = 0.999  # of the rows: at a threshold of a tree the two precisions may part
 TIE = 1e-4  # share of a distance, in single precision
 CHECKED_ROWS = 1_000
+LEAST_MOVE = 1e-6  # bps: where all predictions are nothing
 
 update_registered_converter(
     Qda,
@@ -62,8 +64,9 @@ def exported(model: Pipeline, inputs: FloatArray) -> bytes:
     """Return the model as ONNX, checked on the newest of the inputs ``(n, n_inputs)`` that it was fitted to.
 
     Raises:
-        InputError: the exported model says something else than the fitted one.
+        InputError: the exported model says something else than the fitted one, or there is nothing to export.
     """
+    _require_support(model)
     rows = inputs[-CHECKED_ROWS:].astype(np.float32)
     data = _written(model, rows)
     if is_classifier(model):
@@ -71,7 +74,7 @@ def exported(model: Pipeline, inputs: FloatArray) -> bytes:
         wrong = np.abs(fitted - found).max(axis=1)
     else:
         fitted, found = model.predict(rows), AppliedModel(data).raw(rows)[:, 0]
-        wrong = np.abs(fitted - found) / max(float(np.std(fitted)), 1e-12)
+        wrong = np.abs(fitted - found) / max(float(np.sqrt(np.mean(fitted**2))), LEAST_MOVE)
     wrong = wrong[~_tied(model, rows)]
     if len(wrong) and np.mean(wrong < TOLERANCE) < AGREE:
         raise InputError(
@@ -79,6 +82,16 @@ def exported(model: Pipeline, inputs: FloatArray) -> bytes:
             f" rows, by up to {wrong.max():.2g}: it is not used"
         )
     return data
+
+
+def _require_support(model: Pipeline) -> None:
+    """Refuse a machine whose moves all lie within what it takes for none: there is no vector to export."""
+    last = model[-1]
+    if isinstance(last, SVR) and not len(last.support_):
+        raise InputError(
+            f"no move is farther than epsilon = {last.epsilon:g} bps from the others, so there is nothing to learn:"
+            " take a longer horizon, or a smaller epsilon in parameters"
+        )
 
 
 def _written(model: Pipeline, rows: NDArray[np.float32]) -> bytes:

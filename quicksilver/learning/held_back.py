@@ -23,7 +23,7 @@ def outside(card: Card, inputs: FloatArray) -> Bools:
 
 
 def said_by(card: Card, model: RowModel, inputs: FloatArray) -> FloatArray:
-    """Return what ``Predictor.probabilities`` says of inputs ``(n, n_inputs)``: ``(n, 3)``, NaN where it is None.
+    """Return what ``CardModel.told`` says of inputs ``(n, n_inputs)``: ``(n, 3)``, NaN where it says why not.
 
     ``model`` is that of the card. One that goes on learning says what it would have said at first; ``judged_as_live``
     lets it learn.

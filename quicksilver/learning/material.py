@@ -12,7 +12,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import NEVER_NS, Bools, FeatureHistory, Int64, TrainingFrame, frame_of, newest
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.training import trained
-from quicksilver.learning.usable import MIN_PAST
+from quicksilver.learning.usable import learned_from, require_usable
 from quicksilver.models.card import Card
 
 
@@ -38,9 +38,14 @@ class Material(NamedTuple):
             frame = frame.rows(frame.known_ns < before_ns - config.horizon_ns)
         return newest(frame, config.minutes_back)
 
-    def enough(self, before_ns: int) -> bool:
-        """Return whether each member has enough to learn from."""
-        return all(self.past_of(number, before_ns).n >= MIN_PAST for number in range(len(self.frames)))
+    def lacking(self, before_ns: int) -> str:
+        """Return why a member cannot learn from what was known then, and which; "" if all can."""
+        for number, (member, config) in enumerate(zip(self.config.members, self.configs, strict=True)):
+            try:
+                require_usable(learned_from(self.past_of(number, before_ns), config), config)
+            except InputError as error:
+                return f"member {member.predictor}: {error}"
+        return ""
 
     def of(self, histories: Sequence[FeatureHistory]) -> "Material":
         """Return the same ensemble's material of other histories, which hold the same features.

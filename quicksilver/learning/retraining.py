@@ -102,7 +102,8 @@ class Past(NamedTuple):
 class Retraining:
     """Follows the scores of one predictor.
 
-    At most one training is begun at a time, and none while a shadow is judged: it would never get its outcomes.
+    At most one training is begun at a time, and none while a shadow is judged: it would never get its outcomes. A trial
+    of which neither version is heard any more is given up, or nothing would be trained again.
     """
 
     def __init__(self, name: str, config: RetrainingConfig, past: Past = Past()) -> None:  # noqa: B008 (immutable)
@@ -122,6 +123,7 @@ class Retraining:
         self._silences: dict[tuple[str, str], Silence] = {}
         self._drifted = ""
         self._trial: Trial | None = None
+        self._both: Silence | None = None  # of the two in the trial, on whatever instrument
 
     @property
     def now_ns(self) -> int:
@@ -137,8 +139,11 @@ class Retraining:
         self._live, self._shadow, self._trial = live, shadow, None
         judged = self._config.promote == "better" and live is not None and shadow is not None
         if judged and live is not None and shadow is not None and live.comparable(shadow):
-            outcomes, span_ns = self._config.shadow_outcomes * live.overlap, max(live.every_ns, live.horizon_ns)
+            span_ns = max(live.every_ns, live.horizon_ns)
+            outcomes = self._config.shadow_outcomes
             self._trial = Trial(live.version, shadow.version, outcomes, since_ns, span_ns, live.target)
+            patience_ns = max(live.start_ns, shadow.start_ns) + MISSED * live.every_ns
+            self._both = Silence(patience_ns, live.every_ns, since_ns)
 
     def trained(self, success: bool) -> None:
         """Say that the training that was decided on is over; after a failure its reason holds on."""
@@ -161,7 +166,7 @@ class Retraining:
             why = self._changed(instrument, score, loss, live)
             self._drifted = why if why and not self._answered(score.ts_known_ns) else self._drifted
         verdict = None if loss is None or self._trial is None else self._trial.take(score, loss)
-        return [] if verdict is None else [self._settled(verdict)]
+        return self._given_up(score, live) if verdict is None else [self._settled(verdict)]
 
     def _changed(self, instrument: tuple[str, str], score: Score, loss: Loss | None, live: Standing) -> str:
         """Why a score tells of drift, or nothing."""
@@ -177,6 +182,20 @@ class Retraining:
             self._drifts[instrument] = LossDrift(self._config.delta, live.overlap, *live.losses)
         drift = self._drifts[instrument].take(loss.own)
         return "" if drift is None else _told_drift(name, drift, live)
+
+    def _given_up(self, score: Score, live: Standing) -> list[Decision]:
+        """End a trial if neither version has been heard for so long that its outcomes may never come."""
+        if self._trial is None or self._shadow is None or self._both is None:
+            return []
+        if score.model == self.name and score.version in {live.version, self._shadow.version}:
+            self._both.heard(score.ts_known_ns)
+            return []
+        silent_ns = self._both.passed(score.ts_known_ns)
+        if silent_ns is None:
+            return []
+        self._trial = None
+        why = f"neither it nor the live version has predicted anything for {told_span(silent_ns)}"
+        return [Decision("drop", self._now_ns, why, self._shadow.version)]
 
     def _answered(self, ts_ns: int) -> bool:
         """Whether a training has been begun since: the scores of before are read again after a restart."""

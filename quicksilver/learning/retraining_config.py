@@ -20,7 +20,8 @@ class RetrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "better" a shadow that is promoted if its loss is below that of the live version on the same decisions by more than
     chance (the whole 95 % interval of the difference), else dropped; "always" live at once. The loss is the log-loss of
     a direction, and of a return what acting on it lost after costs. A shadow is judged by ``shadow_outcomes`` outcomes
-    that do not overlap: where a horizon is four decisions long, by four times as many. All time is that of the events.
+    that do not overlap: where a horizon is four decisions long, by four times as many; those of several instruments at
+    one time count as one. All time is that of the events.
     """
 
     every: str = ""

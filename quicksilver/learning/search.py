@@ -21,7 +21,6 @@ from quicksilver.learning.usable import FOLDS
 from quicksilver.learning.validation import validated, walk
 from quicksilver.learning.zoo import NINE, kind_of
 
-DAY_NS = 86_400_000_000_000
 MOST_FOLDS = 100
 Symbols: TypeAlias = Literal["each"] | tuple[tuple[str, ...], ...]
 

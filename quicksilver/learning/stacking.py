@@ -52,9 +52,12 @@ def stacked(material: Material, past: Int64) -> tuple[bytes, tuple[int, ...]]:
 
 
 def unseen(material: Material, past: Int64) -> Iterator[tuple[Int64, int]]:
-    """Yield parts of the past, each later than what members can learn from before it, and when they begin."""
+    """Yield parts of the past, each later than what members can learn from before it, and when they begin.
+
+    Those before which one of them has too little, of a class perhaps, are left out.
+    """
     frame = material.found.frame.rows(past)
     for _, test in walk_forward(frame, STACKING_FOLDS, material.lead.horizon_ns, MIN_PAST):
         start_ns = int(frame.ts_ns[test[0]])
-        if material.enough(start_ns):
+        if not material.lacking(start_ns):
             yield past[test], start_ns

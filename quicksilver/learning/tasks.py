@@ -12,7 +12,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.ensembles import trained_material, walk_material
-from quicksilver.learning.material import material_of
+from quicksilver.learning.material import Material, material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import FOLDS
@@ -40,6 +40,14 @@ class EnsembleTask(NamedTuple):
     predictors: Mapping[str, PredictorConfig]
     histories: tuple[FeatureHistory, ...]
     code: str
+
+    def material(self) -> Material:
+        """Return what the ensemble is made of.
+
+        Raises:
+            InputError: the members cannot be together, or never decide.
+        """
+        return material_of(self.name, self.config, self.predictors, self.histories, self.code)
 
 
 AnyTask: TypeAlias = Task | EnsembleTask
@@ -91,7 +99,7 @@ def _predictor(task: Task, step: Step) -> tuple[AnyCard, Validation, TrainingFra
 
 
 def _ensemble(task: EnsembleTask, step: Step) -> tuple[AnyCard, Validation, TrainingFrame]:
-    material = material_of(task.name, task.config, task.predictors, task.histories, task.code)
+    material = task.material()
     validation = validated(walk_material(material, done=step), material.lead.seed)
     return trained_material(material), validation, material.found.frame
 

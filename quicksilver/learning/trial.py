@@ -12,9 +12,7 @@ from quicksilver.learning.drift import Loss, told_loss
 from quicksilver.learning.scores import block_length, intervals
 from quicksilver.records import Score
 
-PATIENCE = (
-    2  # outcomes of one of the two for each that is wanted of both, after which the other is waited for no longer
-)
+PATIENCE = 2  # spans with outcomes of one of the two for each that is wanted of both: the other is waited for no longer
 MAX_WAITING = 10_000  # decisions of which one of the two has an outcome: the other may never come
 SEED = 0  # of the resampled blocks: the same outcomes have the same interval
 
@@ -84,11 +82,11 @@ def _told_difference(target: Target, difference: float, of: Verdict) -> str:
 
 
 class Trial:
-    """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs.
+    """Pairs the losses of two versions by decision, until there are pairs of ``outcomes`` spans of time.
 
     Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
-    of several instruments happen together: the pairs within it are one block, of which but the sum is kept.
-    ``target`` is that of both: it says what their losses are.
+    of several instruments happen together: the pairs within it are one block, of which but the sum is kept, and count
+    as one outcome. ``target`` is that of both: it says what their losses are.
     """
 
     def __init__(
@@ -98,6 +96,7 @@ class Trial:
         self._live, self._shadow = live, shadow
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
+        self._spans: dict[str, set[int]] = {live: set(), shadow: set()}
         self._blocks: dict[int, Block] = {}
         self._own: dict[int, Block] = {}  # of the shadow: its baseline's losses and its own
         self._n, self._target = 0, target
@@ -110,10 +109,11 @@ class Trial:
         if score.version == self._shadow:
             self._own[cell] = _added(self._own.get(cell), loss.baseline, loss.own)
         self._seen[score.version] += 1
+        self._spans[score.version].add(cell)
         self._pair(score, loss.own, cell)
-        if self._n >= self._wanted:
+        if len(self._blocks) >= self._wanted:
             return self._compared()
-        return self._unpaired() if max(self._seen.values()) >= PATIENCE * self._wanted else None
+        return self._unpaired() if max(map(len, self._spans.values())) >= PATIENCE * self._wanted else None
 
     def _pair(self, score: Score, loss: float, cell: int) -> None:
         place = (score.ts_event_ns, score.venue, score.symbol, score.seq)

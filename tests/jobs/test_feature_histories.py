@@ -9,6 +9,7 @@ import pytest
 from api.store_sqlite import SqliteStore
 from jobs.feature_histories import histories_of, of_csv, of_store, of_tape
 from jobs.replay import Replay
+from jobs.tape_letters import Letters
 from producers.exchanges.base import ignore
 from producers.tapes import read_frames
 from quicksilver.config import PipelineConfig
@@ -18,6 +19,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.memory import MemoryStore
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import Features, Published, Status
+from tests.jobs.market_tapes import tape as market_tape
 
 TAPE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
 NAMES = ("imbalance_5", "return_1s_bps")
@@ -41,7 +43,7 @@ def test_a_tape_and_the_rows_of_its_run_are_the_same(tapes: Path) -> None:
     storing = Storing()
     replay = Replay(Pipeline(PipelineConfig(portfolios=())), storing)
     replay.run(read_frames(tapes / TAPE))
-    found, stored = of_tape(tapes / TAPE, NAMES), of_store(storing.store, NAMES)
+    found, stored = of_tape(tapes / TAPE, NAMES, ignore), of_store(storing.store, NAMES)
     assert [(one.venue, one.symbol) for one in found] == [(one.venue, one.symbol) for one in stored]
     assert len(found) >= 3
     assert all(same(one, other) for one, other in zip(found, stored, strict=True))
@@ -111,7 +113,20 @@ def test_what_is_no_tape_is_said(tmp_path: Path) -> None:
     path = tmp_path / "x.tape"
     path.write_text("junk")
     with pytest.raises(InputError, match="not a tape"):
-        of_tape(path, ())
+        of_tape(path, (), ignore)
+
+
+def test_what_of_a_tape_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """A torn frame and one of no venue, within; then the end is torn off."""
+    path, letters = market_tape(tmp_path / "a.tape", seconds=10), Letters()
+    whole = histories_of(str(path), NAMES, letters)
+    assert (letters.count, letters.torn) == (2, False)
+    assert "unknown venue 'nowhere'" in letters.reasons[0]
+    path.write_bytes(path.read_bytes()[:-40])
+    torn = Letters()
+    found = histories_of(str(path), NAMES, torn)
+    assert torn.torn
+    assert [one.symbol for one in found] == [one.symbol for one in whole]
 
 
 def test_a_source_is_known_by_its_name_or_by_what_stands_before_it(tapes: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from jobs.cli import app
 from jobs.feature_histories import histories_of
 from jobs.later_scores import judgement, later_table, scored_later
 from jobs.registry import Entry, Registry
+from jobs.tape_letters import Letters
 from jobs.training import entry_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
@@ -45,7 +46,7 @@ def entry(tmp_path: Path) -> Entry:
 
 
 def test_only_what_is_later_judges_it(entry: Entry, tmp_path: Path) -> None:
-    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))], Letters())
     assert found.start_ns >= entry.card.end_ns + CONFIG.horizon_ns  # type: ignore[union-attr]
     assert N - KNOWN - 10 < found.n < N - KNOWN
     assert found.measures.keys() == MEASURES.keys()
@@ -53,9 +54,18 @@ def test_only_what_is_later_judges_it(entry: Entry, tmp_path: Path) -> None:
     assert found.measures["accuracy"].value > found.measures["accuracy"].baselines["majority"] + 0.1
 
 
+def test_what_of_the_later_data_cannot_be_read_is_said(entry: Entry, tmp_path: Path) -> None:
+    later = prices(tmp_path / "BTC-USD.csv", range(N), -0.6)
+    later.write_text(later.read_text() + f"{START_S + 60 * N},many\n")
+    run = ["models", "score", "near", str(later), "--models", str(tmp_path / "models")]
+    result = CliRunner().invoke(app, run)
+    assert f"BTC-USD.csv:{N + 2}: " in result.stderr
+    assert msgspec.json.decode(result.stdout.splitlines()[-1])["rejected"] == 1
+
+
 def test_a_market_that_has_turned_shows(entry: Entry, tmp_path: Path) -> None:
     turned = prices(tmp_path / "BTC-USD.csv", range(N), 0.6)
-    assert not scored_later(entry, [str(turned)]).measures["accuracy"].within
+    assert not scored_later(entry, [str(turned)], Letters()).measures["accuracy"].within
     run = ["models", "score", "near", str(turned), "--models", str(tmp_path / "models")]
     result = CliRunner().invoke(app, run)
     assert result.exit_code == 1, result.output
@@ -105,7 +115,7 @@ def test_a_short_period_is_expected_to_vary_more(entry: Entry, tmp_path: Path) -
     within = too_long = n = 0
     for start in range(KNOWN + 60, N - 70, 60):
         begin, end = ((START_S + 60 * row) * 10**9 for row in (start, start + 62))
-        found = scored_later(entry, [str(later)], within=Span(begin, end))
+        found = scored_later(entry, [str(later)], Letters(), within=Span(begin, end))
         assert 50 <= found.n <= 62
         assert found.expected, "all at once"
         for name, one in found.measures.items():
@@ -119,7 +129,7 @@ def test_a_short_period_is_expected_to_vary_more(entry: Entry, tmp_path: Path) -
 
 def test_it_is_said_what_of_so_many_measures_is_chance(entry: Entry, tmp_path: Path) -> None:
     """One of six that is out at 95 % is nothing; one that is farther out than all six are together is."""
-    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+    found = scored_later(entry, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))], Letters())
     said = judgement(entry, found)
     assert said.startswith("As expected: 6 of 6 measures lie within their intervals of 95%, and all within their")
     assert "99.15%" in said
@@ -136,17 +146,17 @@ def test_it_is_said_what_of_so_many_measures_is_chance(entry: Entry, tmp_path: P
 def test_a_version_of_an_older_program_cannot_be_judged_so(entry: Entry, tmp_path: Path) -> None:
     old = msgspec.structs.replace(entry, validation=msgspec.structs.replace(entry.validation, spreads={}))
     with pytest.raises(InputError, match="did not say what its scores vary by: train it again"):
-        scored_later(old, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))])
+        scored_later(old, [str(prices(tmp_path / "BTC-USD.csv", range(N), -0.6))], Letters())
 
 
 def test_what_is_flagged_judges_nobody_and_is_said(entry: Entry, tmp_path: Path) -> None:
     later = prices(tmp_path / "BTC-USD.csv", range(N), -0.6)
-    usual = scored_later(entry, [str(later)])
+    usual = scored_later(entry, [str(later)], Letters())
     lines = later.read_text().splitlines()
     time, price = lines[2_501].split(",")
     lines[2_501] = f"{time},{2.0 * float(price)}"
     later.write_text("\n".join(lines))
-    found = scored_later(entry, [str(later)])
+    found = scored_later(entry, [str(later)], Letters())
     assert (usual.flagged, found.flagged) == (0, 2), "there and back"
     assert found.n == usual.n - 2
     title = str(later_table(found).title)
@@ -157,4 +167,4 @@ def test_what_is_flagged_judges_nobody_and_is_said(entry: Entry, tmp_path: Path)
 def test_without_later_data_it_is_said(entry: Entry, tmp_path: Path) -> None:
     same = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
     with pytest.raises(InputError, match=r"0 decisions are later than what near [0-9a-f]+ learned from; at least"):
-        scored_later(entry, [str(same)])
+        scored_later(entry, [str(same)], Letters())

@@ -1,14 +1,19 @@
 """``quicksilver models``: versions listed, shown, promoted, shadowed, rolled back, and told to instruments."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from jobs import deployments
 from jobs.registry import Entry, Registry, sealed
 from jobs.registry_history import Happening, History
+from jobs.reports import listing
+from jobs.training import tries_of
+from jobs.tries import Try, id_of_card
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
@@ -16,6 +21,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.tasks import Task, trained_and_judged
 from quicksilver.models.card import Card, Deployment, EnsembleCard, wants
 from tests.jobs.test_train_command import quicksilver, refused
+from tests.quicksilver.learning.test_ensembles import card_of as ensemble_of
 from tests.quicksilver.learning.test_predictor import CONFIG, rows
 
 
@@ -32,8 +38,9 @@ FIRST, SECOND = entry_of(1), entry_of(2, seed=5)
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     registry = Registry(tmp_path / "models")
-    registry.add(FIRST)
-    registry.add(SECOND)
+    for one in (FIRST, SECOND):
+        registry.add(one)
+        tries_of(registry).add([Try(id_of_card(one.card), one.card.data, one.instruments, one.validation.track)])
     return tmp_path / "models"
 
 
@@ -52,6 +59,21 @@ def test_list_and_show(models: Path) -> None:
     whole = json.loads(quicksilver("models", "show", "near", "--models", models, "--json").stdout)
     assert (whole["version"], whole["role"], whole["tried"]) == (first, "live", 2)
     assert whole["validation"]["n"] == FIRST.validation.n
+
+
+def test_an_ensemble_is_listed_with_all_that_its_members_have_learned_from() -> None:
+    card = ensemble_of("pair")
+    first, second = card.members
+    day_ns = 86_400 * 10**9
+    longer = msgspec.structs.replace(second, start_ns=second.start_ns - day_ns, end_ns=second.end_ns + day_ns)
+    card = msgspec.structs.replace(card, members=(first, longer))
+    console = Console(width=300, file=StringIO())
+    for n_examples, said in ((1_234, "1,234"), (0, "not known")):
+        console.print(listing([(Entry(card, FIRST.validation, n_examples=n_examples), "live")]))
+        assert isinstance(console.file, StringIO)
+        line = console.file.getvalue().splitlines()[-2]
+        assert "2026-09-20 to 2026-09-22" in line
+        assert f" {said} " in line
 
 
 def test_roles_are_changed_by_the_beginnings_of_versions(models: Path) -> None:

@@ -69,6 +69,19 @@ def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> No
     ]
 
 
+def test_what_cannot_be_drawn_does_not_hinder_the_others(folder: Path) -> None:
+    """One wants days of hours of data, one another instrument; those after them are drawn."""
+    daily = '[predictors.daily]\ntype = "lda"\ngranularity = "1d"\n'
+    other = '[predictors.other]\ntype = "lda"\nsymbols = ["X-Y"]\n'
+    (folder / "q.toml").write_text(daily + other + TOML)
+    result = plot("q.toml", "BTC-USD.csv", "--kind", "confusion")
+    assert result.exit_code == 0, result.output
+    assert [Path(line).parent.name for line in result.stdout.split()] == ["line", "bayes", "short", "both"]
+    first, second = result.stderr.splitlines()
+    assert first.startswith("not drawn: predictor daily: ")
+    assert second == "not drawn: predictor other: no instrument of symbols X-Y; there is csv:BTC-USD"
+
+
 def test_one_predictor_of_all_kinds(folder: Path) -> None:
     result = plot("p.toml", "BTC-USD.csv", "--only", "line", "--out", "here")
     assert result.exit_code == 0, result.output
@@ -81,7 +94,7 @@ def test_a_version_of_the_registry(folder: Path) -> None:
     Registry(folder / "data" / "models").add(Entry(card, Validation(100, 8, 5, 1, 2, {}, {})))
     rows = [f"{2_000_000_000 + 10 * row},{100 + 0.05 * (row % 7)}" for row in range(400)]
     (folder / "later.csv").write_text("\n".join(["time,close", *rows]))
-    for name in ("near", f"near@{card.version}"):
+    for name in ("near", f"near@{card.version}", f"near@{card.version[:4]}"):
         result = plot(name, "later.csv", "--kind", "confusion")
         assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout.strip() == f"data/pictures/near@{card.version}/confusion.png"
@@ -131,7 +144,7 @@ def test_live_scores_of_each_version(folder: Path) -> None:
         (["no.toml", "BTC-USD.csv"], "no.toml: No such file or directory"),
         (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short, both"),
         (["near", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
-        (["near@abc", "BTC-USD.csv"], "near has no version abc; there is none"),
+        (["near@abc", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
         (["near", "BTC-USD.csv", "--only", "line"], "--only chooses from a TOML file, and near is one predictor"),
         (["near", "no.sqlite", "--live"], "no.sqlite: there is no such file; --live reads the SQLite file of a run"),
         (["near", "BTC-USD.csv", "--live"], "BTC-USD.csv: cannot be used as a database"),

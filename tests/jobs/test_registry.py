@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import Any
@@ -140,6 +141,15 @@ def test_a_version_that_no_run_could_adopt_is_not_promoted(
         with pytest.raises(InputError, match=f"{card.version}.*cannot be used: .*{said}"):
             act("near", card.version)
     assert registry.roles("near") == Roles(live=FIRST.card.version)
+@pytest.mark.parametrize("damaged", [b"", b"{}", sealed(THIRD)], ids=["truncated", "empty", "another version's"])
+def test_a_damaged_version_that_is_made_again_is_whole_again(
+    damaged: bytes, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "models/near" / f"{SECOND.card.version}.json").write_bytes(damaged)
+    assert registry.add(SECOND), "it is news: it could not be used"
+    assert registry.entry("near", SECOND.card.version) == SECOND
+    assert not registry.add(SECOND)
+    assert registry.roles("near").live == FIRST.card.version
 
 
 def test_every_damaged_bit_is_told(registry: Registry, tmp_path: Path) -> None:
@@ -204,6 +214,24 @@ def test_a_program_is_told_by_its_sources_and_libraries(monkeypatch: pytest.Monk
     assert first == code_digest.__wrapped__()
     monkeypatch.setattr("jobs.registry.version_of_library", lambda name: "0.0.1")
     assert code_digest.__wrapped__() != first
+
+
+@pytest.mark.parametrize("library", ["torch", "onnx"])
+def test_a_program_is_told_by_the_library_of_its_networks_where_there_is_one(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another PyTorch makes another network of the same data; without it there are the other types."""
+
+    def digest(found: str) -> str:
+        def version_of(name: str) -> str:
+            if name == library and not found:
+                raise PackageNotFoundError(name)
+            return found if name == library else "1"
+
+        monkeypatch.setattr("jobs.registry.version_of_library", version_of)
+        return code_digest.__wrapped__()
+
+    assert len({digest("2.5"), digest("2.6"), digest("")}) == 3
 
 
 def test_two_that_roll_back_at_once_go_back_twice(

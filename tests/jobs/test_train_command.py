@@ -8,8 +8,14 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from jobs.choices import Span
 from jobs.cli import app
-from jobs.registry import Registry
+from jobs.registry import Entry, Registry
+from jobs.tape_letters import Letters
+from jobs.train_command import tasks_of
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from tests.jobs.prices import csv_of, toml_of
 
 
@@ -85,6 +91,14 @@ def test_several_processes_and_only_some(prices: Path, tmp_path: Path) -> None:
     assert [found.pop("tried") for found in (*both, *one)] == [2, 2, 1], "those of one file are tries of one another"
     assert [found.pop("deflated") is None for found in (*both, *one)] == [False, False, True]
     assert one == both[1:]
+
+
+def test_an_ensemble_that_no_part_could_judge_is_refused_before_any_is_trained(tmp_path: Path) -> None:
+    prices = csv_of(tmp_path / "BTC-USD.csv", n=480)
+    configs = {name: PredictorConfig("logistic", datasetinputs=inputs) for name, inputs in (("a", 1), ("b", 2))}
+    both = {"both": EnsembleConfig((Member("a"), Member("b")), stacking=True)}
+    with pytest.raises(InputError, match="ensemble both: 477 decisions are too few: each member has to have 200"):
+        tasks_of(configs, both, [str(prices)], Letters(), None, Span())
 
 
 def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
@@ -173,6 +187,25 @@ def test_a_damaged_registry_is_said_before_anything_is_trained(
     said = refused(quicksilver("train", toml_of(tmp_path / "near.toml"), prices, "--models", tmp_path / "models"))
     assert said.startswith(f"{roles}: cannot be used: ")
     assert roles.read_bytes() == b"{"
+
+
+def test_what_was_tried_is_counted_without_reading_a_version(
+    prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retrainer keeps a hundred of them a day: each training would read them all."""
+    models, read, look = tmp_path / "models", set[str](), Registry.entry
+
+    def noted(registry: Registry, name: str, version: str) -> Entry:
+        read.add(version)
+        return look(registry, name, version)
+
+    monkeypatch.setattr(Registry, "entry", noted)
+    for inputs in range(2, 5):
+        config = toml_of(tmp_path / "near.toml", ("inputs = 2", f"inputs = {inputs}"))
+        (found,) = summary_of(quicksilver("train", config, prices, "--models", models))["trained"]
+        assert found["tried"] == inputs - 1
+        assert read <= {found["version"]}
+        read.clear()
 
 
 def test_a_damaged_version_counts_as_a_try_and_hinders_nothing(prices: Path, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from quicksilver.learning.aligned import aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.ensembles import trained_material, walk_material
-from quicksilver.learning.material import material_of
+from quicksilver.learning.ensembles import require_walkable, trained_material, walk_material
+from quicksilver.learning.material import Material, material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.scores import MEASURES
+from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import unseen
+from quicksilver.learning.usable import require_trainable
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated
 
 COMMON: dict[str, Any] = {"horizon": "3m", "fee_bps": 3.0}
@@ -191,6 +193,39 @@ def test_what_cannot_be_learned_from(change: dict[str, PredictorConfig], n: int,
 def test_stacking_needs_what_members_said_later() -> None:
     with pytest.raises(InputError, match="ensemble all: stacking has 0 examples with 0 kinds of outcome"):
         trained_material(material_of("all", KINDS["stacking"], PREDICTORS, [history(2, n=480)], ""))
+
+
+def rare(n: int, fee_bps: float) -> Material:
+    """That of two whose moves beyond the fees are rare, stacked."""
+    types = {"tree": "decision-tree", "bayes": "naive-bayes"}
+    predictors = {name: PredictorConfig(one, fee_bps=fee_bps) for name, one in types.items()}
+    config = EnsembleConfig((Member("tree"), Member("bayes")), stacking=True)
+    return material_of("all", config, predictors, [history(2, n=n)], "")
+
+
+def test_a_part_of_the_past_with_too_few_of_a_class_is_left_out_of_stacking() -> None:
+    """As one with too few examples is; the others are learned from, and the whole is trained and judged."""
+    material = rare(10_000, 10.0)
+    frame = material.found.frame
+    for one, config in zip(material.frames, material.configs, strict=True):
+        require_trainable(one, config)
+    assert 0.01 < np.mean(frame.directions(material.lead.threshold_bps) != 0) < 0.015
+    (_, test), *_ = walk_forward(frame, 8, material.lead.horizon_ns, 200)
+    thin = material.lacking(int(frame.ts_ns[test[0] // 5]))
+    assert thin.startswith("member tree: all 219 outcomes are flat beyond a threshold of 20 bps")
+    require_walkable(material)
+    found = validated(walk_material(material, 2), 1)
+    assert found.folds == 2
+    assert len(trained_material(material).classes) == 3
+
+
+def test_an_ensemble_that_cannot_be_judged_is_refused_before_the_work() -> None:
+    with pytest.raises(InputError) as error:
+        require_walkable(rare(700, 10.0))
+    assert str(error.value).startswith(
+        "ensemble all: 696 decisions are too few: each member has to have 200 examples that were known before, and"
+        " stacking as many of what they said later; member tree: only 2 of 692 outcomes are down"
+    )
 
 
 def test_histories_with_other_features_are_refused() -> None:

@@ -122,7 +122,9 @@ def test_a_shadow_is_promoted_or_dropped_by_its_outcomes_and_then_no_more(factor
 
 
 def test_a_shadow_is_judged_by_so_many_outcomes_that_do_not_overlap() -> None:
-    """With a horizon of five decisions by five times as many; and one that is no better is dropped."""
+    """With a horizon of five decisions by five times as many, less what the first and last span lack; and one that is
+    no better is dropped.
+    """
     retraining = followed(RetrainingConfig(every="100h", shadow_outcomes=50))
     five = {"horizon_ns": 5 * MINUTE_NS}
     retraining.deployed(standing("old", **five), standing("new", **five))
@@ -131,7 +133,7 @@ def test_a_shadow_is_judged_by_so_many_outcomes_that_do_not_overlap() -> None:
         found += decided(retraining, [old.score(one), new.score(other)])
     (decision,) = found
     assert (decision.move, decision.version) == ("drop", "new")
-    assert "on the same 250 decisions" in decision.why
+    assert "on the same 242 decisions" in decision.why
 
 
 def test_while_a_shadow_is_judged_nothing_is_trained() -> None:
@@ -170,6 +172,43 @@ def test_a_silent_version_has_drifted() -> None:
 
 def test_a_version_that_was_never_heard_is_not_missed() -> None:
     assert decided(followed(DRIFT), Stream("1", "online").scores([1.0] * 500)) == []
+
+
+@pytest.mark.parametrize("config", [DRIFT, RetrainingConfig(every="1h", at_least_apart="1m")])
+def test_two_that_have_both_fallen_silent_do_not_block_the_next_training(config: RetrainingConfig) -> None:
+    """The worst drift: the live version and its shadow are out of range, and neither will have outcomes again."""
+    retraining, old, new, online = followed(config), Stream("old"), Stream("new"), Stream("1", "online")
+    retraining.deployed(standing("old"), standing("new"))
+    for _ in range(50):
+        assert decided(retraining, [old.score(0.9), new.score(0.9), online.score(1.0)]) == []
+    drop, train = decided(retraining, online.scores([1.0] * 60))
+    assert (drop.move, drop.version, train.move) == ("drop", "new", "train")
+    assert drop.why == "neither it nor the live version has predicted anything for 55 min"
+    assert START_NS + 100 * MINUTE_NS < drop.ts_ns < train.ts_ns < START_NS + 110 * MINUTE_NS
+
+
+def test_a_new_shadow_of_a_silent_version_is_waited_for() -> None:
+    """It has as long as any version; one that is heard on one of its instruments is there."""
+    retraining, old, online = followed(DRIFT), Stream("old"), Stream("1", "online")
+    eth = Stream("new", symbol="ETH-USD")
+    for _ in range(50):
+        assert decided(retraining, [old.score(0.9), online.score(1.0)]) == []
+    (train,) = decided(retraining, online.scores([1.0] * 60))
+    retraining.trained(success=True)
+    retraining.deployed(standing("old"), standing("new"), since_ns=train.ts_ns)
+    eth.skip(110)
+    assert decided(retraining, online.scores([1.0] * 50)) == []
+    eth.skip(50)
+    assert decided(retraining, [eth.score(0.9)]) == []
+    assert decided(retraining, online.scores([1.0] * 50)) == []
+    assert [one.move for one in decided(retraining, online.scores([1.0] * 10))] == ["drop", "train"]
+
+
+def test_scores_from_before_a_shadow_do_not_tell_of_its_silence() -> None:
+    """After a restart they are read again."""
+    retraining, online = followed(SIX_HOURS), Stream("1", "online")
+    retraining.deployed(standing("old"), standing("new"), since_ns=START_NS + 500 * MINUTE_NS)
+    assert decided(retraining, online.scores([1.0] * 550)) == []
 
 
 def test_another_live_version_is_judged_by_its_own_losses() -> None:

@@ -47,13 +47,13 @@ def promoted(overlap: int, gain: float, trials: int = 100, outcomes: int = 200) 
     found = 0
     for seed in range(trials):
         rng, n = np.random.default_rng(seed), outcomes * overlap
-        both = Both(n)
-        both.trial = Trial("old", "new", n, span_ns=overlap * MINUTE_NS)
+        both = Both(outcomes)
+        both.trial = Trial("old", "new", outcomes, span_ns=overlap * MINUTE_NS)
         noise = rng.normal(size=n + overlap - 1) / np.sqrt(overlap)
         apart = (np.convolve(noise, np.ones(overlap), mode="valid") * 0.1 - gain).tolist()
-        verdicts = [both.decision(1.0, 1.0 + one) for one in apart]
-        assert isinstance(verdicts[-1], Compared)
-        found += verdicts[-1].better
+        verdict = next(filter(None, (both.decision(1.0, 1.0 + one) for one in apart)))
+        assert isinstance(verdict, Compared)
+        found += verdict.better
     return found / trials
 
 
@@ -75,7 +75,7 @@ def test_equals_are_not_better() -> None:
 
 
 def test_only_decisions_of_both_count_whoever_is_first() -> None:
-    both = Both(10, ("BTC-USD", "ETH-USD"))
+    both = Both(9, ("BTC-USD", "ETH-USD"))  # ten decisions, of which two were at one time
     for _ in range(3):
         assert both.take(both.old["BTC-USD"].score(9.0)) is None  # before the shadow was there
         both.new["BTC-USD"].skip(1)
@@ -102,6 +102,29 @@ def test_decisions_from_before_the_shadow_do_not_count() -> None:
     assert isinstance(verdicts[-1], Compared)
     assert verdicts[-1].n == 10
     assert verdicts[-1].live == pytest.approx(1.0)
+
+
+def test_outcomes_at_one_time_count_once() -> None:
+    """Those of many instruments happen together: two hundred of one minute tell hardly more than one of them."""
+    rng, symbols = np.random.default_rng(2), tuple(f"A{number}-USD" for number in range(50))
+    both = Both(40, symbols)
+    for _ in range(39):
+        common = rng.normal(0.0, 0.1)
+        assert [both.decision(1.0, 0.5 + common, symbol) for symbol in symbols] == [None] * 50
+    verdict = both.decision(1.0, 0.5, symbols[0])
+    assert isinstance(verdict, Compared)
+    assert (verdict.n, verdict.better) == (39 * 50 + 1, True)
+    assert np.isfinite([verdict.low, verdict.high]).all()
+
+
+def test_of_a_silent_version_too_what_happens_at_one_time_counts_once() -> None:
+    symbols = tuple(f"A{number}-USD" for number in range(50))
+    both = Both(40, symbols)
+    for _ in range(79):
+        assert [both.take(both.old[symbol].score(1.0)) for symbol in symbols] == [None] * 50
+    verdict = both.take(both.old[symbols[0]].score(1.0))
+    assert isinstance(verdict, Unpaired)
+    assert (verdict.n_live, verdict.n_shadow) == (79 * 50 + 1, 0)
 
 
 def test_other_versions_do_not_count() -> None:

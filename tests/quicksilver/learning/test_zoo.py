@@ -71,6 +71,25 @@ def test_of_two_classes_each_is_applied_as_it_was_fitted(name: str) -> None:
     assert np.mean(agree) > 0.99
 
 
+@pytest.mark.parametrize("mean", [0.0, 0.02, 3.0])
+def test_a_model_that_says_the_same_of_everything_is_exported(mean: float) -> None:
+    """Single precision differs by much beside how its predictions vary, and by nothing beside them."""
+    moves = MOVES[:400] - MOVES[:400].mean() + mean
+    config = PredictorConfig("decision-tree", target="return", parameters={"min_samples_leaf": 300})
+    data = exported(model_of(config).fit(INPUTS[:400], moves), INPUTS[:400])
+    np.testing.assert_allclose(AppliedModel(data).raw(INPUTS[:400].astype(np.float32)), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_moves_too_small_for_a_machine_are_told() -> None:
+    model = model_of(PredictorConfig("rbf-svm", target="return")).fit(INPUTS[:400], MOVES[:400] * 0.001)
+    with pytest.raises(InputError) as error:
+        exported(model, INPUTS[:400])
+    assert str(error.value) == (
+        "no move is farther than epsilon = 0.1 bps from the others, so there is nothing to learn: take a longer"
+        " horizon, or a smaller epsilon in parameters"
+    )
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize("classes", [CLASSES, np.sign(MOVES).astype(int)], ids=["three", "two"])
 def test_boosted_trees_in_one_node_say_what_they_say_one_by_one(depth: int, classes: Int64) -> None:
