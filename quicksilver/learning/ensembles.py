@@ -119,7 +119,7 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
     asked = 0
     for past, test, start_ns in splits_of(material, folds):
         card = card_at(material, past, start_ns)
-        parts.append(spoken_by(card, material.found, test, start_ns, frame.rows(past).frequencies(lead.threshold_bps)))
+        parts.append(spoken_by(card, material.found, test, start_ns))
         asked += len(test)
         done()
     if not any(len(part.rows) for part in parts):
