@@ -15,6 +15,7 @@ from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
 from jobs.pictures.study import Study, Trained
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
 from jobs.registry import Registry
+from jobs.tries import TriesFile
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -66,8 +67,12 @@ class Drawing:
         return dict(zip(self.kinds, there, strict=True)).get(BOUNDARIES, False)
 
 
-def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing) -> None:
+def plot_config(
+    file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing, tries: TriesFile
+) -> None:
     """Train what a file names walk-forward and draw each, and the boundaries of all predictors side by side.
+
+    Whoever looks at the pictures has seen how each did, and may choose by it: it counts as one of the ``tries``.
 
     Raises:
         InputError: there is none of a name, or the data cannot be used.
@@ -79,11 +84,19 @@ def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, dr
         study = Trained(one, config, frame_of(found.of(config), config))
         if drawing.all_of(one, study):
             studies.append(study)
+        _count(study, tries)
     for one, ensemble in ensembles.items():
         histories = found.within(Span(), features_of(ensemble, file.predictors))
-        drawing.all_of(one, TrainedEnsemble(material_of(one, ensemble, file.predictors, histories, code="")))
+        together = TrainedEnsemble(material_of(one, ensemble, file.predictors, histories, code=""))
+        drawing.all_of(one, together)
+        _count(together, tries)
     if len(studies) > 1:
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
+
+
+def _count(study: Trained | TrainedEnsemble, tries: TriesFile) -> None:
+    if study.is_judged:
+        tries.add([study.tried])
 
 
 def chosen_of(

@@ -79,7 +79,8 @@ def _say(text: str) -> None:
 def _print(rows: Sequence["Row"], n: int) -> None:
     table = Table(
         "type", "granularity", "ahead", "inputs", "minutes back", "instruments", "n, periods", "% correct",
-        "% majority", "bps after costs", "deflated", title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
+        "% majority", "bps after costs", "deflated",
+        title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
     )  # fmt: skip
     for row in rows:
         table.add_row(*_cells(row))

@@ -13,7 +13,7 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory, Int64
+from quicksilver.learning.datasets import FeatureHistory, Int64, TrainingFrame
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.material import Material, material_of, members_before
 from quicksilver.learning.results import Validation
@@ -85,12 +85,17 @@ def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleC
     """
     members = members_before(material, before_ns)
     stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
-    data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
+    data = data_of(material.frames)
     config, code = material.config, material.code
     return EnsembleCard(
         material.name, "", CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
         code, classes,
     ).versioned()  # fmt: skip
+
+
+def data_of(frames: Sequence[TrainingFrame]) -> str:
+    """Return what tells the data of all members from all others, as hexadecimal digits."""
+    return hashlib.sha256("".join(digest(frame) for frame in frames).encode()).hexdigest()[:12]
 
 
 def walk_ensemble(

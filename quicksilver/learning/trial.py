@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.learning.scores import block_length, intervals
+from quicksilver.learning.scores import SPANS, block_length, intervals
 from quicksilver.records import Score
 
 PATIENCE = (
@@ -70,7 +70,8 @@ class Trial:
     """Pairs the losses of two versions by decision, until there are ``outcomes`` pairs.
 
     Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
-    of several instruments happen together: the pairs within it are one block, of which but the sum is kept.
+    of several instruments happen together: the pairs within it are one block, of which but the sum is kept. Where there
+    are several decisions in it, the last ones' outcomes reach into the next.
     """
 
     def __init__(self, live: str, shadow: str, outcomes: int, since_ns: int = 0, span_ns: int = 1) -> None:
@@ -79,6 +80,8 @@ class Trial:
         self._waiting: dict[str, dict[Place, float]] = {live: {}, shadow: {}}
         self._seen = {live: 0, shadow: 0}
         self._blocks: dict[int, Block] = {}
+        self._first_ns: dict[int, int] = {}  # decision of each block
+        self._overlap = False
         self._n = 0
         self._last: dict[tuple[str, str], Score] = {}  # of the shadow, by instrument
 
@@ -105,6 +108,7 @@ class Trial:
         theirs = other.pop(place)
         live, shadow = (theirs, loss) if score.version == self._shadow else (loss, theirs)
         cell = score.ts_event_ns // self._span_ns
+        self._overlap |= self._first_ns.setdefault(cell, score.ts_event_ns) != score.ts_event_ns
         n, live_sum, shadow_sum = self._blocks.get(cell, (0, 0.0, 0.0))
         self._blocks[cell] = (n + 1, live_sum + live, shadow_sum + shadow)
         self._n += 1
@@ -114,7 +118,7 @@ class Trial:
 
     def _compared(self) -> Compared:
         n, live, shadow = np.array([self._blocks[cell] for cell in sorted(self._blocks)]).T
-        low, high = _mean_interval(shadow - live, n)
+        low, high = _mean_interval(shadow - live, n, SPANS if self._overlap else 1)
         return Compared(self._n, float(live.sum()) / self._n, float(shadow.sum()) / self._n, low, high)
 
     def _unpaired(self) -> Unpaired:
@@ -129,15 +133,15 @@ class Trial:
         )
 
 
-def _mean_interval(differences: FloatArray, counts: FloatArray) -> tuple[float, float]:
+def _mean_interval(differences: FloatArray, counts: FloatArray, least: int) -> tuple[float, float]:
     """Where the mean lies with 95 %, by resampled blocks: losses cluster, and outcomes of neighbours overlap still.
 
-    ``differences`` ``(n,)`` are sums of ``counts`` ``(n,)`` each.
+    ``differences`` ``(n,)`` are sums of ``counts`` ``(n,)`` each; at least ``least`` of them are one block.
     """
 
     def mean(values: FloatArray) -> FloatArray:
         return values[..., 0] / values[..., 1]
 
     parts, fold = np.column_stack([differences, counts]), np.zeros(len(counts), np.int64)
-    (found,) = intervals(parts, fold, [mean], block_length(differences / counts), SEED)
+    (found,) = intervals(parts, fold, [mean], max(least, block_length(differences / counts)), SEED)
     return found.mean_low, found.mean_high

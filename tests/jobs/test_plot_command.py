@@ -69,6 +69,17 @@ def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> No
     ]
 
 
+def test_who_tunes_by_pictures_tries_as_much_as_who_trains(folder: Path) -> None:
+    """A configuration is one try, however often it is looked at, and the same one if it is trained then."""
+    tries = folder / "data" / "models" / "tries.jsonl"
+    for command in ("plot", "plot", "train"):
+        chosen = ["--only", "line", "--only", "both"]
+        kinds = ["--kind", "confusion"] if command == "plot" else ["--dry-run"]
+        result = CliRunner().invoke(app, [command, "p.toml", "BTC-USD.csv", *chosen, *kinds])
+        assert result.exit_code == 0, result.output
+        assert len(tries.read_text().splitlines()) == 2
+
+
 def test_one_predictor_of_all_kinds(folder: Path) -> None:
     result = plot("p.toml", "BTC-USD.csv", "--only", "line", "--out", "here")
     assert result.exit_code == 0, result.output
