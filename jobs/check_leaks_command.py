@@ -34,7 +34,8 @@ def check_leaks(
     They must find nothing, an ensemble's stacking no more than its members.
 
     Each measure is held against what the same predictions would score without any knowledge. The intervals are wide
-    enough that all of them together give a false alarm in one of twenty checks. Exit code 0: nothing was found; 1: a
+    enough that all of them together give a false alarm in one of twenty checks; the table says how large a difference
+    of each measure would have shown. Exit code 0: nothing was found; 1: a
     measure shows more or less than chance explains, so there is a leak; 2: the data or the file cannot be used. The
     last line printed is one JSON object.
     """
@@ -68,7 +69,8 @@ def check_leaks(
     leaks = sum(one.leaks for some in found.values() for one in some)
     _print(found, {name: "ensemble" if name in ensembles else "predictor" for name in found}, leaks)
     told: dict[str, Any] = {
-        name: [{**one._asdict(), "leaks": one.leaks} for one in some] for name, some in found.items()
+        name: [{**one._asdict(), "least": one.least, "leaks": one.leaks} for one in some]
+        for name, some in found.items()
     }
     typer.echo(msgspec.json.encode({"checked": told, "leaks": leaks}).decode())
     if leaks:
@@ -97,16 +99,27 @@ def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int)
     from jobs.reports import number, show
     from quicksilver.learning.verdict import TITLES
 
-    heads = ("", "", "data", "measure", "it scored", "without knowledge", "interval of the difference", "")
+    heads = (
+        "",
+        "",
+        "data",
+        "measure",
+        "it scored",
+        "without knowledge",
+        "interval of the difference",
+        "shows from",
+        "",
+    )
     table = Table(*heads, box=box.SIMPLE_HEAD)
-    for column in table.columns[4:7]:
+    for column in table.columns[4:8]:
         column.justify = "right"
     for name, some in found.items():
         for one in some:
             low, high = (number(one.measure, value, "+") for value in (one.low, one.high))
             table.add_row(
                 kinds[name], name, one.data, TITLES[one.measure], number(one.measure, one.value),
-                number(one.measure, one.expected), f"{low} to {high}", "LEAK" if one.leaks else "nothing",
+                number(one.measure, one.expected), f"{low} to {high}",
+                number(one.measure, one.least), "LEAK" if one.leaks else "nothing",
             )  # fmt: skip
         table.add_section()
     total = sum(map(len, found.values()))

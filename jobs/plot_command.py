@@ -76,6 +76,7 @@ def _draw(
     from jobs.plotting import Data, plot_config, plot_live, plot_version
     from jobs.registry import Registry
     from jobs.tape_letters import Letters
+    from jobs.tries import TriesFile
     from quicksilver.learning.config_file import read_predictors
 
     registry, letters = Registry(models), Letters()
@@ -89,7 +90,7 @@ def _draw(
         return
     data = Data(sources, venue, letters)
     if file is not None:
-        plot_config(file, Path(what).name, only, data, drawing)
+        plot_config(file, Path(what).name, only, data, drawing, TriesFile(models))
     else:
         plot_version(name, version, registry, data, drawing)
     for line in letters.shown():

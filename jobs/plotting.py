@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from api.store_sqlite import SqliteReader
 from jobs.choices import Span
@@ -16,6 +16,7 @@ from jobs.pictures.study import Study, Trained
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
 from jobs.registry import Registry
 from jobs.training import naming
+from jobs.tries import TriesFile
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -29,6 +30,7 @@ from quicksilver.ports import Rows
 from quicksilver.records import Score
 
 Say = Callable[[str], None]
+StudyT = TypeVar("StudyT", bound=Study)
 
 
 class Data(NamedTuple):
@@ -57,7 +59,7 @@ class Drawing:
             return True
         return False
 
-    def study(self, name: str, kind: str, make: Callable[[], Study]) -> Study | None:
+    def study(self, name: str, kind: str, make: Callable[[], StudyT]) -> StudyT | None:
         """Return what pictures of a predictor or ensemble are drawn of, if there is anything."""
         with self._refusing(), naming(name, kind):
             return make()
@@ -79,10 +81,13 @@ class Drawing:
         return dict(zip(self.kinds, there, strict=True)).get(BOUNDARIES, False)
 
 
-def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing) -> None:
+def plot_config(
+    file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing, tries: TriesFile
+) -> None:
     """Train what a file names walk-forward and draw each, and the boundaries of all predictors side by side.
 
-    What the data are of no use for is said, and the others are drawn.
+    What the data are of no use for is said, and the others are drawn. Whoever looks at the pictures has seen how each
+    did, and may choose by it: it counts as one of the ``tries``.
 
     Raises:
         InputError: there is none of a name, or the data cannot be read.
@@ -92,25 +97,34 @@ def plot_config(file: Predictors, name: str, only: Sequence[str], data: Data, dr
     found, studies = gathered(data.sources, file.predictors.values(), data.reject, data.venue), []
     for one, config in configs.items():
         study = drawing.study(one, "predictor", partial(_trained, one, config, found))
-        if study is not None and drawing.all_of(one, study):
+        if study is None:
+            continue
+        if drawing.all_of(one, study):
             studies.append(study)
+        _count(study, tries)
     for one, ensemble in ensembles.items():
         together = drawing.study(one, "ensemble", partial(_trained_ensemble, one, ensemble, file.predictors, found))
         if together is not None:
             drawing.all_of(one, together)
+            _count(together, tries)
     if len(studies) > 1:
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
 
 
-def _trained(name: str, config: PredictorConfig, found: Gathered) -> Study:
+def _trained(name: str, config: PredictorConfig, found: Gathered) -> Trained:
     return Trained(name, config, frame_of(found.of(config), config))
 
 
 def _trained_ensemble(
     name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig], found: Gathered
-) -> Study:
+) -> TrainedEnsemble:
     histories = found.within(Span(), features_of(config, predictors))
     return TrainedEnsemble(material_of(name, config, predictors, histories, code=""))
+
+
+def _count(study: Trained | TrainedEnsemble, tries: TriesFile) -> None:
+    if study.is_judged:
+        tries.add([study.tried])
 
 
 def chosen_of(

@@ -78,8 +78,9 @@ def _say(text: str) -> None:
 
 def _print(rows: Sequence["Row"], n: int) -> None:
     table = Table(
-        "type", "granularity", "ahead", "inputs", "minutes back", "instruments", "n", "% correct", "% majority",
-        "bps after costs", "deflated", title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
+        "type", "granularity", "ahead", "inputs", "minutes back", "instruments", "n, periods", "% correct",
+        "% majority", "bps after costs", "deflated",
+        title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
     )  # fmt: skip
     for row in rows:
         table.add_row(*_cells(row))
@@ -95,7 +96,7 @@ def _cells(row: "Row") -> list[str]:
         return [*cells, "", row.why]
     deflated = "no trades" if row.deflated is None else f"{row.deflated:.3f}"
     return [
-        *cells, f"{row.n:,}", _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
+        *cells, f"{row.n:,} in {row.folds}", _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
         _interval(row.profit_bps, 2), deflated,
     ]  # fmt: skip
 

@@ -165,4 +165,5 @@ def _note(studies: Sequence[Study]) -> str:
         "Colour: the likeliest class; its depth: how likely that class is taken to be, white where all are equally"
         f" likely.{acts} Points: some of the decisions, evenly over time, coloured by what came of"
         f" them.{still if others else ''} The axes leave out {REACH_PERCENT:g} % at each end."
+        + next((one.frozen for one in studies if one.frozen), "")
     )

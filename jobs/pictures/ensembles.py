@@ -12,13 +12,14 @@ import numpy as np
 from jobs.pictures.drawing import between
 from jobs.pictures.importance import MOST_ROWS
 from jobs.pictures.study import HELD, Held, Study
+from jobs.tries import Try, id_of
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.aligned import Aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.ensemble_config import EnsembleConfig, lead_of
-from quicksilver.learning.ensembles import Part, card_at, splits_of, walk_material
+from quicksilver.learning.ensembles import Part, card_at, data_of, splits_of, walk_material
 from quicksilver.learning.material import Material
 from quicksilver.learning.together import aligned_with, end_ns, later_rows, walked_together
 from quicksilver.learning.usable import FOLDS
@@ -32,6 +33,7 @@ class EnsembleStudy(Study):
     """An ensemble; ``config`` and ``frame`` are those of the member that sets when it decides."""
 
     part, shuffled = "member", "What a member says"
+    frozen = ""  # its members have said what they say with all that they had learned by then
 
     def __init__(self, name: str, ensemble: EnsembleConfig, members: Sequence[PredictorConfig], found: Aligned) -> None:
         super().__init__(name, found.lead, found.frame)
@@ -90,6 +92,13 @@ class TrainedEnsemble(EnsembleStudy):
     def __init__(self, material: Material) -> None:
         super().__init__(material.name, material.config, material.configs, material.found)
         self._material = material
+
+    @property
+    def tried(self) -> Try:
+        """It as a configuration that was judged, as its training would be."""
+        material = self._material
+        data = data_of(material.frames)
+        return Try(id_of(material.config, material.configs), data, self.frame.instruments, self.validation.track)
 
     @cached_property
     def walked(self) -> Walk:

@@ -45,7 +45,7 @@ def importance(study: Study) -> Figure:
         f"{study.shuffled} is shuffled among held-back decisions, {repeats} times in each of {parts}"
         f" part{'s' * (parts > 1)}: by how much are they predicted worse? Square: the mean; line: where nine tenths of"
         f" these trials lie; dots: the mean of each part.\nAt zero the {study.part} is of no use; left of it, it"
-        f" misleads. {study.part.capitalize()}s that say nearly the same share what they are worth.",
+        f" misleads. {study.part.capitalize()}s that say nearly the same share what they are worth.{study.frozen}",
     )  # fmt: skip
     ax = figure.subplots()
     _draw(ax, found, order)

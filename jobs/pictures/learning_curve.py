@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.model_selection import LearningCurveDisplay
 
 from jobs.pictures.drawing import BLUE, GREY, ORANGE, plain, sheet
-from jobs.pictures.study import HELD, Study, learned
+from jobs.pictures.study import HELD, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
@@ -18,7 +18,7 @@ from quicksilver.learning.ranges import within_range
 from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
-from quicksilver.learning.validation import MAJORITY, MODEL, judged_by
+from quicksilver.learning.validation import MAJORITY, MODEL, error_of, fitted, judged_by, predicted, probabilities
 from quicksilver.learning.zoo import kind_of
 
 SIZES = 6
@@ -101,11 +101,12 @@ def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: i
     later = within_range(later, past, config)
     if not later.n:
         raise InputError(f"a part of the data lies far out of the range of the {size:,} examples before it")
-    says, own = learned(past, config), past.rows(slice(-MOST_OWN, None))
+    model, own = fitted(past, config), past.rows(slice(-MOST_OWN, None))
+    error_bps = error_of(model, past, config)
     frequencies = np.tile(past.frequencies(config.threshold_bps), (later.n, 1))
     judged = (
-        (own, MODEL, says(own.inputs)),
-        (later, MODEL, says(later.inputs)),
+        (own, MODEL, probabilities(model, own.inputs, config, error_bps)),
+        (later, MODEL, predicted(model, later, config, error_bps)),  # last: it may go on learning
         (later, MAJORITY, frequencies),
     )
     return np.array([_measured(rows, who, said, config) for rows, who, said in judged])

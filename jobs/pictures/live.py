@@ -35,6 +35,12 @@ class LiveCourse(NamedTuple):
     ts_ns: Int64
     parts: FloatArray
 
+    @property
+    def overlap(self) -> int:
+        """How many outcomes in a row share a span of time, those of all instruments, where there are most of them."""
+        later = np.searchsorted(self.ts_ns, self.ts_ns + self.horizon_ns)
+        return int((later - np.searchsorted(self.ts_ns, self.ts_ns)).max())
+
 
 def courses_of(scores: Iterable[Score]) -> list[LiveCourse]:
     """Return what each version did, from the running means in its records, which are of one model.
@@ -104,7 +110,7 @@ def live_score(name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> 
 
 
 def _draw(ax: Axes, course: LiveCourse, columns: tuple[int, int], label: str, place: int) -> None:
-    block = block_length(course.parts[:, LOSS] - course.parts[:, BASE_LOSS])
+    block = block_length(course.parts[:, LOSS] - course.parts[:, BASE_LOSS], course.overlap)
     windows = windows_of(np.zeros(len(course.ts_ns), np.int64), block)
     color, (of, base) = COLORS[place], columns
     at = dates(np.array([middle(course.ts_ns[one]) for one in windows]))

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from jobs.pictures.drawing import between, signed
+from jobs.tries import Try, id_of
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.features import FEATURES
@@ -14,9 +15,11 @@ from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.ranges import within_range
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.training import digest
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
 from quicksilver.learning.validation import MAJORITY, MODEL, Walk, error_of, fitted, probabilities, validated, walk
 from quicksilver.learning.verdict import after
+from quicksilver.models.learner import ONLINE
 
 Says: TypeAlias = Callable[[FloatArray], FloatArray]
 """Inputs ``(n, n_inputs)`` to probabilities of down, flat and up ``(n, 3)``."""
@@ -112,11 +115,21 @@ class Study(ABC):
         return (
             f"{found.n:,} decisions that it had not seen, {between(found.start_ns, end)}: accuracy"
             f" {model['accuracy'].value:.3f} against {majority['accuracy'].value:.3f} of always the majority class"
-            f" (difference {signed(accuracy.value, 3)}, 95 %: {signed(accuracy.mean_low, 3)} to"
-            f" {signed(accuracy.mean_high, 3)}); log-loss {model['log_loss'].value:.4f} against"
+            f" (difference {signed(accuracy.value, 3)}, in a later period {signed(accuracy.low, 3)} to"
+            f" {signed(accuracy.high, 3)}, 95 %); log-loss {model['log_loss'].value:.4f} against"
             f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision"
-            f" {after(found.spread_bps)} (95 %: {signed(profit.mean_low, 2)} to {signed(profit.mean_high, 2)})."
+            f" {after(found.spread_bps)} (in a later period {signed(profit.low, 2)} to {signed(profit.high, 2)})."
         )
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its scores have been computed, for whichever picture."""
+        return "validation" in vars(self)
+
+    @property
+    def frozen(self) -> str:
+        """That a model which goes on learning does not do so where it is asked about what never was; else nothing."""
+        return " It goes on learning live; here it is asked as it was before." if self.config.type in ONLINE else ""
 
     @property
     def brief(self) -> str:
@@ -130,6 +143,12 @@ class Study(ABC):
 
 class Trained(Study):
     """A predictor that is trained here, walk-forward: each part of the data is judged by a model of those before it."""
+
+    @property
+    def tried(self) -> Try:
+        """It as a configuration that was judged, as its training would be."""
+        seen = learned_from(self.frame, self.config)
+        return Try(id_of(self.config), digest(seen), self.frame.instruments, self.validation.track)
 
     @property
     def origin(self) -> str:

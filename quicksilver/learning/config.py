@@ -81,6 +81,11 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return span_ns(self.horizon or self.granularity)
 
     @property
+    def overlap(self) -> int:
+        """How many decisions in a row of one instrument have outcomes that share a span of time."""
+        return math.ceil(self.horizon_ns / self.every_ns)
+
+    @property
     def uniqueness(self) -> float:
         """How much of an outcome is its own, 0 to 1: outcomes of decisions that are closer than a horizon overlap.
 

@@ -6,13 +6,13 @@ they had learned from, which again was known by then; so each time the past is w
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.learning.datasets import Int64
+from quicksilver.learning.datasets import Int64, TrainingFrame
 from quicksilver.learning.material import Material, members_before
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import stackable, stacked
@@ -48,12 +48,17 @@ def card_at(material: Material, past: Int64, before_ns: int | None) -> EnsembleC
     """
     members = members_before(material, before_ns)
     stacking, classes = stacked(material, past) if material.config.stacking else (None, ())
-    data = hashlib.sha256("".join(digest(frame) for frame in material.frames).encode()).hexdigest()[:12]
+    data = data_of(material.frames)
     config, code = material.config, material.code
     return EnsembleCard(
         material.name, "", CARD_VERSION, config, members, None if stacking is None else packed(stacking), data,
         code, classes,
     ).versioned()  # fmt: skip
+
+
+def data_of(frames: Sequence[TrainingFrame]) -> str:
+    """Return what tells the data of all members from all others, as hexadecimal digits."""
+    return hashlib.sha256("".join(digest(frame) for frame in frames).encode()).hexdigest()[:12]
 
 
 def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], object] = lambda: None) -> Walk:
@@ -69,7 +74,7 @@ def walk_material(material: Material, folds: int = FOLDS, done: Callable[[], obj
     asked = 0
     for past, test, start_ns in splits_of(material, folds):
         card = card_at(material, past, start_ns)
-        parts.append(spoken_by(card, material.found, test, start_ns, frame.rows(past).frequencies(lead.threshold_bps)))
+        parts.append(spoken_by(card, material.found, test, start_ns))
         asked += len(test)
         done()
     if not any(len(part.rows) for part in parts):

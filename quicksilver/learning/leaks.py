@@ -37,6 +37,7 @@ from quicksilver.learning.validation import MODEL, Walk, walk
 from quicksilver.models.score import MIN_PROBABILITY
 
 SHUFFLED, RANDOM_WALK = "shuffled outcomes", "random walk"
+MIN_PARTS = 5  # of a walk: with Student's t of two, no leak would ever be seen
 SURE = 0.95  # probability that none of all intervals misses 0 by chance
 ROUNDING = 1e-6  # Matthews' correlation of what is nearly constant divides by next to nothing
 
@@ -56,6 +57,11 @@ class Finding(NamedTuple):
     high: float
 
     @property
+    def least(self) -> float:
+        """The smallest difference that would have shown: one farther from 0, either way."""
+        return (self.high - self.low) / 2.0
+
+    @property
     def leaks(self) -> bool:
         """Whether there is more, or less, than chance explains."""
         return not self.low - ROUNDING <= 0.0 <= self.high + ROUNDING
@@ -67,7 +73,7 @@ def checked(histories: Sequence[FeatureHistory], config: PredictorConfig, seed: 
     ``predictors`` is how many are checked in all: the more, the wider are the intervals.
 
     Raises:
-        InputError: the data cannot be learned from, or are too few for two parts.
+        InputError: the data cannot be learned from, or are too few for a leak to show.
     """
     rng = np.random.default_rng(seed)
     real = frame_of(histories, config)
@@ -82,7 +88,7 @@ def checked_ensemble(material: Material, histories: Sequence[FeatureHistory], se
     ``histories`` are those that the material was made of; ``models`` is how many are checked in all.
 
     Raises:
-        InputError: the data cannot be learned from, or are too few for two parts.
+        InputError: the data cannot be learned from, or are too few for a leak to show.
     """
     rng, spread_bps = np.random.default_rng(seed), float(np.std(material.found.frame.move_bps))
     as_lead = msgspec.structs.replace(material.lead, features=wanted_features(material.configs), sequence=1)
@@ -131,8 +137,11 @@ def _findings(data: str, walked: Walk, models: int) -> list[Finding]:
     judged = walked.judged[MODEL]
     level = 1.0 - (1.0 - SURE) / (2 * len(MEASURES) * models)
     folds = np.unique(judged.fold)
-    if len(folds) < 2:
-        raise InputError("there are too few examples to check: they can be judged in one part only")
+    if len(folds) < MIN_PARTS:
+        raise InputError(
+            f"there are too few examples to check: they can be judged in {len(folds)} part{'s' * (len(folds) > 1)} of"
+            f" a walk, and at least {MIN_PARTS} are needed for a leak to show; give more data"
+        )
     parts, chance = judged.parts(), without_knowledge(judged)
     found = []
     for name, measure in MEASURES.items():

@@ -10,19 +10,28 @@ differ by is then within the period. How far it goes is known to the first order
 the interval reaches from the one value to the other. On seven coins' minutes of 2017-18, 40 walks of two weeks with the
 week after them, that held Matthews' correlation 37 times instead of 32.
 
-References: Hahn, Meeker, Statistical Intervals, 1991, chapter 4 (the interval of a future mean); Satterthwaite, An
-approximate distribution of estimates of variance components, Biometrics Bulletin 2(6), 1946; Sidak, Rectangular
+How much there is of either is itself known but roughly: a few parts that agree do not show that nothing drifts. So the
+interval is that of a normal number whose variance is one of all that could have shown what was seen, each as likely as
+it could (a generalized prediction interval). For a period as long as a part it is Student's.
+
+References: Hahn, Meeker, Statistical Intervals, 1991, chapter 4 (the interval of a future mean); Weerahandi,
+Generalized confidence intervals, JASA 88, 1993, and Lin, Liao, Prediction intervals for general balanced linear random
+models, Journal of Statistical Planning and Inference 138, 2008 (those of variance components); Sidak, Rectangular
 confidence regions for the means of multivariate normal distributions, JASA 62, 1967; Quenouille, Notes on bias in
 estimation, Biometrika 43, 1956.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.results import Spread
+
+PART_NODES, BLOCK_NODES = (24, 4), (12, 2)  # with the power by which they are dense near 0: right to a thousandth
+PRECISION = 1e-7  # of an interval's reach, relative
 
 
 def spread_of(folds: FloatArray, means: FloatArray, n: int, blocks: int, whole: float | None = None) -> Spread:
@@ -43,15 +52,13 @@ def later_period(spread: Spread, n: int, level: float) -> tuple[float, float]:
     if spread.bounds is not None:
         return spread.bounds
     k, one = spread.folds, spread.within**2
-    chance = one * k / spread.n  # variance of a part's value by chance alone
     if spread.between is None:
-        variance, freedom = one / spread.n + one / n, float(spread.blocks - 1)
-    else:
-        total = max(spread.between**2, chance)
-        drift = total - chance
-        variance = total / k + drift + one / n
-        freedom = _freedom(total * (1 + 1 / k) if drift else 0.0, variance, k, spread.blocks)
-    reach = float(stats.t.ppf((1.0 + level) / 2.0, freedom)) * math.sqrt(variance)
+        reach = float(stats.t.ppf((1.0 + level) / 2.0, spread.blocks - 1)) * math.sqrt(one / spread.n + one / n)
+        return spread.middle - reach, spread.middle + reach
+    by_parts, by_blocks, weights = _doubt(k, spread.blocks)
+    total, single = spread.between**2 / by_parts, one / by_blocks
+    drift = np.maximum(0.0, total - single * k / spread.n)  # what parts differ by, less what is chance
+    reach = _reach(np.sqrt(total / k + drift + single / n), weights, (1.0 + level) / 2.0)
     longer = _of_longer(spread, n)
     return min(spread.middle, longer) - reach, max(spread.middle, longer) + reach
 
@@ -64,13 +71,39 @@ def _of_longer(spread: Spread, n: int) -> float:
     return spread.middle + (spread.whole - spread.middle) * (1.0 - 1.0 / parts) / (1.0 - 1.0 / k)
 
 
-def _freedom(of_parts: float, variance: float, k: int, blocks: int) -> float:
-    """Degrees of freedom of a variance of which so much is known by ``k`` parts, and the rest by blocks.
+@lru_cache
+def _doubt(k: int, blocks: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What ``k`` parts and that many blocks may show of variances that are 1, and how likely, ``(m,)`` each.
 
-    Satterthwaite's, and no fewer than those of the parts: of a long period chance is taken off, and his are too few.
+    The interval depends most on how rarely the few parts show next to nothing: there the nodes are dense.
     """
-    doubt = of_parts**2 / (k - 1) + (variance - of_parts) ** 2 / (blocks - 1)
-    return max(k - 1.0, variance**2 / doubt) if doubt > 0.0 else k - 1.0
+    parts, of_parts = _nodes(*PART_NODES)
+    chances, of_chances = _nodes(*BLOCK_NODES)
+    by_parts = stats.chi2.ppf(parts, k - 1) / (k - 1)
+    by_blocks = stats.chi2.ppf(chances, blocks - 1) / (blocks - 1)
+    weights = np.outer(of_parts, of_chances).ravel()
+    return np.repeat(by_parts, len(by_blocks)), np.tile(by_blocks, len(by_parts)), weights
+
+
+def _nodes(n: int, power: int) -> tuple[FloatArray, FloatArray]:
+    """``n`` nodes of Gauss and Legendre from 0 to 1, the denser near 0 the higher the power, and their weights."""
+    x, weights = np.polynomial.legendre.leggauss(n)
+    x = (x + 1.0) / 2.0
+    return x**power, power * x ** (power - 1) * weights / 2.0
+
+
+def _reach(deviations: FloatArray, weights: FloatArray, share: float) -> float:
+    """How far up ``share`` of numbers lie that are normal with one of some standard deviations."""
+    if not deviations.any():
+        return 0.0
+    some = deviations[deviations > 0.0]
+    logs = (np.log(some[[some.argmin(), some.argmax()]]) + math.log(stats.norm.ppf(share))).tolist()
+
+    def missing(log: float) -> float:
+        with np.errstate(divide="ignore"):  # of what never varies all lies within reach
+            return float(weights @ special.ndtr(math.exp(log) / deviations)) - share
+
+    return math.exp(optimize.brentq(missing, logs[0] - 1.0, logs[1] + 1.0, xtol=PRECISION))
 
 
 def joint_level(n: int, level: float) -> float:

@@ -19,6 +19,8 @@ class Row(msgspec.Struct, frozen=True):
 
     Shares of right predictions are in percent, profits in basis points a decision, after fees and ``spread_bps``, the
     mean spread at its decisions (None where the data have none, and fees alone are paid); intervals are those of 95 %.
+    ``folds`` of the ``of_folds`` periods of its search have judged it, all before which it had enough to learn from, by
+    ``n`` decisions from ``start_ns`` to ``end_ns``.
     ``percent_better`` is how much better than the majority class it is. ``sharpe_daily`` is the Sharpe ratio of its
     profits, 0 where it never trades, and ``deflated`` the probability that this is more than the best of all that
     were tried would have by luck, None where it never trades.
@@ -32,11 +34,14 @@ class Row(msgspec.Struct, frozen=True):
     features: tuple[str, ...]
     minutes_back: float
     instruments: tuple[str, ...]
-    folds: int
+    of_folds: int
     seconds: float
     why: str = ""
     warned: tuple[str, ...] = ()
     n: int = 0
+    folds: int = 0
+    start_ns: int | None = None
+    end_ns: int | None = None
     percent_correct: Interval | None = None
     percent_majority: Interval | None = None
     percent_better: Interval | None = None
@@ -67,7 +72,8 @@ def row_of(result: Result) -> Row:
         return row
     model = found.scores[MODEL]
     return msgspec.structs.replace(
-        row, n=found.n, percent_correct=_percent(model["accuracy"]),
+        row, n=found.n, folds=found.folds, start_ns=found.start_ns, end_ns=found.end_ns,
+        percent_correct=_percent(model["accuracy"]),
         percent_majority=_percent(found.scores[MAJORITY]["accuracy"]),
         percent_better=_percent(found.better_by["accuracy"]), profit_bps=model["profit_bps"],
         balanced_accuracy=model["balanced_accuracy"], matthews=model["matthews"], log_loss=model["log_loss"],
@@ -95,19 +101,22 @@ def verdict(rows: Sequence[Row], tried: int) -> str:
     judged = [row for row in rows if row.sharpe_daily is not None]
     if not judged:
         return f"None of {len(rows):,} configurations could be judged." if rows else "There is no result yet."
-    return f"{_on_profit(judged, tried)} {_on_hits(judged)}"
+    return f"{_on_profit(judged, tried)} {_on_hits(judged)}{_on_periods(judged)}"
 
 
 def _on_profit(judged: Sequence[Row], tried: int) -> str:
     trading = [row for row in judged if row.trades]
     if not trading:
-        return f"None of {tried:,} tried ever trades: doing nothing is best."
+        return f"None of {len(judged):,} judged here ever trades: doing nothing is best."
     best = trading[0]
     assert best.profit_bps is not None
     assert best.deflated is not None
     earned = f"{best.profit_bps.value:+.2f} bps a decision {after(best.spread_bps)}"
     if best.profit_bps.value <= 0.0:
-        return f"None of {tried:,} tried earns its costs: the best that trades makes {earned}; doing nothing is better."
+        return (
+            f"None of {len(judged):,} judged here earns its costs: the best that trades makes {earned}; doing nothing"
+            " is better."
+        )
     sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"
     if best.deflated >= BELIEVED and best.profit_bps.mean_low > 0.0:
         return f"The best makes {earned}: {sure}. A later period has still to show it."
@@ -120,4 +129,15 @@ def _on_hits(judged: Sequence[Row]) -> str:
     return (
         f"{better:,} of {len(judged):,} are right more often than the majority class by more than their interval;"
         f" {lucky:.1f} would be by chance."
+    )
+
+
+def _on_periods(judged: Sequence[Row]) -> str:
+    most = max(row.folds for row in judged)
+    fewer = sum(row.folds < most for row in judged)
+    if not fewer:
+        return ""
+    return (
+        f" {fewer:,} had too little to learn from before the first periods: judged by fewer than the {most} of the"
+        " others, to be compared with care."
     )

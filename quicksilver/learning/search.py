@@ -2,6 +2,9 @@
 
 Each is known by a digest of all that its result depends on, so that a search which is taken up again repeats nothing,
 and a result of other data, of another program or of other folds is never taken for it.
+
+All are judged by the same periods, cut at times that the data alone set: what is ranked side by side has gone through
+the same market. Who has too little before a period to learn from, for its decisions are rare, is judged by those after.
 """
 
 import hashlib
@@ -17,6 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.results import Validation
+from quicksilver.learning.splits import starts_of
 from quicksilver.learning.usable import FOLDS
 from quicksilver.learning.validation import validated, walk
 from quicksilver.learning.zoo import NINE, kind_of
@@ -30,7 +34,7 @@ class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``symbols`` "each" makes a predictor of every instrument of ``venues`` (all, if there are none); else it is a list
     of sets, a predictor each, of which the empty one means all instruments together. ``features`` is a list of sets
-    too. ``parameters`` are by type. ``folds`` is how many later periods each is judged by.
+    too. ``parameters`` are by type. ``folds`` is how many later periods each is judged by, the same for all.
     """
 
     types: tuple[str, ...] = NINE
@@ -69,7 +73,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One combination; ``data`` tells the rows that it is judged on from all others, ``code`` the program."""
+    """One combination; ``data`` tells the rows that it is judged on from all others, ``code`` the program.
+
+    ``starts_ns`` is when each of ``folds`` periods begins; the last ends with the data.
+    """
 
     id: str
     config: PredictorConfig
@@ -77,6 +84,7 @@ class Candidate(msgspec.Struct, frozen=True):
     instruments: tuple[str, ...]
     data: str
     code: str
+    starts_ns: tuple[int, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -116,14 +124,15 @@ def candidates(config: SearchConfig, histories: Sequence[FeatureHistory], code: 
         InputError: nothing is left, or the data have no such instrument.
     """
     digests = [_digests(one, config.inputs) for one in histories]
+    starts_ns = starts_of(np.sort(np.concatenate([one.ts_ns for one in histories])), config.folds) if histories else ()
     found: dict[str, Candidate] = {}
     for one in _configs(config, _instruments(config, histories)):
         used = [number for number, each in enumerate(histories) if one.wants(each.venue, each.symbol)]
         parts = [[digests[number][name] for name in ("", *one.features)] for number in used]
         data = _digest(parts)
         names = tuple(dict.fromkeys(f"{histories[number].venue}:{histories[number].symbol}" for number in used))
-        key = _digest([one, config.folds, data, code])
-        found.setdefault(key, Candidate(key, one, config.folds, names, data, code))
+        key = _digest([one, starts_ns, data, code])
+        found.setdefault(key, Candidate(key, one, config.folds, names, data, code, starts_ns))
     if not found:
         raise InputError("there is nothing to try: each combination needs datasetinputs above 0, or some features")
     return list(found.values())
@@ -187,7 +196,8 @@ def outcome(candidate: Candidate, histories: Sequence[FeatureHistory], inputs: S
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            validation = validated(walk(frame_of(used, config), config, candidate.folds), config.seed)
+            walked = walk(frame_of(used, config), config, candidate.folds, starts_ns=candidate.starts_ns)
+            validation = validated(walked, config.seed)
         except (InputError, ValueError, ArithmeticError) as error:
             validation, why = None, " ".join(str(error).split())
     said = tuple(dict.fromkeys(f"{one.category.__name__}: {one.message}".split("\n")[0] for one in caught))

@@ -21,15 +21,16 @@ class Spoken(NamedTuple):
     said: dict[str, FloatArray]
 
 
-def spoken_by(card: EnsembleCard, found: Aligned, rows: Int64, start_ns: int, frequencies: FloatArray) -> Spoken:
+def spoken_by(card: EnsembleCard, found: Aligned, rows: Int64, start_ns: int) -> Spoken:
     """Return what is said at some decisions; those at which the ensemble says nothing are left out.
 
-    It begins at ``start_ns``, as ``aligned.said_of`` has it. ``frequencies`` ``(3,)`` are those of the classes until
-    then, the majority's. A member that says nothing then stands there with its own.
+    It begins at ``start_ns``, as ``aligned.said_of`` has it. The majority's are the frequencies that the lead has
+    learned from, no older than what it knows. A member that says nothing then stands there with its own.
 
     Raises:
         ValueError: the card cannot be used.
     """
+    frequencies = np.array(card.members[lead_of([one.config for one in card.members])].prior)
     members = said_of(card.members, found, rows, start_ns)
     together = combined(card, found, rows, members)
     spoken = np.flatnonzero(~np.isnan(together[:, 0]))
@@ -79,8 +80,7 @@ def walked_together(card: EnsembleCard, found: Aligned) -> Walk:
         ValueError: the card cannot be used.
     """
     rows, lead = later_rows(card, found), found.lead
-    prior = card.members[lead_of([member.config for member in card.members])].prior
-    spoken = spoken_by(card, found, rows, end_ns(card), np.array(prior))
+    spoken = spoken_by(card, found, rows, end_ns(card))
     flagged = len(rows) - len(spoken.rows)
     require_enough(card, len(spoken.rows), flagged)
     later = found.frame.rows(spoken.rows)

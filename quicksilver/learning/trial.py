@@ -9,7 +9,7 @@ import numpy as np
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import Target
 from quicksilver.learning.drift import Loss, told_loss
-from quicksilver.learning.scores import block_length, intervals
+from quicksilver.learning.scores import SPANS, block_length, intervals
 from quicksilver.records import Score
 
 PATIENCE = 2  # spans with outcomes of one of the two for each that is wanted of both: the other is waited for no longer
@@ -86,7 +86,8 @@ class Trial:
 
     Decisions before ``since_ns`` do not count: the shadow was not there. Outcomes of one ``span_ns`` overlap, and those
     of several instruments happen together: the pairs within it are one block, of which but the sum is kept, and count
-    as one outcome. ``target`` is that of both: it says what their losses are.
+    as one outcome. Where there are several decisions in it, the last ones' outcomes reach into the next. ``target`` is
+    that of both versions: it says what their losses are.
     """
 
     def __init__(
@@ -99,6 +100,8 @@ class Trial:
         self._spans: dict[str, set[int]] = {live: set(), shadow: set()}
         self._blocks: dict[int, Block] = {}
         self._own: dict[int, Block] = {}  # of the shadow: its baseline's losses and its own
+        self._first_ns: dict[int, int] = {}  # decision of each span of time
+        self._overlap = False
         self._n, self._target = 0, target
 
     def take(self, score: Score, loss: Loss) -> Verdict | None:
@@ -106,6 +109,7 @@ class Trial:
         if score.version not in self._waiting or score.ts_event_ns < self._since_ns:
             return None
         cell = score.ts_event_ns // self._span_ns
+        self._overlap |= self._first_ns.setdefault(cell, score.ts_event_ns) != score.ts_event_ns
         if score.version == self._shadow:
             self._own[cell] = _added(self._own.get(cell), loss.baseline, loss.own)
         self._seen[score.version] += 1
@@ -131,11 +135,16 @@ class Trial:
     def _other(self, version: str) -> str:
         return self._live if version == self._shadow else self._shadow
 
+    @property
+    def _least(self) -> int:
+        """How many spans of time are one block at least."""
+        return SPANS if self._overlap else 1
+
     def _compared(self) -> Compared:
-        return Compared(self._n, *_means(self._blocks), self._target)
+        return Compared(self._n, *_means(self._blocks, self._least), self._target)
 
     def _unpaired(self) -> Unpaired:
-        baseline, shadow, low, high = _means(self._own)
+        baseline, shadow, low, high = _means(self._own, self._least)
         seen = self._seen[self._live], self._seen[self._shadow]
         return Unpaired(self._n, *seen, shadow, baseline, low, high, self._target)
 
@@ -145,23 +154,23 @@ def _added(block: Block | None, one: float, other: float) -> Block:
     return n + 1, sum_of_one + one, sum_of_other + other
 
 
-def _means(blocks: Mapping[int, Block]) -> tuple[float, float, float, float]:
+def _means(blocks: Mapping[int, Block], least: int) -> tuple[float, float, float, float]:
     """Mean losses of one and the other, and the interval of the mean of the other's less the one's."""
     if not blocks:
         return math.nan, math.nan, math.nan, math.nan
     n, one, other = np.array([blocks[cell] for cell in sorted(blocks)]).T
-    return float(one.sum() / n.sum()), float(other.sum() / n.sum()), *_mean_interval(other - one, n)
+    return float(one.sum() / n.sum()), float(other.sum() / n.sum()), *_mean_interval(other - one, n, least)
 
 
-def _mean_interval(differences: FloatArray, counts: FloatArray) -> tuple[float, float]:
+def _mean_interval(differences: FloatArray, counts: FloatArray, least: int) -> tuple[float, float]:
     """Where the mean lies with 95 %, by resampled blocks: losses cluster, and outcomes of neighbours overlap still.
 
-    ``differences`` ``(n,)`` are sums of ``counts`` ``(n,)`` each.
+    ``differences`` ``(n,)`` are sums of ``counts`` ``(n,)`` each; at least ``least`` of them are one block.
     """
 
     def mean(values: FloatArray) -> FloatArray:
         return values[..., 0] / values[..., 1]
 
     parts, fold = np.column_stack([differences, counts]), np.zeros(len(counts), np.int64)
-    (found,) = intervals(parts, fold, [mean], block_length(differences / counts), SEED)
+    (found,) = intervals(parts, fold, [mean], max(least, block_length(differences / counts)), SEED)
     return found.mean_low, found.mean_high

@@ -1,15 +1,12 @@
 """Data of which nothing can be learned, found before hours of work: what is wrong with them, and what to do."""
 
-from collections.abc import Iterator
-
 import numpy as np
-from sklearn.model_selection import KFold
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, newest
-from quicksilver.learning.splits import walk_forward
-from quicksilver.learning.zoo import CALIBRATION_FOLDS, kind_of, least_of_class, model_of
+from quicksilver.learning.splits import STRETCHES, Stretches, walk_forward
+from quicksilver.learning.zoo import kind_of, least_of_class, model_of
 
 FOLDS = 8
 MIN_PAST = 200
@@ -66,11 +63,14 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
             raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
     if not np.isfinite(frame.move_bps).all():
         raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
+    stretches = Stretches(len(frame.instruments) * config.overlap)
     if config.target == "direction":
-        _require_classes(frame.directions(config.threshold_bps), config)
+        _require_classes(frame.directions(config.threshold_bps), config, stretches)
+    else:
+        list(stretches.split(frame.inputs))  # by which its errors are found
 
 
-def _require_classes(directions: Int64, config: PredictorConfig) -> None:
+def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stretches) -> None:
     """Refuse outcomes of one class, and too few of any for a model that is calibrated."""
     classes, counts = np.unique(directions, return_counts=True)
     if len(classes) < 2:
@@ -80,22 +80,17 @@ def _require_classes(directions: Int64, config: PredictorConfig) -> None:
         )
     if not kind_of(config).calibrated:
         return
+    others = [rest for rest, _ in stretches.split(directions)]
     for one, count in zip(classes.tolist(), counts.tolist(), strict=True):
-        outside = [int(np.count_nonzero(directions[rest] == one)) for rest in _outside_of_parts(len(directions))]
+        outside = [int(np.count_nonzero(directions[rest] == one)) for rest in others]
         needed = least_of_class(config)
-        if count >= CALIBRATION_FOLDS and min(outside) >= needed:
+        if count >= STRETCHES and min(outside) >= needed:
             continue
         few = "is" if count == 1 else "are"
         advice = "a shorter horizon or a higher fee_bps" if one == 0 else "a longer horizon or a lower fee_bps"
         raise InputError(
             f"only {count} of {len(directions)} outcomes {few} {CLASS_NAMES[one]}, {min(outside)} of them outside part"
-            f" {outside.index(min(outside)) + 1} of {CALIBRATION_FOLDS}: type {config.type}, which is calibrated part"
-            f" by part, needs at least {max(CALIBRATION_FOLDS, needed)} of each class, and {needed} outside each part:"
+            f" {outside.index(min(outside)) + 1} of {STRETCHES}: type {config.type}, which is calibrated part"
+            f" by part, needs at least {max(STRETCHES, needed)} of each class, and {needed} outside each part:"
             f" take more data, {advice}"
         )
-
-
-def _outside_of_parts(n: int) -> Iterator[Int64]:
-    """The rows that calibration fits a model to, for each part of the data that the model is then asked about."""
-    for rest, _ in KFold(CALIBRATION_FOLDS).split(np.empty((n, 1))):
-        yield rest

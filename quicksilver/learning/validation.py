@@ -1,13 +1,12 @@
 """The walk-forward run of one predictor: trained on the past, judged by what came after, beside its baselines."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -32,9 +31,9 @@ from quicksilver.learning.scores import (
     sampled,
     within_range,
 )
-from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.splits import Stretches, walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from, require_usable, too_few
-from quicksilver.learning.zoo import CALIBRATION_FOLDS, model_of
+from quicksilver.learning.zoo import model_of
 from quicksilver.models.online import CLASSES
 from quicksilver.models.score import Probabilities, probabilities_of_move
 
@@ -75,20 +74,15 @@ def error_of(model: Pipeline, frame: TrainingFrame, config: PredictorConfig) -> 
     The root mean square of its errors on stretches of its training data, each predicted by the same model fitted to the
     others, less what overlaps with it. What a model has learned by heart would make it look surer than it is. The
     result is above 0, also where there is nothing to err in.
+
+    Raises:
+        InputError: there are too few data.
     """
     if config.target == "direction":
         return None
     frame = learned_from(frame, config)
-    apart = overlap_of(frame, config)
     squares = 0.0
-    for _, stretch in KFold(CALIBRATION_FOLDS).split(frame.inputs):
-        first, last = max(0, int(stretch[0]) - apart), int(stretch[-1]) + apart + 1
-        others = np.r_[0:first, min(last, frame.n) : frame.n]
-        if not len(others):
-            raise InputError(
-                f"{frame.n} examples are too few for a horizon of {apart} decisions: none is left to learn from beside"
-                " those that overlap"
-            )
+    for others, stretch in Stretches(overlap_of(frame, config)).split(frame.inputs):
         with threadpool_limits(1):
             unseen = clone(model).fit(frame.inputs[others], frame.move_bps[others])
         squares += float(((frame.move_bps[stretch] - np.ravel(unseen.predict(frame.inputs[stretch]))) ** 2).sum())
@@ -122,12 +116,16 @@ def certain(directions: Int64 | FloatArray) -> FloatArray:
 
 
 def walk(
-    frame: TrainingFrame, config: PredictorConfig, folds: int = FOLDS, done: Callable[[], object] = lambda: None
+    frame: TrainingFrame,
+    config: PredictorConfig,
+    folds: int = FOLDS,
+    done: Callable[[], object] = lambda: None,
+    starts_ns: Sequence[int] = (),
 ) -> Walk:
     """Return what the model and its baselines said of each part of the frame but the first.
 
-    The parts do not depend on ``minutes_back``: each model learns from at most that much before its part. Decisions
-    that the model would flag live are left out, and counted.
+    The parts do not depend on ``minutes_back``: each model learns from at most that much before its part. They begin at
+    ``starts_ns`` where these are given. Decisions that the model would flag live are left out, and counted.
 
     ``done`` is called after each of ``folds`` parts that could be judged.
 
@@ -137,7 +135,7 @@ def walk(
     said: dict[str, list[FloatArray]] = {who: [] for who in (MODEL, *BASELINES)}
     tests: list[Int64] = []
     flagged = 0
-    for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST):
+    for past, test in walk_forward(frame, folds, config.horizon_ns, MIN_PAST, starts_ns):
         near, part = _said_of(frame, past, test, config)
         for who, one in part.items():
             said[who].append(one)
@@ -200,7 +198,7 @@ def judged_by(
 
 def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
     """Return how many decisions in a row have outcomes that share a span of time."""
-    return len(frame.instruments) * math.ceil(config.horizon_ns / config.every_ns)
+    return len(frame.instruments) * config.overlap
 
 
 def validated(walked: Walk, seed: int) -> Validation:

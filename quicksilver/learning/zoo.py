@@ -1,11 +1,10 @@
 """The models that a predictor's ``type`` may name: scikit-learn's, each imputed, scaled, calibrated and seeded.
 
 Those of river, which go on learning, do as much by themselves (``models/learner.py``).
-Calibration is Platt's, on stretches of time that the model had not seen: shuffled folds would put each example beside
-its neighbours, which overlap with it.
+Calibration is Platt's, on stretches of time that the model had not seen, nor any outcome that overlaps with theirs:
+shuffled folds would put each example beside its neighbours.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,7 +21,6 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline
@@ -34,9 +32,9 @@ from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.networks import NeuralClassifier, NeuralRegressor
 from quicksilver.learning.online import OnlineClassifier
+from quicksilver.learning.splits import Stretches
 from quicksilver.models.learner import ONLINE
 
-CALIBRATION_FOLDS = 3
 DEEPLOB = "deeplob"
 Make = Callable[..., BaseEstimator]
 
@@ -156,7 +154,8 @@ def model_of(config: PredictorConfig, instruments: int = 1) -> Pipeline:
     except (TypeError, ValueError) as error:
         raise InputError(f"a {config.type} predictor: {error}") from error
     if config.target == "direction" and kind.calibrated:
-        last = CalibratedClassifierCV(last, method="sigmoid", cv=KFold(CALIBRATION_FOLDS), ensemble=False)
+        unseen = Stretches(instruments * config.overlap)
+        last = CalibratedClassifierCV(last, method="sigmoid", cv=unseen, ensemble=False)
     return Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler()), ("model", last)])
 
 
@@ -172,4 +171,4 @@ def _shape(config: PredictorConfig, instruments: int) -> dict[str, int]:
 
 def _apart(config: PredictorConfig, instruments: int) -> int:
     """How many examples have to lie between two that have neither inputs nor outcomes in common."""
-    return instruments * (math.ceil(config.horizon_ns / config.every_ns) + max(config.datasetinputs, config.sequence))
+    return instruments * (config.overlap + max(config.datasetinputs, config.sequence))

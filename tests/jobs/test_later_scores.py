@@ -13,7 +13,7 @@ from jobs.feature_histories import histories_of
 from jobs.later_scores import judgement, later_table, scored_later
 from jobs.registry import Entry, Registry
 from jobs.tape_letters import Letters
-from jobs.training import entry_of, task_of
+from jobs.training import entries_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -40,7 +40,7 @@ def prices(path: Path, rows: range, after: float) -> Path:
 def entry(tmp_path: Path) -> Entry:
     known = prices(tmp_path / "BTC-USD.csv", range(KNOWN), -0.6)
     registry, task = Registry(tmp_path / "models"), task_of("near", CONFIG, histories_of(str(known), (), ignore))
-    entry = entry_of(trained_and_judged(task), registry)
+    ((entry, _),) = entries_of([trained_and_judged(task)], registry)
     registry.add(entry)
     return entry
 

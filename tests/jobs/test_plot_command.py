@@ -82,6 +82,17 @@ def test_what_cannot_be_drawn_does_not_hinder_the_others(folder: Path) -> None:
     assert second == "not drawn: predictor other: no instrument of symbols X-Y; there is csv:BTC-USD"
 
 
+def test_who_tunes_by_pictures_tries_as_much_as_who_trains(folder: Path) -> None:
+    """A configuration is one try, however often it is looked at, and the same one if it is trained then."""
+    tries = folder / "data" / "models" / "tries.jsonl"
+    for command in ("plot", "plot", "train"):
+        chosen = ["--only", "line", "--only", "both"]
+        kinds = ["--kind", "confusion"] if command == "plot" else ["--dry-run"]
+        result = CliRunner().invoke(app, [command, "p.toml", "BTC-USD.csv", *chosen, *kinds])
+        assert result.exit_code == 0, result.output
+        assert len(tries.read_text().splitlines()) == 2
+
+
 def test_one_predictor_of_all_kinds(folder: Path) -> None:
     result = plot("p.toml", "BTC-USD.csv", "--only", "line", "--out", "here")
     assert result.exit_code == 0, result.output

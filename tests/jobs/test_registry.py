@@ -141,6 +141,8 @@ def test_a_version_that_no_run_could_adopt_is_not_promoted(
         with pytest.raises(InputError, match=f"{card.version}.*cannot be used: .*{said}"):
             act("near", card.version)
     assert registry.roles("near") == Roles(live=FIRST.card.version)
+
+
 @pytest.mark.parametrize("damaged", [b"", b"{}", sealed(THIRD)], ids=["truncated", "empty", "another version's"])
 def test_a_damaged_version_that_is_made_again_is_whole_again(
     damaged: bytes, registry: Registry, tmp_path: Path

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -88,6 +89,15 @@ def test_the_sheet_has_a_line_and_a_sentence_for_each_version() -> None:
     assert live.mean() == pytest.approx(np.mean(hits(scores(300, "v2", 2))))
     assert earlier.mean() == pytest.approx(np.mean(hits(scores(600))))
     assert not np.allclose(majority, live)
+
+
+def test_outcomes_that_overlap_stay_together() -> None:
+    """Of two instruments that look four decisions ahead eight outcomes in a row share a span of time."""
+    some = [*scores(600), *scores(600, seed=2, symbol="ETH-USD")]
+    far = [msgspec.structs.replace(one, horizon_ns=4 * HORIZON_NS) for one in some]
+    assert [course.overlap for course in courses_of([*some, *far])] == [2, 8]
+    (near_line,), (far_line,) = (live_score("near", these, {}).axes[0].containers for these in (some, far))
+    assert len(far_line.lines[0].get_ydata()) < len(near_line.lines[0].get_ydata())  # type: ignore[attr-defined]
 
 
 def test_the_newest_versions_are_shown_if_there_are_many() -> None:

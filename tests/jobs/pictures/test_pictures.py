@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix
 from jobs.pictures.boundaries import boundaries
 from jobs.pictures.calibration import BINS, calibration
 from jobs.pictures.confusion import confusion
-from jobs.pictures.drawing import DPI, WIDTH
+from jobs.pictures.drawing import DPI, WIDTH, signed
 from jobs.pictures.importance import importances_of
 from jobs.pictures.learning_curve import curves_of
 from jobs.pictures.score import courses_of, windows_of
@@ -28,12 +28,13 @@ from jobs.plot_command import Kind
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.learning.scores import accuracy, profit_bps
+from quicksilver.learning.scores import accuracy, log_loss, profit_bps
 from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.learning.zoo import NINE
 from tests.quicksilver.learning.test_validation import frame
 
 CONFIG = PredictorConfig("logistic", granularity="1m", datasetinputs=3, fee_bps=3.0)
+CURVES = (accuracy, log_loss)
 
 
 def data(config: PredictorConfig = CONFIG, n: int = 2_000) -> TrainingFrame:
@@ -193,6 +194,26 @@ def test_a_learning_curve_rises_where_there_is_something_to_learn() -> None:
     assert losses[-1] <= losses[0]
     nothing = curves_of(frame(2, n=2_000, config=CONFIG), CONFIG)
     assert abs(nothing.later[0, -1].mean() - nothing.majority[0, -1].mean()) < 0.05
+
+
+def test_a_learning_curve_of_who_goes_on_learning_is_of_one_that_does_so_as_in_its_walk() -> None:
+    config = msgspec.structs.replace(CONFIG, type="online-logistic")
+    found, walked = curves_of(data(config), config), Trained("near", config, data(config)).walked.judged[MODEL]
+    part = walked.fold == np.unique(walked.fold)[-3]  # of the last three the one whose past is learned from whole
+    assert found.later[:, -1, 0].tolist() == pytest.approx([f(walked.parts()[part].mean(axis=0)) for f in CURVES])
+
+
+def test_where_a_model_does_not_go_on_learning_it_is_said() -> None:
+    config = msgspec.structs.replace(CONFIG, type="online-logistic")
+    said = " It goes on learning live; here it is asked as it was before."
+    assert (Trained("near", config, data(config)).frozen, study().frozen) == (said, "")
+    assert said in texts(boundaries([Trained("near", config, data(config))], "")).replace("\n", " ")
+
+
+def test_the_headline_is_of_a_later_period_as_the_report_is() -> None:
+    better, profit = study().validation.better_by["accuracy"], study().validation.scores[MODEL]["profit_bps"]
+    assert f"in a later period {signed(better.low, 3)} to {signed(better.high, 3)}, 95 %" in study().headline
+    assert f"(in a later period {signed(profit.low, 2)} to {signed(profit.high, 2)})" in study().headline
 
 
 def test_windows_hold_every_decision_once_and_lie_within_a_part() -> None:

@@ -10,7 +10,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.aligned import aligned, combined, said_of
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.datasets import FeatureHistory
+from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import require_walkable, trained_material, walk_material
 from quicksilver.learning.material import Material, material_of
@@ -19,7 +19,7 @@ from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import unseen
 from quicksilver.learning.usable import require_trainable
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated
+from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
 
 COMMON: dict[str, Any] = {"horizon": "3m", "fee_bps": 3.0}
 PREDICTORS = {
@@ -73,6 +73,22 @@ def test_it_is_validated_as_it_was_walked() -> None:
     walked = walk_material(material_of("all", KINDS["static"], PREDICTORS, data, ""))
     found = validated(walked, 1)
     assert found.folds == len(np.unique(walked.judged[MODEL].fold)) == 7, "of the first of eight too little was known"
+
+
+def test_it_is_held_against_frequencies_as_recent_as_its_members_know() -> None:
+    """Moves become larger, so that older frequencies are worse ones; members look back on six hours."""
+    calm = history(1, n=2_000)
+    moves = np.diff(np.log(calm.mid), prepend=np.log(calm.mid[0])) * np.linspace(0.5, 2.0, 2_000)
+    restless = calm._replace(mid=100.0 * np.exp(np.cumsum(moves)))
+    config = PredictorConfig("logistic", datasetinputs=2, minutes_back=360.0, **COMMON)
+    both = {"line": config, "tree": PredictorConfig("decision-tree", datasetinputs=2, minutes_back=360.0, **COMMON)}
+    members = EnsembleConfig((Member("line"), Member("tree")))
+    together = walk_material(material_of("all", members, both, [restless], ""), FOLDS)
+    alone = walk(frame_of([restless], config), config, FOLDS)
+    known = dict(zip(alone.ts_ns.tolist(), alone.judged[MAJORITY].probabilities.tolist(), strict=True))
+    said = together.judged[MAJORITY].probabilities.tolist()
+    assert len(said) > 1_500
+    assert said == [known[ts_ns] for ts_ns in together.ts_ns.tolist()]
 
 
 def test_with_a_member_that_goes_on_learning_too() -> None:

@@ -12,7 +12,7 @@ from quicksilver.learning import leaks, validation
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
-from quicksilver.learning.leaks import RANDOM_WALK, SHUFFLED, checked, checked_ensemble, without_knowledge
+from quicksilver.learning.leaks import RANDOM_WALK, SHUFFLED, Finding, checked, checked_ensemble, without_knowledge
 from quicksilver.learning.material import Material, material_of
 from quicksilver.learning.scores import MEASURES, Decisions
 from quicksilver.learning.splits import Split
@@ -135,6 +135,15 @@ def test_what_is_expected_without_knowledge_is_the_mean_over_all_orders_of_outco
         [judged._replace(outcomes=outcomes[one], move_bps=moves[one]).parts().mean(axis=0) for one in orders], axis=0
     )
     assert without_knowledge(judged).mean(axis=0) == pytest.approx(sampled, abs=0.02)
+
+
+def test_so_few_parts_that_no_leak_would_be_seen_are_no_check() -> None:
+    with pytest.raises(InputError, match=r"judged in [234] parts of a walk, and at least 5 are needed for a leak to"):
+        checked([history(330)], CONFIG, 1, 1)
+
+
+def test_how_much_would_have_shown_is_told() -> None:
+    assert Finding(SHUFFLED, "accuracy", 0.4, 0.39, -0.02, 0.04).least == pytest.approx(0.03)
 
 
 def test_too_few_to_check() -> None:

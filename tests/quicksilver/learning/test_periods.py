@@ -5,15 +5,43 @@ import math
 import msgspec
 import numpy as np
 import pytest
+from scipy import stats
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.periods import joint_level, later_period
 from quicksilver.learning.results import Spread
 from quicksilver.learning.scores import LEVEL, block_length, sampled
 
-FOLDS, FOLD = 8, 500
-LENGTHS = (50, 100, 200, 500, 1_000, 2_500)
-SERIES = 200
+FOLD = 500
+LENGTHS = (50, 250, 500, 1_000, 2_500, 4_000, 10_000)  # a tenth of a part to twenty
+SERIES = 60
+
+
+def held(reach: float, later: float, by_chance: float, folds: int, drift: float) -> float:
+    """How often a later mean, which varies by ``later``, is within reach of that of all parts: both are normal."""
+    return float(2.0 * stats.norm.cdf(reach / math.sqrt(later + (1.0 + drift) * by_chance / folds)) - 1.0)
+
+
+@pytest.mark.parametrize("folds", [3, 4, 5, 8, 12])
+@pytest.mark.parametrize("drift", [0.0, 0.5, 1.0, 2.0])
+def test_an_interval_holds_as_often_as_it_says_of_all_that_parts_and_blocks_may_show(folds: int, drift: float) -> None:
+    """Periods differ by ``drift`` times the variance that a part has by chance; what is found of both is left to luck.
+
+    The widths beside are those of an interval where both are known.
+    """
+    luck = (np.arange(30) + 0.5) / 30
+    for length in (0.5, 2.0, 5.0, 20.0):
+        shares, widths = [], []
+        for of_parts in (1.0 + drift) * stats.chi2.ppf(luck, folds - 1) / (folds - 1):
+            for of_blocks in stats.chi2.ppf(luck[2::5], 99) / 99:
+                one = Spread(folds * FOLD, folds, 100, 0.0, math.sqrt(of_parts), math.sqrt(of_blocks * FOLD))
+                reach = later_period(one, round(length * FOLD), LEVEL)[1]
+                later = drift + 1.0 / length
+                shares.append(held(reach, later, 1.0, folds, drift))
+                widths.append(reach / (1.96 * math.sqrt(later + (1.0 + drift) / folds)))
+        found = length, np.mean(shares), np.mean(widths)
+        assert 0.935 <= np.mean(shares) <= 0.992, found
+        assert np.mean(widths) <= (3.5 if folds == 3 else 2.8 if folds == 4 else 2.5), found
 
 
 def moving(rng: np.random.Generator, n: int, overlap: int) -> FloatArray:
@@ -21,38 +49,42 @@ def moving(rng: np.random.Generator, n: int, overlap: int) -> FloatArray:
     return np.convolve(rng.normal(size=n + overlap - 1), np.ones(overlap), mode="valid")
 
 
-def coverage(overlap: int, drift: float = 0.0, folds: int = FOLDS) -> dict[int, float]:
-    """How often the interval of a walk holds the mean of what comes after it, by how much comes.
+def variance_of_mean(n: int, overlap: int) -> float:
+    """Of ``n`` such sums in a row."""
+    apart = np.arange(1, min(n, overlap))
+    return float(overlap * n + 2 * ((n - apart) * (overlap - apart)).sum()) / n**2
 
-    ``drift`` is what periods differ by, as a multiple of what a part of the walk varies by chance.
-    """
-    n, fold = folds * FOLD, np.repeat(np.arange(folds), FOLD)
-    held = dict.fromkeys(LENGTHS, 0)
-    away = drift * overlap / math.sqrt(FOLD)
+
+@pytest.mark.parametrize(("folds", "overlap", "drift"), [(8, 1, 0.5), (3, 20, 0.0), (8, 20, 1.0), (12, 60, 0.5)])
+def test_outcomes_that_overlap_are_held_as_often_as_is_said(folds: int, overlap: int, drift: float) -> None:
+    fold, by_chance = np.repeat(np.arange(folds), FOLD), variance_of_mean(FOLD, overlap)
+    shares: dict[int, list[float]] = {length: [] for length in LENGTHS}
     for seed in range(SERIES):
         rng = np.random.default_rng(seed)
-        series, gap = moving(rng, n + 2 * overlap + LENGTHS[-1], overlap), n + 2 * overlap
-        walked = series[:n] + np.repeat(away * rng.normal(size=folds), FOLD)
+        parts = np.repeat(math.sqrt(drift * by_chance) * rng.normal(size=folds), FOLD)
+        walked = moving(rng, folds * FOLD, overlap) + parts
         (found,) = sampled(
             walked[:, None], fold, [lambda mean: mean[..., 0]], block_length(walked - walked.mean(), overlap), seed
         )
         assert found.spread is not None
-        off = away * rng.normal()
         for length in LENGTHS:
             low, high = later_period(found.spread, length, LEVEL)
-            held[length] += low <= series[gap : gap + length].mean() + off <= high
-    return {length: count / SERIES for length, count in held.items()}
-
-
-@pytest.mark.parametrize(("overlap", "drift"), [(1, 0.0), (1, 2.0), (20, 0.0), (60, 0.0), (20, 1.0)])
-def test_a_later_period_of_any_length_is_held_about_as_often_as_is_said(overlap: int, drift: float) -> None:
-    found = coverage(overlap, drift)
-    assert all(0.91 <= share <= 0.995 for share in found.values()), found
+            assert (low + high) / 2.0 == pytest.approx(walked.mean())
+            later = drift * by_chance + variance_of_mean(length, overlap)
+            shares[length].append(held((high - low) / 2.0, later, by_chance, folds, drift))
+    assert all(0.93 <= np.mean(some) <= 0.995 for some in shares.values()), shares
 
 
 def test_one_part_gives_the_interval_of_chance() -> None:
-    found = coverage(1, folds=1)
-    assert all(0.91 <= share <= 0.98 for share in found.values()), found
+    rng = np.random.default_rng(1)
+    held = []
+    for seed in range(SERIES):
+        walked = rng.normal(size=FOLD)
+        (found,) = sampled(walked[:, None], np.zeros(FOLD, np.int64), [lambda mean: mean[..., 0]], 5, seed)
+        assert found.spread is not None
+        low, high = later_period(found.spread, FOLD, LEVEL)
+        held.append(float(stats.norm.cdf(high * math.sqrt(FOLD)) - stats.norm.cdf(low * math.sqrt(FOLD))))
+    assert 0.93 <= np.mean(held) <= 0.98
 
 
 def spread(between: float | None = 0.02, folds: int = 8) -> Spread:
@@ -71,14 +103,17 @@ def test_of_as_many_as_a_part_it_is_that_of_one_more_part() -> None:
     assert (low + high) / 2 == pytest.approx(0.5)
 
 
-def test_parts_that_differ_less_than_by_chance_are_taken_for_luck() -> None:
-    assert later_period(spread(0.0), 1_000, LEVEL) == later_period(spread(0.001), 1_000, LEVEL)
+def test_parts_that_agree_leave_drift_possible_and_the_fewer_the_more() -> None:
+    """Parts that differ less than by chance may have been lucky: three show less than eight do."""
+    many, few = (later_period(spread(0.016, folds=folds), 20_000, LEVEL) for folds in (8, 3))
+    of_chance = 1.96 * 0.5 * math.sqrt(1 / 8_000 + 1 / 20_000)
+    assert 1.5 * of_chance < many[1] - 0.5 < few[1] - 0.5 < 8 * of_chance
     low, high = later_period(spread(0.0), 1_000, LEVEL)
     assert high - low > 2 * 1.96 * 0.5 / math.sqrt(1_000)
 
 
 def test_what_never_varied_is_expected_to_stay() -> None:
-    assert later_period(Spread(8_000, 8, 200, 0.0, 0.0, 0.0), 100, LEVEL) == (0.0, 0.0)
+    assert later_period(Spread(8_000, 8, 200, 0.5, 0.0, 0.0), 100, LEVEL) == (0.5, 0.5)
 
 
 def test_of_one_that_has_never_varied_no_more_is_known_than_where_it_can_lie() -> None:

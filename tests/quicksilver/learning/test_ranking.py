@@ -90,8 +90,12 @@ def test_it_is_said_in_words_what_it_comes_to() -> None:
     failed, idle = result("f", profits(0.0), why="too few"), result("i", np.zeros(400))
     assert verdict([], 0) == "There is no result yet."
     assert said(failed) == "None of 1 configurations could be judged."
-    assert said(idle, failed).startswith("None of 2 tried ever trades: doing nothing is best. 0 of 1 are right more")
-    assert said(result("b", profits(-2.0)), idle).startswith("None of 2 tried earns its costs: the best that trades")
+    none = said(idle, failed, tried=40)
+    assert none.startswith("None of 1 judged here ever trades: doing nothing is best. 0 of 1 are right more")
+    losing = said(result("b", profits(-2.0)), idle, tried=40)
+    assert losing.startswith("None of 2 judged here earns its costs: the best that trades"), (
+        "of 38 nothing is known here"
+    )
     lucky = said(result("a", profits(0.8)), result("b", profits(-2.0)), result("c", profits(-4.0)), tried=500)
     assert "but do not trade on it: after 500 tries, the probability that this is more than luck is" in lucky
     sure = said(result("a", profits(4.0)), result("b", profits(3.9)), idle, tried=3)
@@ -105,3 +109,16 @@ def test_a_best_that_no_longer_earns_within_its_interval_is_not_called_sure() ->
     doubtful = replace(row, profit_bps=replace(row.profit_bps, mean_low=-0.1))
     assert "do not trade on it" in verdict([doubtful], 1)
     assert "do not trade on it" not in verdict([row], 1)
+
+
+def test_who_is_judged_by_fewer_periods_is_named_beside_what_it_was_judged_by() -> None:
+    all_of_them, fewer = result("a", profits(-1.0)), result("b", profits(-2.0))
+    assert fewer.validation is not None
+    late = replace(fewer, validation=replace(fewer.validation, folds=1, start_ns=7, end_ns=9))
+    rows = table(all_of_them, late)
+    assert [(row.folds, row.of_folds, row.start_ns, row.end_ns) for row in rows] == [(2, 2, 0, 1), (1, 2, 7, 9)]
+    assert verdict(rows, 2).endswith(
+        " 1 had too little to learn from before the first periods: judged by fewer than the 2 of the others, to be"
+        " compared with care."
+    )
+    assert "compare" not in verdict(table(all_of_them, fewer), 2)

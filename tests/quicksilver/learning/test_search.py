@@ -11,7 +11,7 @@ from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.search import Candidate, SearchConfig, candidates, outcome, read_search
 from quicksilver.learning.validation import MODEL, validated, walk
-from tests.searches import CONFIG, histories, history
+from tests.searches import CONFIG, MINUTE_NS, histories, history
 
 FEATURES = ("rsi_14", "momentum_bps")
 
@@ -91,7 +91,7 @@ def test_a_result_is_what_a_walk_of_that_predictor_alone_gives() -> None:
     found = outcome(one, data, FEATURES)
     alone = [data[1]._replace(values=data[1].values[:, 1:])]
     assert found.why == ""
-    assert found.validation == validated(walk(frame_of(alone, one.config), one.config, 2), 0)
+    assert found.validation == validated(walk(frame_of(alone, one.config), one.config, starts_ns=one.starts_ns), 0)
     assert found.validation.track is not None
     assert found.validation.track.n > 100
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
@@ -105,6 +105,23 @@ def test_all_minutes_back_are_judged_by_the_same_periods() -> None:
     found = [outcome(one, data, ()).validation for one in candidates(config, data, "c")]
     assert len({(one.n + one.flagged, one.start_ns, one.end_ns, one.folds) for one in found if one}) == 1
     assert len({one.scores[MODEL]["log_loss"].value for one in found if one}) == 3
+
+
+def test_all_are_judged_by_the_same_periods_however_rarely_they_decide() -> None:
+    """Of decisions in five minutes there are too few to learn from before the first of three periods, or the second."""
+    config = replace(
+        CONFIG, types=("lda",), granularities=("1m", "5m"), datasetinputs=(1, 40), folds=3, symbols=((), ("ETH-USD",))
+    )
+    data = [history("BTC-USD", 0, n=2_000), history("ETH-USD", 1, n=2_000)]
+    starts_ns = [minute * MINUTE_NS for minute in (500, 1_000, 1_500)]
+    some = candidates(config, data, "c")
+    assert len(some) == 8
+    for one in some:
+        found = outcome(one, data, ()).validation
+        assert found is not None
+        assert found.folds == (3 if one.config.granularity == "1m" else len(one.instruments))
+        assert found.start_ns == starts_ns[-found.folds]
+        assert 2_000 - 12 < found.end_ns / MINUTE_NS < 2_000
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.splits import Stretches, walk_forward
+from quicksilver.learning.zoo import NINE, model_of
 
 
 def frame(n: int, horizon: int, times: list[int] | None = None) -> TrainingFrame:
@@ -35,3 +38,22 @@ def test_rows_of_one_time_fall_into_one_part() -> None:
 def test_too_short_a_past_is_not_learned_from() -> None:
     assert [split.test[0] for split in walk_forward(frame(1_000, 20), 4, 0, 300)] == [400, 600, 800]
     assert list(walk_forward(frame(3, 1), 4, 0, 10)) == []
+
+
+def test_what_is_said_of_a_stretch_is_learned_from_no_outcome_that_overlaps_with_its_own() -> None:
+    cut = list(Stretches(50).split(range(600)))
+    assert np.concatenate([stretch for _, stretch in cut]).tolist() == list(range(600))
+    assert [others.tolist() for others, _ in cut] == [
+        list(range(250, 600)), [*range(150), *range(450, 600)], list(range(350)),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="600 examples are too few for outcomes that reach over 200 of them"):
+        list(Stretches(200).split(range(600)))
+
+
+@pytest.mark.parametrize("name", NINE)
+def test_calibration_sees_no_outcome_that_overlaps_with_what_was_learned(name: str) -> None:
+    """Two instruments decide each second and look half a minute ahead: sixty in a row share a span of time."""
+    config = PredictorConfig(name, granularity="1s", horizon="30s")
+    calibrated = model_of(config, instruments=2).named_steps["model"]
+    for others, stretch in calibrated.cv.split(np.empty((1_000, 2)), np.zeros(1_000)):
+        assert np.abs(others[:, None] - stretch).min() > 60

@@ -63,6 +63,11 @@ def test_of_two_that_are_as_good_the_live_one_stays(overlap: int) -> None:
     assert promoted(overlap, 0.0) <= 0.08
 
 
+def test_of_few_outcomes_that_overlap_no_more_are_promoted() -> None:
+    """Twelve spans of six decisions each: neighbours share outcomes, though there are too few to show it."""
+    assert promoted(6, 0.0, trials=400, outcomes=12) <= 0.055
+
+
 def test_one_that_is_really_better_is_promoted() -> None:
     assert promoted(6, 0.04) >= 0.95
 
