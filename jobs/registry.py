@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from jobs.whole_files import replace_whole
 from quicksilver import learning, models
 from quicksilver.errors import InputError
 from quicksilver.learning.results import Validation
@@ -154,7 +155,7 @@ class Registry:
             path = self._path(card.name, card.version)
             new = not (path.exists() and self._usable(card.name, card.version))
             if new:
-                _write(path, sealed(entry))
+                replace_whole(path, sealed(entry), on_disk=True)
             roles.live = roles.live or card.version
         return new
 
@@ -311,19 +312,6 @@ class Registry:
             with alone(folder / "roles.lock", f"another process changes {folder}: try again", PATIENCE_S):
                 roles = self.roles(name) if (folder / ROLES).exists() else Roles()
                 yield roles
-                _write(folder / ROLES, msgspec.json.encode(roles))
+                replace_whole(folder / ROLES, msgspec.json.encode(roles), on_disk=True)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file as a whole: who reads meanwhile, or after a crash, sees the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

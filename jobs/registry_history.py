@@ -1,12 +1,12 @@
 """What was done with each predictor, and why: a line for each decision, in ``history.jsonl`` beside its versions."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from jobs.whole_files import add_lines, read_line
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 
@@ -52,13 +52,7 @@ class History:
         """
         path = self._folder / name / HISTORY
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a+b") as file:
-                if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
-                    file.write(b"\n")  # a crash has cut the last line short
-                file.write(msgspec.json.encode(happening) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            add_lines(path, [msgspec.json.encode(happening)], on_disk=True)
         except OSError as error:
             raise InputError(f"{path}: cannot be written to: {error.strerror}") from error
 
@@ -75,11 +69,4 @@ class History:
             return []
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        return [one for line in lines if (one := _read(line)) is not None]
-
-
-def _read(line: bytes) -> Happening | None:
-    try:
-        return msgspec.json.decode(line, type=Happening)
-    except msgspec.MsgspecError:
-        return None
+        return [one for line in lines if (one := read_line(line, Happening)) is not None]

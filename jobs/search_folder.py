@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from jobs.whole_files import read_line, replace_whole, whole_lines
 from quicksilver.errors import InputError
 from quicksilver.learning.search import Result, SearchConfig
 from setup.alone import alone
@@ -74,20 +75,14 @@ class SearchFolder:
     def after(self, offset: int) -> tuple[list[Result], int]:
         """Return the results from a place in the file on, and the place to go on from next time."""
         found: list[Result] = []
-        try:
-            with (self.path / RESULTS).open("rb") as file:
-                file.seek(offset)
-                for line in file:
-                    if not line.endswith(b"\n"):  # it is being written, or was torn
-                        break
-                    offset += len(line)
-                    try:
-                        found.append(msgspec.json.decode(line, type=Result))
-                    except (msgspec.MsgspecError, ValueError):
-                        self.unreadable += 1
-        except FileNotFoundError:
-            pass
-        return found, offset
+        end = offset
+        for line, behind in whole_lines(self.path / RESULTS, offset):
+            end, one = behind, read_line(line, Result)
+            if one is None:
+                self.unreadable += 1
+            else:
+                found.append(one)
+        return found, end
 
     def size(self) -> int:
         """Return how many bytes of results there are."""
@@ -105,11 +100,11 @@ class SearchFolder:
 
     def describe(self, search: Search) -> None:
         """Write down what is searched."""
-        _replace(self.path / SEARCH, msgspec.json.encode(search))
+        replace_whole(self.path / SEARCH, msgspec.json.encode(search))
 
     def note(self, progress: Progress) -> None:
         """Write down how far it is."""
-        _replace(self.path / PROGRESS, msgspec.json.encode(progress))
+        replace_whole(self.path / PROGRESS, msgspec.json.encode(progress))
 
     def search(self) -> Search | None:
         """Return what is searched; None where nothing is that can be read."""
@@ -153,10 +148,3 @@ def _cut_torn(file: FileIO) -> None:
         end = start
     file.truncate(end)
     file.seek(end)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file as a whole: who reads meanwhile sees the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)

@@ -5,13 +5,12 @@ run judged. It is only ever added to, a whole line in one write, so that several
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
-from io import FileIO
 from pathlib import Path
 
 import msgspec
 
+from jobs.whole_files import add_lines, read_line, whole_lines
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig
@@ -54,10 +53,7 @@ class TriesFile:
             new = {_key(one): one for one in some if _key(one) not in self._known}
             if not new:
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+", buffering=0) as file:
-                for one in new.values():
-                    file.write(_line_end(file) + msgspec.json.encode(one) + b"\n")
+            add_lines(self.path, map(msgspec.json.encode, new.values()))
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written to: {error.strerror}") from error
 
@@ -80,31 +76,14 @@ class TriesFile:
         """Read the lines that are new; one that is torn or damaged counts for nothing."""
         if not self.path.exists() or self.path.stat().st_size < self._offset:
             self._offset, self._known = 0, {}
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            for line in file:
-                if not line.endswith(b"\n"):  # it is being written
-                    break
-                self._offset += len(line)
-                try:
-                    one = msgspec.json.decode(line, type=Try)
-                except (msgspec.MsgspecError, ValueError):
-                    continue
+        for line, behind in whole_lines(self.path, self._offset):
+            self._offset, one = behind, read_line(line, Try)
+            if one is not None:
                 self._known[_key(one)] = one
 
 
 def _key(one: Try) -> tuple[str, str, tuple[str, ...]]:
     return one.id, one.data, one.instruments
-
-
-def _line_end(file: FileIO) -> bytes:
-    """What has to stand before a new line: a crash may have torn the last one."""
-    if not file.seek(0, os.SEEK_END):
-        return b""
-    file.seek(-1, os.SEEK_END)
-    return b"" if file.read(1) == b"\n" else b"\n"
 
 
 def id_of(config: PredictorConfig | EnsembleConfig, members: Sequence[PredictorConfig] = ()) -> str:

@@ -3,11 +3,10 @@
 matplotlib's object-oriented API alone (no pyplot), so that sheets can be drawn in any thread of any server.
 """
 
-import os
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jobs.whole_files import replace_whole
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 
@@ -79,16 +79,13 @@ def save(figure: Figure, path: Path) -> Path:
     Raises:
         InputError: the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format="png", metadata={"Software": None})
-        part.replace(path)
+        replace_whole(path, drawn.getvalue())
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):  # it is not there, or its folder is none
-            part.unlink()
     return path
 
 

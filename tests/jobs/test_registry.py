@@ -204,7 +204,7 @@ def test_a_crash_while_writing_leaves_what_was(
     def crash(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jobs.registry.os.fsync", crash)
+    monkeypatch.setattr("jobs.whole_files.os.fsync", crash)
     with pytest.raises(InputError, match="cannot be written to: No space left on device"):
         registry.promote("near", SECOND.card.version)
     assert registry.roles("near").live == FIRST.card.version
