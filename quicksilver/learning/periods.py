@@ -56,9 +56,9 @@ def later_period(spread: Spread, n: int, level: float) -> tuple[float, float]:
         reach = float(stats.t.ppf((1.0 + level) / 2.0, spread.blocks - 1)) * math.sqrt(one / spread.n + one / n)
         return spread.middle - reach, spread.middle + reach
     by_parts, by_blocks, weights = _doubt(k, spread.blocks)
-    total, single = spread.between**2 / by_parts, one / by_blocks
-    drift = np.maximum(0.0, total - single * k / spread.n)  # what parts differ by, less what is chance
-    reach = _reach(np.sqrt(total / k + drift + single / n), weights, (1.0 + level) / 2.0)
+    total, chance = spread.between**2 / by_parts, one / by_blocks
+    drift = np.maximum(0.0, total - chance * k / spread.n)  # what parts differ by, less what is chance
+    reach = _reach(np.sqrt(total / k + drift + chance / n), weights, (1.0 + level) / 2.0)
     longer = _of_longer(spread, n)
     return min(spread.middle, longer) - reach, max(spread.middle, longer) + reach
 

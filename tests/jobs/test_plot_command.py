@@ -86,11 +86,11 @@ def test_who_tunes_by_pictures_tries_as_much_as_who_trains(folder: Path) -> None
     """A configuration is one try, however often it is looked at, and the same one if it is trained then."""
     tries = folder / "data" / "models" / "tries.jsonl"
     for command in ("plot", "plot", "train"):
-        chosen = ["--only", "line", "--only", "both"]
+        chosen = [f"--only={name}" for name in ("line", "bayes", "both")]
         kinds = ["--kind", "confusion"] if command == "plot" else ["--dry-run"]
         result = CliRunner().invoke(app, [command, "p.toml", "BTC-USD.csv", *chosen, *kinds])
         assert result.exit_code == 0, result.output
-        assert len(tries.read_text().splitlines()) == 2
+        assert len(tries.read_text().splitlines()) == 3
 
 
 def test_one_predictor_of_all_kinds(folder: Path) -> None:

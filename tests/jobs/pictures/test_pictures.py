@@ -200,7 +200,8 @@ def test_a_learning_curve_of_who_goes_on_learning_is_of_one_that_does_so_as_in_i
     config = msgspec.structs.replace(CONFIG, type="online-logistic")
     found, walked = curves_of(data(config), config), Trained("near", config, data(config)).walked.judged[MODEL]
     part = walked.fold == np.unique(walked.fold)[-3]  # of the last three the one whose past is learned from whole
-    assert found.later[:, -1, 0].tolist() == pytest.approx([f(walked.parts()[part].mean(axis=0)) for f in CURVES])
+    expected = [float(measure(walked.parts()[part].mean(axis=0))) for measure in CURVES]
+    assert found.later[:, -1, 0].tolist() == pytest.approx(expected)
 
 
 def test_where_a_model_does_not_go_on_learning_it_is_said() -> None:
