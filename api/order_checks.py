@@ -9,7 +9,6 @@ from api.order_forms import Wanted
 from api.picks import PickRow
 from api.prices import Lot, Quote, Quotes
 from producers.exchanges.listings import suggestion
-from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.prices import LEAST_PRICE
 from quicksilver.portfolio.rebalancing import MOST_MONEY
@@ -18,7 +17,7 @@ LEAST_AGE_S = 60.0  # frontiers up to this age are new enough, or up to OLD_PERI
 OLD_PERIODS = 2
 LEAST_LOT = Decimal("1e-12")
 ROUNDING = 1e-6  # weights may sum to so much more than 1: they come rounded
-STAYS = "the pick stays at what its universe holds, for no trade is worth its cost; `wanted` takes what would be best"
+STAYS = "these orders lead to what the universe holds: give `wanted` for what would be best without costs"
 
 
 def required_age(row: PickRow, wanted: Wanted, now_ns: int) -> tuple[float, float]:
@@ -121,10 +120,10 @@ def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int,
     return found
 
 
-def lot(wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
-    """Return the lot to go by: the given one, the venues', or the default; HTTP 422 if it is none."""
+def lot(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
+    """Return the lot to go by: the given one, the venue's, or the default; HTTP 422 if it is none."""
     given = wanted.lot_sizes.get(asset)
-    found = quotes.lot(asset)
+    found = quotes.lot(row, asset)
     if given is None and found is not None:
         return found
     size = wanted.default_lot if given is None else given
@@ -134,11 +133,11 @@ def lot(wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
     return Lot(size, least, "default" if given is None else "given")
 
 
-def costs(wanted: Wanted) -> Costs:
-    """Return the costs to go by: the usual ones, but for those given."""
-    usual = PortfolioConfig().costs
+def costs(row: PickRow, wanted: Wanted) -> Costs:
+    """Return the costs to go by: the universe's own (the usual ones, of a row from before they were told), or given."""
+    own = row.costs or Costs()
     return Costs(
-        usual.fee_bps if wanted.fee_bps is None else wanted.fee_bps,
-        usual.spread_bps if wanted.spread_bps is None else wanted.spread_bps,
-        usual.impact_bps if wanted.impact_bps is None else wanted.impact_bps,
+        own.fee_bps if wanted.fee_bps is None else wanted.fee_bps,
+        own.spread_bps if wanted.spread_bps is None else wanted.spread_bps,
+        own.impact_bps if wanted.impact_bps is None else wanted.impact_bps,
     )

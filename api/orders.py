@@ -23,12 +23,12 @@ def ordered(row: PickRow, wanted: Wanted, quotes: Quotes, now_ns: int) -> Orders
     used = [name for name in row.assets if target[name] or held.get(name)]
     checks.require_one_currency(name for name in used if name not in wanted.prices)
     prices = {name: checks.price(row, wanted, quotes, name, now_ns, allowed_s) for name in used}
-    lots = {name: checks.lot(wanted, quotes, name) for name in used}
+    lots = {name: checks.lot(row, wanted, quotes, name) for name in used}
     positions = [
         Position(name, held.get(name, Decimal(0)), target[name], prices[name].price, lots[name].size, lots[name].least)
         for name in used
     ]
-    costs = checks.costs(wanted)
+    costs = checks.costs(row, wanted)
     try:
         done = rebalance(positions, cash, costs, wanted.band, wanted.min_trade)
     except InputError as error:
