@@ -47,7 +47,7 @@ def target_of(row: PickRow, wanted: Wanted) -> tuple[dict[str, float], str]:
     """Return the target weights by asset, and what is to be said of them."""
     if wanted.weights is not None:
         require_assets(row, wanted.weights, "weights")
-        given = {name: float(amount(value, f"the weight of {name}")) for name, value in wanted.weights.items()}
+        given = {name: _share(value, name) for name, value in wanted.weights.items()}
         if sum(given.values()) > 1.0 + ROUNDING:
             raise HTTPException(422, f"the weights sum to {sum(given.values()):g}: at most 1, the rest stays cash")
         return dict.fromkeys(row.assets, 0.0) | given, ""
@@ -93,6 +93,12 @@ def amount(value: Decimal, what: str) -> Decimal:
     if not value.is_finite() or not 0 <= value <= Decimal(MOST_MONEY):
         raise HTTPException(422, f"{what}: {value} is no amount; give a number from 0 to {MOST_MONEY:g}")
     return value
+
+
+def _share(value: Decimal, asset: str) -> float:
+    if not value.is_finite() or not 0 <= value <= 1:
+        raise HTTPException(422, f"the weight of {asset}: {value} is no share of the money; give a number from 0 to 1")
+    return float(value)
 
 
 def require_one_currency(assets: Iterable[str]) -> None:

@@ -51,6 +51,6 @@ def _turnover(done: Rebalanced) -> float:
 def _order(one: Trade, quote: Quote, lot: Lot, now_ns: int) -> Order:
     age_s = None if quote.source == "given" else round((now_ns - quote.ts_ns) / 1e9, 3)
     return Order(
-        asset=one.asset, side=one.side, units=float(one.units), price=quote.price, price_of=quote.source,
-        price_age_s=age_s, notional=one.notional, cost=one.cost, lot_size=float(lot.size), lot_of=lot.source,
+        **one._asdict(), price=quote.price, price_of=quote.source, price_age_s=age_s, lot_size=float(lot.size),
+        lot_of=lot.source,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an order goes by: the newest price of an asset where its universe takes it from, and the lots that trade there."""
+"""What an order goes by: the newest price of an asset where its universe takes it from, and the lots of that place."""
 
 from collections.abc import Iterable
 from decimal import Decimal

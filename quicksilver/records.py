@@ -227,7 +227,7 @@ class Frontier(msgspec.Struct, frozen=True):
     tick, at ``ts_computed_ns``: empty if there was none. ``prices`` are the assets' last, ``sources`` the
     ``venue:symbol`` that each is of.
 
-    By ``costs`` the picks' turnover was paid for, spread over ``hold`` periods; less than ``band`` of it was not traded.
+    ``costs`` are what the picks' turnover pays, spread over ``hold`` periods; less than ``band`` of it is not traded.
     ``constraints`` are the universe's as its user wrote them, also on assets that are absent; ``cash`` earns so much in
     a period, as a share; ``aversion`` is of the highest utility, ``window`` how many returns bootstraps and risks other
     than the variance look back on. None in rows from before these were told, and of what is not live.

@@ -322,6 +322,11 @@ async def test_old_and_waiting_frontiers_are_refused_unless_their_age_is_allowed
         ({"cash": 1, "prices": {"BTC-USD": "1e-300"}}, "prices: 1E-300 is no price of BTC-USD"),
         ({"cash": 1, "default_lot": 0}, "0 is no lot of ADA-USD: give a number from 1E-12 on"),
         ({"weights": {"BTC-USD": 0.6, "ADA-USD": 1}}, "the weights sum to 1.6: at most 1, the rest stays cash"),
+        (
+            {"weights": {"BTC-USD": -0.5}},
+            "the weight of BTC-USD: -0.5 is no share of the money; give a number from 0 to 1",
+        ),
+        ({"raw": b"cash=5"}, "the body is no JSON, from character 0 on: Expecting value"),
         ({"cash": 1, "fee_bps": 5000}, "fee_bps: Input should be less than or equal to 1000"),
         ({"cash": 1, "money": 1}, "money: Extra inputs are not permitted"),
     ],

@@ -33,10 +33,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return SCALARS[kind]
     if origin is typing.Literal:
         return st.sampled_from(given)
-    if origin is list:
-        return st.lists(values(given[0]), max_size=2)
-    if origin is tuple and given[-1] is ...:
-        return st.lists(values(given[0]), max_size=2).map(tuple)
+    if origin is list or ... in given:
+        return st.lists(values(given[0]), max_size=2).map(origin)
     if origin in {tuple, dict}:
         parts = [values(one) for one in given]
         return st.tuples(*parts) if origin is tuple else st.dictionaries(*parts, max_size=2)

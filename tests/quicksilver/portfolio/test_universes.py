@@ -72,7 +72,7 @@ def tables(text: str) -> dict[str, str]:
 
 
 def test_the_example_tells_each_default_as_it_is() -> None:
-    """Value by value, not by what comes of it: of periods of 1s "10m" and 600 come to the same, of others they do not."""
+    """Value by value, not by what comes of it: of 1s "10m" and 600 come to the same, of other periods they do not."""
     config = PortfolioConfig()
     defaults: dict[str, msgspec.Struct] = {
         "all": config,
