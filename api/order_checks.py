@@ -1,5 +1,6 @@
 """What is refused of an order list that is asked for, each in a sentence, and what the orders then go by."""
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -9,8 +10,9 @@ from api.order_forms import Wanted
 from api.picks import PickRow
 from api.prices import Lot, Quote, Quotes
 from producers.exchanges.listings import suggestion
+from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.costs import Costs
-from quicksilver.portfolio.prices import LEAST_PRICE
+from quicksilver.portfolio.prices import LEAST_PRICE, spoken
 from quicksilver.portfolio.rebalancing import MOST_MONEY
 
 LEAST_AGE_S = 60.0  # frontiers up to this age are new enough, or up to OLD_PERIODS
@@ -29,18 +31,22 @@ def required_age(row: PickRow, wanted: Wanted, now_ns: int) -> tuple[float, floa
     if row.state == "WAITING" and allowed_s is None:
         raise HTTPException(
             409,
-            f"{row.universe} is waiting ({row.reason}): its last good frontier is {age_s:.0f} s old;"
-            f" give max_age_s of at least that to use it",
+            f"{row.universe} is waiting ({row.reason}): its last good frontier is {_spoken(age_s)} old;"
+            f" give max_age_s of {math.ceil(age_s)} or more to use it",
         )
     if allowed_s is None:
         allowed_s = max(LEAST_AGE_S, OLD_PERIODS * row.period_ns / 1e9)
     if age_s > allowed_s:
         raise HTTPException(
             409,
-            f"the frontier of {row.universe} is {age_s:.0f} s old, more than {allowed_s:g} s;"
-            f" wait for a newer one, or give max_age_s",
+            f"the frontier of {row.universe} is {_spoken(age_s)} old, more than {_spoken(allowed_s)};"
+            f" wait for a newer one, or give max_age_s of {math.ceil(age_s)} or more",
         )
     return allowed_s, age_s
+
+
+def _spoken(seconds: float) -> str:
+    return spoken(round(seconds) * SECOND_NS)
 
 
 def target_of(row: PickRow, wanted: Wanted) -> tuple[dict[str, float], str]:
@@ -122,7 +128,8 @@ def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int,
         raise HTTPException(409, f"there is no price of {asset} here: give one in prices")
     age_s = (now_ns - found.ts_ns) / 1e9
     if age_s > allowed_s:
-        raise HTTPException(409, f"the price of {asset} is {age_s:.0f} s old: give one in prices, or max_age_s")
+        enough = f"max_age_s of {math.ceil(age_s)} or more"
+        raise HTTPException(409, f"the price of {asset} is {_spoken(age_s)} old: give one in prices, or {enough}")
     return found
 
 
