@@ -50,7 +50,7 @@ def frontier(seq: int, ts_ns: int, universe: str = "majors", assets: list[str] |
         "costs": Costs(16.0, 2.0, 12.0),
         "hold": 3600,
         "band": 0.02,
-        "constraints": Constraints(cap=0.9, current=dict(zip(names, held.tolist(), strict=True))),
+        "constraints": Constraints(cap=0.9, current=dict.fromkeys(ASSETS, 0.2)),
         "cash": 0.0,
         "aversion": 5.0,
         "window": 600,

@@ -165,12 +165,15 @@ export interface Changed {
   why: string;
 }
 
-/** What a pick has changed within the last minute (or period, if that is longer), the largest first, and what drove it. */
+/**
+ * What a pick has changed within the last minute (or period, if that is longer; since the row before, if that is older),
+ * the largest first, and what drove it.
+ */
 export function changed(rows: PickRow[], pickOf: PickOf): Changed | null {
   const now = rows.at(-1);
   if (!now) return null;
   const since = now.ts_event_ns - Math.max(MINUTE_NS, now.period_ns);
-  const before = rows.find((row) => row.ts_event_ns >= since && row !== now);
+  const before = rows.find((row) => row.ts_event_ns >= since && row !== now) ?? rows.at(-2); // of days, over a weekend
   if (!before) return null;
   const moves = difference(before, pickOf(before), now, pickOf(now));
   const turnover = moves.reduce((sum, [, change]) => sum + Math.abs(change), 0);

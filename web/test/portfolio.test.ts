@@ -72,6 +72,13 @@ describe("what changed", () => {
     expect(found?.why).toBe("expected returns changed");
   });
 
+  it("is measured from the row before where that is older", () => {
+    const days = [1, 2, 5].map((day) => row(day * 86_400, AB, { max_sharpe: pick(day / 10, 1 - day / 10) }, { period_ns: 86_400 * SECOND }));
+    const found = changed(days, sharpest);
+    expect(found?.sinceNs).toBe(2 * 86_400 * SECOND);
+    expect(found?.turnover).toBeCloseTo(0.6);
+  });
+
   it("is driven by risks where the pick that reads them alone has moved as well, or is meant", () => {
     const rows = [row(1, AB, { min_variance: calm, max_sharpe: calm }), row(2, AB, { min_variance: pick(0.65, 0.35), max_sharpe: pick(0.7, 0.3) })];
     expect(changed(rows, sharpest)?.why).toBe("risks changed");
