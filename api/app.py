@@ -90,6 +90,9 @@ def _add_errors(app: FastAPI) -> None:
     async def say(_: Request, error: RequestValidationError) -> Response:
         """Say in a sentence which parameter is wrong."""
         wrong = error.errors()[0]
+        if wrong["type"] == "json_invalid":
+            said = f"the body is no JSON, from character {wrong['loc'][-1]} on: {wrong['ctx']['error']}"
+            return JSONResponse({"detail": said}, 422)
         return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
 
     @app.exception_handler(StoreError)

@@ -1,5 +1,6 @@
 """What is refused of an order list that is asked for, each in a sentence, and what the orders then go by."""
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -9,16 +10,16 @@ from api.order_forms import Wanted
 from api.picks import PickRow
 from api.prices import Lot, Quote, Quotes
 from producers.exchanges.listings import suggestion
-from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.costs import Costs
-from quicksilver.portfolio.prices import LEAST_PRICE
+from quicksilver.portfolio.prices import LEAST_PRICE, spoken
 from quicksilver.portfolio.rebalancing import MOST_MONEY
 
 LEAST_AGE_S = 60.0  # frontiers up to this age are new enough, or up to OLD_PERIODS
 OLD_PERIODS = 2
 LEAST_LOT = Decimal("1e-12")
 ROUNDING = 1e-6  # weights may sum to so much more than 1: they come rounded
-STAYS = "the pick stays at what its universe holds, for no trade is worth its cost; `wanted` takes what would be best"
+STAYS = "these orders lead to what the universe holds: give `wanted` for what would be best without costs"
 
 
 def required_age(row: PickRow, wanted: Wanted, now_ns: int) -> tuple[float, float]:
@@ -30,25 +31,29 @@ def required_age(row: PickRow, wanted: Wanted, now_ns: int) -> tuple[float, floa
     if row.state == "WAITING" and allowed_s is None:
         raise HTTPException(
             409,
-            f"{row.universe} is waiting ({row.reason}): its last good frontier is {age_s:.0f} s old;"
-            f" give max_age_s of at least that to use it",
+            f"{row.universe} is waiting ({row.reason}): its last good frontier is {_spoken(age_s)} old;"
+            f" give max_age_s of {math.ceil(age_s)} or more to use it",
         )
     if allowed_s is None:
         allowed_s = max(LEAST_AGE_S, OLD_PERIODS * row.period_ns / 1e9)
     if age_s > allowed_s:
         raise HTTPException(
             409,
-            f"the frontier of {row.universe} is {age_s:.0f} s old, more than {allowed_s:g} s;"
-            f" wait for a newer one, or give max_age_s",
+            f"the frontier of {row.universe} is {_spoken(age_s)} old, more than {_spoken(allowed_s)};"
+            f" wait for a newer one, or give max_age_s of {math.ceil(age_s)} or more",
         )
     return allowed_s, age_s
+
+
+def _spoken(seconds: float) -> str:
+    return spoken(round(seconds) * SECOND_NS)
 
 
 def target_of(row: PickRow, wanted: Wanted) -> tuple[dict[str, float], str]:
     """Return the target weights by asset, and what is to be said of them."""
     if wanted.weights is not None:
         require_assets(row, wanted.weights, "weights")
-        given = {name: float(amount(value, f"the weight of {name}")) for name, value in wanted.weights.items()}
+        given = {name: _share(value, name) for name, value in wanted.weights.items()}
         if sum(given.values()) > 1.0 + ROUNDING:
             raise HTTPException(422, f"the weights sum to {sum(given.values()):g}: at most 1, the rest stays cash")
         return dict.fromkeys(row.assets, 0.0) | given, ""
@@ -96,6 +101,12 @@ def amount(value: Decimal, what: str) -> Decimal:
     return value
 
 
+def _share(value: Decimal, asset: str) -> float:
+    if not value.is_finite() or not 0 <= value <= 1:
+        raise HTTPException(422, f"the weight of {asset}: {value} is no share of the money; give a number from 0 to 1")
+    return float(value)
+
+
 def require_one_currency(assets: Iterable[str]) -> None:
     """Refuse to add up money of several currencies."""
     quotes = sorted({name.rpartition("-")[2] for name in assets if "-" in name})
@@ -117,14 +128,15 @@ def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int,
         raise HTTPException(409, f"there is no price of {asset} here: give one in prices")
     age_s = (now_ns - found.ts_ns) / 1e9
     if age_s > allowed_s:
-        raise HTTPException(409, f"the price of {asset} is {age_s:.0f} s old: give one in prices, or max_age_s")
+        enough = f"max_age_s of {math.ceil(age_s)} or more"
+        raise HTTPException(409, f"the price of {asset} is {_spoken(age_s)} old: give one in prices, or {enough}")
     return found
 
 
-def lot(wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
-    """Return the lot to go by: the given one, the venues', or the default; HTTP 422 if it is none."""
+def lot(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
+    """Return the lot to go by: the given one, the venue's, or the default; HTTP 422 if it is none."""
     given = wanted.lot_sizes.get(asset)
-    found = quotes.lot(asset)
+    found = quotes.lot(row, asset)
     if given is None and found is not None:
         return found
     size = wanted.default_lot if given is None else given
@@ -134,11 +146,11 @@ def lot(wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
     return Lot(size, least, "default" if given is None else "given")
 
 
-def costs(wanted: Wanted) -> Costs:
-    """Return the costs to go by: the usual ones, but for those given."""
-    usual = PortfolioConfig().costs
+def costs(row: PickRow, wanted: Wanted) -> Costs:
+    """Return the costs to go by: the universe's own (the usual ones, of a row from before they were told), or given."""
+    own = row.costs or Costs()
     return Costs(
-        usual.fee_bps if wanted.fee_bps is None else wanted.fee_bps,
-        usual.spread_bps if wanted.spread_bps is None else wanted.spread_bps,
-        usual.impact_bps if wanted.impact_bps is None else wanted.impact_bps,
+        own.fee_bps if wanted.fee_bps is None else wanted.fee_bps,
+        own.spread_bps if wanted.spread_bps is None else wanted.spread_bps,
+        own.impact_bps if wanted.impact_bps is None else wanted.impact_bps,
     )

@@ -23,12 +23,12 @@ def ordered(row: PickRow, wanted: Wanted, quotes: Quotes, now_ns: int) -> Orders
     used = [name for name in row.assets if target[name] or held.get(name)]
     checks.require_one_currency(name for name in used if name not in wanted.prices)
     prices = {name: checks.price(row, wanted, quotes, name, now_ns, allowed_s) for name in used}
-    lots = {name: checks.lot(wanted, quotes, name) for name in used}
+    lots = {name: checks.lot(row, wanted, quotes, name) for name in used}
     positions = [
         Position(name, held.get(name, Decimal(0)), target[name], prices[name].price, lots[name].size, lots[name].least)
         for name in used
     ]
-    costs = checks.costs(wanted)
+    costs = checks.costs(row, wanted)
     try:
         done = rebalance(positions, cash, costs, wanted.band, wanted.min_trade)
     except InputError as error:
@@ -51,6 +51,6 @@ def _turnover(done: Rebalanced) -> float:
 def _order(one: Trade, quote: Quote, lot: Lot, now_ns: int) -> Order:
     age_s = None if quote.source == "given" else round((now_ns - quote.ts_ns) / 1e9, 3)
     return Order(
-        asset=one.asset, side=one.side, units=float(one.units), price=quote.price, price_of=quote.source,
-        price_age_s=age_s, notional=one.notional, cost=one.cost, lot_size=float(lot.size), lot_of=lot.source,
+        **one._asdict(), price=quote.price, price_of=quote.source, price_age_s=age_s, lot_size=float(lot.size),
+        lot_of=lot.source,
     )  # fmt: skip

@@ -8,9 +8,15 @@ import msgspec
 
 from api.streams import Stream
 from quicksilver import codec
+from quicksilver.portfolio.constraints import Constraints
+from quicksilver.portfolio.costs import Costs
 from quicksilver.records import Frontier, FrontierState, Pick
 
 MOST_NAMED = 1000  # universes that a client gives thresholds of their own: some may not exist, so they must be bounded
+SETTINGS = (
+    "risk", "estimators", "halflife", "costs", "hold", "band", "constraints", "cash", "aversion", "window",
+)  # fmt: skip
+"""Fields of a frontier that its universe's configuration says."""
 MOST_CHANGE = 2.0  # from one asset to another: all weights are sold, and all bought
 
 
@@ -35,6 +41,17 @@ class PickRow(msgspec.Struct):
     ages_ns: list[int] = []
     absent: dict[str, str] = {}
     held: list[float] = []
+    risk: str = "variance"
+    estimators: dict[str, str] = {}
+    halflife: float | None = None
+    sources: list[str] = []
+    costs: Costs | None = None
+    hold: int | None = None
+    band: float | None = None
+    constraints: Constraints | None = None
+    cash: float | None = None
+    aversion: float | None = None
+    window: int | None = None
     gone: list[str] = []
 
     @classmethod
@@ -92,9 +109,10 @@ class PickStream(Stream):
         return [codec.encode(msgspec.structs.replace(now, picks=news, gone=gone))]
 
 
-def _told_of(row: PickRow) -> tuple[str, str, set[str]]:
+def _told_of(row: PickRow) -> tuple[object, ...]:
     """What is told at once, whatever the threshold; why an asset is absent says how long, another time each time."""
-    return row.state, row.reason, set(row.absent)
+    settings = (getattr(row, name) for name in SETTINGS)
+    return row.state, row.reason, set(row.absent), *settings
 
 
 def change(before: list[float], now: list[float]) -> float:

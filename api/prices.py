@@ -1,5 +1,6 @@
-"""What an order goes by: the newest price of an asset that this process knows, and the lots that its venues trade."""
+"""What an order goes by: the newest price of an asset where its universe takes it from, and the lots of that place."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -33,8 +34,11 @@ class Quotes:
         self._hub, self._symbols = hub, symbols
 
     def newest(self, row: PickRow, asset: str) -> Quote | None:
-        """Return the newest price of a frontier's asset: its own, or the mid of a live book; None if there is none."""
-        found = [self._mid(key) for key in self._hub.keys("tops") if is_of(key, asset)]
+        """Return the newest price of a frontier's asset: its own, or the mid of the live book that it is from; or None.
+
+        Another venue's book is another price, which a universe may have been told not to go by.
+        """
+        found = [self._mid(key) for key in sources_of(row, asset, self._hub.keys("tops"))]
         place = row.assets.index(asset)
         price = row.prices[place] if place < len(row.prices) else None
         if price is not None and price > 0.0 and row.computed_ns is not None:
@@ -51,21 +55,26 @@ class Quotes:
             return None
         return Quote((top.bids[0].price + top.asks[0].price) / 2.0, top.ts_event_ns, key)
 
-    def lot(self, asset: str) -> Lot | None:
-        """Return the coarsest lot of the venues that list the asset: each of them takes it. None: no venue says one."""
-        known = self._symbols.subscribed() if self._symbols else []
+    def lot(self, row: PickRow, asset: str) -> Lot | None:
+        """Return the lot of the venue that the price is from; None if it says none.
+
+        Of a row from before sources were told, the coarsest of the venues that list the asset: each of them takes it.
+        """
+        known = {f"{one.venue}:{one.symbol}": one for one in (self._symbols.subscribed() if self._symbols else [])}
         found = [
-            Lot(one.listing.lot_size, one.listing.min_size or Decimal(0), one.venue)
-            for one in known
-            if one.listing and one.listing.lot_size and is_of(f"{one.venue}:{one.symbol}", asset)
+            Lot(listing.lot_size, listing.min_size or Decimal(0), known[key].venue)
+            for key in sources_of(row, asset, known)
+            if (listing := known[key].listing) and listing.lot_size
         ]
         return max(found, key=lambda one: (one.size, one.least), default=None)
 
 
-def is_of(key: str, asset: str) -> bool:
-    """Return whether ``venue:symbol`` is of the asset, which is a symbol or itself of one venue.
+def sources_of(row: PickRow, asset: str, keys: Iterable[str]) -> list[str]:
+    """Return those of ``venue:symbol`` keys that an asset's price may be of: where the frontier has it from.
 
-    >>> is_of("kraken:BTC-USD", "BTC-USD"), is_of("kraken:BTC-USD", "coinbase:BTC-USD")
-    (True, False)
+    Of a row from before sources were told all those of the asset, which is a symbol or itself of one venue.
     """
-    return asset in (key, key.split(":", 1)[1])
+    place = row.assets.index(asset)
+    if place < len(row.sources):
+        return [key for key in keys if key == row.sources[place]]
+    return [key for key in keys if asset in (key, key.split(":", 1)[1])]

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from quicksilver.events import Trade
+from quicksilver.portfolio.constraints import Constraints
+from quicksilver.portfolio.costs import Costs
 
 DataState: TypeAlias = Literal["SYNCING", "LIVE", "GAP", "STALE"]
 FrontierState: TypeAlias = Literal["LIVE", "WAITING"]
@@ -222,7 +224,13 @@ class Frontier(msgspec.Struct, frozen=True):
     it why. ``held`` are the weights that costs are counted from, empty if nothing is held.
 
     Where nothing can be computed ``state`` is WAITING, ``reason`` says why, once, and all else is that of the last good
-    tick, at ``ts_computed_ns``: empty if there was none. ``prices`` are the assets' last.
+    tick, at ``ts_computed_ns``: empty if there was none. ``prices`` are the assets' last, ``sources`` the
+    ``venue:symbol`` that each is of.
+
+    ``costs`` are what the picks' turnover pays, spread over ``hold`` periods; less than ``band`` of it is not traded.
+    ``constraints`` are the universe's as its user wrote them, also on assets that are absent; ``cash`` earns so much in
+    a period, as a share; ``aversion`` is of the highest utility, ``window`` how many returns bootstraps and risks other
+    than the variance look back on. None in rows from before these were told, and of what is not live.
     """
 
     universe: str
@@ -248,6 +256,14 @@ class Frontier(msgspec.Struct, frozen=True):
     risk: str = "variance"
     estimators: dict[str, str] = {}
     halflife: float | None = None
+    sources: list[str] = []
+    costs: Costs | None = None
+    hold: int | None = None
+    band: float | None = None
+    constraints: Constraints | None = None
+    cash: float | None = None
+    aversion: float | None = None
+    window: int | None = None
 
 
 class Status(Record, frozen=True):

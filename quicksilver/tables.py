@@ -22,7 +22,7 @@ from quicksilver import codec, topics
 from quicksilver.records import Published
 from quicksilver.topics import Topic
 
-SCHEMA_VERSION = 5  # of the wide store; rises with every change of its tables
+SCHEMA_VERSION = 6  # of the wide store; rises with every change of its tables
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.constraints import Constraints
 from quicksilver.portfolio.costs import BPS, Costs
 from quicksilver.portfolio.picks import max_sharpe, min_variance
 from quicksilver.records import Frontier, Pick
@@ -45,6 +46,14 @@ def frontier(seq: int, ts_ns: int, universe: str = "majors", assets: list[str] |
         "estimators": {"covariance": "oas", "mean": "ewm", "clock": "previous-tick"},
         "halflife": 300.0,
         "ts_computed_ns": ts_ns,
+        "sources": [f"kraken:{name}" for name in names],
+        "costs": Costs(16.0, 2.0, 12.0),
+        "hold": 3600,
+        "band": 0.02,
+        "constraints": Constraints(cap=0.9, current=dict.fromkeys(ASSETS, 0.2)),
+        "cash": 0.0,
+        "aversion": 5.0,
+        "window": 600,
     }
     return Frontier(
         universe, seq, ts_ns, ts_ns, SECOND_NS, names, 30 + seq, 100_000, np.round(correlation, 6).tolist(),

@@ -6,7 +6,7 @@ import numpy as np
 
 from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.history import History, LargeConfig
-from quicksilver.portfolio.pareto import rising
+from quicksilver.portfolio.pareto import efficient
 from quicksilver.portfolio.picks import describe
 from quicksilver.portfolio.research import Drawn, Point, Research
 from quicksilver.portfolio.risks import deviations
@@ -46,13 +46,14 @@ def as_record(
     def spot(one: Point) -> tuple[float, float]:
         return round(float(deviations(one.weights[None], market.covariance)[0]) * BPS, 6), round(one.mean * BPS, 6)
 
-    front = rising([(*spot(one), one.weights) for one in frontier])
+    spots = [spot(one) for one in frontier]
+    front = efficient(*np.array(spots).T)
     return Frontier(
         config.universe, 1, newest, newest, int(np.median(np.diff(history.times_ns))), history.assets,
         research.estimate.n_observations, drawn.n_portfolios,
         np.round(correlation_of(market.covariance), 6).tolist(),
         {name: describe(one.weights, market.mean, market.covariance) for name, one in picks.items()},
-        [(risk, mean) for risk, mean, _ in front], [np.round(row, 6).tolist() for _, _, row in front],
+        [spots[i] for i in front], [np.round(frontier[i].weights, 6).tolist() for i in front],
         [spot(one) for one in drawn.shown],
     )  # fmt: skip
 

@@ -10,7 +10,8 @@ from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.feasibility import corner
 from quicksilver.portfolio.goals import Market, least_risk
 from quicksilver.portfolio.growing import Evaluated
-from quicksilver.portfolio.picks import efficient, pareto
+from quicksilver.portfolio.pareto import efficient
+from quicksilver.portfolio.picks import pareto
 from quicksilver.portfolio.risks import measured
 from quicksilver.portfolio.searching import neighbours, tried
 

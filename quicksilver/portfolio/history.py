@@ -10,7 +10,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.estimators import Estimate, Estimators, conditioned, estimate
 from quicksilver.portfolio.large import CHUNK, NOBODY, Best, Int64, Sweep, weights_of
-from quicksilver.portfolio.pareto import rising
+from quicksilver.portfolio.pareto import efficient
 from quicksilver.portfolio.picks import describe, picks
 from quicksilver.portfolio.shrinkage import correlation_of
 from quicksilver.records import Frontier, Pick
@@ -84,15 +84,16 @@ class Study:
         winners = best.number[:-2]
         known = [np.array(one.weights) for one in self.picks.values()] + list(np.eye(len(self.mean)))
         candidates = [*weights_of(self.sweep, winners[winners != NOBODY].tolist()), *known]
-        front = rising([(*self._point(row), row) for row in candidates])
+        points = [self._point(row) for row in candidates]
+        front = efficient(*np.array(points).T)
         within = min(config.n_portfolios, CHUNK)
         shown = weights_of(self.sweep, range(0, within, max(1, within // config.n_cloud)))
         newest = int(history.times_ns[-1])
         return Frontier(
             config.universe, 1, newest, newest, int(np.median(np.diff(history.times_ns))), history.assets,
             self.n_observations, config.n_portfolios, np.round(self.correlation, 6).tolist(), self.picks,
-            [(round(risk, 6), round(mean, 6)) for risk, mean, _ in front],
-            [np.round(row, 6).tolist() for _, _, row in front],
+            [(round(points[i][0], 6), round(points[i][1], 6)) for i in front],
+            [np.round(candidates[i], 6).tolist() for i in front],
             [(round(risk, 6), round(mean, 6)) for risk, mean in map(self._point, shown)],
         )  # fmt: skip
 

@@ -1,12 +1,14 @@
 """Which portfolios none beats."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quicksilver.events import FloatArray
 
 
-def rising(points: list[tuple[float, float, FloatArray]]) -> list[tuple[float, float, FloatArray]]:
-    """Keep the points (risk, mean, weights) that no calmer one equals in mean, by rising risk."""
-    kept: list[tuple[float, float, FloatArray]] = []
-    for point in sorted(points, key=lambda one: (one[0], -one[1])):
-        if not kept or point[1] > kept[-1][1]:
-            kept.append(point)
-    return kept
+def efficient(risks: FloatArray, means: FloatArray) -> NDArray[np.int64]:
+    """Return the indices of the portfolios that no calmer one equals in mean, by rising risk and rising mean."""
+    order = np.lexsort((-means, risks))
+    rising = means[order]
+    best = np.concatenate([[-np.inf], np.maximum.accumulate(rising)[:-1]])
+    return order[rising > best]

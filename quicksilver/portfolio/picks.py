@@ -93,11 +93,3 @@ def _best_of_bins(means: Float32, risks: Float32, n_bins: int) -> NDArray[np.int
         if best < 0 or means[i] > means[best] or (means[i] == means[best] and risks[i] < risks[best]):
             winners[at] = i
     return winners
-
-
-def efficient(risks: FloatArray, means: FloatArray) -> NDArray[np.int64]:
-    """Return the indices of the portfolios that no calmer one equals in mean, by rising risk and rising mean."""
-    order = np.lexsort((-means, risks))
-    rising = means[order]
-    best = np.concatenate([[-np.inf], np.maximum.accumulate(rising)[:-1]])
-    return order[rising > best]

@@ -13,7 +13,7 @@ from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
 from quicksilver.portfolio.history import LIVE, History
-from quicksilver.portfolio.pareto import rising
+from quicksilver.portfolio.pareto import efficient
 from quicksilver.portfolio.risks import NAMES, RiskName, measured
 from quicksilver.portfolio.sampling import Sampler
 from quicksilver.portfolio.solving import risk_parity
@@ -126,8 +126,8 @@ class Research:
                 starts = [weights]
         if drawn is not None and not self.feasible.convex:  # the search may have missed what was drawn
             points += [drawn.sharpest, *drawn.shown]
-        front = rising([(one.risk, one.mean, one.weights) for one in points])
-        return [Point(weights, mean, risk) for risk, mean, weights in front]
+        front = efficient(np.array([one.risk for one in points]), np.array([one.mean for one in points]))
+        return [points[i] for i in front]
 
     def draw(self, n_portfolios: int, n_shown: int) -> Drawn:
         """Draw portfolios inside of the feasible set, the same for the same seed."""

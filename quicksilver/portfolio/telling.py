@@ -30,6 +30,8 @@ class Telling:
             config.universe, 0, 0, 0, config.period_ns, [], 0, config.n_portfolios, [], {}, [], [], [],
             risk=config.risk, halflife=config.halflife,
             estimators={"covariance": config.covariance, "mean": config.mean, "clock": config.clock},
+            costs=config.costs, hold=config.hold, band=config.band, constraints=config.constraints, cash=config.cash,
+            aversion=config.aversion, window=config.window,
         )  # fmt: skip
 
     def good(
@@ -44,7 +46,7 @@ class Telling:
             picks=chosen.picks, frontier=chosen.frontier, frontier_weights=chosen.weights, cloud=chosen.cloud,
             state="LIVE", reason=reason, ts_computed_ns=ts_ns, prices=[one.price for one in quotes.values()],
             ages_ns=[max(0, ts_ns - one.ts_ns) for one in quotes.values()], absent=absent,
-            held=chooser.held, n_portfolios=chooser.n_portfolios,
+            held=chooser.held, n_portfolios=chooser.n_portfolios, sources=[one.source for one in quotes.values()],
         )  # fmt: skip
         return self._last
 

@@ -65,12 +65,23 @@ class Trader:
             weights, share = self._part(wanted, market, goal)
         turnover = float(np.abs(weights - held).sum())
         if turnover < SAME:
-            return Settled(held, wanted, f"what is held stays: no trade is worth its cost over {config.hold} periods")
+            return self._stay(wanted, market, goal)
         if turnover < config.band:
             return Settled(held, wanted, f"what is held stays: {turnover:.2%} to trade is less than {config.band:.2%}")
         if share < 1.0:
             return Settled(weights, None, f"{share:.0%} of the way from what is held: more would not be worth its cost")
         return Settled(weights)
+
+    def _stay(self, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
+        """What is held, as nothing is traded; costs are the reason only where the trade would be good without them."""
+        held = self._feasible.current
+        if float(np.abs(wanted - held).sum()) < SAME:
+            return Settled(held, None, "what is held stays: it is what is wanted")
+        both = np.array([held, wanted])
+        worth = self._worth(both, market, goal, np.zeros(2))
+        if worth[1] <= worth[0]:
+            return Settled(held, None, "what is held stays: nothing better is known")
+        return Settled(held, wanted, f"what is held stays: no trade is worth its cost over {self._config.hold} periods")
 
     def _after_costs(self, market: Market) -> FloatArray | None:
         config = self._config
@@ -82,19 +93,20 @@ class Trader:
         """The best part of the way, and how large it is."""
         if goal == "rule":
             return wanted, 1.0
-        config, held = self._config, self._feasible.current
+        held = self._feasible.current
         parts = np.linspace(0.0, 1.0, PARTS + 1) if self._feasible.convex else np.array([0.0, 1.0])
         line = held + parts[:, None] * (wanted - held)
         line[-1] = wanted
-        net = -self.cost(line) / config.hold
-        if goal == "ratio":
-            worth = self.by_ratio(net + line @ market.mean, self._risks(line, market))
-        elif goal == "utility":
-            worth = self.by_risk(net + line @ market.mean, deviations(line, market.covariance))
-        else:
-            worth = self.by_risk(net, self._risks(line, market))
-        best = int(np.argmax(worth))
+        best = int(np.argmax(self._worth(line, market, goal, self.cost(line) / self._config.hold)))
         return line[best], float(parts[best])
+
+    def _worth(self, rows: FloatArray, market: Market, goal: GoalName, cost: FloatArray) -> FloatArray:
+        """What each row is worth for a goal, after a cost a period."""
+        if goal == "ratio":
+            return self.by_ratio(rows @ market.mean - cost, self._risks(rows, market))
+        if goal == "utility":
+            return self.by_risk(rows @ market.mean - cost, deviations(rows, market.covariance))
+        return self.by_risk(-cost, self._risks(rows, market))
 
     def _risks(self, line: FloatArray, market: Market) -> FloatArray:
         return measured(self._config.risk, line, market.covariance, market.excess)

@@ -20,6 +20,7 @@ from api.store_sqlite import SqliteStore
 from api.streams import Stream
 from quicksilver import codec
 from quicksilver.memory import MemoryBus
+from quicksilver.portfolio.costs import Costs
 from quicksilver.records import Frontier, Pick
 from tests.frontiers import SECOND_NS, frontier, waiting
 
@@ -145,6 +146,18 @@ async def test_states_and_other_assets_are_told_whatever_the_threshold(site: Sit
             ("LIVE", ["max_sharpe_fallback"], []),
         ]
         assert rows[-1]["assets"] == ["A-USD", "B-USD", "C-USD"]
+
+
+async def test_another_configuration_is_told_whatever_the_threshold(site: Site) -> None:
+    async with site.client() as client:
+        site.bus.publish(of(1, [0.5, 0.5]))
+        await ask(client, op="subscribe", channels=["picks"], threshold=2)
+        await settled(client)
+        site.bus.publish(of(2, [0.5, 0.5], sources=["bitstamp:A-USD", "kraken:B-USD"]))  # no news: a price stands in
+        site.bus.publish(of(3, [0.5, 0.5], costs=Costs(1.0, 0.0, 0.0)))
+        site.bus.publish(of(4, [0.5, 0.5], costs=Costs(1.0, 0.0, 0.0)))
+        (row,) = (row for message in await settled(client) for row in message["rows"])
+        assert (row["costs"]["fee_bps"], row["hold"], row["window"], row["picks"]) == (1.0, 3600, 600, {})
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 2.5])

@@ -1,5 +1,6 @@
 """Portfolios over REST: universes, frontiers now and before, and orders; what is refused is said in a sentence."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -63,6 +64,12 @@ class Site:
         """Store a record that the hub does not know: it is of a run before."""
         self.store.write([record])
         self.store.flush()
+
+    def book(self, venue: str, mid: float, ts_ns: int) -> None:
+        """Publish a live book of Bitcoin."""
+        self.publish(Status(venue, "BTC-USD", 1, ts_ns, ts_ns, "LIVE", ""))
+        levels = [TopLevel(mid - 1, 1, 1)], [TopLevel(mid + 1, 1, 1)]
+        self.publish(BookTop(venue, "BTC-USD", 2, ts_ns, ts_ns, *levels, 0, 0, 0.0, 0.0))
 
     async def get(self, path: str, **asked: Any) -> Any:
         answer = await self.http.get(path, params=asked)
@@ -161,9 +168,9 @@ async def test_orders_are_in_lots_sales_first_and_cost_what_the_model_says(site:
     answer = await site.orders(**asked, lot_sizes={"SOL-USD": 1}, fee_bps=20)
     orders = {one["asset"]: one for one in answer["orders"]}
     assert [one["side"] for one in answer["orders"]] == ["sell", "buy", "buy", "buy", "buy"]
-    assert answer["costs"] == {"fee_bps": 20.0, "spread_bps": 5.0, "impact_bps": 10.0}
+    assert answer["costs"] == {"fee_bps": 20.0, "spread_bps": 2.0, "impact_bps": 12.0}
     bitcoin = orders["BTC-USD"]
-    assert (bitcoin["lot_size"], bitcoin["lot_of"], bitcoin["units"]) == (0.0001, "coinbase", 0.7966)
+    assert (bitcoin["lot_size"], bitcoin["lot_of"], bitcoin["units"]) == (0.00001, "kraken", 0.79669)
     assert (orders["ETH-USD"]["lot_of"], orders["SOL-USD"]["lot_of"]) == ("kraken", "given")
     assert (orders["XRP-USD"]["lot_of"], orders["XRP-USD"]["lot_size"]) == ("default", 1e-8)
     assert orders["SOL-USD"]["units"] == int(orders["SOL-USD"]["units"])
@@ -174,12 +181,27 @@ async def test_orders_are_in_lots_sales_first_and_cost_what_the_model_says(site:
     for asset, one in orders.items():
         assert one["notional"] == pytest.approx(one["units"] * PRICES[asset])
         share = one["notional"] / value
-        assert one["cost"] == pytest.approx(one["notional"] * (20 + 2.5 + 10 * share) / 1e4)
+        assert one["cost"] == pytest.approx(one["notional"] * (20 + 1 + 12 * share) / 1e4)
     flows = sum(one["notional"] * (1 if one["side"] == "sell" else -1) - one["cost"] for one in answer["orders"])
     assert 0.0 <= answer["cash_left"] == pytest.approx(1000.0 + flows)
     assert answer["weights_target"] == dict.fromkeys(ASSETS, pytest.approx(0.2))
     assert answer["weights_before"]["BTC-USD"] == pytest.approx(1.00005 * 60_000 / value)
     assert answer["weights_after"]["BTC-USD"] == pytest.approx(0.2, abs=2e-3)
+
+
+async def test_costs_are_the_universes_own_unless_given(site: Site) -> None:
+    site.publish(frontier(1, time.time_ns()))
+    asked: dict[str, Any] = {"weights": {"ADA-USD": 0.5}, "cash": 1e6}
+    own = await site.orders(**asked)
+    assert own["costs"] == {"fee_bps": 16.0, "spread_bps": 2.0, "impact_bps": 12.0}
+    (order,) = own["orders"]
+    assert order["cost"] == pytest.approx(order["notional"] * (16 + 1 + 12 * order["notional"] / 1e6) / 1e4)
+    given = await site.orders(**asked, fee_bps=0, impact_bps=0)
+    assert given["costs"] == {"fee_bps": 0.0, "spread_bps": 2.0, "impact_bps": 0.0}
+    assert given["cost_bps"] == pytest.approx(0.5, rel=1e-6)
+    site.publish(plain(1, time.time_ns()))  # it does not tell of costs
+    usual = await site.orders("auto", **asked, prices=PRICES)
+    assert usual["costs"] == {"fee_bps": 10.0, "spread_bps": 5.0, "impact_bps": 10.0}
 
 
 async def test_what_is_not_traded_says_why(site: Site) -> None:
@@ -197,38 +219,58 @@ async def test_what_is_not_traded_says_why(site: Site) -> None:
 async def test_weights_of_ones_own_and_a_pick_that_no_trade_is_worth(site: Site) -> None:
     good = frontier(1, time.time_ns())
     stays = msgspec.structs.replace(good.picks["max_sharpe"], weights=good.held, wanted=[0.0, 1.0, 0.0, 0.0, 0.0])
+    stays = msgspec.structs.replace(stays, note="what is held stays: 1.00% to trade is less than 2.00%")
     site.publish(frontier(1, good.ts_event_ns, picks={"max_sharpe": stays}))
     answer = await site.orders(weights={"BTC-USD": 0.5}, cash=100_000)
-    assert [(one["asset"], one["units"]) for one in answer["orders"]] == [("BTC-USD", 0.8333)]
+    assert [(one["asset"], one["units"]) for one in answer["orders"]] == [("BTC-USD", 0.83333)]
     assert (answer["pick"], answer["cash_left"] > 49_000) == (None, True)
     kept = await site.orders(cash=100)
-    assert len(kept["orders"]) == 4  # of bitcoin a fifth is not a lot
-    assert kept["note"].startswith("the pick stays at what its universe holds")
+    assert len(kept["orders"]) == 4  # of ether a fifth is less than the least
+    assert kept["note"] == (
+        "what is held stays: 1.00% to trade is less than 2.00%; these orders lead to what the universe holds: give"
+        " `wanted` for what would be best without costs"
+    )
     assert kept["weights_target"]["BTC-USD"] == pytest.approx(0.2)
     assert (await site.orders(cash=100_000, wanted=True))["weights_target"]["BTC-USD"] == 1.0
 
 
-async def test_the_newest_price_is_used_and_a_book_in_doubt_has_none(site: Site) -> None:
+async def test_the_newest_price_of_the_universes_own_source_is_used_and_a_book_in_doubt_has_none(site: Site) -> None:
     now = time.time_ns()
     site.publish(frontier(1, now - 5 * SECOND_NS))
 
-    def top(venue: str, mid: float, ts_ns: int) -> None:
-        site.publish(Status(venue, "BTC-USD", 1, ts_ns, ts_ns, "LIVE", ""))
-        levels = [TopLevel(mid - 1, 1, 1)], [TopLevel(mid + 1, 1, 1)]
-        site.publish(BookTop(venue, "BTC-USD", 2, ts_ns, ts_ns, *levels, 0, 0, 0.0, 0.0))
-
-    async def price() -> tuple[float, str]:
-        answer = await site.orders(weights={"BTC-USD": 1}, cash=1e6)
+    async def price(universe: str = "majors", asset: str = "BTC-USD") -> tuple[float, str]:
+        answer = await site.orders(universe, weights={asset: 1}, cash=1e6)
         return answer["orders"][0]["price"], answer["orders"][0]["price_of"]
 
-    top("bitstamp", 59_000.0, now - 60 * SECOND_NS)
+    site.book("kraken", 59_000.0, now - 60 * SECOND_NS)
     assert await price() == (60_000.0, "frontier")
-    top("kraken", 61_000.0, now)
+    site.book("kraken", 61_000.0, now)
+    site.book("bitstamp", 62_000.0, now + 1)  # newer, but not where the universe takes its price from
     assert await price() == (61_000.0, "kraken:BTC-USD")
     site.publish(Status("kraken", "BTC-USD", 3, now, now, "GAP", "sequence"))
     assert await price() == (60_000.0, "frontier")
     given = await site.orders(weights={"BTC-USD": 1}, cash=1e6, prices={"BTC-USD": 50_000})
     assert (given["orders"][0]["price"], given["orders"][0]["price_of"]) == (50_000.0, "given")
+    named = [name.replace("BTC", "bitstamp:BTC") for name in ASSETS]
+    sources = ["bitstamp:BTC-USD" if "BTC" in name else f"kraken:{name}" for name in ASSETS]
+    site.publish(frontier(1, now - 5 * SECOND_NS, "venues", named, sources=sources))
+    assert await price("venues", "bitstamp:BTC-USD") == (62_000.0, "bitstamp:BTC-USD")
+
+
+async def test_a_row_that_tells_no_sources_goes_by_any_venue_and_the_coarsest_lot(site: Site) -> None:
+    now = time.time_ns()
+    site.publish(frontier(1, now - 5 * SECOND_NS, sources=[]))
+    site.book("bitstamp", 62_000.0, now)
+    (order,) = (await site.orders(weights={"BTC-USD": 1}, cash=1e6))["orders"]
+    assert (order["price_of"], order["lot_of"], order["lot_size"]) == ("bitstamp:BTC-USD", "coinbase", 0.0001)
+
+
+async def test_lots_are_those_of_the_venue_that_the_price_is_from(site: Site) -> None:
+    sources = [f"coinbase:{name}" for name in ASSETS]
+    site.publish(frontier(1, time.time_ns(), sources=sources))
+    orders = {one["asset"]: one for one in (await site.orders(pick="equal_weight", cash=1e6))["orders"]}
+    assert (orders["BTC-USD"]["lot_of"], orders["BTC-USD"]["lot_size"]) == ("coinbase", 0.0001)
+    assert (orders["ETH-USD"]["lot_of"], orders["ETH-USD"]["lot_size"]) == ("default", 1e-8)  # kraken's is not its
 
 
 async def test_records_without_prices_need_a_book_or_given_prices(site: Site) -> None:
@@ -247,11 +289,14 @@ async def test_old_and_waiting_frontiers_are_refused_unless_their_age_is_allowed
     site.publish(old)
     said = await site.refused(409, cash=10)
     assert said.startswith("the frontier of majors is 10")
-    assert said.endswith(" s old, more than 60 s; wait for a newer one, or give max_age_s")
+    assert re.search(r" s old, more than 60 s; wait for a newer one, or give max_age_s of 10\d or more$", said)
     site.publish(waiting(old, now, "BTC-USD has had no price for 100 s"))
     said = await site.refused(409, cash=10)
     assert said.startswith("majors is waiting (BTC-USD has had no price for 100 s): its last good frontier is 10")
     assert (await site.refused(409, cash=10, max_age_s=50)).startswith("the frontier of majors is 10")
+    assert re.search(r" s old; give max_age_s of 10\d or more to use it$", said)
+    site.publish(frontier(1, 1, "ancient"))
+    assert " d old, more than 60 s; " in await site.refused(409, "ancient", cash=10)
     answer = await site.orders(cash=1e6, max_age_s=1000)
     assert 100 <= answer["age_s"] < 200
     assert all(one["price_age_s"] >= 100 for one in answer["orders"])
@@ -281,6 +326,11 @@ async def test_old_and_waiting_frontiers_are_refused_unless_their_age_is_allowed
         ({"cash": 1, "prices": {"BTC-USD": "1e-300"}}, "prices: 1E-300 is no price of BTC-USD"),
         ({"cash": 1, "default_lot": 0}, "0 is no lot of ADA-USD: give a number from 1E-12 on"),
         ({"weights": {"BTC-USD": 0.6, "ADA-USD": 1}}, "the weights sum to 1.6: at most 1, the rest stays cash"),
+        (
+            {"weights": {"BTC-USD": -0.5}},
+            "the weight of BTC-USD: -0.5 is no share of the money; give a number from 0 to 1",
+        ),
+        ({"raw": b"cash=5"}, "the body is no JSON, from character 0 on: Expecting value"),
         ({"cash": 1, "fee_bps": 5000}, "fee_bps: Input should be less than or equal to 1000"),
         ({"cash": 1, "money": 1}, "money: Extra inputs are not permitted"),
     ],

@@ -33,8 +33,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return SCALARS[kind]
     if origin is typing.Literal:
         return st.sampled_from(given)
-    if origin is list:
-        return st.lists(values(given[0]), max_size=2)
+    if origin is list or ... in given:
+        return st.lists(values(given[0]), max_size=2).map(origin)
     if origin in {tuple, dict}:
         parts = [values(one) for one in given]
         return st.tuples(*parts) if origin is tuple else st.dictionaries(*parts, max_size=2)
@@ -89,7 +89,7 @@ def test_columns_are_the_day_and_the_fields_with_their_kinds() -> None:
         ("frontiers", name)
         for name in (
             "assets", "correlation", "picks", "frontier", "frontier_weights", "cloud", "prices", "ages_ns", "absent",
-            "held", "estimators",
+            "held", "estimators", "sources", "costs", "constraints",
         )
     }  # fmt: skip
 

@@ -6,13 +6,20 @@ const KEPT_ROWS = 900;
 const MINUTE_NS = 60e9;
 const RISK_SHARE = 0.5; // of a move that min variance, which reads risks alone, has made too: then risks drive it
 const SMALL = 0.001; // of a weight: not worth a word
+const READ_NOTHING = ["equal_weight", "current"]; // of the market
 const BREAK_PERIODS = 5; // a longer silence is a gap in a chart
 
+/** What of a universe's configuration a frontier tells, and what it is called when it has changed. */
+const SETTINGS = {
+  costs: "costs", hold: "costs", band: "costs", cash: "the return of cash", aversion: "aversion to risk", period_ns: "the period",
+  risk: "the measure of risk", estimators: "estimators", halflife: "estimators", window: "estimators",
+} as const satisfies { [name in keyof Frontier]?: string };
+
+type Setting = keyof typeof SETTINGS;
 type Part<T, K extends keyof T> = { [P in K]: T[P] }; // TypeScript's own is called Pick, as our record
 
 /** What is kept of a frontier that is not the newest: a row of `history?picks_only=true`. */
-export type PickRow = Part<Frontier, "seq" | "ts_event_ns" | "period_ns" | "assets" | "picks" | "state">;
-
+export type PickRow = Part<Frontier, "seq" | "ts_event_ns" | "assets" | "picks" | "state" | "constraints" | Setting>;
 
 export type PickOf = (row: PickRow) => Pick | undefined;
 
@@ -25,6 +32,11 @@ export function pickName(name: string): string {
   const fallback = name.endsWith("_fallback");
   const bare = fallback ? name.slice(0, -"_fallback".length) : name;
   return (PICK_NAMES[bare] ?? bare.replaceAll("_", " ")) + (fallback ? " (fallback)" : "");
+}
+
+/** A pick's note for people: picks by the names that the page has for them. */
+export function spoken(note: string | undefined): string {
+  return (note ?? "").replace(/\b(?:min|max|risk|equal)_[a-z_]+/g, pickName);
 }
 
 /** When what a frontier says was computed, if it ever was. */
@@ -47,10 +59,11 @@ export class Universe {
 
   private add(row: Frontier): void {
     if (row.state === "WAITING") return; // its weights are those of the last good tick, which is there
-    const { seq, ts_event_ns, period_ns, assets, picks, state } = row;
+    const { frontier, frontier_weights, cloud, correlation, ...kept } = row; // which are large
+    const ts_event_ns = row.ts_event_ns;
     const last = this.rows.at(-1);
     if (last && last.ts_event_ns >= ts_event_ns) this.rows = this.rows.filter((one) => one.ts_event_ns < ts_event_ns);
-    this.rows.push({ seq, ts_event_ns, period_ns, assets, picks, state: state ?? "LIVE" });
+    this.rows.push(kept);
     if (this.rows.length > KEPT_ROWS) this.rows.shift();
   }
 
@@ -144,6 +157,7 @@ export function stack(rows: PickRow[], assets: string[], pickOf: PickOf): Stacke
   return [times, ...sums];
 }
 
+/** `why` is what drove it; where nothing moved, what there is to say of that. */
 export interface Changed {
   sinceNs: number;
   turnover: number;
@@ -151,12 +165,15 @@ export interface Changed {
   why: string;
 }
 
-/** What a pick has changed within the last minute (or period, if that is longer), the largest first, and what drove it. */
+/**
+ * What a pick has changed within the last minute (or period, if that is longer; since the row before, if that is older),
+ * the largest first, and what drove it.
+ */
 export function changed(rows: PickRow[], pickOf: PickOf): Changed | null {
   const now = rows.at(-1);
   if (!now) return null;
   const since = now.ts_event_ns - Math.max(MINUTE_NS, now.period_ns);
-  const before = rows.find((row) => row.ts_event_ns >= since && row !== now);
+  const before = rows.find((row) => row.ts_event_ns >= since && row !== now) ?? rows.at(-2); // of days, over a weekend
   if (!before) return null;
   const moves = difference(before, pickOf(before), now, pickOf(now));
   const turnover = moves.reduce((sum, [, change]) => sum + Math.abs(change), 0);
@@ -180,17 +197,49 @@ function calmest(row: PickRow): Pick | undefined {
   return name === undefined ? undefined : row.picks[name];
 }
 
+/** What drove it: what has certainly changed first; then what the pick reads, by which of that has moved the calmest pick. */
 function driver(
   before: PickRow, now: PickRow, pickOf: PickOf, turnover: number, calm: number,
 ): string {
+  const told = [...asSet(before, now), ...assetsOf(before, now)].join(", ");
+  const [was, is] = [pickOf(before), pickOf(now)];
+  if (turnover < SMALL) return [told && `though ${told}`, is?.wanted && spoken(is.note)].filter(Boolean).join("; ");
+  if (told) return told;
+  const name = nameOf(now, is);
+  if (name.endsWith("_fallback") !== nameOf(before, was).endsWith("_fallback")) {
+    return name.endsWith("_fallback") ? spoken(is?.note) : "a mean is above cash again";
+  }
+  if (is?.wanted) return spoken(is.note);
+  if (was?.wanted) return "a trade is worth it now";
+  if (READ_NOTHING.includes(name)) return "";
+  const onlyRisk = is === calmest(now) || name === "risk_parity";
+  return onlyRisk || calm >= RISK_SHARE * turnover ? "risks changed" : "expected returns changed";
+}
+
+/** What the user has set otherwise; of rows from before it was told nothing is known. */
+function asSet(before: PickRow, now: PickRow): string[] {
+  const [was, is] = [before.constraints, now.constraints];
+  const rules = (one: typeof was) => ({ ...one, current: null });
+  const names = (Object.keys(SETTINGS) as Setting[])
+    .filter((name) => differ(before[name], now[name]))
+    .map((name) => SETTINGS[name]);
+  const of: string[] = was && is && differ(rules(was), rules(is)) ? ["constraints"] : [];
+  const held = was && is && differ(was.current, is.current) ? ["what is held"] : [];
+  return [...new Set([...of, ...held, ...names])].map((name) => `${name} changed`);
+}
+
+function differ(one: unknown, other: unknown): boolean {
+  return one != null && other != null && JSON.stringify(one) !== JSON.stringify(other);
+}
+
+function assetsOf(before: PickRow, now: PickRow): string[] {
   const joined = now.assets.filter((asset) => !before.assets.includes(asset));
   const left = before.assets.filter((asset) => !now.assets.includes(asset));
-  const told = [...joined.map((one) => `${one} joined`), ...left.map((one) => `${one} left`)];
-  if (told.length > 0) return told.join(", ");
-  if (turnover < SMALL) return pickOf(now)?.wanted ? "a trade is not worth its cost" : "";
-  const onlyRisk = pickOf(now) === calmest(now);
-  if (onlyRisk || calm >= RISK_SHARE * turnover) return "risks changed";
-  return "expected returns changed";
+  return [...joined.map((one) => `${one} joined`), ...left.map((one) => `${one} left`)];
+}
+
+function nameOf(row: PickRow, pick: Pick | undefined): string {
+  return Object.keys(row.picks).find((name) => row.picks[name] === pick) ?? "";
 }
 
 /** Index of the point of a line of rising risk that is nearest to a risk. */

@@ -106,6 +106,20 @@ export interface Frontier {
   risk?: string;
   estimators?: Record<string, string>;
   halflife?: number | null;
+  sources?: string[];
+  costs?: Costs | null;
+  hold?: number | null;
+  band?: number | null;
+  constraints?: Record<string, unknown> | null;
+  cash?: number | null;
+  aversion?: number | null;
+  window?: number | null;
+}
+
+export interface Costs {
+  fee_bps: number;
+  spread_bps: number;
+  impact_bps: number;
 }
 
 export type DataState = "SYNCING" | "LIVE" | "GAP" | "STALE";

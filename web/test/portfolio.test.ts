@@ -72,6 +72,13 @@ describe("what changed", () => {
     expect(found?.why).toBe("expected returns changed");
   });
 
+  it("is measured from the row before where that is older", () => {
+    const days = [1, 2, 5].map((day) => row(day * 86_400, AB, { max_sharpe: pick(day / 10, 1 - day / 10) }, { period_ns: 86_400 * SECOND }));
+    const found = changed(days, sharpest);
+    expect(found?.sinceNs).toBe(2 * 86_400 * SECOND);
+    expect(found?.turnover).toBeCloseTo(0.6);
+  });
+
   it("is driven by risks where the pick that reads them alone has moved as well, or is meant", () => {
     const rows = [row(1, AB, { min_variance: calm, max_sharpe: calm }), row(2, AB, { min_variance: pick(0.65, 0.35), max_sharpe: pick(0.7, 0.3) })];
     expect(changed(rows, sharpest)?.why).toBe("risks changed");
@@ -84,11 +91,61 @@ describe("what changed", () => {
     expect(changed(rows, sharpest)).toMatchObject({ why: "C joined, A left", moves: [["C", 0.5], ["A", -0.5]] });
   });
 
-  it("is nothing where no weight moved, with the reason if there is one", () => {
-    const rows = [row(1, AB, { max_sharpe: calm }), row(2, AB, { max_sharpe: { ...calm, wanted: [1, 0] } })];
-    expect(changed(rows, sharpest)).toMatchObject({ moves: [], turnover: 0, why: "a trade is not worth its cost" });
+  it("is nothing where no weight moved, with the pick's own reason if there is one", () => {
+    const note = "what is held stays: 1.00% to trade is less than 2.00%";
+    const rows = [row(1, AB, { max_sharpe: calm }), row(2, AB, { max_sharpe: { ...calm, wanted: [1, 0], note } })];
+    expect(changed(rows, sharpest)).toMatchObject({ moves: [], turnover: 0, why: note });
     expect(changed(rows.slice(0, 1), sharpest)).toBeNull();
     expect(changed([], sharpest)).toBeNull();
+    const noted = [row(1, AB, { max_sharpe: calm }), row(2, AB, { max_sharpe: { ...calm, note: "the best that was drawn" } })];
+    expect(changed(noted, sharpest)?.why).toBe("");
+  });
+
+  describe("is what the user has set otherwise", () => {
+    const set = { constraints: { cap: 1, current: { A: 1 } }, costs: { fee_bps: 1, spread_bps: 2, impact_bps: 3 }, hold: 10, risk: "variance" };
+    const why = (was: Partial<Frontier>, is: Partial<Frontier>, moved = true) =>
+      changed([row(1, AB, { max_sharpe: calm }, was), row(2, AB, { max_sharpe: moved ? pick(0.9, 0.1) : calm }, is)], sharpest)?.why;
+
+    it("each by its name, once", () => {
+      expect(why(set, { ...set, constraints: { ...set.constraints, cap: 0.9 } })).toBe("constraints changed");
+      expect(why(set, { ...set, constraints: { cap: 1, current: { A: 0.5, B: 0.5 } } })).toBe("what is held changed");
+      expect(why(set, { ...set, costs: { ...set.costs, fee_bps: 5 }, hold: 20 })).toBe("costs changed");
+      expect(why(set, { ...set, risk: "cvar", constraints: { cap: 0.9, current: {} } }))
+        .toBe("constraints changed, what is held changed, the measure of risk changed");
+    });
+
+    it("also where nothing moved for it", () => {
+      expect(why(set, { ...set, hold: 20 }, false)).toBe("though costs changed");
+    });
+
+    it("unknown of rows from before it was told", () => {
+      expect(why({}, set)).toBe("expected returns changed");
+      expect(why({ ...set, costs: null, constraints: null }, set)).toBe("expected returns changed");
+    });
+  });
+
+  it("is a trade that has become worth it, or is so no longer", () => {
+    const stays = { ...calm, wanted: [1, 0], note: "what is held stays: no trade is worth its cost over 9 periods" };
+    const goes = [row(1, AB, { max_sharpe: stays }), row(2, AB, { max_sharpe: pick(0.9, 0.1) })];
+    expect(changed(goes, sharpest)?.why).toBe("a trade is worth it now");
+    const back = [row(1, AB, { max_sharpe: pick(0.9, 0.1) }), row(2, AB, { max_sharpe: stays })];
+    expect(changed(back, sharpest)?.why).toBe(stays.note);
+  });
+
+  it("is a pick that another stands in for, or does so no longer", () => {
+    const all = new Portfolios();
+    const pickOf = (one: PickRow) => all.pickOf(one);
+    const note = "no feasible mean is above cash: min_variance stands in for max_sharpe";
+    const rows = [row(1, AB, { max_sharpe: pick(1, 0) }), row(2, AB, { max_sharpe_fallback: { ...calm, note } })];
+    expect(changed(rows, pickOf)?.why).toBe("no feasible mean is above cash: min variance stands in for max Sharpe");
+    expect(changed([row(1, AB, rows[1]?.picks ?? {}), row(2, AB, rows[0]?.picks ?? {})], pickOf)?.why).toBe("a mean is above cash again");
+  });
+
+  it("is never an expected return for picks that read none", () => {
+    const moved = (name: string) =>
+      changed([row(1, AB, { min_variance: calm, [name]: calm }), row(2, AB, { min_variance: calm, [name]: pick(0.9, 0.1) })], (one) => one.picks[name])?.why;
+    expect([moved("risk_parity"), moved("equal_weight"), moved("current"), moved("max_utility")])
+      .toEqual(["risks changed", "", "", "expected returns changed"]);
   });
 });
 

@@ -12,6 +12,7 @@ from quicksilver import codec
 from quicksilver.errors import StateError
 from quicksilver.portfolio.config import Clock, LiveCovariance, LiveMean, PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Group
+from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.estimators import Estimators, estimate
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.records import Frontier, Prediction
@@ -39,13 +40,20 @@ def test_a_frontier_each_tick_once_enough_is_known() -> None:
 
 def test_a_frontier_says_what_it_is_of() -> None:
     rows = seconds(20, TWO)
-    config = replace(CONFIG, covariance="denoised", mean="james-stein", constraints=Constraints(current={"B-USD": 0.4}))
+    constraints = Constraints(cap=0.9, current={"B-USD": 0.4})
+    config = replace(
+        CONFIG, covariance="denoised", mean="james-stein", constraints=constraints, costs=Costs(1.0, 2.0, 3.0), hold=7,
+        band=0.1, cash=1e-6, aversion=2.0, window=40,
+    )  # fmt: skip
     last = play(PortfolioStage(config), rows)[-1]
     assert last.prices == [rows[-4][2], rows[-3][2]]  # of before the tick
     assert last.ages_ns == [SECOND - 1000, SECOND - 2000]
     assert last.held == [0.0, 0.4]
     assert last.estimators == {"covariance": "denoised", "mean": "james-stein", "clock": "previous-tick"}
     assert (last.halflife, last.risk, last.absent, last.reason) == (300.0, "variance", {}, "")
+    assert last.sources == ["v:A-USD", "v:B-USD"]
+    assert (last.costs, last.hold, last.band) == (config.costs, 7, 0.1)
+    assert (last.constraints, last.cash, last.aversion, last.window) == (constraints, 1e-6, 2.0, 40)
 
 
 @pytest.mark.parametrize("covariance", get_args(LiveCovariance))
@@ -198,6 +206,7 @@ def test_another_venue_stands_in_and_its_other_price_is_no_return() -> None:
     later = [(v, s, p, ts + 60 * SECOND) for v, s, p, ts in both if (v, s) != ("v", "A-USD")]
     after = good(play(stage, later))
     assert after[-1].assets == before.assets
+    assert (before.sources, after[-1].sources) == (["v:A-USD", "v:B-USD"], ["w:A-USD", "v:B-USD"])
     assert after[-1].n_observations > before.n_observations
     assert max(one.picks["equal_weight"].risk_bps for one in after) < 2 * before.picks["equal_weight"].risk_bps
 

@@ -93,6 +93,26 @@ def test_less_than_the_band_is_not_traded() -> None:
     assert picks_of(Costs(), 1000, 0.007, held)["equal_weight"].wanted is None
 
 
+def test_what_is_wanted_already_needs_no_trade_and_costs_are_not_the_reason() -> None:
+    equal = dict.fromkeys(ASSETS[:N], 1 / N)
+    kept = picks_of(Costs(500.0, 0.0, 0.0), 1, 0.02, equal)["equal_weight"]
+    assert kept.weights == pytest.approx([1 / N] * N)
+    assert kept.wanted is None
+    assert kept.note == "what is held stays: it is what is wanted"
+
+
+def test_what_is_better_than_all_that_was_found_stays_and_costs_are_not_the_reason() -> None:
+    calm = np.array(fed(SMALL, RETURNS).choose(MEAN, COVARIANCE).picks["min_variance"].weights)
+    held = dict(zip(ASSETS, calm.tolist(), strict=False))
+    constraints = Constraints(current=held)
+    config = msgspec.structs.replace(SMALL, constraints=constraints, costs=Costs(1.0, 0.0, 0.0))
+    trader = Trader(config, Feasible.of(constraints, ASSETS[:N]))
+    worse = 0.9 * calm + 0.1 / N
+    settled = trader.settle(worse, Market(MEAN, COVARIANCE, RETURNS, 0.0), "risk")
+    assert settled.weights == pytest.approx(calm)
+    assert settled[1:] == (None, "what is held stays: nothing better is known")
+
+
 def test_a_part_of_the_way_is_the_best_part() -> None:
     costs, hold = Costs(5.0, 0.0, 200.0), 30
     pick = picks_of(costs, hold)["max_sharpe"]

@@ -1,5 +1,6 @@
 """Universes as their users write them, and several at once: changed between two events, saved and loaded anywhere."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -60,19 +61,53 @@ def test_a_file_says_all_that_a_universe_is() -> None:
     )  # fmt: skip
 
 
-def test_the_example_says_of_each_field_what_it_is_unless_given() -> None:
+TOLD = re.compile(r"^# (\w+) = (.+?)(?:  +#.*)?$", re.M)
+TITLE = re.compile(r"^\[universes\.(.+?)\]", re.M)
+
+
+def tables(text: str) -> dict[str, str]:
+    """Return the text of each table by its name."""
+    _, *parts = TITLE.split(text)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_example_tells_each_default_as_it_is() -> None:
+    """Value by value, not by what comes of it: of 1s "10m" and 600 come to the same, of other periods they do not."""
+    config = PortfolioConfig()
+    defaults: dict[str, msgspec.Struct] = {
+        "all": config,
+        "careful": config,
+        "careful.constraints": config.constraints,
+        "careful.constraints.groups.small": Group(()),
+        "careful.costs": config.costs,
+    }
+    of_table = tables(EXAMPLE.read_text())
+    assert of_table.keys() == defaults.keys()
+    told = {
+        (name, field): msgspec.toml.decode(f"{field} = {value}")[field]
+        for name, text in of_table.items()
+        for field, value in TOLD.findall(text)
+    }
+    real = msgspec.json.decode(msgspec.json.encode(defaults))
+    assert told == {(name, field): real[name][field] for name, field in told}
+    assert len(told) > 15
+    assert f"unless given, {config.halflife:g} periods" in of_table["all"]
+
+
+def test_the_example_names_each_field() -> None:
     text = EXAMPLE.read_text()
     fast, careful = read_universes(text.encode(), str(EXAMPLE))
-    assert (fast.universe, careful.universe) == ("all", "careful")
-    head, _, tail = text.partition("[universes.careful]")
-    told = "\n".join(
-        line.removeprefix("# ") if " = " in line.partition("  #")[0] else line for line in head.splitlines()
-    )
-    assert read_universes(told.encode(), "defaults")[0] == fast == PortfolioConfig("all", halflife=120.0)
-    named = {line.removeprefix("# ").partition(" = ")[0] for line in told.splitlines()} | {"constraints", "costs"}
-    assert named >= {"period", *PortfolioConfig.__struct_fields__} - {"universe", "period_ns"}
-    named = {line.removeprefix("# ").partition(" = ")[0] for line in tail.splitlines()} | {"groups"}
-    assert named >= {*Constraints.__struct_fields__, *Costs.__struct_fields__}
+    assert fast == PortfolioConfig("all", halflife=120.0)
+    assert careful.universe == "careful"
+    named = {
+        name: set(re.findall(r"^(?:# )?(?:such as: )?(\w+) = ", part, re.M)) for name, part in tables(text).items()
+    }
+    assert named["all"] == {"period", *PortfolioConfig.__struct_fields__} - {
+        "universe", "period_ns", "constraints", "costs"
+    }  # fmt: skip
+    assert named["careful.constraints"] == {*Constraints.__struct_fields__} - {"groups"}
+    assert named["careful.constraints.groups.small"] == {*Group.__struct_fields__}
+    assert named["careful.costs"] == {*Costs.__struct_fields__}
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,10 @@ export class FrontierPanel {
     if (!frontier) return;
     const halflife = frontier.halflife ? `, half-life ${span(frontier.halflife * frontier.period_ns)}` : "";
     const by = Object.values(frontier.estimators ?? {}).join(", ");
-    setText(
-      byId("frontier-note"),
-      `${short(frontier.n_portfolios)} portfolios of ${frontier.assets.length} assets, each ${span(frontier.period_ns)}, ` +
-        `from ${frontier.n_observations} returns${halflife}${by ? ` (${by})` : ""}`,
-    );
+    const what = frontier.assets.length === 0
+      ? "portfolios"
+      : `${short(frontier.n_portfolios)} portfolios of ${frontier.assets.length} assets, from ${frontier.n_observations} returns`;
+    setText(byId("frontier-note"), `${what}, anew each ${span(frontier.period_ns)}${halflife}${by ? ` (${by})` : ""}`);
     const said = status(frontier, nowMs, this.state.recorded);
     setText(byId("frontier-state"), said);
     byId("frontier-state").hidden = said === "";

@@ -2,19 +2,19 @@
 
 import { byId, element, setText } from "../dom";
 import { percent, short, UNKNOWN } from "../format";
-import { pickName } from "../portfolio";
+import { pickName, spoken } from "../portfolio";
 import type { Frontier, Pick } from "../records";
 import type { State } from "../state";
 import { showBars } from "./bars";
 import { PICK_COLORS } from "./frontier_plot";
 
-const COLUMNS: [name: string, title: string, value: (pick: Pick) => string][] = [
+const COLUMNS: [name: string, title: string | ((of: Frontier) => string), value: (pick: Pick) => string][] = [
   ["mean", "bps a period", (one) => digits(one.mean_bps)],
   ["risk", "bps a period", (one) => digits(one.risk_bps)],
   ["Sharpe", "mean above cash over risk, a period", (one) => digits(one.sharpe)],
-  ["95 %", "of the Sharpe ratios that bootstraps gave", (one) => (one.sharpe_low == null ? UNKNOWN : `${digits(one.sharpe_low)}…${digits(one.sharpe_high)}`)],
-  ["net", "Sharpe ratio after the cost, spread over the periods held", (one) => digits(one.net_sharpe)],
-  ["cost", "bps of the money, at once", (one) => digits(one.cost_bps)],
+  ["95 %", "of the Sharpe ratios that bootstraps gave", (one) => (one.sharpe_low == null ? UNKNOWN : `${digits(one.sharpe_low, 2)}…${digits(one.sharpe_high, 2)}`)],
+  ["net", (of) => `Sharpe ratio after the cost, spread over ${of.hold ?? "the"} periods held`, (one) => digits(one.net_sharpe)],
+  ["cost", (of) => `bps of the money, at once${costsOf(of)}`, (one) => digits(one.cost_bps)],
   ["turnover", "sum of all changes of weight from what is held", (one) => (one.turnover == null ? UNKNOWN : percent(one.turnover, 0))],
 ];
 const body = element("tbody");
@@ -23,15 +23,12 @@ const bars = element("div", "pick-weights");
 
 export class PicksPanel {
   private rows = new Map<string, HTMLElement>();
+  private readonly heads = COLUMNS.map(([name]) => element("th", "", name));
 
   constructor(private readonly state: State) {
     const head = element("tr");
     head.append(element("th", "", "pick"));
-    for (const [name, title] of COLUMNS) {
-      const cell = element("th", "", name);
-      cell.title = title;
-      head.append(cell);
-    }
+    head.append(...this.heads);
     const top = element("thead");
     top.append(head);
     const table = element("table");
@@ -44,11 +41,13 @@ export class PicksPanel {
   render(frontier: Frontier): void {
     const names = Object.keys(frontier.picks);
     if (names.join("|") !== [...this.rows.keys()].join("|")) this.arrange(names);
+    COLUMNS.forEach(([, title], i) => {
+      (this.heads[i] as HTMLElement).title = typeof title === "string" ? title : title(frontier);
+    });
     const followed = this.state.portfolios.pickIn(frontier.picks);
     for (const name of names) this.update(name, frontier.picks[name] as Pick, name === followed);
     const pick = frontier.picks[followed];
-    const stays = pick?.wanted ? "no trade is worth its cost, so what is held stays" : "";
-    const note = [pick?.note, stays].filter(Boolean).join("; ");
+    const note = spoken(pick?.note);
     told.hidden = note === "";
     setText(told, note);
     showBars(bars, frontier.assets, pick?.weights ?? []);
@@ -85,7 +84,12 @@ export class PicksPanel {
   }
 }
 
+/** What costs are counted, if it is told. */
+function costsOf({ costs }: Frontier): string {
+  return costs ? `: fee ${costs.fee_bps}, half of the spread of ${costs.spread_bps}, impact of all the money ${costs.impact_bps}` : "";
+}
+
 /** Three digits: an estimate has no more that mean anything. */
-function digits(value: number | null | undefined): string {
-  return value == null || !Number.isFinite(value) ? UNKNOWN : short(Number(value.toPrecision(3)));
+function digits(value: number | null | undefined, most = 3): string {
+  return value == null || !Number.isFinite(value) ? UNKNOWN : short(Number(value.toPrecision(most)));
 }

@@ -85,7 +85,7 @@ function time(ns: number, periodNs: number): string {
 function sentence(found: Changed | null, periodNs: number): string {
   if (!found) return "What changes is told from the second frontier on.";
   const since = time(found.sinceNs, periodNs);
-  if (found.moves.length === 0) return `Since ${since}: no weight moved${found.why ? `, for ${found.why}` : ""}.`;
+  if (found.moves.length === 0) return `Since ${since}: no weight moved${found.why ? `; ${found.why}` : ""}.`;
   const told = found.moves.slice(0, MOVES).map(([asset, change]) => `${asset} ${change > 0 ? "+" : "−"}${percent(Math.abs(change))}`);
   const more = found.moves.length - told.length;
   const why = found.why ? ` Why: ${found.why}.` : "";
