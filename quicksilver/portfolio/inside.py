@@ -57,7 +57,7 @@ class Inside:
         self.n_bins = n_bins
         self.chunk = max(1, min(CHUNK, MOST_WEIGHTS // len(feasible.low)))
         _, risks = self.measured(self.drawn(0))
-        self._low, self._high = float(risks.min()), float(risks.max())
+        self.low, self.high = float(risks.min()), float(risks.max())
 
     @property
     def n_chunks(self) -> int:
@@ -91,9 +91,9 @@ class Inside:
         weights = self.drawn(chunk)
         means, risks = self.measured(weights)
         sharpness = ratios(means - self._cash, risks)
-        width = self._high - self._low
+        width = self.high - self.low
         scale = self.n_bins / width if width > 0.0 else 0.0
-        bins = np.clip((risks - self._low) * scale, 0, self.n_bins - 1).astype(np.int64)
+        bins = np.clip((risks - self.low) * scale, 0, self.n_bins - 1).astype(np.int64)
         order = np.lexsort((risks, -means, bins))  # it is stable: among equals the first comes first
         leaders = order[np.unique(bins[order], return_index=True)[1]]
         rows = np.append(leaders, [np.lexsort((-means, risks))[0], np.lexsort((risks, -sharpness))[0]])
