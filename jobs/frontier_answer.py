@@ -14,6 +14,7 @@ from quicksilver.portfolio.answer import as_record
 from quicksilver.portfolio.history import History, LargeConfig, Study
 from quicksilver.portfolio.inside import Inside, Winners, merge_winners
 from quicksilver.portfolio.large import CHUNK, Best, merge, reduce_chunks, weights_of
+from quicksilver.portfolio.net import after_costs
 from quicksilver.portfolio.research import Drawn, Point, Question, Research
 from quicksilver.records import Frontier
 
@@ -54,6 +55,8 @@ def answer(
 
 def simplex(question: Question) -> bool:
     """Whether the fast kernel draws what is asked for: all long-only portfolios, and cash earns nothing."""
+    if question.constraints.current and question.costs is not None:
+        return False  # its record has the picks before costs
     return question.constraints.none and question.risk == "variance" and not question.cash and not question.quasi
 
 
@@ -95,7 +98,8 @@ def _inside(
     drawn = research.drawn(inside, found, config.n_cloud)
     picks = research.picks(drawn)
     line = research.frontier(next(iter(picks.values())), drawn)
-    return Answer(research, picks, line, drawn, as_record(research, history, config, picks, line, drawn), took)
+    net = after_costs(research, picks)
+    return Answer(research, net, line, drawn, as_record(research, history, config, net, line, drawn), took)
 
 
 def _done(

@@ -17,6 +17,7 @@ from jobs.exact_solver import comparison, picks_table
 from jobs.frontier_answer import Answer, Where, answer, simplex
 from jobs.history import PriceTable, Source, Stored
 from jobs.publishing import kafka_servers, publish, require_topic
+from jobs.universe_options import asked_of, assets_of, period_s, unanswered, universe_of
 from producers.csv_producer import Letters
 from quicksilver import codec
 from quicksilver.errors import InputError
@@ -32,6 +33,7 @@ MINUTE_S = 60.0
 
 
 def frontier(
+    context: typer.Context,
     prices: options.Prices = None,
     covariance: options.CovarianceOption = "ledoit-wolf",
     mean: options.MeanOption = "history",
@@ -64,7 +66,9 @@ def frontier(
     ] = PriceTable.CANDLES,
     since: Annotated[str | None, typer.Option(help="Cassandra's from this time on, such as 2026-08-09T05:00.")] = None,
     until: Annotated[str | None, typer.Option(help="Cassandra's before this time.")] = None,
-    universe: Annotated[str, typer.Option(help="Name and topic key of the result.")] = "history",
+    universe: Annotated[
+        str, typer.Option(help="Name and topic key of the result; FILE.toml[:NAME]: all that this universe says.")
+    ] = "history",
     publish_it: Annotated[bool, typer.Option("--publish", help="Send it to Kafka [KAFKA_SERVERS].")] = False,
     time_column: options.TimeColumn = None,
     price_column: options.PriceColumn = None,
@@ -73,24 +77,34 @@ def frontier(
 
     Up to 10 million portfolios are drawn in this process, more, or with --master, on Spark.
     """
-    letters = Letters(lambda text: typer.echo(text, err=True))
+    letters, notes = Letters(lambda text: typer.echo(text, err=True)), list[str]()
     with failing():
+        live = universe_of(universe)
         limits = options.constraints_of(
-            constraints, budget, floor, cap, group or [], most_assets, turnover, current
+            constraints, budget, floor, cap, group or [], most_assets, turnover, current,
+            live.constraints if live else None,
         )  # fmt: skip
-        question = options.question_of(
-            covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi
-        )  # fmt: skip
-        config = LargeConfig(universe, _whole(portfolios, question), seed)
+        question = options.question_of(covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi)
+        if live:
+            question = asked_of(live, question, options.given(context))
+            symbols = symbols or ",".join(assets_of(live))
+            period = period_s(live) if period is None else period
+            portfolios = live.n_portfolios if portfolios is None else portfolios
+        config = LargeConfig(live.universe if live else universe, _whole(portfolios, question), question.seed)
         if publish_it:
             require_topic(kafka_servers(), FRONTIERS)
         if source is Source.CASSANDRA:
             history: History | Stored = _stored(prices, stored, symbols, period, since, until)
             written = None
         else:
-            history, written = options.history_of(prices, symbols, period, time_column, price_column, letters)
+            history, written = options.history_of(
+                prices, symbols, period, time_column, price_column, letters, notes.append
+            )
+        if live and isinstance(history, History):
+            notes += unanswered(live, question, history.every_ns)
         with threadpool_limits(1):  # a product's last digits depend on how many threads share it
             found = answer(history, question, config, Where(master, partitions), written)
+        found.research.notes[:0] = notes
         _write(found, out, table, picture)
         if publish_it:
             publish(found.record, kafka_servers())
@@ -100,14 +114,14 @@ def frontier(
         return
     for line in (*picks_table(found.research, found.picks), *comparison(found.research, found.picks)):
         typer.echo(line)
-    typer.echo(msgspec.json.encode(_summary(found, seed, letters.count, publish_it)).decode())
+    typer.echo(msgspec.json.encode(_summary(found, letters.count, publish_it)).decode())
 
 
-def _summary(found: Answer, seed: int, rejected: int, published: bool) -> dict[str, Any]:
+def _summary(found: Answer, rejected: int, published: bool) -> dict[str, Any]:
     record, research = found.record, found.research
     drawn = {"least_risk": found.drawn.calmest, "highest_ratio": found.drawn.sharpest}
     return {
-        "portfolios": record.n_portfolios, **found.took, "seed": seed, "universe": record.universe,
+        "portfolios": record.n_portfolios, **found.took, "seed": research.question.seed, "universe": record.universe,
         "assets": record.assets, "observations": record.n_observations, "rejected_rows": rejected,
         "published": published, "risk": research.question.risk, "notes": research.notes,
         "picks": {name: {"mean": one.mean, "risk": one.risk} for name, one in found.picks.items()},

@@ -64,7 +64,10 @@ def rows() -> list[Row]:
     """Return the rows of both; one partition keeps one core busy."""
     found: list[Row] = []
     with session("quicksilver bench", "local[2]") as spark, threadpool_limits(1):
-        parts: list[tuple[str, Work[Any]]] = [("large frontier", over_all()), ("frontier in caps and a group", inside())]
+        parts: list[tuple[str, Work[Any]]] = [
+            ("large frontier", over_all()),
+            ("frontier in caps and a group", inside()),
+        ]
         for what, work in parts:
             times = _best_s(work.here, partial(done_on, spark, work, 1), partial(done_on, spark, work))
             here, one, two = (work.n_portfolios / seconds / 1e6 for seconds in times)

@@ -9,6 +9,7 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import Constraints, Feasible
+from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
@@ -21,7 +22,10 @@ from quicksilver.portfolio.solving import risk_parity
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility."""
+    """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility.
+
+    With ``costs`` picks are what is worth going to from ``constraints.current``, as a universe's are (see ``net.py``).
+    """
 
     estimators: Estimators = Estimators()
     constraints: Constraints = Constraints()
@@ -31,6 +35,9 @@ class Question(msgspec.Struct, frozen=True):
     n_frontier: int = 30
     seed: int = 7
     quasi: bool = False
+    costs: Costs | None = None
+    hold: int = LIVE.hold
+    band: float = LIVE.band
 
 
 class Point(NamedTuple):

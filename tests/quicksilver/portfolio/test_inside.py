@@ -62,9 +62,7 @@ def test_winners_are_the_best_of_all_that_was_drawn(kind: str, risk: RiskName) -
 
 @given(cuts=st.lists(st.integers(1, 6), max_size=4), order=st.randoms(), kind=st.sampled_from(sorted(KINDS)))
 @settings(max_examples=15, deadline=None)
-def test_the_answer_is_the_same_however_chunks_are_shared_out(
-    cuts: list[int], order: random.Random, kind: str
-) -> None:
+def test_the_answer_is_the_same_however_chunks_are_shared_out(cuts: list[int], order: random.Random, kind: str) -> None:
     work = inside(KINDS[kind])
     whole = work.reduce(range(work.n_chunks))
     edges = [0, *sorted(set(cuts)), work.n_chunks]
