@@ -31,6 +31,9 @@ _NAMES = {
 _QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "ETH", "XBT")
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
 _PAIR = re.compile(rf"([A-Z0-9]{{2,10}}?)[-/_]?({'|'.join(_QUOTES)})")
+_COMPACT_DATE = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20200701
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "."}  # how files write that there is no price
 _HYPHEN_HOUR = re.compile(r"^(\d{4}-\d{2}-\d{2}) (\d{1,2})-([AP]M)$", re.I)  # CryptoDataDownload: 2020-07-01 08-PM
 
 
@@ -144,6 +147,8 @@ def _date_ns(text: str) -> int:
     match = _HYPHEN_HOUR.match(text)
     if match:
         text = f"{match[1]} {match[2]} {match[3]}"
+    if _MONTH.fullmatch(text):
+        text += "-01"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -181,6 +186,8 @@ def sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None
 
 
 def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None) -> Layout:
+    if not lines:
+        raise InputError(f"{path}: there is nothing but empty lines in it")
     delimiter = max(",;\t|", key=lambda one: _regular(lines, one))
     rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     first = next((i for i, row in enumerate(rows) if _is_data(row)), None)
@@ -224,7 +231,7 @@ def _float(text: str) -> float | None:
 
 def _is_time(text: str) -> bool:
     value = _float(text)
-    if value is not None:
+    if value is not None and not _COMPACT_DATE.fullmatch(text.strip()):
         return any(scale <= value < 10 * scale for scale, _ in _UNITS)
     try:
         _date_ns(text.strip())
@@ -250,6 +257,8 @@ def _unit_of(texts: list[str]) -> int | None:
 
     The median, for some files hold a few rows of another epoch; such rows keep their consistent, early time.
     """
+    if all(_COMPACT_DATE.fullmatch(text.strip()) for text in texts):
+        return None
     values = [value for text in texts if (value := _float(text)) is not None]
     if len(values) < len(texts) / 2:
         return None
@@ -287,7 +296,7 @@ def _price_columns(
         raise InputError(f"{path}: no column of prices; name it with --price-column")
     if not header:
         return {"": _headerless_price(numeric)}
-    empty = [i for i in range(len(header)) if i < len(data[0]) and not any(row[i].strip() for row in data)]
+    empty = [i for i in range(len(header)) if i < len(data[0]) and all(row[i].strip().lower() in MISSING for row in data)]
     # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
     candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
     named = {i for i in candidates if any(one.match(header[i]) for one in _NAMES.values())}
@@ -296,7 +305,17 @@ def _price_columns(
     known = [i for i in candidates if header[i] and i not in named]
     if not known:
         raise InputError(f"{path}: which of {', '.join(header)} is the price? Name it with --price-column")
+    _require_different(path, [header[i] for i in known])
     return {as_symbol(header[i]): i for i in known}
+
+
+def _require_different(path: Path, names: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        symbol = as_symbol(name)
+        if symbol in seen:
+            raise InputError(f"{path}: columns {seen[symbol]!r} and {name!r} are both prices of {symbol}: rename one")
+        seen[symbol] = name
 
 
 def _named_columns(header: list[str], data: list[list[str]], time: int) -> dict[str, int | None]:
@@ -318,7 +337,7 @@ def _named_columns(header: list[str], data: list[list[str]], time: int) -> dict[
 def _numeric(data: list[list[str]], column: int) -> bool:
     """A column of numbers, some of which may be missing."""
     texts = [row[column].strip() for row in data]
-    filled = [text for text in texts if text]
+    filled = [text for text in texts if text.lower() not in MISSING]
     return bool(filled) and all(_float(text) is not None for text in filled)
 
 
