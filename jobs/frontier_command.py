@@ -18,6 +18,7 @@ from jobs.frontier_answer import Answer, Where, answer, simplex
 from jobs.history import PriceTable, Source, Stored
 from jobs.publishing import kafka_servers, publish, require_topic
 from jobs.universe_options import asked_of, assets_of, period_s, unanswered, universe_of
+from jobs.universe_options import constraints_of as limits_of
 from producers.csv_producer import Letters
 from quicksilver import codec
 from quicksilver.errors import InputError
@@ -82,7 +83,7 @@ def frontier(
         live = universe_of(universe)
         limits = options.constraints_of(
             constraints, budget, floor, cap, group or [], most_assets, turnover, current,
-            live.constraints if live else None,
+            limits_of(live) if live else None,
         )  # fmt: skip
         question = options.question_of(covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi)
         if live:

@@ -10,6 +10,7 @@ from jobs.universe_watch import universes_of
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.constraints import Constraints
 from quicksilver.portfolio.estimators import Estimators
 from quicksilver.portfolio.prices import spoken
 from quicksilver.portfolio.research import Question
@@ -64,7 +65,25 @@ def asked_of(universe: PortfolioConfig, question: Question, given: Collection[st
 
 def assets_of(universe: PortfolioConfig) -> list[str]:
     """Return the symbols of a universe's assets, which files have without their venue."""
-    return list(dict.fromkeys(asset.rpartition(":")[2] for asset in universe.assets))
+    return list(dict.fromkeys(map(_symbol, universe.assets)))
+
+
+def constraints_of(universe: PortfolioConfig) -> Constraints:
+    """Return a universe's constraints, with symbols for assets of one venue."""
+    limits = universe.constraints
+    parts = {
+        part: {_symbol(name): value for name, value in getattr(limits, part).items()}
+        for part in ("floors", "caps", "current")
+    }
+    groups = {
+        name: msgspec.structs.replace(group, assets=tuple(map(_symbol, group.assets)))
+        for name, group in limits.groups.items()
+    }
+    return msgspec.structs.replace(limits, groups=groups, **parts)
+
+
+def _symbol(asset: str) -> str:
+    return asset.rpartition(":")[2]
 
 
 def unanswered(universe: PortfolioConfig, question: Question, every_ns: int) -> list[str]:

@@ -32,6 +32,7 @@ _QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "E
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
 _PAIR = re.compile(rf"([A-Z0-9]{{2,10}}?)[-/_]?({'|'.join(_QUOTES)})")
 _COMPACT_DATE = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20200701
+_ALL_NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:\D.*)?")  # 03.04.2020, whose order is not told
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "."}  # how files write that there is no price
 _HYPHEN_HOUR = re.compile(r"^(\d{4}-\d{2}-\d{2}) (\d{1,2})-([AP]M)$", re.I)  # CryptoDataDownload: 2020-07-01 08-PM
@@ -65,6 +66,7 @@ class Layout(msgspec.Struct, frozen=True):
     symbol: str
     newest_first: bool
     headings: dict[str, str] = {}  # of a wide file: how its header writes each symbol
+    day_first: bool = False  # of dates such as 03.04.2020
 
     def cell(self, cells: Sequence[str], column: int) -> str:
         """Return a cell without white space.
@@ -128,7 +130,7 @@ def parse_time(layout: Layout, cells: Sequence[str]) -> int:
         FrameError: it is none that can be read.
     """
     text = layout.cell(cells, layout.time)
-    ts_ns = _date_ns(text) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
+    ts_ns = _date_ns(text, layout.day_first) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
     if not 0 < ts_ns < MAX_NS:  # clocks take 0 for "none yet"
         raise FrameError(f"not a time of the years 1970 to 2200: {text[:40]!r}")
     return ts_ns
@@ -143,7 +145,7 @@ def _number_ns(text: str, unit_ns: int) -> int:
         raise FrameError(f"not a time: {text[:40]!r}") from None
 
 
-def _date_ns(text: str) -> int:
+def _date_ns(text: str, day_first: bool = False) -> int:
     match = _HYPHEN_HOUR.match(text)
     if match:
         text = f"{match[1]} {match[2]} {match[3]}"
@@ -152,7 +154,7 @@ def _date_ns(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = _parse_date(text)
+        moment = _parse_date(text, day_first)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     try:
         return int(moment.replace(microsecond=0).timestamp()) * SECOND_NS + moment.microsecond * 1000
@@ -160,10 +162,10 @@ def _date_ns(text: str) -> int:
         raise FrameError(f"not a date: {text[:40]!r}") from None
 
 
-def _parse_date(text: str) -> datetime:
+def _parse_date(text: str, day_first: bool) -> datetime:
     """A date in words; what it leaves out must not be filled in with today's."""
     try:
-        found = [dates.parse(text, default=default) for default in _DEFAULTS]
+        found = [dates.parse(text, default=default, dayfirst=day_first) for default in _DEFAULTS]
     except (ValueError, ArithmeticError, RecursionError):
         raise FrameError(f"not a date: {text[:40]!r}") from None
     if found[0] != found[1]:
@@ -211,6 +213,7 @@ def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | Non
         None if wide else named["open"], None if wide else named["high"], None if wide else named["low"],
         named["symbol"], symbol or _symbol_from(path, header), False,
         {name: header[column] for name, column in prices.items()} if wide else {},
+        unit_ns is None and _day_first([row[time].strip() for row in data if time < len(row)]),
     )  # fmt: skip
     return msgspec.structs.replace(layout, newest_first=_descends(layout, data))
 
@@ -266,6 +269,14 @@ def _unit_of(texts: list[str]) -> int | None:
     return min(_UNITS, key=lambda unit: abs(len(str(int(abs(middle)))) - len(str(int(unit[0])))))[1]
 
 
+def _day_first(texts: list[str]) -> bool:
+    """Whether dates of nothing but numbers begin with the day: no month is above 12; if none tells, dots do."""
+    found = [match for text in texts if (match := _ALL_NUMBERS.fullmatch(text))]
+    if any(int(match[1]) > 12 for match in found):
+        return not any(int(match[3]) > 12 for match in found)
+    return bool(found) and all(match[2] == "." and int(match[3]) <= 12 for match in found)
+
+
 def _column(path: Path, header: list[str], wanted: str | None, what: str) -> int | None:
     if wanted is None:
         return None
@@ -296,7 +307,8 @@ def _price_columns(
         raise InputError(f"{path}: no column of prices; name it with --price-column")
     if not header:
         return {"": _headerless_price(numeric)}
-    empty = [i for i in range(len(header)) if i < len(data[0]) and all(row[i].strip().lower() in MISSING for row in data)]
+    width = min(len(header), len(data[0]))
+    empty = [i for i in range(width) if all(row[i].strip().lower() in MISSING for row in data)]
     # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
     candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
     named = {i for i in candidates if any(one.match(header[i]) for one in _NAMES.values())}
