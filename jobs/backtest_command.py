@@ -11,8 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from jobs import frontier_options as options
 from producers.csv_producer import Letters
-from quicksilver.portfolio.backtest import Judged, Plan, judged, periods_a_year, walk
+from quicksilver.portfolio.backtest import walk
 from quicksilver.portfolio.costs import Costs
+from quicksilver.portfolio.judging import Judged, judged, periods_a_year
+from quicksilver.portfolio.listing import Plan, not_all_along
 from setup.exits import failing
 
 
@@ -24,6 +26,10 @@ def backtest(
     spread_bps: Annotated[float, typer.Option(help="Half of it is paid on what is traded.")] = 5.0,
     impact_bps: Annotated[float, typer.Option(help="On a trade of the whole portfolio; less in proportion.")] = 10.0,
     band: Annotated[float, typer.Option(help="Nothing is traded below this turnover.")] = 0.0,
+    delay: Annotated[int, typer.Option(help="Periods from the last price that is learnt from to the trade.")] = 0,
+    delisted: Annotated[
+        float, typer.Option(help="What is lost of an asset with its last price; the rest is cash.")
+    ] = 0.0,
     covariance: options.CovarianceOption = "ledoit-wolf",
     mean: options.MeanOption = "history",
     halflife: options.HalflifeOption = 60.0,
@@ -45,25 +51,28 @@ def backtest(
     price_column: options.PriceColumn = None,
 ) -> None:
     """Walk each pick forward over a price history; the last line printed is the summary, one JSON object."""
-    letters = Letters(lambda text: typer.echo(text, err=True))
+    letters, notes = Letters(lambda text: typer.echo(text, err=True)), list[str]()
     with failing():
         limits = options.constraints_of(constraints, budget, floor, cap, group or [], most_assets, turnover, "")
         question = options.question_of(covariance, mean, halflife, risk, limits, cash, aversion, seed)
-        plan = Plan(window, every, band, Costs(fee_bps, spread_bps, impact_bps))
-        history, written = options.history_of(prices, symbols, period, time_column, price_column, letters)
+        plan = Plan(window, every, band, Costs(fee_bps, spread_bps, impact_bps), delay, delisted)
+        history, written = options.history_of(
+            prices, symbols, period, time_column, price_column, letters, notes.append, partly=True
+        )  # fmt: skip
         history = history._replace(assets=written)
         with threadpool_limits(1):  # a product's last digits depend on how many threads share it
             tracks = walk(history, question, plan)
+            notes += not_all_along(history, plan)
             a_year = periods_a_year(history)
             rows = [judged(name, track, cash, a_year, seed) for name, track in tracks.items()]
     if not as_object:
-        for line in _table(rows):
+        for line in (*_table(rows), *(f"note: {note}" for note in notes)):
             typer.echo(line)
     summary = {
         "assets": history.assets, "moments": len(history.times_ns), "periods": len(next(iter(tracks.values())).returns),
         "rebalancings": len(next(iter(tracks.values())).costs), "periods_a_year": round(a_year, 3), "plan": plan,
         "estimators": question.estimators, "constraints": limits, "risk": risk, "cash": cash, "seed": seed,
-        "rejected_rows": letters.count, "strategies": rows,
+        "rejected_rows": letters.count, "notes": notes, "strategies": rows,
     }  # fmt: skip
     typer.echo(msgspec.json.encode(summary).decode())
 

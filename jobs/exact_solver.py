@@ -29,6 +29,8 @@ def comparison(research: Research, picks: dict[str, Point]) -> list[str]:
     """Return lines that lay the picks beside PyPortfolioOpt's; none where it is missing or cannot solve the problem."""
     if find_spec("pypfopt") is None:
         return []
+    if research.question.costs is not None and research.question.constraints.current:
+        return ["PyPortfolioOpt is not asked: the picks are those after costs"]
     if research.question.risk != "variance" or not research.feasible.convex:
         return ["PyPortfolioOpt is not asked: another risk than variance, or a limit to the number of assets"]
     lines = [f"{'beside PyPortfolioOpt':<24}{'measure':>10}{'ours':>16}{'theirs':>16}{'difference':>14}"]

@@ -3,104 +3,38 @@
 ``quicksilver frontier PRICES.csv --covariance ledoit-wolf --cap 0.2 --json``
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import typer
 from threadpoolctl import threadpool_limits
 
 from jobs import frontier_options as options
 from jobs.choices import Span, seconds_ns
 from jobs.exact_solver import comparison, picks_table
+from jobs.frontier_answer import Answer, Where, answer, simplex
 from jobs.history import PriceTable, Source, Stored
 from jobs.publishing import kafka_servers, publish, require_topic
-from jobs.spark_frontier import run as run_on_spark
+from jobs.universe_options import asked_of, assets_of, period_s, unanswered, universe_of
+from jobs.universe_options import constraints_of as limits_of
 from producers.csv_producer import Letters
 from quicksilver import codec
 from quicksilver.errors import InputError
-from quicksilver.portfolio.answer import as_json, as_record, as_rows
-from quicksilver.portfolio.history import History, LargeConfig, Study
-from quicksilver.portfolio.large import CHUNK, Best, reduce_chunks, weights_of
-from quicksilver.portfolio.research import Drawn, Point, Question, Research
-from quicksilver.records import Frontier
+from quicksilver.portfolio.answer import as_json, as_rows
+from quicksilver.portfolio.history import History, LargeConfig
+from quicksilver.portfolio.research import Question
 from quicksilver.topics import FRONTIERS
 from setup.exits import failing
 
-IN_PROCESS = 10_000_000  # portfolios; more than that is Spark's work
 DEFAULT, DEFAULT_INSIDE, DEFAULT_PAST = 1_000_000, 100_000, 20_000  # by how long one of them takes
 MOST = 1e15  # portfolios; a hundred cores draw them in three days
 MINUTE_S = 60.0
 
 
-class Answer(NamedTuple):
-    """What came of a history: the research, its portfolios, the record, and what the run took."""
-
-    research: Research
-    picks: dict[str, Point]
-    frontier: list[Point]
-    drawn: Drawn
-    record: Frontier
-    took: dict[str, Any]
-
-
-def answer(
-    source: "History | Stored", question: Question, config: LargeConfig, master: str | None, partitions: int | None,
-    written: list[str] | None = None,
-) -> Answer:  # fmt: skip
-    """Return the efficient portfolios of a history, with assets by their names as ``written``, if given.
-
-    Raises:
-        InputError: the history is too little, no portfolio keeps the constraints, or Spark cannot be started.
-    """
-    kept: list[Research] = []
-
-    def ask(history: History) -> Study:
-        research = Research(history._replace(assets=written or history.assets), question)
-        kept.append(research)
-        return Study(history, config, research.estimate)
-
-    if master is not None or not isinstance(source, History) or config.n_portfolios > IN_PROCESS:
-        if not _simplex(question):
-            raise InputError(
-                f"Spark draws from all long-only portfolios by their variance: with constraints, cash, --quasi or"
-                f" another risk leave out --master and draw {IN_PROCESS:g} or fewer"
-            )
-        study, best, took = run_on_spark(source, ask, master, partitions)
-        return _of_study(kept[-1], study, best, took)
-    started = time.perf_counter()
-    if _simplex(question):
-        study = ask(source)
-        best = reduce_chunks(study.sweep, range(study.sweep.n_chunks))
-        return _of_study(kept[-1], study, best, {"seconds": round(time.perf_counter() - started, 2)})
-    research = Research(source._replace(assets=written or source.assets), question)
-    drawn = research.draw(config.n_portfolios, config.n_cloud)
-    picks = research.picks(drawn)
-    line = research.frontier(next(iter(picks.values())), drawn)
-    record = as_record(research, source, config, picks, line, drawn)
-    return Answer(research, picks, line, drawn, record, {"seconds": round(time.perf_counter() - started, 2)})
-
-
-def _simplex(question: Question) -> bool:
-    """Whether the kernel draws what is asked for: all long-only portfolios, and cash earns nothing."""
-    return question.constraints.none and question.risk == "variance" and not question.cash and not question.quasi
-
-
-def _of_study(research: Research, study: Study, best: Best, took: dict[str, Any]) -> Answer:
-    sweep = study.sweep
-    calm, sharp = (research.point(np.array(one.weights)) for one in study.drawn(best).values())
-    within = min(sweep.n_portfolios, CHUNK)
-    rows = weights_of(sweep, range(0, within, max(1, within // LargeConfig().n_cloud)))
-    drawn = Drawn(sweep.n_portfolios, calm, sharp, [research.point(row) for row in rows])
-    picks = research.picks()
-    line = research.frontier(next(iter(picks.values())))
-    return Answer(research, picks, line, drawn, study.frontier(best), took)
-
-
 def frontier(
+    context: typer.Context,
     prices: options.Prices = None,
     covariance: options.CovarianceOption = "ledoit-wolf",
     mean: options.MeanOption = "history",
@@ -133,7 +67,9 @@ def frontier(
     ] = PriceTable.CANDLES,
     since: Annotated[str | None, typer.Option(help="Cassandra's from this time on, such as 2026-08-09T05:00.")] = None,
     until: Annotated[str | None, typer.Option(help="Cassandra's before this time.")] = None,
-    universe: Annotated[str, typer.Option(help="Name and topic key of the result.")] = "history",
+    universe: Annotated[
+        str, typer.Option(help="Name and topic key of the result; FILE.toml[:NAME]: all that this universe says.")
+    ] = "history",
     publish_it: Annotated[bool, typer.Option("--publish", help="Send it to Kafka [KAFKA_SERVERS].")] = False,
     time_column: options.TimeColumn = None,
     price_column: options.PriceColumn = None,
@@ -142,24 +78,34 @@ def frontier(
 
     Up to 10 million portfolios are drawn in this process, more, or with --master, on Spark.
     """
-    letters = Letters(lambda text: typer.echo(text, err=True))
+    letters, notes = Letters(lambda text: typer.echo(text, err=True)), list[str]()
     with failing():
+        live = universe_of(universe)
         limits = options.constraints_of(
-            constraints, budget, floor, cap, group or [], most_assets, turnover, current
+            constraints, budget, floor, cap, group or [], most_assets, turnover, current,
+            limits_of(live) if live else None,
         )  # fmt: skip
-        question = options.question_of(
-            covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi
-        )  # fmt: skip
-        config = LargeConfig(universe, _whole(portfolios, question), seed)
+        question = options.question_of(covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi)
+        if live:
+            question = asked_of(live, question, options.given(context))
+            symbols = symbols or ",".join(assets_of(live))
+            period = period_s(live) if period is None else period
+            portfolios = live.n_portfolios if portfolios is None else portfolios
+        config = LargeConfig(live.universe if live else universe, _whole(portfolios, question), question.seed)
         if publish_it:
             require_topic(kafka_servers(), FRONTIERS)
         if source is Source.CASSANDRA:
             history: History | Stored = _stored(prices, stored, symbols, period, since, until)
             written = None
         else:
-            history, written = options.history_of(prices, symbols, period, time_column, price_column, letters)
+            history, written = options.history_of(
+                prices, symbols, period, time_column, price_column, letters, notes.append
+            )
+        if live and isinstance(history, History):
+            notes += unanswered(live, question, history.every_ns)
         with threadpool_limits(1):  # a product's last digits depend on how many threads share it
-            found = answer(history, question, config, master, partitions, written)
+            found = answer(history, question, config, Where(master, partitions), written)
+        found.research.notes[:0] = notes
         _write(found, out, table, picture)
         if publish_it:
             publish(found.record, kafka_servers())
@@ -169,14 +115,14 @@ def frontier(
         return
     for line in (*picks_table(found.research, found.picks), *comparison(found.research, found.picks)):
         typer.echo(line)
-    typer.echo(msgspec.json.encode(_summary(found, seed, letters.count, publish_it)).decode())
+    typer.echo(msgspec.json.encode(_summary(found, letters.count, publish_it)).decode())
 
 
-def _summary(found: Answer, seed: int, rejected: int, published: bool) -> dict[str, Any]:
+def _summary(found: Answer, rejected: int, published: bool) -> dict[str, Any]:
     record, research = found.record, found.research
     drawn = {"least_risk": found.drawn.calmest, "highest_ratio": found.drawn.sharpest}
     return {
-        "portfolios": record.n_portfolios, **found.took, "seed": seed, "universe": record.universe,
+        "portfolios": record.n_portfolios, **found.took, "seed": research.question.seed, "universe": record.universe,
         "assets": record.assets, "observations": record.n_observations, "rejected_rows": rejected,
         "published": published, "risk": research.question.risk, "notes": research.notes,
         "picks": {name: {"mean": one.mean, "risk": one.risk} for name, one in found.picks.items()},
@@ -197,7 +143,7 @@ def _stored(
 def _whole(portfolios: float | None, question: Question) -> int:
     if portfolios is None:
         inside = DEFAULT_INSIDE if question.risk == "variance" else DEFAULT_PAST
-        return DEFAULT if _simplex(question) else inside
+        return DEFAULT if simplex(question) else inside
     if not 1 <= portfolios <= MOST or portfolios % 1:
         raise InputError(f"--portfolios {portfolios:g} is no whole number from 1 to {MOST:g}")
     return int(portfolios)

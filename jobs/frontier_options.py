@@ -1,6 +1,6 @@
 """What the commands on portfolios ask of a price history, told by options, and the history itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -53,14 +53,14 @@ PriceColumn = Annotated[str | None, typer.Option("--price-column", help="Name or
 
 def constraints_of(
     file: Path | None, budget: float, floor: float, cap: float, groups: Sequence[str], most_assets: int | None,
-    turnover: float | None, current: str,
+    turnover: float | None, current: str, known: Constraints | None = None,
 ) -> Constraints:  # fmt: skip
-    """Return the constraints of a file, with what options say instead.
+    """Return the constraints of a file, or else what is ``known``, with what options say instead.
 
     Raises:
         InputError: an option or the file cannot be read.
     """
-    base = Constraints() if file is None else _of_toml(file)
+    base = (known or Constraints()) if file is None else _of_toml(file)
     plain, given = Constraints(), {"budget": budget, "floor": floor, "cap": cap}
     changed: dict[str, object] = {name: value for name, value in given.items() if value != getattr(plain, name)}
     if groups:
@@ -88,9 +88,12 @@ def question_of(covariance: str, mean: str, halflife: float, risk: str, constrai
 
 def history_of(
     prices: Sequence[Path] | None, symbols: str, period: float | None, time_column: str | None,
-    price_column: str | None, reject: Reject,
+    price_column: str | None, reject: Reject, say: Callable[[str], None] | None = None, *, partly: bool = False,
 ) -> tuple[History, list[str]]:  # fmt: skip
     """Return the prices of files, of all assets or the chosen ones, and the assets' names as the files write them.
+
+    ``say`` is told which moments are left out; ``partly`` keeps those at which some asset is not listed, as
+    ``from_files`` has it.
 
     Raises:
         InputError: there are none, or an asset is not there.
@@ -105,9 +108,15 @@ def history_of(
         return sorted({assets[place_of(name, place, "--symbols")] for name in wanted}) if wanted else assets
 
     columns = ColumnChoice(time_column, price_column)
-    history = from_files(prices, reject, columns, period_ns, choose)
+    history = from_files(prices, reject, columns, period_ns, choose, say, partly=partly)
     written = headings_of(prices, columns)
     return history, [written.get(name, name) for name in history.assets]
+
+
+def given(context: typer.Context) -> set[str]:
+    """Return the names of the options that the user has written."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _checked(given: dict[str, object], kind: type[T]) -> T:

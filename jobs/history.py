@@ -36,12 +36,15 @@ class PriceTable(StrEnum):
 
 def from_files(
     paths: Sequence[Path], reject: Reject, choice: ColumnChoice | None = None, period_ns: int | None = None,
-    choose: Callable[[list[str]], list[str]] | None = None,
+    choose: Callable[[list[str]], list[str]] | None = None, say: Callable[[str], None] | None = None,
+    *, partly: bool = False,
 ) -> History:  # fmt: skip
     """Return the moments at which every asset of the files has a price, and the prices.
 
     A file may hold one symbol, or several in columns or rows. With a period, an asset's price at a moment is its last
-    one within that period: for series whose times never agree. ``choose`` says which of the assets are meant.
+    one within that period: for series whose times never agree. ``choose`` says which of the assets are meant. ``say``
+    is told of moments that are left out, and ``partly`` keeps those before some asset's first price or after its last,
+    with NaN for it.
 
     Raises:
         InputError: a file cannot be read, or two give different prices of one asset at one time.
@@ -54,7 +57,7 @@ def from_files(
                 raise InputError(f"{path}: {symbol} has another price at the same time in a file before it")
             known.update(found)
     names = sorted(series) if choose is None else choose(sorted(series))
-    return aligned({name: series[name] for name in names}, period_ns)
+    return aligned({name: series[name] for name in names}, period_ns, say, partly=partly)
 
 
 def headings_of(paths: Sequence[Path], choice: ColumnChoice | None = None) -> dict[str, str]:
@@ -145,17 +148,38 @@ def _mids(features: "DataFrame", every_ns: int) -> "DataFrame":
     )
 
 
-def aligned(series: dict[str, dict[int, float]], period_ns: int | None = None) -> History:
+def aligned(
+    series: dict[str, dict[int, float]], period_ns: int | None = None, say: Callable[[str], None] | None = None,
+    *, partly: bool = False,
+) -> History:  # fmt: skip
     """Return the times that all series have, and their prices, assets by name.
 
-    With ``period_ns`` each series is first cut to the last price of each period, at the period's end.
+    With ``period_ns`` each series is first cut to the last price of each period, at the period's end. ``partly`` keeps
+    the times that all those have which have begun and not ended: prices of the others are NaN then.
     """
     if period_ns is not None:
         series = {name: _sampled(one, period_ns) for name, one in series.items()}
     assets = sorted(series)
-    times = sorted(set.intersection(*(set(one) for one in series.values()))) if series else []
-    prices = np.array([[series[name][ts_ns] for name in assets] for ts_ns in times], np.float64)
+    every, kept = set[int]().union(*series.values()), set[int]()
+    if partly:
+        kept = every.difference(*(_gaps(series[name], every) for name in assets))
+    elif series:
+        kept = set.intersection(*(set(one) for one in series.values()))
+    if say is not None and len(kept) < len(every):
+        fewest = min(assets, key=lambda name: len(series[name]))
+        say(
+            f"{len(every) - len(kept)} of {len(every)} moments lack a price of some asset and are left out:"
+            f" {fewest} has one at {len(series[fewest])}"
+        )
+    times = sorted(kept)
+    prices = np.array([[series[name].get(ts_ns, np.nan) for name in assets] for ts_ns in times], np.float64)
     return History(assets, np.array(times, np.int64), prices.reshape(len(times), len(assets)))
+
+
+def _gaps(prices: dict[int, float], every: set[int]) -> set[int]:
+    """The times between the first price and the last at which there is none."""
+    first, last = min(prices), max(prices)
+    return {ts_ns for ts_ns in every if first < ts_ns < last and ts_ns not in prices}
 
 
 def _sampled(prices: dict[int, float], period_ns: int) -> dict[int, float]:

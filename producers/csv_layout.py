@@ -31,6 +31,10 @@ _NAMES = {
 _QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "ETH", "XBT")
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
 _PAIR = re.compile(rf"([A-Z0-9]{{2,10}}?)[-/_]?({'|'.join(_QUOTES)})")
+_COMPACT_DATE = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20200701
+_ALL_NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:\D.*)?")  # 03.04.2020, whose order is not told
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "."}  # how files write that there is no price
 _HYPHEN_HOUR = re.compile(r"^(\d{4}-\d{2}-\d{2}) (\d{1,2})-([AP]M)$", re.I)  # CryptoDataDownload: 2020-07-01 08-PM
 
 
@@ -62,6 +66,7 @@ class Layout(msgspec.Struct, frozen=True):
     symbol: str
     newest_first: bool
     headings: dict[str, str] = {}  # of a wide file: how its header writes each symbol
+    day_first: bool = False  # of dates such as 03.04.2020
 
     def cell(self, cells: Sequence[str], column: int) -> str:
         """Return a cell without white space.
@@ -125,7 +130,7 @@ def parse_time(layout: Layout, cells: Sequence[str]) -> int:
         FrameError: it is none that can be read.
     """
     text = layout.cell(cells, layout.time)
-    ts_ns = _date_ns(text) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
+    ts_ns = _date_ns(text, layout.day_first) if layout.unit_ns is None else _number_ns(text, layout.unit_ns)
     if not 0 < ts_ns < MAX_NS:  # clocks take 0 for "none yet"
         raise FrameError(f"not a time of the years 1970 to 2200: {text[:40]!r}")
     return ts_ns
@@ -140,14 +145,16 @@ def _number_ns(text: str, unit_ns: int) -> int:
         raise FrameError(f"not a time: {text[:40]!r}") from None
 
 
-def _date_ns(text: str) -> int:
+def _date_ns(text: str, day_first: bool = False) -> int:
     match = _HYPHEN_HOUR.match(text)
     if match:
         text = f"{match[1]} {match[2]} {match[3]}"
+    if _MONTH.fullmatch(text):
+        text += "-01"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = _parse_date(text)
+        moment = _parse_date(text, day_first)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     try:
         return int(moment.replace(microsecond=0).timestamp()) * SECOND_NS + moment.microsecond * 1000
@@ -155,10 +162,10 @@ def _date_ns(text: str) -> int:
         raise FrameError(f"not a date: {text[:40]!r}") from None
 
 
-def _parse_date(text: str) -> datetime:
+def _parse_date(text: str, day_first: bool) -> datetime:
     """A date in words; what it leaves out must not be filled in with today's."""
     try:
-        found = [dates.parse(text, default=default) for default in _DEFAULTS]
+        found = [dates.parse(text, default=default, dayfirst=day_first) for default in _DEFAULTS]
     except (ValueError, ArithmeticError, RecursionError):
         raise FrameError(f"not a date: {text[:40]!r}") from None
     if found[0] != found[1]:
@@ -181,6 +188,8 @@ def sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None
 
 
 def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | None) -> Layout:
+    if not lines:
+        raise InputError(f"{path}: there is nothing but empty lines in it")
     delimiter = max(",;\t|", key=lambda one: _regular(lines, one))
     rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     first = next((i for i, row in enumerate(rows) if _is_data(row)), None)
@@ -204,6 +213,7 @@ def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | Non
         None if wide else named["open"], None if wide else named["high"], None if wide else named["low"],
         named["symbol"], symbol or _symbol_from(path, header), False,
         {name: header[column] for name, column in prices.items()} if wide else {},
+        unit_ns is None and _day_first([row[time].strip() for row in data if time < len(row)]),
     )  # fmt: skip
     return msgspec.structs.replace(layout, newest_first=_descends(layout, data))
 
@@ -224,7 +234,7 @@ def _float(text: str) -> float | None:
 
 def _is_time(text: str) -> bool:
     value = _float(text)
-    if value is not None:
+    if value is not None and not _COMPACT_DATE.fullmatch(text.strip()):
         return any(scale <= value < 10 * scale for scale, _ in _UNITS)
     try:
         _date_ns(text.strip())
@@ -250,11 +260,21 @@ def _unit_of(texts: list[str]) -> int | None:
 
     The median, for some files hold a few rows of another epoch; such rows keep their consistent, early time.
     """
+    if all(_COMPACT_DATE.fullmatch(text.strip()) for text in texts):
+        return None
     values = [value for text in texts if (value := _float(text)) is not None]
     if len(values) < len(texts) / 2:
         return None
     middle = median(values)
     return min(_UNITS, key=lambda unit: abs(len(str(int(abs(middle)))) - len(str(int(unit[0])))))[1]
+
+
+def _day_first(texts: list[str]) -> bool:
+    """Whether dates of nothing but numbers begin with the day: no month is above 12; if none tells, dots do."""
+    found = [match for text in texts if (match := _ALL_NUMBERS.fullmatch(text))]
+    if any(int(match[1]) > 12 for match in found):
+        return not any(int(match[3]) > 12 for match in found)
+    return bool(found) and all(match[2] == "." and int(match[3]) <= 12 for match in found)
 
 
 def _column(path: Path, header: list[str], wanted: str | None, what: str) -> int | None:
@@ -287,7 +307,8 @@ def _price_columns(
         raise InputError(f"{path}: no column of prices; name it with --price-column")
     if not header:
         return {"": _headerless_price(numeric)}
-    empty = [i for i in range(len(header)) if i < len(data[0]) and not any(row[i].strip() for row in data)]
+    width = min(len(header), len(data[0]))
+    empty = [i for i in range(width) if all(row[i].strip().lower() in MISSING for row in data)]
     # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
     candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
     named = {i for i in candidates if any(one.match(header[i]) for one in _NAMES.values())}
@@ -296,7 +317,17 @@ def _price_columns(
     known = [i for i in candidates if header[i] and i not in named]
     if not known:
         raise InputError(f"{path}: which of {', '.join(header)} is the price? Name it with --price-column")
+    _require_different(path, [header[i] for i in known])
     return {as_symbol(header[i]): i for i in known}
+
+
+def _require_different(path: Path, names: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        symbol = as_symbol(name)
+        if symbol in seen:
+            raise InputError(f"{path}: columns {seen[symbol]!r} and {name!r} are both prices of {symbol}: rename one")
+        seen[symbol] = name
 
 
 def _named_columns(header: list[str], data: list[list[str]], time: int) -> dict[str, int | None]:
@@ -318,7 +349,7 @@ def _named_columns(header: list[str], data: list[list[str]], time: int) -> dict[
 def _numeric(data: list[list[str]], column: int) -> bool:
     """A column of numbers, some of which may be missing."""
     texts = [row[column].strip() for row in data]
-    filled = [text for text in texts if text]
+    filled = [text for text in texts if text.lower() not in MISSING]
     return bool(filled) and all(_float(text) is not None for text in filled)
 
 

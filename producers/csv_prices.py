@@ -9,7 +9,7 @@ from statistics import median
 
 import msgspec
 
-from producers.csv_layout import ColumnChoice, Layout, parse_time, sniff
+from producers.csv_layout import MISSING, ColumnChoice, Layout, parse_time, sniff
 from producers.exchanges.base import Reject, ignore
 from producers.exchanges.instrument import Counts
 from producers.files import READ_ERRORS, open_text
@@ -129,7 +129,7 @@ class CsvFile:
         rows = []
         for name, column in layout.prices.items():
             text = layout.cell(cells, column)
-            if not text and len(layout.prices) > 1:
+            if text.lower() in MISSING and len(layout.prices) > 1:
                 continue  # a wide file: this asset has no price on this day
             price = layout.number(text, positive=True)
             volume, opened = layout.optional(cells, layout.volume), layout.optional(cells, layout.open)

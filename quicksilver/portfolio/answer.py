@@ -6,6 +6,7 @@ import numpy as np
 
 from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.history import History, LargeConfig
+from quicksilver.portfolio.net import traded
 from quicksilver.portfolio.pareto import efficient
 from quicksilver.portfolio.picks import describe
 from quicksilver.portfolio.research import Drawn, Point, Research
@@ -30,7 +31,7 @@ def as_json(research: Research, picks: dict[str, Point], frontier: list[Point], 
         "estimators": question.estimators, "constraints": question.constraints, "cash": question.cash,
         "aversion": question.aversion, "risk": "standard-deviation" if question.risk == "variance" else question.risk,
         "mean": market.mean.tolist(), "covariance": market.covariance.tolist(),
-        "picks": {name: plain(one) for name, one in picks.items()}, "notes": research.notes,
+        "picks": {name: plain(one) | traded(research, one) for name, one in picks.items()}, "notes": research.notes,
         "frontier": [plain(one) for one in frontier], "portfolios": drawn.n_portfolios, "seed": question.seed,
         "best_drawn": {"least_risk": plain(drawn.calmest), "highest_ratio": plain(drawn.sharpest)},
     }  # fmt: skip
@@ -49,7 +50,7 @@ def as_record(
     spots = [spot(one) for one in frontier]
     front = efficient(*np.array(spots).T)
     return Frontier(
-        config.universe, 1, newest, newest, int(np.median(np.diff(history.times_ns))), history.assets,
+        config.universe, 1, newest, newest, history.every_ns, history.assets,
         research.estimate.n_observations, drawn.n_portfolios,
         np.round(correlation_of(market.covariance), 6).tolist(),
         {name: describe(one.weights, market.mean, market.covariance) for name, one in picks.items()},

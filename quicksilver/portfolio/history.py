@@ -25,6 +25,11 @@ class History(NamedTuple):
     times_ns: Int64
     prices: FloatArray
 
+    @property
+    def every_ns(self) -> int:
+        """Return the median time between two moments; 0 if there are no two."""
+        return int(np.median(np.diff(self.times_ns))) if len(self.times_ns) > 1 else 0
+
 
 class LargeConfig(msgspec.Struct, frozen=True):
     """How many portfolios are drawn, by which seed, and how many points of them are shown."""
@@ -90,7 +95,7 @@ class Study:
         shown = weights_of(self.sweep, range(0, within, max(1, within // config.n_cloud)))
         newest = int(history.times_ns[-1])
         return Frontier(
-            config.universe, 1, newest, newest, int(np.median(np.diff(history.times_ns))), history.assets,
+            config.universe, 1, newest, newest, history.every_ns, history.assets,
             self.n_observations, config.n_portfolios, np.round(self.correlation, 6).tolist(), self.picks,
             [(round(points[i][0], 6), round(points[i][1], 6)) for i in front],
             [np.round(candidates[i], 6).tolist() for i in front],

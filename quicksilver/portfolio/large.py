@@ -7,7 +7,7 @@ portfolio in each bin of risk, and two reductions merge to one whichever comes f
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from quicksilver.portfolio.bank import Float32
 
 UInt32 = NDArray[np.uint32]
 Int64 = NDArray[np.int64]
+Keys: TypeAlias = tuple[NDArray[Any], NDArray[Any], Int64]
 CHUNK = 100_000  # portfolios: some milliseconds of work, so that partitions come out even
 BLOCK = 1_000  # portfolios drawn and evaluated at once: one row of each array is 4 kB, and all stay in the cache
 SHAPES = 5  # laws of the mixture; blocks take them in turns
@@ -65,14 +66,18 @@ def nobody(n_bins: int) -> Best:
     return Best(worst, worst.copy(), np.full(n_bins + 2, NOBODY))
 
 
+def wins(one: Keys, other: Keys) -> NDArray[np.bool_]:
+    """Return in which slots ``one`` beats ``other``; both are ``first``, ``second`` and ``number`` as ``Best`` has."""
+    closer = (one[1] > other[1]) | ((one[1] == other[1]) & (one[2] < other[2]))
+    return (one[0] > other[0]) | ((one[0] == other[0]) & closer)
+
+
 def merge(one: Best, other: Best) -> Best:
     """Return the winners of both; associative, commutative, and idempotent."""
-    tied = other.first == one.first
-    closer = (other.second > one.second) | ((other.second == one.second) & (other.number < one.number))
-    wins = (other.first > one.first) | (tied & closer)
+    theirs = wins(other, one)
     return Best(
-        np.where(wins, other.first, one.first), np.where(wins, other.second, one.second),
-        np.where(wins, other.number, one.number),
+        np.where(theirs, other.first, one.first), np.where(theirs, other.second, one.second),
+        np.where(theirs, other.number, one.number),
     )  # fmt: skip
 
 

@@ -9,21 +9,23 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import Constraints, Feasible
+from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.feasibility import checked, corner
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest, optimum
 from quicksilver.portfolio.history import LIVE, History
+from quicksilver.portfolio.inside import Inside, Winners
+from quicksilver.portfolio.large import NOBODY
 from quicksilver.portfolio.pareto import efficient
-from quicksilver.portfolio.risks import NAMES, RiskName, measured
-from quicksilver.portfolio.sampling import Sampler
+from quicksilver.portfolio.risks import NAMES, RiskName
 from quicksilver.portfolio.solving import risk_parity
-
-CHUNK = 20_000  # portfolios drawn and measured at once
-TINY = 1e-300
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility."""
+    """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility.
+
+    With ``costs`` picks are what is worth going to from ``constraints.current``, as a universe's are (see ``net.py``).
+    """
 
     estimators: Estimators = Estimators()
     constraints: Constraints = Constraints()
@@ -33,6 +35,9 @@ class Question(msgspec.Struct, frozen=True):
     n_frontier: int = 30
     seed: int = 7
     quasi: bool = False
+    costs: Costs | None = None
+    hold: int = LIVE.hold
+    band: float = LIVE.band
 
 
 class Point(NamedTuple):
@@ -44,12 +49,16 @@ class Point(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A Monte Carlo inside of the feasible set: the least risk, the highest ratio, and some of all portfolios."""
+    """A Monte Carlo inside of the feasible set: the least risk, the highest ratio, some of all, and each bin's best.
+
+    The ``winners`` are the highest means in equal bins of risk.
+    """
 
     n_portfolios: int
     calmest: Point
     sharpest: Point
     shown: list[Point]
+    winners: list[Point]
 
 
 def names_of(question: Question) -> list[str]:
@@ -125,36 +134,30 @@ class Research:
                 points.append(self.point(weights))
                 starts = [weights]
         if drawn is not None and not self.feasible.convex:  # the search may have missed what was drawn
-            points += [drawn.sharpest, *drawn.shown]
+            points += [drawn.sharpest, *drawn.winners, *drawn.shown]
         front = efficient(np.array([one.risk for one in points]), np.array([one.mean for one in points]))
         return [points[i] for i in front]
 
     def draw(self, n_portfolios: int, n_shown: int) -> Drawn:
         """Draw portfolios inside of the feasible set, the same for the same seed."""
-        sampler = Sampler(self.feasible, self.question.seed, quasi=self.question.quasi)
-        calmest, sharpest, shown = list[Point](), list[Point](), list[Point]()
-        for chunk in range(-(-n_portfolios // CHUNK)):
-            weights = sampler.draw(min(CHUNK, n_portfolios - chunk * CHUNK), chunk)
-            points = self._measured(weights)
-            means, risks = points.T
-            ratios = (means - self.question.cash * self.feasible.budget) / np.maximum(risks, TINY)
-            calm, sharp = int(np.argmin(risks)), int(np.argmax(ratios))
-            calmest.append(Point(weights[calm], *points[calm].tolist()))
-            sharpest.append(Point(weights[sharp], *points[sharp].tolist()))
-            if chunk == 0:
-                some = range(0, len(weights), max(1, len(weights) // n_shown))
-                shown = [Point(weights[i], *points[i].tolist()) for i in some]
-        ratio_of = self.question.risk
-        return Drawn(
-            n_portfolios, min(calmest, key=lambda one: one.risk),
-            max(sharpest, key=lambda one: self.market.ratio(ratio_of, one.weights)), shown,
+        work = self.inside(n_portfolios)
+        return self.drawn(work, work.reduce(range(work.n_chunks)), n_shown)
+
+    def inside(self, n_portfolios: int) -> Inside:
+        """Return the drawing as work that can be shared out."""
+        question = self.question
+        return Inside(
+            self.feasible, self.market, question.risk, n_portfolios, question.seed, n_bins=question.n_frontier,
+            quasi=question.quasi,
         )  # fmt: skip
 
-    def _measured(self, weights: FloatArray) -> FloatArray:
-        """Mean and risk of each row, ``(n, 2)``."""
-        market = self.market
-        risks = measured(self.question.risk, weights, market.covariance, market.excess)
-        return np.column_stack([weights @ market.mean, risks])
+    def drawn(self, work: Inside, found: Winners, n_shown: int) -> Drawn:
+        """Return what came of such work, with some of the first chunk's portfolios to be shown."""
+        some = work.drawn(0)
+        shown = [self.point(row) for row in some[:: max(1, len(some) // n_shown)]]
+        winners = [self.point(row) for row in found.weights[:-2][found.number[:-2] != NOBODY]]
+        calmest, sharpest = map(self.point, found.weights[-2:])
+        return Drawn(work.n_portfolios, calmest, sharpest, shown, winners)
 
     def _best(self, goal: Goal, starts: Sequence[FloatArray]) -> FloatArray:
         found = optimum(goal, self.feasible, starts)

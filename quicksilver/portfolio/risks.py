@@ -19,7 +19,8 @@ NAMES: dict[RiskName, tuple[str, str]] = {  # of the picks of least risk, and of
     "cvar": ("min_cvar", "max_mean_to_cvar"),
     "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
 }
-ROWS = 2_000  # portfolios measured at once: their returns of all periods have to fit in memory
+ROWS = 2_000  # portfolios measured at once, and fewer where there are many periods:
+MOST_RETURNS = 8_000_000  # of all of them in all periods have to fit in memory, some times over
 
 
 def deviations(weights: FloatArray, covariance: FloatArray) -> FloatArray:
@@ -37,7 +38,8 @@ def measured(risk: RiskName, weights: FloatArray, covariance: FloatArray, excess
     """
     if risk == "variance":
         return deviations(weights, covariance)
-    parts = [of_returns(risk, excess @ weights[i : i + ROWS].T) for i in range(0, len(weights), ROWS)]
+    rows = max(1, min(ROWS, MOST_RETURNS // max(1, len(excess))))
+    parts = [of_returns(risk, excess @ weights[i : i + rows].T) for i in range(0, len(weights), rows)]
     return np.concatenate(parts) if parts else np.empty(0)
 
 

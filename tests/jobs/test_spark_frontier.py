@@ -75,6 +75,34 @@ def test_the_bytes_are_the_same_on_any_number_of_partitions_and_cores(prices: Pa
     assert summary["picks"]["min_variance"]["risk"] * 1e4 == pytest.approx(record.picks["min_variance"].risk_bps)
 
 
+@needs_java
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("options", [
+    ("--cap", 0.5, "--floor", -0.1, "--group", "two:BTC,ETH<=0.6", "--cash", 1e-4),
+    ("--most-assets", 2, "--turnover", 1.0, "--current", "BTC=0.5,SOL=0.5", "--risk", "cvar"),
+], ids=["short, groups", "few, turnover, cvar"])  # fmt: skip
+def test_inside_of_constraints_the_bytes_are_those_of_one_process(prices: Path, options: tuple[object, ...]) -> None:
+    found = []
+    for more in ([], *(["--master", "local[2]", "--partitions", n] for n in (1, 3, 8))):
+        done = job(prices, *options, "--portfolios", 150_000, "--json", *more)
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout)
+    assert found[0] == found[1] == found[2] == found[3]
+    drawn = msgspec.json.decode(found[0])
+    assert drawn["portfolios"] == 150_000
+    names, low = drawn["assets"], -0.1 if "--floor" in options else 0.0
+    for one in [*drawn["best_drawn"].values(), *drawn["frontier"]]:
+        weights = np.array([one["weights"][name] for name in names])
+        assert abs(weights.sum() - 1.0) <= 1e-9
+        assert weights.min() >= low - 1e-9
+        if "--floor" in options:
+            assert weights.max() <= 0.5 + 1e-9
+            assert weights[:2].sum() <= 0.6 + 1e-9
+        else:
+            assert np.count_nonzero(weights) <= 2
+            assert np.abs(weights - [0.5, 0.0, 0.5, 0.0]).sum() <= 1.0 + 1e-9
+
+
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[str]:
     settings = ClusterSettings.on_free_ports(tmp_path / "cluster")

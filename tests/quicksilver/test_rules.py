@@ -12,7 +12,7 @@ from quicksilver.tables import TABLES
 CORE = Path(__file__).resolve().parents[2] / "quicksilver"
 ALLOWED = {"quicksilver", "numpy", "numba", "scipy", "msgspec", "river", "zstandard", "onnxruntime"}
 LEARNING = {"arch", "onnx", "sklearn", "skl2onnx", "threadpoolctl", "torch"}  # of learning/ alone: models apply without
-RESEARCH = {"estimators.py": {"sklearn"}, "backtest.py": {"arch"}}  # of portfolio/: what judges a history, not live
+RESEARCH = {"estimators.py": {"sklearn"}, "judging.py": {"arch"}}  # of portfolio/: what judges a history, not live
 FORBIDDEN_STDLIB = {"socket", "asyncio", "time", "os", "pathlib", "io", "sqlite3", "threading", "subprocess", "random"}
 
 

@@ -10,12 +10,14 @@ import pytest
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.answer import as_json, as_record, as_rows
-from quicksilver.portfolio.backtest import HOLD, Plan, Track, judged, walk
+from quicksilver.portfolio.backtest import HOLD, Track, walk
 from quicksilver.portfolio.constraints import Constraints, Group
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.estimators import Estimators
 from quicksilver.portfolio.goals import least_risk
 from quicksilver.portfolio.history import History, LargeConfig
+from quicksilver.portfolio.judging import judged
+from quicksilver.portfolio.listing import Plan
 from quicksilver.portfolio.research import Question, Research
 
 DAY_NS = 86_400_000_000_000
