@@ -111,9 +111,10 @@ class PortfolioStage:
         self._membership.leave(self._prices, quotes, ts_ns)
         if sampled is None:
             return
-        for row in self._moments.update(sampled):
+        self._moments.update(sampled)
+        for row, periods in sampled.rows():
             self._membership.count(asset for asset, value in row.items() if math.isfinite(value))
-            self._choice.returned(row)
+            self._choice.returned(row, periods)
 
     def _computed(self, now: _Now) -> list[Frontier]:
         """The frontier of this tick, or why there is none if that is new."""
@@ -150,10 +151,10 @@ class PortfolioStage:
         if self.config.mean == "predictions":
             expected, without = self._expectations.mean(assets, now.quotes, now.ts_ns)
             notes += [f"no live prediction of {', '.join(without)}: a mean of 0 stands in"] if without else []
-        mean, covariance = estimated(moments, self.config, expected)
+        mean, covariance, shrunk = estimated(moments, self.config, expected)
         return self._telling.good(
             now.ts_ns, now.ts_recv_ns, {asset: now.quotes[asset] for asset in assets}, covariance,
-            moments.n_observations, chooser, chooser.choose(mean, covariance), self._absent(now), "; ".join(notes),
+            moments.n_observations, chooser, chooser.choose(mean, covariance, shrunk), self._absent(now), "; ".join(notes),
         )  # fmt: skip
 
     def _wait(self, now: _Now, kind: str, reason: str) -> list[Frontier]:
