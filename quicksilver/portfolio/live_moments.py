@@ -9,9 +9,9 @@ import numpy as np
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.clock import Sampled
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.doubt import Shrunk
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.moments import Moments
-from quicksilver.portfolio.doubt import Shrunk
 from quicksilver.portfolio.ring import Past, Ring
 from quicksilver.portfolio.shrinkage import covariance_of, drawn_together, mean_noise
 
