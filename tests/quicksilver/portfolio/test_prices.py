@@ -152,7 +152,7 @@ def fed(stale: int, pauses: list[int]) -> Prices:
 
 
 @pytest.mark.parametrize(("stale", "pauses", "left"), [
-    (10, [], 10), (3, [1] * 30, 3), (10, [4] * 30, 40), (10, [1] * 30 + [500], 14), (10, [25, 25, 25], 199),
+    (10, [], 10), (3, [1] * 30, 3), (10, [4] * 30, 40), (10, [1] * 30 + [500], 14), (10, [25, 25, 25], 200),
     (0, [], 999),
 ])  # fmt: skip
 def test_a_price_is_old_after_some_of_its_own_usual_pauses(stale: int, pauses: list[int], left: int) -> None:
