@@ -34,7 +34,7 @@ def without(rows: list[Row], symbol: str, start_s: int, end_s: int) -> list[Row]
 @pytest.mark.parametrize("halflife", [20.0, 300.0])
 def test_a_feed_that_falls_silent_is_no_asset_without_risk(halflife: float) -> None:
     """No word of its book's: prices just stop. It is worth no more for that; what it did meanwhile is unknown."""
-    config = replace(SMALL, halflife=halflife, stale=5)
+    config = replace(SMALL, halflife=halflife, covariance="ewm", stale=5)
     rows = seconds(110, THREE)
     jumped = [(v, s, p * (1.5 if s == "C-USD" and ts >= 1_090 * SECOND else 1.0), ts) for v, s, p, ts in rows]
     frontiers = play(PortfolioStage(config), without(jumped, "C-USD", 1_060, 1_090))
@@ -48,7 +48,7 @@ def test_a_feed_that_falls_silent_is_no_asset_without_risk(halflife: float) -> N
     for second in range(1_061, 1_110):
         if second in by_second:
             ours, theirs = by_second[second].picks["min_variance"], truth[second].picks["min_variance"]
-            assert ours.weights[2] < theirs.weights[2] + 0.15
+            assert ours.weights[2] < theirs.weights[2] + 0.1
     back = by_second[1_091]
     assert (back.state, back.assets, back.absent) == ("LIVE", THREE, {})
     assert back.n_observations == by_second[1_064].n_observations
@@ -108,21 +108,20 @@ def test_other_states_change_nothing(state: DataState) -> None:
 
 
 @pytest.mark.parametrize("clock", get_args(Clock))
-@given(seed=st.integers(0, 999), at=st.integers(20, 110))
-@settings(max_examples=4, deadline=None)
-def test_a_tick_knows_of_no_doubt_of_its_own_time_or_later(clock: Clock, seed: int, at: int) -> None:
+@given(seed=st.integers(0, 999), tick=st.integers(1_008, 1_016), late_ns=st.sampled_from([0, 1, SECOND // 3]))
+@settings(max_examples=6, deadline=None)
+def test_a_tick_knows_of_no_doubt_of_its_own_time_or_later(clock: Clock, seed: int, tick: int, late_ns: int) -> None:
     """Doubts of a time change no frontier of that time or before, whatever comes after them."""
-    config = replace(SMALL, clock=clock)
+    config, when = replace(SMALL, clock=clock), tick * SECOND + late_ns
     rows = prices(60, TWO, seed)
     truth, stage = play(PortfolioStage(config), rows), PortfolioStage(config)
-    when = rows[at][3] + SECOND // 20
-    found = play(stage, rows[: at + 1])
+    found = play(stage, [row for row in rows if row[3] < when])
     found += stage.take(doubt("B-USD", when))
     found += stage.take(doubt("A-USD", when + SECOND // 2))
-    found += play(stage, rows[at + 1 :])
+    found += play(stage, [row for row in rows if row[3] >= when])
     known = [[replace(one, ts_recv_ns=0) for one in some if one.ts_event_ns <= when] for some in (found, truth)]
     assert known[0] == known[1]  # but for what ended the last period
-    assert known[0]
+    assert known[0][-1].ts_event_ns == tick * SECOND
 
 
 def test_a_doubt_by_a_clock_that_is_hours_ahead_does_not_stop_ours() -> None:
