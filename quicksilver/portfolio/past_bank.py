@@ -18,7 +18,7 @@ from quicksilver.portfolio.ring import Ring
 from quicksilver.portfolio.risks import TAIL, RiskName
 
 SPARE = 16  # returns that are kept in order beyond twice as many as the tail has: what leaves the ring leaves them too
-TURN = 64  # updates within which each portfolio's are looked for anew if a fourth of the spare ones has left
+TURN = 64  # updates within which each portfolio is asked whether so many have left that they are looked for anew
 STATES = 4  # numbers that sum up a block: total, highest and lowest running total, deepest fall; or a sum of squares
 
 
@@ -70,7 +70,7 @@ class PastBank:
         few = np.minimum(int(TAIL * filled) + 1, filled)
         due = self._known < few
         by_turns = slice(self._ring.count % TURN, None, TURN)
-        due[by_turns] |= self._known[by_turns] < min(filled, kept - SPARE // 4)
+        due[by_turns] |= self._known[by_turns] < min(filled, kept - SPARE)
         if due.any():
             _look(self._returns, filled, np.flatnonzero(due), self._lowest, self._known)
 
