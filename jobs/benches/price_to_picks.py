@@ -30,7 +30,7 @@ ASSETS = 30
 PERIOD_NS, PAUSE_S = 100_000_000, 0.06  # of event time, and between two ends of periods while they are measured
 UPDATES, SETTLE = 300, 20  # measured, and before that: connections open, caches fill
 START_NS = 1_700_000_000_000_000_000
-TIMEOUT_S = 120.0
+TIMEOUT_S = 400.0
 ADDRESS = re.compile(r"http://(\S+?)/")
 SYMBOLS = [f"A{i:02d}-USD" for i in range(ASSETS)]
 
