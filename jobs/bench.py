@@ -16,10 +16,10 @@ WIDTH = 132  # of the table in a file or a pipe, where nobody says how wide a li
 
 def _kernels() -> Iterable[Row]:
     try:
-        from jobs.benches import book, frames, parsing, portfolio, predictions, search
+        from jobs.benches import book, frames, parsing, portfolio, predictions, price_to_picks, search
     except ModuleNotFoundError as error:
         raise InputError(f"{error.name} is not installed: `make bench` installs what the benchmarks need") from error
-    for part in (book, frames, parsing, portfolio, predictions, search):
+    for part in (book, frames, parsing, portfolio, price_to_picks, predictions, search):
         yield from part.rows()
 
 

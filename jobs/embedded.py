@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from api.app import create_app
 from api.hub import Hub
 from api.metrics import MeterCollector
@@ -199,9 +201,17 @@ class EmbeddedRunner:
 async def run_embedded(source: Source, settings: RunSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
     """Serve the page and the API over a running source, until ``stop``; a recording that has ended stays on view.
 
+    Matrix products take one thread: those of thirty assets are done before others have woken up, which then wait for
+    the next ones at the cost of a core, and the last digits of a product depend on how many share it.
+
     Raises:
         InputError: the port is taken, the database cannot be used, or nothing of the source could be read.
     """
+    with threadpool_limits(1):
+        await _run_embedded(source, settings, say, stop)
+
+
+async def _run_embedded(source: Source, settings: RunSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
     bus, hub, host = MemoryBus(), Hub(source.info), settings.quicksilver_host
     bus.subscribe(hub.on_record)
     path = settings.data / source.database

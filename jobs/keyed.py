@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pyflink.common import Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, TimerService
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
+from threadpoolctl import threadpool_limits
 
 from quicksilver.streaming.machine import Machine
 from quicksilver.streaming.message import Headers, Message, Outgoing, decode_messages, encode_outgoing, outgoing
@@ -67,6 +68,7 @@ class Keyed(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Prepare the state; machines are made when their keys are seen."""
+        threadpool_limits(1)  # for good: a product's last digits depend on how many threads share it; and as embedded
         gc.freeze()  # what is there stays: not to be walked through, for a tenth of a second, now and again
         self._hosts: dict[str, Host] = {}
         self._lags = Lags()

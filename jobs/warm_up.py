@@ -2,6 +2,8 @@
 
 import sys
 
+import numpy as np
+
 from producers.exchanges.kraken import KrakenParser
 from producers.exchanges.venue import venues
 from producers.frames import Frame
@@ -12,7 +14,10 @@ from producers.simulator.orderflow import Market
 from quicksilver.config import PipelineConfig
 from quicksilver.events import Price
 from quicksilver.pipeline import Pipeline
+from quicksilver.portfolio.choosing import Chooser
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.constraints import Constraints
+from quicksilver.portfolio.risks import NAMES
 
 
 def warm_up() -> None:
@@ -27,6 +32,22 @@ def warm_up() -> None:
         for event in simulated.parse(Frame("sim", "s", "recv", ts_ns, payload)):
             pipeline.step(event)
     pipeline.step(Price("csv", "A-B", 1, 1_700_000_000_000_000_000, 0, 1.0))
+    _choose()
+
+
+def _choose() -> None:
+    """Choose portfolios by each risk, with all kinds of constraints: else the first frontier would wait for them."""
+    rng, assets = np.random.default_rng(1), ["A-USD", "B-USD", "C-USD"]
+    returns = rng.normal(1e-4, 1e-3, (40, len(assets)))
+    held = {"A-USD": 0.5, "B-USD": 0.5}
+    for constraints in (Constraints(), Constraints(cap=0.8, turnover=0.9, current=held), Constraints(most_assets=2)):
+        for risk in NAMES:
+            config = PortfolioConfig(constraints=constraints, risk=risk, window=30, n_portfolios=2_000, n_frontier=5)
+            chooser = Chooser(config, assets)
+            for i, row in enumerate(returns):
+                chooser.returned(row)
+                if i > 30:
+                    chooser.choose(returns[:i].mean(axis=0), np.cov(returns[:i].T))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,14 @@ def jit(function: F) -> F:
     return _compiled(function)
 
 
+def jit_sums(function: F) -> F:
+    """Compile a kernel of dot products, as ``jit`` does: sums may be taken in any order, several terms at once.
+
+    Last digits differ from machine to machine, as those of a library's matrix product do.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract"})
+
+
 def jit_lean(function: F) -> F:
     """Compile a kernel that makes no array, as ``jit`` does, but for numba's counting of who holds which array.
 

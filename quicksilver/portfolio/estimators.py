@@ -79,11 +79,21 @@ def conditioned(covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
     """
     deviations = np.sqrt(np.diag(floored(covariance)))
     correlation = covariance / deviations[:, None] / deviations
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2.0)
-    if values[0] < RIDGE:
+    symmetric = (correlation + correlation.T) / 2.0
+    if not _regular(symmetric):
+        values, vectors = np.linalg.eigh(symmetric)
         correlation = (vectors * np.maximum(values, 0.0)) @ vectors.T
         correlation = (correlation + correlation.T) / 2.0 + RIDGE * len(values) * np.eye(len(values))
     return correlation * np.outer(deviations, deviations), deviations
+
+
+def _regular(correlation: FloatArray) -> bool:
+    """Whether all eigenvalues are ``RIDGE`` or more: a tenth of the time that it takes to compute them."""
+    try:
+        np.linalg.cholesky(correlation - RIDGE * np.eye(len(correlation)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _scatter(returns: FloatArray, weights: FloatArray, mean: FloatArray) -> FloatArray:

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
@@ -61,7 +63,8 @@ class Front:
     def _thinned(self, means: FloatArray) -> list[int]:
         """Both ends, and those that are nearest to the means of the points that are solved by turns."""
         wanted = np.linspace(means[0], means[-1], self._config.n_frontier)
-        return sorted({int(np.argmin(np.abs(means - value))) for value in wanted})
+        nearest: list[int] = np.abs(means[:, None] - wanted).argmin(axis=0).tolist()
+        return sorted(set(nearest))
 
     def _better(self, update: int, market: Market, rows: FloatArray, drawn: Evaluated) -> list[FloatArray]:
         """One point by turns, from the calmest to the highest mean; and that of the highest mean once in a turn."""
@@ -89,15 +92,17 @@ class Front:
         return tried(lambda: goal.best(self._feasible, list(range(len(market.mean)))))
 
 
-def _envelope(risks: FloatArray, means: FloatArray) -> list[int]:
+@jit
+def _envelope(risks: FloatArray, means: FloatArray) -> NDArray[np.int64]:
     """The points that no mixture of two others beats, of points by rising risk and mean: risks are convex."""
-    kept = list[int]()
+    kept, count = np.empty(len(risks), np.int64), 0
     for i in range(len(risks)):
-        while len(kept) > 1:
-            a, b = kept[-2], kept[-1]
+        while count > 1:
+            a, b = kept[count - 2], kept[count - 1]
             rise = (means[b] - means[a]) * (risks[i] - risks[a]) - (means[i] - means[a]) * (risks[b] - risks[a])
             if rise > 0.0:
                 break
-            kept.pop()
-        kept.append(i)
-    return kept
+            count -= 1
+        kept[count] = i
+        count += 1
+    return kept[:count]

@@ -1,17 +1,17 @@
 """Least squares under linear constraints, exactly, by one non-negative least squares problem.
 
-min |R'v - t|^2 with Av = b, Gv >= h: the equalities are solved for, and what is left is a problem of least distance,
-min |z|^2 with Ez >= f, which non-negative least squares solve in finitely many steps, and which say when nothing keeps
-the constraints (Lawson, Hanson, Solving least squares problems, 1974, ch. 23.4).
+min |R'v - t|^2 with Av = b, Gv >= h: by z = R'v - t it is a problem of least distance, min |z|^2 with Dz = d, Ez >= f,
+which non-negative least squares solve in finitely many steps, and which say when nothing keeps the constraints (Lawson,
+Hanson, Solving least squares problems, 1974, ch. 23.4; an equality's unknown is one without a sign).
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
-from scipy.optimize import nnls
 
+from quicksilver.compiled import jit, jit_sums
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.non_negative import non_negative
 
 NO_DISTANCE = 1e-14  # of the dual's residual: no point keeps the constraints
 SLACK = 1e-11
@@ -20,7 +20,8 @@ SLACK = 1e-11
 class Problem(NamedTuple):
     """Least ``|root.T @ v - target|`` with ``equal @ v = value`` and ``rows @ v >= least``.
 
-    ``root`` is ``(n, n)``, regular; ``equal`` ``(n_equal, n)`` of full rank, ``rows`` ``(n_rows, n)``.
+    ``root`` is ``(n, n)``, lower triangular and regular; ``equal`` ``(n_equal, n)`` of full rank, ``rows``
+    ``(n_rows, n)``.
     """
 
     root: FloatArray
@@ -35,39 +36,72 @@ def solved(problem: Problem) -> FloatArray | None:
     """Return the ``v`` ``(n,)`` that solves the problem, or None if nothing keeps its constraints.
 
     Constraints are kept to rounding, about 1e-12 of their size.
+
+    Raises:
+        RuntimeError: its numbers are too far apart.
     """
-    fixed = len(problem.value)
-    whole, upper = qr(problem.equal.T)
-    middle = whole[:, :fixed] @ solve_triangular(upper[:fixed], problem.value, trans="T")
-    basis = whole[:, fixed:]  # (n, n - n_equal): the directions that keep the equalities
-    if not basis.shape[1]:
-        return middle if np.all(problem.rows @ middle >= problem.least - SLACK) else None
-    q, r = qr(problem.root.T @ basis, mode="economic")
-    offset = q.T @ (problem.root.T @ middle - problem.target)
-    rows = solve_triangular(r, (problem.rows @ basis).T, trans="T").T  # in z = r @ y + offset
-    least = problem.least - problem.rows @ middle + rows @ offset
-    size = np.linalg.norm(rows, axis=1)
-    moving = size > 1e-14 * float(np.max(size, initial=0.0))
-    if np.any(least[~moving] > SLACK):
-        return None
-    z = _nearest(rows[moving] / size[moving, None], least[moving] / size[moving])
-    if z is None:
-        return None
-    found: FloatArray = middle + basis @ solve_triangular(r, z - offset)
-    return found
+    sides = np.vstack([problem.equal, problem.rows])
+    found, kept, done = _solved(
+        np.ascontiguousarray(problem.root), np.ascontiguousarray(problem.target), len(problem.equal),
+        np.ascontiguousarray(sides.T), np.concatenate([problem.value, problem.least]),
+    )  # fmt: skip
+    if not done:
+        raise RuntimeError("least squares under linear constraints: too many rounds")
+    return found if kept else None
 
 
-def _nearest(rows: FloatArray, least: FloatArray) -> FloatArray | None:
-    """The shortest ``z`` with ``rows @ z >= least``."""
-    scale = float(np.max(least, initial=0.0))
-    if scale <= 0.0:
-        return np.zeros(rows.shape[1])
-    stacked = np.vstack([rows.T, least / scale])
-    goal = np.zeros(len(stacked))
-    goal[-1] = 1.0
-    solution, _ = nnls(stacked, goal, maxiter=30 * stacked.shape[1] + 100)
-    rest = stacked @ solution - goal
-    if -rest[-1] < NO_DISTANCE:
-        return None
-    z: FloatArray = rest[:-1] * (-scale / rest[-1])
-    return z
+@jit_sums
+def _solved(
+    root: FloatArray, target: FloatArray, n_equal: int, sides: FloatArray, bounds: FloatArray
+) -> tuple[FloatArray, bool, bool]:
+    """``v``, whether anything keeps the constraints, ``sides.T @ v`` beside ``bounds``, and whether it was found."""
+    n, count = sides.shape
+    columns = np.empty((n + 1, count))
+    columns[:n] = sides
+    _forward(root, columns, n)
+    columns[n] = bounds
+    size = np.zeros(count)
+    for i in range(n):
+        for j in range(count):
+            columns[n, j] -= columns[i, j] * target[i]
+            size[j] += columns[i, j] * columns[i, j]
+    size = np.sqrt(size)
+    largest, scale = size.max() if count else 0.0, 0.0
+    for j in range(count):
+        if size[j] <= 1e-14 * largest:
+            short = columns[n, j] if j >= n_equal else abs(columns[n, j])
+            if short > SLACK:
+                return target, False, True
+            size[j] = np.inf  # it asks for nothing
+        bound = columns[n, j] / size[j]
+        scale = max(scale, bound if j >= n_equal else abs(bound))
+    z = target.copy()
+    if scale > 0.0:
+        columns[:n] /= size
+        columns[n] /= size * scale
+        _, rest, done = non_negative(columns, n_equal)
+        if not done or rest[n] < NO_DISTANCE:
+            return target, False, done
+        z -= rest[:n] * (scale / rest[n])
+    _backward(root, z)
+    return z, True, True
+
+
+@jit
+def _forward(root: FloatArray, columns: FloatArray, n: int) -> None:
+    """Solve ``root @ x = column`` for the first ``n`` places of each column, in place."""
+    for i in range(n):
+        columns[i] /= root[i, i]
+        for k in range(i + 1, n):
+            factor = root[k, i]
+            for j in range(columns.shape[1]):
+                columns[k, j] -= factor * columns[i, j]
+
+
+@jit
+def _backward(root: FloatArray, z: FloatArray) -> None:
+    """Solve ``root.T @ v = z`` in place."""
+    for i in range(len(z) - 1, -1, -1):
+        z[i] /= root[i, i]
+        for k in range(i):
+            z[k] -= root[i, k] * z[i]

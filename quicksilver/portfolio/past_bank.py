@@ -1,13 +1,15 @@
 """A bank of portfolios whose risk the last returns tell: semi-variance, CVaR or maximum drawdown, kept as they come.
 
 Each portfolio's last ``window`` returns are kept in a ring. What a risk needs of them is kept beside: sums over blocks
-of the ring, or the returns in order of size. All of it follows from the ring alone, to the bit, however it came about.
+of the ring, or its lowest returns in order. What is told follows from the ring alone, to the bit, however that came to
+be.
 """
 
 import math
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
@@ -15,6 +17,8 @@ from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.ring import Ring
 from quicksilver.portfolio.risks import TAIL, RiskName, of_one_period
 
+SPARE = 16  # returns that are kept in order beyond twice as many as the tail has: what leaves the ring leaves them too
+TURN = 64  # updates within which each portfolio is asked whether so many have left that they are looked for anew
 STATES = 4  # numbers that sum up a block: total, highest and lowest running total, deepest fall; or a sum of squares
 
 
@@ -33,11 +37,12 @@ class PastBank:
         self._block = max(1, math.isqrt(window))
         self._returns = np.zeros((window, n), np.float32)
         self._sums = np.zeros((-(-window // self._block), STATES, n))
-        self._sorted = np.empty((n, window if risk == "cvar" else 0), np.float32)
+        kept = min(window, 2 * (int(TAIL * window) + 1) + SPARE) if risk == "cvar" else 0
+        self._lowest, self._known = np.empty((n, kept), np.float32), np.zeros(n, np.int64)
         for slot in range(ring.filled):
             _portfolio_returns(self._columns, self._row(slot), self._returns[slot])
         if risk == "cvar":
-            self._sorted[:, : ring.filled] = np.sort(self._returns[: ring.filled], axis=0).T
+            _look(self._returns, ring.filled, np.arange(n), self._lowest, self._known)
         else:
             for block in range(ring.filled // self._block):
                 self._sum_up(block)
@@ -51,17 +56,26 @@ class PastBank:
         """Follow the ring, which has one more return; ``removed``: it took the place of the oldest."""
         slot = self._ring.newest
         row = self._returns[slot]
-        new = np.empty_like(row)
-        _portfolio_returns(self._columns, self._row(slot), new)
+        old = row.copy()
+        _portfolio_returns(self._columns, self._row(slot), row)
         if self._risk == "cvar":
-            _exchange(self._sorted, self._ring.filled, row, new, removed)
-        row[:] = new
-        if self._risk != "cvar" and (slot + 1) % self._block == 0:
+            _exchange(self._lowest, self._known, self._ring.filled, old, row, removed)
+            self._refill()
+        elif (slot + 1) % self._block == 0:
             self._sum_up(slot // self._block)
 
     def _row(self, slot: int) -> Float32:
         """The assets' returns in a slot, as the risk counts them."""
         return of_one_period(self._risk, self._ring.rows[slot], self._ring.periods[slot]).astype(np.float32)
+    def _refill(self) -> None:
+        """Look anew for the lowest returns of whom too few are left of, and by turns of whom soon may be."""
+        filled, kept = self._ring.filled, self._lowest.shape[1]
+        few = np.minimum(int(TAIL * filled) + 1, filled)
+        due = self._known < few
+        by_turns = slice(self._ring.count % TURN, None, TURN)
+        due[by_turns] |= self._known[by_turns] < min(filled, kept - SPARE)
+        if due.any():
+            _look(self._returns, filled, np.flatnonzero(due), self._lowest, self._known)
 
     def _sum_up(self, block: int) -> None:
         start = block * self._block
@@ -80,7 +94,7 @@ class PastBank:
         if not ring.filled:
             return np.zeros(self.n_portfolios)
         if self._risk == "cvar":
-            return _tail(self._sorted[:, : ring.filled])
+            return _tail(self._lowest, ring.filled)
         total = np.zeros((STATES, self.n_portfolios))
         for start, end in self._in_order():
             whole = start % self._block == 0 and end - start == self._block
@@ -142,26 +156,55 @@ def _join(state: FloatArray, later: FloatArray) -> None:
 
 
 @jit
-def _exchange(ordered: Float32, filled: int, old: Float32, new: Float32, removed: bool) -> None:
-    """Put each portfolio's new return among its others ``(n, window)``, in the place of the old one if there is one."""
-    for i in range(len(ordered)):
-        row, value = ordered[i], new[i]
-        at = np.searchsorted(row[:filled], old[i]) if removed else filled - 1
-        while at > 0 and row[at - 1] > value:
-            row[at] = row[at - 1]
-            at -= 1
-        while at + 1 < filled and row[at + 1] < value and removed:
-            row[at] = row[at + 1]
-            at += 1
-        row[at] = value
+def _exchange(
+    lowest: Float32, known: NDArray[np.int64], filled: int, old: Float32, new: Float32, removed: bool
+) -> None:
+    """Follow one more return of each portfolio: the old one, if any, leaves its lowest, and the new one may enter."""
+    kept = lowest.shape[1]
+    for i in range(len(lowest)):
+        row, count, value = lowest[i], known[i], new[i]
+        if removed and count > 0 and old[i] <= row[count - 1]:
+            at = count - 1
+            while row[at] > old[i]:
+                at -= 1
+            for k in range(at, count - 1):
+                row[k] = row[k + 1]
+            count -= 1
+        whole = count == filled - 1  # they are all that there are
+        if (count > 0 and value < row[count - 1]) or (whole and count < kept):
+            count = _insert(row, count, value)
+        known[i] = count
 
 
-def _tail(ordered: Float32) -> FloatArray:
-    """The mean loss of the worst ``TAIL`` of rising returns ``(n, n_observations)``."""
-    n = TAIL * ordered.shape[1]
+@jit
+def _insert(row: Float32, count: int, value: np.float32) -> int:
+    """Put a value among the ``count`` lowest, in order; of a full row the highest leaves. Returns how many they are."""
+    at = min(count, len(row) - 1)
+    while at > 0 and row[at - 1] > value:
+        row[at] = row[at - 1]
+        at -= 1
+    row[at] = value
+    return min(count + 1, len(row))
+
+
+@jit
+def _look(returns: Float32, filled: int, which: NDArray[np.int64], lowest: Float32, known: NDArray[np.int64]) -> None:
+    """Find the lowest returns of some portfolios, in order."""
+    for i in which:
+        row, count = lowest[i], 0
+        for t in range(filled):
+            value = returns[t, i]
+            if count < len(row) or value < row[count - 1]:
+                count = _insert(row, count, value)
+        known[i] = count
+
+
+def _tail(ordered: Float32, n_observations: int) -> FloatArray:
+    """The mean loss of the worst ``TAIL`` of so many, of which these are the lowest in order, ``(n, n_lowest)``."""
+    n = TAIL * n_observations
     whole = int(n)
     total = -ordered[:, :whole].sum(axis=1, dtype=np.float64)
-    if whole < ordered.shape[1]:
+    if whole < n_observations:
         total -= (n - whole) * ordered[:, whole]
     loss: FloatArray = total / n
     return loss

@@ -2,12 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.costs import BPS
+from quicksilver.portfolio.non_negative import non_negative
 from quicksilver.records import Pick
 
 
@@ -35,9 +35,9 @@ def _direction(covariance: FloatArray, target: FloatArray) -> FloatArray:
     correlation = covariance / np.outer(deviations, deviations)
     row = target / deviations
     stacked = np.vstack([np.linalg.cholesky(correlation).T, row / np.max(np.abs(row))])
-    goal = np.zeros(len(stacked))
-    goal[-1] = 1.0
-    solution, _ = nnls(stacked, goal)
+    solution, _, found = non_negative(stacked, 0)
+    if not found:
+        raise RuntimeError("a portfolio's direction: too many rounds")
     weights = solution / deviations
     total = weights.sum()
     return weights / total if total > 0.0 else np.full(len(weights), 1.0 / len(weights))

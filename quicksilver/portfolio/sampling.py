@@ -112,50 +112,57 @@ def hit_and_run(feasible: Feasible, weights: FloatArray, rng: np.random.Generato
     free = feasible.high - feasible.low > TOLERANCE
     if free.sum() < 2 or not len(weights):
         return weights
-    rows, moved = np.ascontiguousarray(feasible.rows), np.array(weights)
-    for _ in range(steps):
-        direction = np.asarray(rng.standard_normal(weights.shape))
-        share = rng.random((len(weights), 1))
-        _step(moved, direction, share[:, 0], free, feasible.low, feasible.high, rows, feasible.least, feasible.budget,
-              feasible.current, feasible.turnover, TOLERANCE / 10.0)  # fmt: skip
+    moved = np.array(weights)
+    directions, shares = rng.standard_normal((steps, *weights.shape)), rng.random((steps, len(weights)))
+    _walk(moved, directions, shares, free, feasible.low, feasible.high, np.ascontiguousarray(feasible.rows),
+          feasible.least, feasible.budget, feasible.current, feasible.turnover, TOLERANCE / 10.0)  # fmt: skip
     return moved
 
 
 @jit
-def _step(
+def _walk(
     weights: FloatArray, directions: FloatArray, shares: FloatArray, free: NDArray[np.bool_], low: FloatArray,
     high: FloatArray, rows: FloatArray, least: FloatArray, budget: float, current: FloatArray, turnover: float,
     slack: float,
 ) -> None:  # fmt: skip
-    """Move each row to a uniform point of its chord in its direction; it stays where rounding would lead outside."""
-    n = weights.shape[1]
-    for k in range(len(weights)):
-        w, d = weights[k], directions[k]
-        total, count = 0.0, 0
-        for i in range(n):
-            if free[i]:
-                total, count = total + d[i], count + 1
-        size = 0.0
-        for i in range(n):
-            d[i] = d[i] - total / count if free[i] else 0.0
-            size += d[i] * d[i]
-        d /= np.sqrt(size) + TINY
-        far = _reach(w, d, 1.0, low, high, rows, least)
-        near = _reach(w, d, -1.0, low, high, rows, least)
-        if turnover < np.inf:
-            far = _traded(w, d, 1.0, far, current, turnover)
-            near = _traded(w, d, -1.0, near, current, turnover)
-        new = w + d * (shares[k] * (far + near) - near)
-        rest, at = budget, 0
-        for i in range(n):
-            new[i] = min(max(new[i], low[i]), high[i])
-            rest -= new[i]
-        for i in range(1, n):  # what rounding has taken goes where there is most room
-            room = high[i] - new[i] > high[at] - new[at] if rest > 0.0 else new[i] - low[i] > new[at] - low[at]
-            at = i if room else at
-        new[at] += rest
-        if _keeps(new, low, high, rows, least, budget, current, turnover, slack):
-            w[:] = new
+    """Move each row to a uniform point of its chord in its next direction, and so on."""
+    free_places = np.flatnonzero(free)
+    for t in range(len(directions)):
+        for k in range(len(weights)):
+            _step(weights[k], directions[t, k], shares[t, k], free_places, low, high, rows, least, budget, current,
+                  turnover, slack)  # fmt: skip
+
+
+@jit
+def _step(
+    w: FloatArray, d: FloatArray, share: float, free: NDArray[np.int64], low: FloatArray, high: FloatArray,
+    rows: FloatArray, least: FloatArray, budget: float, current: FloatArray, turnover: float, slack: float,
+) -> None:  # fmt: skip
+    """Move one portfolio to a uniform point of its chord; it stays where rounding would lead outside."""
+    total, size = 0.0, 0.0
+    for i in free:
+        total += d[i]
+    direction = np.zeros(len(w))
+    for i in free:
+        direction[i] = d[i] - total / len(free)
+        size += direction[i] * direction[i]
+    direction /= np.sqrt(size) + TINY
+    far = _reach(w, direction, 1.0, low, high, rows, least)
+    near = _reach(w, direction, -1.0, low, high, rows, least)
+    if turnover < np.inf:
+        far = _traded(w, direction, 1.0, far, current, turnover)
+        near = _traded(w, direction, -1.0, near, current, turnover)
+    new = w + direction * (share * (far + near) - near)
+    rest, at = budget, 0
+    for i in range(len(w)):
+        new[i] = min(max(new[i], low[i]), high[i])
+        rest -= new[i]
+    for i in range(1, len(w)):  # what rounding has taken goes where there is most room
+        room = high[i] - new[i] > high[at] - new[at] if rest > 0.0 else new[i] - low[i] > new[at] - low[at]
+        at = i if room else at
+    new[at] += rest
+    if _keeps(new, low, high, rows, least, budget, current, turnover, slack):
+        w[:] = new
 
 
 @jit
