@@ -10,7 +10,7 @@ from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.constraints import Constraints, Group
+from quicksilver.portfolio.constraints import Constraints, Feasible, Group
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.running import ANEW, ENDED, RunningUniverses
 from quicksilver.portfolio.stage import PortfolioStage
@@ -73,6 +73,12 @@ def test_the_example_says_of_each_field_what_it_is_unless_given() -> None:
     assert named >= {"period", *PortfolioConfig.__struct_fields__} - {"universe", "period_ns"}
     named = {line.removeprefix("# ").partition(" = ")[0] for line in tail.splitlines()} | {"groups"}
     assert named >= {*Constraints.__struct_fields__, *Costs.__struct_fields__}
+
+
+def test_what_the_example_holds_may_be_held() -> None:
+    careful = read_universes(EXAMPLE.read_bytes(), str(EXAMPLE))[1]
+    feasible = Feasible.of(careful.constraints, careful.assets)
+    assert feasible.violation(feasible.current) <= 1e-9
 
 
 @pytest.mark.parametrize(
