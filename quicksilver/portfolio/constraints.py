@@ -10,6 +10,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 
 TOLERANCE = 1e-9  # no constraint is ever violated by more, and solvers aim for a tenth of it
+UNLIMITED = 1 << 30  # assets, where no limit to their number is given: each of them is in
 MOST_WEIGHT = 1e3  # of a cap or floor: beyond, nine places after the point are more than a double has
 
 
@@ -51,8 +52,9 @@ class Constraints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Feasible(NamedTuple):
     """Weights ``w`` ``(n_assets,)`` with ``sum(w) = budget``, ``low <= w <= high``, ``rows @ w >= least``.
 
-    Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0 (which then may be 0 though
-    ``low`` is above). ``rows`` is ``(n_rows, n_assets)`` with the names ``labels`` of what they stand for.
+    Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0. Unless ``most`` is
+    ``UNLIMITED``, a weight may also be 0 though ``low`` is above. ``rows`` is ``(n_rows, n_assets)`` with the names
+    ``labels`` of what they stand for.
     """
 
     assets: tuple[str, ...]
@@ -79,11 +81,11 @@ class Feasible(NamedTuple):
         for array, given, what in ((low, constraints.floors, "floors"), (high, constraints.caps, "caps")):
             for name, value in given.items():
                 array[place_of(name, place, what)] = value
-        if constraints.most_assets is not None and constraints.most_assets < n:
+        if constraints.most_assets is not None:
             high = np.maximum(high, 0.0)
         rows, least, labels = _group_rows(constraints.groups, place, n)
         turnover = np.inf if constraints.turnover is None else float(constraints.turnover)
-        most = n if constraints.most_assets is None else min(constraints.most_assets, n)
+        most = UNLIMITED if constraints.most_assets is None else min(constraints.most_assets, n)
         current = weights_of(constraints.current, assets, "current")
         return cls(
             tuple(assets), float(constraints.budget), low, high, rows, least, labels, current, turnover, most
@@ -91,8 +93,8 @@ class Feasible(NamedTuple):
 
     @property
     def convex(self) -> bool:
-        """Whether there is no limit to the number of assets."""
-        return self.most >= len(self.low)
+        """Whether the number of assets is not limited, or its limit changes nothing."""
+        return self.most == UNLIMITED or (self.most >= len(self.low) and bool(self.low.max() <= 0.0))
 
     def violation(self, weights: FloatArray) -> FloatArray:
         """Return by how much each row of ``weights`` ``(..., n_assets)`` violates the worst constraint; 0 for none."""
@@ -110,9 +112,7 @@ class Feasible(NamedTuple):
     def of_support(self, support: FloatArray) -> Self:
         """Return the convex part in which assets outside of ``support``, a mask ``(n_assets,)``, have weight 0."""
         inside = support.astype(bool)
-        return self._replace(
-            low=np.where(inside, self.low, 0.0), high=np.where(inside, self.high, 0.0), most=len(self.low)
-        )
+        return self._replace(low=np.where(inside, self.low, 0.0), high=np.where(inside, self.high, 0.0), most=UNLIMITED)
 
     def only(self, chosen: Sequence[int]) -> Self:
         """Return the set over the chosen assets alone; nothing is held of the others."""
@@ -120,7 +120,7 @@ class Feasible(NamedTuple):
         sold = float(np.abs(np.delete(self.current, kept)).sum())
         return self._replace(
             assets=tuple(self.assets[i] for i in kept), low=self.low[kept], high=self.high[kept],
-            rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=len(kept),
+            rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=UNLIMITED,
         )  # fmt: skip
 
 

@@ -99,6 +99,9 @@ def _converted(name: str, table: dict[str, Any]) -> PortfolioConfig:
         if isinstance(given.get(field), str):
             periods = span_ns(given[field]) / period_ns
             given[field] = periods if field == "halflife" else _whole(field, given[field], periods)
+    for field in ("hold", "leave"):  # 0 is as if it were not given, which is not what a user would mean by it
+        if field in given and given[field] == 0:
+            raise InputError(f"{field} = 0: give 1 to {LIMITS[field][1]:g}, or leave it out")
     try:
         return msgspec.convert({**given, "universe": name}, PortfolioConfig)
     except msgspec.ValidationError as error:
