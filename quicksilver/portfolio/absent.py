@@ -6,23 +6,16 @@ import msgspec
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.portfolio.constraints import Constraints, Feasible, place_of
+from quicksilver.portfolio.constraints import Constraints, Feasible, places_of
 from quicksilver.portfolio.feasibility import checked
 
 
 def among(constraints: Constraints, assets: Sequence[str]) -> tuple[Constraints, tuple[str, ...]]:
     """Return the constraints without what they say of assets that are not there, and the names of those."""
     place = {name: i for i, name in enumerate(assets)}
-
-    def there(name: str) -> bool:
-        try:
-            return place_of(name, place, "constraints") >= 0
-        except InputError:
-            return False
-
     named = [*constraints.floors, *constraints.caps, *constraints.current]
     named += [asset for group in constraints.groups.values() for asset in group.assets]
-    absent = {name: None for name in named if not there(name)}
+    absent = {name: None for name in named if not places_of(name, place)}
     groups = {
         name: msgspec.structs.replace(group, assets=kept)
         for name, group in constraints.groups.items()

@@ -161,9 +161,9 @@ def judged(name: str, track: Track, cash: float, periods_a_year: float, seed: in
 
 def periods_a_year(history: History) -> float:
     """Return how many of the history's periods, by their median, a year has room for; of days on an exchange, 252."""
-    seconds = float(np.median(np.diff(history.times_ns)))
-    span = float(history.times_ns[-1] - history.times_ns[0])
-    return min(YEAR_NS / seconds, YEAR_NS * (len(history.times_ns) - 1) / span)
+    period_ns = float(np.median(np.diff(history.times_ns)))
+    span_ns = float(history.times_ns[-1] - history.times_ns[0])
+    return min(YEAR_NS / period_ns, YEAR_NS * (len(history.times_ns) - 1) / span_ns)
 
 
 def _sharpe(excess: FloatArray) -> float:

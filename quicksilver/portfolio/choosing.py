@@ -131,6 +131,8 @@ class Chooser:
         mean, risk, cost = float(line.means[i]), float(line.risks[i]), float(self._trader.cost(weights))
         above = mean - config.cash * float(weights.sum())
         ratio, net = (above / risk, (above - cost / config.hold) / risk) if risk > 0.0 else (0.0, 0.0)
+        if risk <= 0.0 < above:
+            note = joined(note, "it has gained without risk: there is no ratio")
         pick = Pick(
             weights.tolist(), mean * BPS, risk * BPS, ratio,
             turnover=self._trader.turnover(weights), cost_bps=cost * BPS, net_sharpe=net,

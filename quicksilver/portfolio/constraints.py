@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -73,14 +74,14 @@ class Feasible(NamedTuple):
         """Return the feasible set over these assets; whether it holds anything, ``feasibility.checked`` says.
 
         Raises:
-            InputError: a number is none, or an asset is not among these.
+            InputError: a number is none, or an asset is not among these, or named twice.
         """
         _check_numbers(constraints)
         n, place = len(assets), {name: i for i, name in enumerate(assets)}
         low, high = np.full(n, float(constraints.floor)), np.full(n, float(constraints.cap))
         for array, given, what in ((low, constraints.floors, "floors"), (high, constraints.caps, "caps")):
-            for name, value in given.items():
-                array[place_of(name, place, what)] = value
+            for at, value in _by_place(given, place, what).items():
+                array[at] = value
         if constraints.most_assets is not None:
             high = np.maximum(high, 0.0)
         rows, least, labels = _group_rows(constraints.groups, place, n)
@@ -109,10 +110,11 @@ class Feasible(NamedTuple):
         many = held.sum(axis=-1) > self.most
         return np.where(many, np.inf, np.maximum(worst, 0.0))
 
-    def of_support(self, support: FloatArray) -> Self:
+    def of_support(self, support: NDArray[np.bool_]) -> Self:
         """Return the convex part in which assets outside of ``support``, a mask ``(n_assets,)``, have weight 0."""
-        inside = support.astype(bool)
-        return self._replace(low=np.where(inside, self.low, 0.0), high=np.where(inside, self.high, 0.0), most=UNLIMITED)
+        return self._replace(
+            low=np.where(support, self.low, 0.0), high=np.where(support, self.high, 0.0), most=UNLIMITED
+        )
 
     def only(self, chosen: Sequence[int]) -> Self:
         """Return the set over the chosen assets alone; nothing is held of the others."""
@@ -124,21 +126,28 @@ class Feasible(NamedTuple):
         )  # fmt: skip
 
 
+def places_of(name: str, place: Mapping[str, int]) -> list[str]:
+    """Return the assets that a name may stand for: ``BTC`` and ``BTC-USD`` find each other; none: it is not there."""
+    if name in place:
+        return [name]
+    base, whole = name.upper().split("-")[0], "-" in name
+    return [
+        one for one in place
+        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
+    ]  # fmt: skip
+
+
 def place_of(name: str, place: Mapping[str, int], what: str) -> int:
     """Return an asset's position; ``BTC`` and ``BTC-USD`` find each other where no other asset is meant.
 
     Raises:
         InputError: it is not there, or may be one of several.
     """
-    if name in place:
-        return place[name]
-    base, whole = name.upper().split("-")[0], "-" in name
-    alike = [
-        one for one in place
-        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
-    ]  # fmt: skip
+    alike = places_of(name, place)
     if len(alike) == 1:
         return place[alike[0]]
+    if alike:
+        raise InputError(f"{what}: {name} may be {' or '.join(alike)}: name the one that is meant")
     raise InputError(f"{what}: there is no asset {name!r}; there are {', '.join(place)}")
 
 
@@ -146,13 +155,23 @@ def weights_of(named: Mapping[str, float], assets: Sequence[str], what: str) -> 
     """Return weights by name as an array ``(n_assets,)``; 0 where none is named.
 
     Raises:
-        InputError: an asset is not there.
+        InputError: an asset is not there, or is named twice.
     """
-    place = {name: i for i, name in enumerate(assets)}
     weights: FloatArray = np.zeros(len(assets))
-    for name, value in named.items():
-        weights[place_of(name, place, what)] = value
+    for at, value in _by_place(named, {name: i for i, name in enumerate(assets)}, what).items():
+        weights[at] = value
     return weights
+
+
+def _by_place(named: Mapping[str, float], place: Mapping[str, int], what: str) -> dict[int, float]:
+    """What is said of assets, by their positions."""
+    found, by = dict[int, float](), dict[int, str]()
+    for name, value in named.items():
+        at = place_of(name, place, what)
+        if at in by:
+            raise InputError(f"{what}: {by[at]} and {name} are the same asset: name it once")
+        found[at], by[at] = value, name
+    return found
 
 
 def _group_rows(

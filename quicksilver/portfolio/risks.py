@@ -19,7 +19,13 @@ NAMES: dict[RiskName, tuple[str, str]] = {  # of the picks of least risk, and of
     "cvar": ("min_cvar", "max_mean_to_cvar"),
     "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
 }
+LEAST = 1e-200  # of a risk: what loses nothing even in its worst periods (CVaR) has less than none
 ROWS = 2_000  # portfolios measured at once: their returns of all periods have to fit in memory
+
+
+def ratios(above: FloatArray, risks: FloatArray) -> FloatArray:
+    """Return gains over risks, to rank by; 0 without either. A gain without risk is better than any with some."""
+    return above / np.maximum(risks, LEAST)
 
 
 def deviations(weights: FloatArray, covariance: FloatArray) -> FloatArray:

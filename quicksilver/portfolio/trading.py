@@ -14,7 +14,7 @@ from quicksilver.portfolio.after_costs import best_utility_after
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Market, nearest, optimum
-from quicksilver.portfolio.risks import deviations, measured
+from quicksilver.portfolio.risks import LEAST, deviations, measured, ratios
 from quicksilver.portfolio.searching import tried
 
 PARTS = 50  # of the way to what is wanted, each of which may be where it ends
@@ -62,15 +62,6 @@ class Trader:
     def turnover(self, weights: FloatArray) -> float:
         """Return the sum of all changes of weight on the way to these, ``(n_assets,)``."""
         return float(np.abs(weights - self._feasible.current).sum() + sum(abs(one) for one in self.gone))
-
-    def by_ratio(self, net_means: FloatArray, risks: FloatArray) -> FloatArray:
-        """Worth by the mean above cash, after costs, over the risk; 0 without risk."""
-        above = net_means - self._config.cash * self._feasible.budget
-        return np.divide(above, risks, out=np.zeros_like(above), where=risks > 0.0)
-
-    def by_risk(self, net_means: FloatArray, risks: FloatArray) -> FloatArray:
-        """Worth by half of the aversion times the square of the risk that is saved, after costs."""
-        return net_means - self._config.aversion / 2.0 * risks**2
 
     def settle(self, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
         """Return how far to go from what is held to what is ``wanted``.
@@ -124,11 +115,18 @@ class Trader:
 
     def _worth(self, rows: FloatArray, market: Market, goal: GoalName, cost: FloatArray) -> FloatArray:
         """What each row is worth for a goal, after a cost a period."""
+        config, means = self._config, rows @ market.mean - cost
         if goal == "ratio":
-            return self.by_ratio(rows @ market.mean - cost, self._risks(rows, market))
+            return ratios(means - config.cash * self._feasible.budget, self._risks(rows, market))
+        spread = deviations(rows, market.covariance)
         if goal == "utility":
-            return self.by_risk(rows @ market.mean - cost, deviations(rows, market.covariance))
-        return self.by_risk(-cost, self._risks(rows, market))
+            return means - config.aversion / 2.0 * spread**2
+        # A cost is one of a period, and so is a deviation; a drawdown is one of the whole window. What is saved of any
+        # risk counts as if the deviation fell by the same share.
+        risks = self._risks(rows, market)
+        most = int(np.argmax(np.abs(risks)))
+        unit = spread[most] / max(abs(float(risks[most])), LEAST)
+        return -cost - config.aversion / 2.0 * unit**2 * risks * np.abs(risks)
 
     def _risks(self, line: FloatArray, market: Market) -> FloatArray:
         return measured(self._config.risk, line, market.covariance, market.excess)

@@ -1,11 +1,14 @@
 """Constraints: what excludes each other is named, and what is drawn keeps them all."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quicksilver.errors import InputError
+from quicksilver.portfolio.choosing import Chooser
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible, Group
 from quicksilver.portfolio.feasibility import checked
 from quicksilver.portfolio.goals import Market, least_risk, optimum
@@ -110,6 +113,22 @@ def refused(constraints: Constraints) -> str:
 )
 def test_what_excludes_each_other_is_named_and_nothing_else(constraints: Constraints, why: str) -> None:
     assert why in refused(constraints)
+
+
+def test_a_name_that_may_be_several_assets_says_which() -> None:
+    pairs = ["BTC-USD", "BTC-EUR", "ETH-USD"]
+    why = "floors: BTC may be BTC-USD or BTC-EUR: name the one that is meant"
+    with pytest.raises(InputError, match=why):
+        Feasible.of(Constraints(floors={"BTC": 0.1}), pairs)
+    with pytest.raises(InputError, match=why):  # it is there: not to be left out as if it were not
+        Chooser(PortfolioConfig(constraints=Constraints(floors={"BTC": 0.1})), pairs)
+
+
+@pytest.mark.parametrize("what", ["current", "floors", "caps"])
+def test_an_asset_that_is_named_twice_is_refused(what: str) -> None:
+    constraints = msgspec.structs.replace(Constraints(), **{what: {"A0": 0.3, "A1": 0.3, "A0-USD": 0.3}})
+    with pytest.raises(InputError, match=f"{what}: A0 and A0-USD are the same asset: name it once"):
+        Feasible.of(constraints, TWENTY)
 
 
 def test_a_constraint_that_is_not_to_blame_is_not_named() -> None:

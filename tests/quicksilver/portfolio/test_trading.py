@@ -13,6 +13,8 @@ from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.doubt import Doubt
+from quicksilver.portfolio.goals import Market
+from quicksilver.portfolio.risks import NAMES, RiskName
 from quicksilver.records import Pick
 from tests.quicksilver.portfolio.test_choosing import ASSETS, SMALL, fed, moments, returns_of
 
@@ -170,6 +172,42 @@ def test_a_limited_turnover_counts_the_sale_of_what_has_left() -> None:
     for turnover, why in ((0.3, "keeps all of these: budget 1, turnover 0.1"), (0.1, "turnover 0.1 is less than what")):
         with pytest.raises(InputError, match=f"{why}.*; of GONE-USD, which left, 0.2 is sold, out of that turnover"):
             Chooser(config(turnover), ASSETS[:N])
+
+
+@pytest.mark.parametrize("risk", NAMES)
+def test_a_risk_of_many_periods_is_not_weighed_against_a_cost_of_one(risk: RiskName) -> None:
+    """Half of 5 times a variance of some 1 % is a fortieth of 1 %: 30 basis points are more, whatever risk is told."""
+    costs, name = Costs(30.0, 0.0, 0.0), NAMES[risk][0]
+    config = msgspec.structs.replace(
+        SMALL, constraints=Constraints(current=HELD), risk=risk, costs=costs, hold=1, band=0.0
+    )
+    dear = fed(config, RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    assert dear.weights == pytest.approx(list(HELD.values()))
+    assert "no trade is worth its cost over 1 periods" in dear.note
+    free = msgspec.structs.replace(config, costs=Costs(0.0, 0.0, 0.0))
+    best = fed(free, RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    nothing = (
+        fed(msgspec.structs.replace(free, constraints=Constraints()), RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    )
+    assert best.wanted is None
+    assert best.risk_bps == pytest.approx(nothing.risk_bps, rel=1e-3)
+
+
+@pytest.mark.parametrize("current", [{}, {"A01-USD": 1.0}])
+def test_an_asset_that_gains_without_risk_is_the_best_not_worthless(current: dict[str, float]) -> None:
+    steady = returns_of(4, 3)
+    steady[:, 0] = 1e-4 + 1e-6 * np.sin(np.arange(len(steady)))  # even its worst periods gain: its CVaR is below 0
+    costs = Costs(1.0, 0.0, 0.0)
+    config = msgspec.structs.replace(SMALL, constraints=Constraints(current=current), risk="cvar", costs=costs)
+    chooser = fed(config, steady)
+    for _ in range(3):
+        pick = chooser.choose(*moments(steady)).picks["max_mean_to_cvar"]
+    assert pick.weights[0] > 0.99
+    assert pick.risk_bps < 0.0 < pick.mean_bps
+    assert (pick.sharpe, "it has gained without risk: there is no ratio" in pick.note) == (0.0, True)
+    market = Market(*moments(steady), steady, 0.0)
+    ranked = sorted(np.eye(4), key=lambda one: market.ratio("cvar", one), reverse=True)
+    assert ranked[0][0] == 1.0
 
 
 def test_the_doubt_about_a_mean_is_its_standard_error() -> None:
