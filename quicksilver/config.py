@@ -10,8 +10,6 @@ from quicksilver.grid import MAX_FULL_BOOK_LEVELS, MAX_FULL_BOOKS_PER_S
 from quicksilver.labels import LabelConfig
 from quicksilver.portfolio.config import PortfolioConfig
 
-HELD_ROWS = 30  # over which costs are spread in a series of prices: a month of days, half an hour of minutes
-
 
 class PipelineConfig(msgspec.Struct, frozen=True):
     """What the pipeline computes and how often, in event time.
@@ -67,9 +65,7 @@ class PipelineConfig(msgspec.Struct, frozen=True):
             candle_every_ns=interval_ns,
             decide_every_ns=interval_ns,
             labels=LabelConfig(horizons_ns=(interval_ns, 5 * interval_ns, 30 * interval_ns)),
-            portfolios=(
-                PortfolioConfig(universe=f"every-{interval_ns / SECOND_NS:g}s", period_ns=interval_ns, hold=HELD_ROWS),
-            ),
+            portfolios=(PortfolioConfig(universe=f"every-{interval_ns / SECOND_NS:g}s", period_ns=interval_ns),),
             rows_ns=interval_ns,
         )
 

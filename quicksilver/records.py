@@ -194,8 +194,9 @@ class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``turnover`` is the sum of all changes of weight from what is held, ``cost_bps`` what they cost at once, in basis
     points of the money; ``net_sharpe`` is after that cost, spread over the periods that a portfolio is held. ``wanted``
-    says what would be best were a trade worth its cost; then, in ``weights``, what is held stays. Of the means and
-    Sharpe ratios that bootstraps gave, 95 % lie between ``low`` and ``high``. ``note`` says what stands in for what.
+    says what would be best were a trade worth its cost; then, in ``weights``, what is held stays, or goes no further
+    than the constraints ask for. Of the means and Sharpe ratios that bootstraps gave, 95 % lie between ``low`` and
+    ``high``. ``note`` says what stands in for what.
     """
 
     weights: list[float]

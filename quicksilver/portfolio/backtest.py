@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.choosing import among
+from quicksilver.portfolio.absent import among
 from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.listing import Plan, day_of, first_of, there_at

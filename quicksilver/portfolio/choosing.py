@@ -8,12 +8,12 @@ import numpy as np
 
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.absent import after_sales, among
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.constraints import Constraints, Feasible, place_of
+from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.doubt import Doubt, Interval, Shrunk
 from quicksilver.portfolio.estimators import conditioned
-from quicksilver.portfolio.feasibility import checked
 from quicksilver.portfolio.front import Front, Line
 from quicksilver.portfolio.goals import Market
 from quicksilver.portfolio.growing import Evaluated, GrowingBank
@@ -54,6 +54,7 @@ class Chooser:
     """A bank inside of the feasible set, the exact picks after costs, and the frontier, of one set of assets.
 
     Constraints on assets that are not among these do not count; ``left_out`` names them, and so does each pick's note.
+    What is held of those is sold, which counts as turnover and costs.
     The same calls give the same output, to the bit.
 
     Raises:
@@ -63,9 +64,10 @@ class Chooser:
     def __init__(self, config: PortfolioConfig, assets: Sequence[str]) -> None:
         _check(config, assets)
         constraints, self.left_out = among(config.constraints, assets)
+        gone = {name: one for name, one in config.constraints.current.items() if name in self.left_out and one}
         self._config = config = msgspec.structs.replace(config, constraints=constraints)
-        self._feasible = checked(Feasible.of(constraints, assets))
-        self._trader = Trader(config, self._feasible)
+        self._feasible = after_sales(Feasible.of(constraints, assets), gone)
+        self._trader = Trader(config, self._feasible, list(gone.values()))
         self._doubt = Doubt(config.resamples, config.halflife, config.seed)
         self._begin()
 
@@ -127,19 +129,26 @@ class Chooser:
         if self._config.mean != "predictions":
             doubt = self._doubt.intervals(past, weights, self._config.risk, shrunk, market.cash)
         absent = f"no asset {', '.join(self.left_out)} now: its constraints do not count" if self.left_out else ""
-        return {
+        absent += ", and what is held of it is sold" if self._trader.gone else ""
+        found = {
             name: self._pick(i, line, settled[name], doubt, joined(targets[name].note, settled[name].note, absent))
             for i, name in enumerate(targets)
         }
+        if "current" in found:  # nothing is sold of what has left either
+            stays = found["current"]
+            found["current"] = msgspec.structs.replace(stays, turnover=0.0, cost_bps=0.0, net_sharpe=stays.sharpe)
+        return found
 
     def _pick(self, i: int, line: Line, settled: Settled, doubt: Interval | None, note: str) -> Pick:
         config, weights = self._config, line.weights[i]
         mean, risk, cost = float(line.means[i]), float(line.risks[i]), float(self._trader.cost(weights))
         above = mean - config.cash * float(weights.sum())
         ratio, net = (above / risk, (above - cost / config.hold) / risk) if risk > 0.0 else (0.0, 0.0)
+        if risk <= 0.0 < above:
+            note = joined(note, "it has gained without risk: there is no ratio")
         pick = Pick(
             weights.tolist(), mean * BPS, risk * BPS, ratio,
-            turnover=float(np.abs(weights - self._feasible.current).sum()), cost_bps=cost * BPS, net_sharpe=net,
+            turnover=self._trader.turnover(weights), cost_bps=cost * BPS, net_sharpe=net,
             wanted=None if settled.wanted is None else settled.wanted.tolist(), note=note,
         )  # fmt: skip
         if doubt is None:
@@ -182,31 +191,6 @@ class Chooser:
             self._bank.grow()
         self._front.weights = np.array(state.front).reshape(-1, n)
         self._targets.search.kept = dict(state.kept)
-
-
-def among(constraints: Constraints, assets: Sequence[str]) -> tuple[Constraints, tuple[str, ...]]:
-    """Return the constraints without what they say of assets that are not there, and the names of those."""
-    place = {name: i for i, name in enumerate(assets)}
-
-    def there(name: str) -> bool:
-        try:
-            return place_of(name, place, "constraints") >= 0
-        except InputError:
-            return False
-
-    named = [*constraints.floors, *constraints.caps, *constraints.current]
-    named += [asset for group in constraints.groups.values() for asset in group.assets]
-    absent = {name: None for name in named if not there(name)}
-    groups = {
-        name: msgspec.structs.replace(group, assets=kept)
-        for name, group in constraints.groups.items()
-        if (kept := tuple(asset for asset in group.assets if asset not in absent))
-    }
-    parts = {
-        part: {name: value for name, value in getattr(constraints, part).items() if name not in absent}
-        for part in ("floors", "caps", "current")
-    }
-    return msgspec.structs.replace(constraints, groups=groups, **parts), tuple(absent)
 
 
 def _points(risks: FloatArray, means: FloatArray) -> list[tuple[float, float]]:

@@ -4,10 +4,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.constraints import Constraints
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.risks import RiskName
 
+HOLD_NS, LEAST_HOLD = 3600 * SECOND_NS, 30  # how long a portfolio is held, and how many periods at least
+LEAVE_NS, LEAST_LEAVE = 60 * SECOND_NS, 3  # how long an asset may be without a price, and how many periods at least
 Clock: TypeAlias = Literal["previous-tick", "refresh-time"]
 LiveCovariance: TypeAlias = Literal["ewm", "oas", "ledoit-wolf", "denoised"]
 LiveMean: TypeAlias = Literal["ewm", "james-stein", "predictions"]
@@ -28,6 +31,9 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pick that is nearer than ``band`` in turnover is not worth a trade. Bootstraps, and risks other than the variance,
     read the last ``window`` returns. ``resamples`` of them give the picks' uncertainty; 0: none is told, nor is it of
     means that are predictions, of which past returns say nothing.
+
+    A ``hold`` of 0 becomes an hour, but 30 periods at least, and a ``leave`` of 0 a minute, but 3 periods at least: an
+    hour of days is none. ``structs.replace`` of the period keeps what became of them.
     """
 
     universe: str = "auto"
@@ -45,15 +51,22 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cash: float = 0.0
     aversion: float = 5.0
     costs: Costs = Costs()
-    hold: int = 3600
+    hold: int = 0
     band: float = 0.02
     resamples: int = 100
-    leave: int = 60
+    leave: int = 0
     stale: int = 10
     n_portfolios: int = 100_000
     n_cloud: int = 800
     n_frontier: int = 40
     seed: int = 7
+
+    def __post_init__(self) -> None:
+        period_ns = max(self.period_ns, 1)  # what is no period is refused elsewhere
+        if self.hold == 0:
+            msgspec.structs.force_setattr(self, "hold", max(LEAST_HOLD, HOLD_NS // period_ns))
+        if self.leave == 0:
+            msgspec.structs.force_setattr(self, "leave", max(LEAST_LEAVE, LEAVE_NS // period_ns))
 
     def fits(self, rows_ns: int) -> bool:
         """Whether a price series whose rows are ``rows_ns`` apart has a row for each period; 0: market data has."""

@@ -5,11 +5,13 @@ from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 
 TOLERANCE = 1e-9  # no constraint is ever violated by more, and solvers aim for a tenth of it
+UNLIMITED = 1 << 30  # assets, where no limit to their number is given: each of them is in
 MOST_WEIGHT = 1e3  # of a cap or floor: beyond, nine places after the point are more than a double has
 
 
@@ -51,8 +53,9 @@ class Constraints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Feasible(NamedTuple):
     """Weights ``w`` ``(n_assets,)`` with ``sum(w) = budget``, ``low <= w <= high``, ``rows @ w >= least``.
 
-    Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0 (which then may be 0 though
-    ``low`` is above). ``rows`` is ``(n_rows, n_assets)`` with the names ``labels`` of what they stand for.
+    Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0. Unless ``most`` is
+    ``UNLIMITED``, a weight may also be 0 though ``low`` is above. ``rows`` is ``(n_rows, n_assets)`` with the names
+    ``labels`` of what they stand for.
     """
 
     assets: tuple[str, ...]
@@ -71,19 +74,19 @@ class Feasible(NamedTuple):
         """Return the feasible set over these assets; whether it holds anything, ``feasibility.checked`` says.
 
         Raises:
-            InputError: a number is none, or an asset is not among these.
+            InputError: a number is none, or an asset is not among these, or named twice.
         """
         _check_numbers(constraints)
         n, place = len(assets), {name: i for i, name in enumerate(assets)}
         low, high = np.full(n, float(constraints.floor)), np.full(n, float(constraints.cap))
         for array, given, what in ((low, constraints.floors, "floors"), (high, constraints.caps, "caps")):
-            for name, value in given.items():
-                array[place_of(name, place, what)] = value
-        if constraints.most_assets is not None and constraints.most_assets < n:
+            for at, value in _by_place(given, place, what).items():
+                array[at] = value
+        if constraints.most_assets is not None:
             high = np.maximum(high, 0.0)
         rows, least, labels = _group_rows(constraints.groups, place, n)
         turnover = np.inf if constraints.turnover is None else float(constraints.turnover)
-        most = n if constraints.most_assets is None else min(constraints.most_assets, n)
+        most = UNLIMITED if constraints.most_assets is None else min(constraints.most_assets, n)
         current = weights_of(constraints.current, assets, "current")
         return cls(
             tuple(assets), float(constraints.budget), low, high, rows, least, labels, current, turnover, most
@@ -91,8 +94,8 @@ class Feasible(NamedTuple):
 
     @property
     def convex(self) -> bool:
-        """Whether there is no limit to the number of assets."""
-        return self.most >= len(self.low)
+        """Whether the number of assets is not limited, or its limit changes nothing."""
+        return self.most == UNLIMITED or (self.most >= len(self.low) and bool(self.low.max() <= 0.0))
 
     def violation(self, weights: FloatArray) -> FloatArray:
         """Return by how much each row of ``weights`` ``(..., n_assets)`` violates the worst constraint; 0 for none."""
@@ -107,11 +110,10 @@ class Feasible(NamedTuple):
         many = held.sum(axis=-1) > self.most
         return np.where(many, np.inf, np.maximum(worst, 0.0))
 
-    def of_support(self, support: FloatArray) -> Self:
+    def of_support(self, support: NDArray[np.bool_]) -> Self:
         """Return the convex part in which assets outside of ``support``, a mask ``(n_assets,)``, have weight 0."""
-        inside = support.astype(bool)
         return self._replace(
-            low=np.where(inside, self.low, 0.0), high=np.where(inside, self.high, 0.0), most=len(self.low)
+            low=np.where(support, self.low, 0.0), high=np.where(support, self.high, 0.0), most=UNLIMITED
         )
 
     def only(self, chosen: Sequence[int]) -> Self:
@@ -120,8 +122,19 @@ class Feasible(NamedTuple):
         sold = float(np.abs(np.delete(self.current, kept)).sum())
         return self._replace(
             assets=tuple(self.assets[i] for i in kept), low=self.low[kept], high=self.high[kept],
-            rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=len(kept),
+            rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=UNLIMITED,
         )  # fmt: skip
+
+
+def places_of(name: str, place: Mapping[str, int]) -> list[str]:
+    """Return the assets that a name may stand for: ``BTC`` and ``BTC-USD`` find each other; none: it is not there."""
+    if name in place:
+        return [name]
+    base, whole = name.upper().split("-")[0], "-" in name
+    return [
+        one for one in place
+        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
+    ]  # fmt: skip
 
 
 def place_of(name: str, place: Mapping[str, int], what: str) -> int:
@@ -130,15 +143,11 @@ def place_of(name: str, place: Mapping[str, int], what: str) -> int:
     Raises:
         InputError: it is not there, or may be one of several.
     """
-    if name in place:
-        return place[name]
-    base, whole = name.upper().split("-")[0], "-" in name
-    alike = [
-        one for one in place
-        if one.upper().split("-")[0] == base and not (whole and "-" in one and one.upper() != name.upper())
-    ]  # fmt: skip
+    alike = places_of(name, place)
     if len(alike) == 1:
         return place[alike[0]]
+    if alike:
+        raise InputError(f"{what}: {name} may be {' or '.join(alike)}: name the one that is meant")
     raise InputError(f"{what}: there is no asset {name!r}; there are {', '.join(place)}")
 
 
@@ -146,13 +155,23 @@ def weights_of(named: Mapping[str, float], assets: Sequence[str], what: str) -> 
     """Return weights by name as an array ``(n_assets,)``; 0 where none is named.
 
     Raises:
-        InputError: an asset is not there.
+        InputError: an asset is not there, or is named twice.
     """
-    place = {name: i for i, name in enumerate(assets)}
     weights: FloatArray = np.zeros(len(assets))
-    for name, value in named.items():
-        weights[place_of(name, place, what)] = value
+    for at, value in _by_place(named, {name: i for i, name in enumerate(assets)}, what).items():
+        weights[at] = value
     return weights
+
+
+def _by_place(named: Mapping[str, float], place: Mapping[str, int], what: str) -> dict[int, float]:
+    """What is said of assets, by their positions."""
+    found, by = dict[int, float](), dict[int, str]()
+    for name, value in named.items():
+        at = place_of(name, place, what)
+        if at in by:
+            raise InputError(f"{what}: {by[at]} and {name} are the same asset: name it once")
+        found[at], by[at] = value, name
+    return found
 
 
 def _group_rows(

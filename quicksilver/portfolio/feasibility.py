@@ -10,7 +10,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.constraints import MOST_WEIGHT, TOLERANCE, Feasible
+from quicksilver.portfolio.constraints import MOST_WEIGHT, TOLERANCE, UNLIMITED, Feasible
 
 SLACK = TOLERANCE / 100.0
 
@@ -90,9 +90,10 @@ def _solved(
 def _needed(feasible: Feasible) -> list[str]:
     """The constraints that are left when each is dropped without which there is still no portfolio."""
     n, wide = len(feasible.low), np.full(len(feasible.low), MOST_WEIGHT)
+    any_number = n if feasible.most != UNLIMITED else UNLIMITED  # without the limit each may still be out
     drops: list[tuple[str, Callable[[Feasible], Feasible]]] = [
         (f"turnover {feasible.turnover:g}", lambda one: one._replace(turnover=np.inf)),
-        (f"at most {feasible.most} assets", lambda one: one._replace(most=n)),
+        (f"at most {feasible.most} assets", lambda one: one._replace(most=any_number)),
         *((label, _without(label)) for label in feasible.labels),
         (_bound("floor", feasible.low), lambda one: one._replace(low=-wide)),
         (_bound("cap", feasible.high), lambda one: one._replace(high=wide)),
@@ -127,6 +128,6 @@ def _hint(feasible: Feasible, needed: list[str]) -> str:
     only = {name.split()[0] for name in needed}
     if only <= {"cap", "caps"}:
         return f"; the caps sum to {feasible.high.sum():g}: allow {budget / n:.4g} or more of each"
-    if only <= {"floor", "floors"}:
+    if only <= {"floor", "floors"} and feasible.most == UNLIMITED:
         return f"; the floors sum to {feasible.low.sum():g}: ask {budget / n:.4g} or less of each"
     return ""

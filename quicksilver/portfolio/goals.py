@@ -9,7 +9,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.past_solving import PastSolver
-from quicksilver.portfolio.risks import RiskName, measured
+from quicksilver.portfolio.risks import RiskName, measured, ratios
 from quicksilver.portfolio.solving import Solver
 
 MOST_ENTRIES = 24  # assets that are tried for each place, those of the relaxed problem's highest weights first
@@ -49,9 +49,8 @@ class Market(NamedTuple):
         return float(measured(risk, weights[None], self.covariance, self.excess)[0])
 
     def ratio(self, risk: RiskName, weights: FloatArray) -> float:
-        """Return one portfolio's mean above cash over its risk; 0 without risk."""
-        size = self.risk(risk, weights)
-        return float(weights @ (self.mean - self.cash)) / size if size > 0.0 else 0.0
+        """Return one portfolio's mean above cash over its risk, to rank by."""
+        return float(ratios(weights @ (self.mean - self.cash), np.array(self.risk(risk, weights))))
 
 
 def least_risk(market: Market, risk: RiskName, value: float | None = None) -> Goal:

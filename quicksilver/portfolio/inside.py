@@ -14,9 +14,8 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.goals import Market
 from quicksilver.portfolio.large import NOBODY, Int64, wins
-from quicksilver.portfolio.risks import RiskName, measured
+from quicksilver.portfolio.risks import RiskName, measured, ratios
 from quicksilver.portfolio.sampling import Sampler
-from quicksilver.portfolio.targets import ratios
 
 CHUNK = 20_000  # portfolios drawn and measured at once
 MOST_WEIGHTS = 2_000_000  # of a chunk: 16 MB, and drawing holds some ten times as much

@@ -67,6 +67,7 @@ class PastBank:
     def _row(self, slot: int) -> Float32:
         """The assets' returns in a slot, as the risk counts them."""
         return of_one_period(self._risk, self._ring.rows[slot], self._ring.periods[slot]).astype(np.float32)
+
     def _refill(self) -> None:
         """Look anew for the lowest returns of whom too few are left of, and by turns of whom soon may be."""
         filled, kept = self._ring.filled, self._lowest.shape[1]

@@ -20,9 +20,15 @@ NAMES: dict[RiskName, tuple[str, str]] = {  # of the picks of least risk, and of
     "cvar": ("min_cvar", "max_mean_to_cvar"),
     "max-drawdown": ("min_max_drawdown", "max_mean_to_drawdown"),
 }
+LEAST = 1e-200  # of a risk: what loses nothing even in its worst periods (CVaR) has less than none
 NEAR = 0.85  # of where a portfolio's tail begins: the next one's begins below, mostly
 ROWS = 2_000  # portfolios measured at once, and fewer where there are many periods:
 MOST_RETURNS = 8_000_000  # of all of them in all periods have to fit in memory, some times over
+
+
+def ratios(above: FloatArray, risks: FloatArray) -> FloatArray:
+    """Return gains over risks, to rank by; 0 without either. A gain without risk is better than any with some."""
+    return above / np.maximum(risks, LEAST)
 
 
 def deviations(weights: FloatArray, covariance: FloatArray) -> FloatArray:

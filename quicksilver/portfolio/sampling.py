@@ -68,7 +68,8 @@ class Sampler:
             points = qmc.Sobol(width, rng=seed).random_base2(max(n_portfolios - 1, 1).bit_length())[:n_portfolios]
         # Of more corners than assets as many have weight as of the simplex's.
         spread = min(1.0, len(self._feasible.low) / width)
-        laws = spread * np.array(CONCENTRATIONS)[np.arange(n_portfolios) % len(CONCENTRATIONS)]
+        turns = np.arange(n_portfolios) // max(1, len(self._parts))  # each part has all laws
+        laws = spread * np.array(CONCENTRATIONS)[turns % len(CONCENTRATIONS)]
         mixture = _dirichlet(laws, width, rng, points)
         if self._plain:
             return self._on_simplex(mixture, chunk)
@@ -269,10 +270,18 @@ def _supports(feasible: Feasible, rng: np.random.Generator) -> list[Feasible]:
         if found is None:
             continue
         inside = found != 0.0
-        more = inside.copy()
-        more[rng.permutation(np.flatnonzero(~inside))[: feasible.most - int(inside.sum())]] = True
-        part = feasible.of_support(more)
-        if corner(part, np.zeros(n)) is None:  # floors of the added ones take too much
-            part = feasible.of_support(inside)
+        others = rng.permutation(np.flatnonzero(~inside))[: feasible.most - int(inside.sum())]
+        part = _widest(feasible, inside, others)
         parts.setdefault(part.high.tobytes() + part.low.tobytes(), part)
     return list(parts.values())
+
+
+def _widest(feasible: Feasible, inside: NDArray[np.bool_], others: NDArray[np.int64]) -> Feasible:
+    """The part of the assets ``inside`` and as many of the others, in their order, as their floors leave room for."""
+    for n_others in range(len(others), 0, -1):
+        more = inside.copy()
+        more[others[:n_others]] = True
+        part = feasible.of_support(more)
+        if corner(part, np.zeros(len(inside))) is not None:
+            return part
+    return feasible.of_support(inside)

@@ -11,7 +11,7 @@ from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest
 from quicksilver.portfolio.growing import Evaluated
-from quicksilver.portfolio.risks import NAMES, measured
+from quicksilver.portfolio.risks import NAMES, measured, ratios
 from quicksilver.portfolio.searching import Search, tried
 from quicksilver.portfolio.solving import risk_parity
 from quicksilver.portfolio.trading import GoalName
@@ -130,11 +130,6 @@ class Targets:
 
     def _rng(self, update: int) -> np.random.Generator:
         return np.random.default_rng([self._config.seed, 5, update])
-
-
-def ratios(above: FloatArray, risks: FloatArray) -> FloatArray:
-    """Return means above cash over risks; 0 without risk."""
-    return np.divide(above, risks, out=np.zeros_like(above), where=risks > 0.0)
 
 
 def joined(*notes: str) -> str:

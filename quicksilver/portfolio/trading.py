@@ -4,6 +4,7 @@ The no-trade region of proportional costs: Davis, Norman, Portfolio selection wi
 Operations Research 15(4), 1990; here one trade, held for ``hold`` periods.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,16 +13,19 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.after_costs import best_utility_after
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
-from quicksilver.portfolio.goals import Market
-from quicksilver.portfolio.risks import deviations, measured
+from quicksilver.portfolio.goals import Market, nearest, optimum
+from quicksilver.portfolio.risks import LEAST, deviations, measured, ratios
+from quicksilver.portfolio.searching import tried
 
 PARTS = 50  # of the way to what is wanted, each of which may be where it ends
 SAME = 1e-9  # of turnover: rounding
+HELD, NEAREST = "what is held stays", "what is held goes no further than into the constraints"
+LOST = "all of the way: rounding has lost what keeps the constraints and is nearest to what is held"
 GoalName = Literal["ratio", "risk", "utility", "rule"]
 
 
 class Settled(NamedTuple):
-    """Where a trade ends: ``wanted`` is None unless what is held stays; ``note`` says why, or how far it goes."""
+    """Where a trade ends: ``wanted`` is None unless it goes no further than it must; ``note`` says why, or how far."""
 
     weights: FloatArray
     wanted: FloatArray | None = None
@@ -29,59 +33,67 @@ class Settled(NamedTuple):
 
 
 class Trader:
-    """Weighs trades from ``feasible.current`` against their cost, for a universe's configuration."""
+    """Weighs trades from ``feasible.current`` against their cost, for a universe's configuration.
 
-    def __init__(self, config: PortfolioConfig, feasible: Feasible) -> None:
+    Where what is held does not keep the constraints, a trade has to go at least to what is ``nearest`` to it, by the
+    sum of squares, and its way begins there. ``gone`` are weights that are held of assets which are not among those of
+    ``feasible``: whichever way is gone, they are sold.
+    """
+
+    def __init__(self, config: PortfolioConfig, feasible: Feasible, gone: Sequence[float] = ()) -> None:
         self._config = config
         self._feasible = feasible
-        self.holds = bool(config.constraints.current)
-        self.may_stay = self.holds and float(feasible.violation(feasible.current)) <= TOLERANCE
+        self.gone = list(gone)
+        self.holds = bool(config.constraints.current) or bool(len(gone))
+        self._start = self._nearest() if self.holds else None
+        self._stays = HELD if self._start is feasible.current and not len(gone) else NEAREST
+
+    def _nearest(self) -> FloatArray | None:
+        """What is held, or what keeps the constraints nearest to it; None if rounding loses that."""
+        held, feasible = self._feasible.current, self._feasible
+        if float(feasible.violation(held)) <= TOLERANCE:
+            return held
+        return tried(lambda: optimum(nearest(np.eye(len(held)), held), feasible))
 
     def cost(self, weights: FloatArray) -> FloatArray:
         """Return what it costs to go to each row ``(..., n_assets)``, as a share of the money."""
-        return self._config.costs.of_each(weights - self._feasible.current)
+        return self._config.costs.of_each(weights - self._feasible.current) + self._config.costs.of(np.array(self.gone))
 
-    def by_ratio(self, net_means: FloatArray, risks: FloatArray) -> FloatArray:
-        """Worth by the mean above cash, after costs, over the risk; 0 without risk."""
-        above = net_means - self._config.cash * self._feasible.budget
-        return np.divide(above, risks, out=np.zeros_like(above), where=risks > 0.0)
-
-    def by_risk(self, net_means: FloatArray, risks: FloatArray) -> FloatArray:
-        """Worth by half of the aversion times the square of the risk that is saved, after costs."""
-        return net_means - self._config.aversion / 2.0 * risks**2
+    def turnover(self, weights: FloatArray) -> float:
+        """Return the sum of all changes of weight on the way to these, ``(n_assets,)``."""
+        return float(np.abs(weights - self._feasible.current).sum() + sum(abs(one) for one in self.gone))
 
     def settle(self, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
         """Return how far to go from what is held to what is ``wanted``.
 
         For a ``ratio`` or the least ``risk``, the best of ``PARTS`` parts of the way; all of it or nothing where the
         number of assets is limited. For a ``utility`` the optimum after costs, or for want of one the best part of the
-        way. For a ``rule`` all of it. Nothing at all where less than the band would be traded.
+        way. For a ``rule`` all of it. No further than the constraints ask for where less than the band would be traded.
         """
-        if not self.may_stay:
-            return Settled(wanted)
-        config, held, share = self._config, self._feasible.current, 1.0
+        if self._start is None:
+            return Settled(wanted, None, LOST if self.holds else "")
+        config, start, share = self._config, self._start, 1.0
         weights = self._after_costs(market) if goal == "utility" and self._feasible.convex else None
         if weights is None:
-            weights, share = self._part(wanted, market, goal)
-        turnover = float(np.abs(weights - held).sum())
+            weights, share = self._part(start, wanted, market, goal)
+        turnover = float(np.abs(weights - start).sum())
         if turnover < SAME:
-            return self._stay(wanted, market, goal)
+            return self._stay(start, wanted, market, goal)
         if turnover < config.band:
-            return Settled(held, wanted, f"what is held stays: {turnover:.2%} to trade is less than {config.band:.2%}")
+            return Settled(start, wanted, f"{self._stays}: {turnover:.2%} to trade is less than {config.band:.2%}")
         if share < 1.0:
             return Settled(weights, None, f"{share:.0%} of the way from what is held: more would not be worth its cost")
         return Settled(weights)
 
-    def _stay(self, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
+    def _stay(self, start: FloatArray, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
         """What is held, as nothing is traded; costs are the reason only where the trade would be good without them."""
-        held = self._feasible.current
-        if float(np.abs(wanted - held).sum()) < SAME:
-            return Settled(held, None, "what is held stays: it is what is wanted")
-        both = np.array([held, wanted])
+        if float(np.abs(wanted - start).sum()) < SAME:
+            return Settled(start, None, f"{self._stays}: it is what is wanted")
+        both = np.array([start, wanted])
         worth = self._worth(both, market, goal, np.zeros(2))
         if worth[1] <= worth[0]:
-            return Settled(held, None, "what is held stays: nothing better is known")
-        return Settled(held, wanted, f"what is held stays: no trade is worth its cost over {self._config.hold} periods")
+            return Settled(start, None, f"{self._stays}: nothing better is known")
+        return Settled(start, wanted, f"{self._stays}: no trade is worth its cost over {self._config.hold} periods")
 
     def _after_costs(self, market: Market) -> FloatArray | None:
         config = self._config
@@ -89,24 +101,32 @@ class Trader:
             market.mean, market.covariance, config.aversion, self._feasible, config.costs, config.hold
         )
 
-    def _part(self, wanted: FloatArray, market: Market, goal: GoalName) -> tuple[FloatArray, float]:
+    def _part(
+        self, start: FloatArray, wanted: FloatArray, market: Market, goal: GoalName
+    ) -> tuple[FloatArray, float]:  # fmt: skip
         """The best part of the way, and how large it is."""
         if goal == "rule":
             return wanted, 1.0
-        held = self._feasible.current
         parts = np.linspace(0.0, 1.0, PARTS + 1) if self._feasible.convex else np.array([0.0, 1.0])
-        line = held + parts[:, None] * (wanted - held)
+        line = start + parts[:, None] * (wanted - start)
         line[-1] = wanted
         best = int(np.argmax(self._worth(line, market, goal, self.cost(line) / self._config.hold)))
         return line[best], float(parts[best])
 
     def _worth(self, rows: FloatArray, market: Market, goal: GoalName, cost: FloatArray) -> FloatArray:
         """What each row is worth for a goal, after a cost a period."""
+        config, means = self._config, rows @ market.mean - cost
         if goal == "ratio":
-            return self.by_ratio(rows @ market.mean - cost, self._risks(rows, market))
+            return ratios(means - config.cash * self._feasible.budget, self._risks(rows, market))
+        spread = deviations(rows, market.covariance)
         if goal == "utility":
-            return self.by_risk(rows @ market.mean - cost, deviations(rows, market.covariance))
-        return self.by_risk(-cost, self._risks(rows, market))
+            return means - config.aversion / 2.0 * spread**2
+        # A cost is one of a period, and so is a deviation; a drawdown is one of the whole window. What is saved of any
+        # risk counts as if the deviation fell by the same share.
+        risks = self._risks(rows, market)
+        most = int(np.argmax(np.abs(risks)))
+        unit = spread[most] / max(abs(float(risks[most])), LEAST)
+        return -cost - config.aversion / 2.0 * unit**2 * risks * np.abs(risks)
 
     def _risks(self, line: FloatArray, market: Market) -> FloatArray:
         return measured(self._config.risk, line, market.covariance, market.excess)

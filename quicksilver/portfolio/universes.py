@@ -18,9 +18,10 @@ LEAST_PERIOD_NS, MOST_PERIOD_NS = UNITS_NS["ms"], 366 * UNITS_NS["d"]
 LIMITS: dict[str, tuple[float, float]] = {
     "halflife": (0.1, 1e9), "min_observations": (2, 1e9), "window": (2, 1e6), "hold": (1, 1e9), "leave": (1, 1e9),
     "stale": (0, 1e9), "cash": (-1.0, 1.0), "aversion": (1e-9, 1e9), "band": (0.0, 10.0), "resamples": (0, 1e4),
-    "seed": (0, 2**63 - 1), "n_portfolios": (1, 1e7), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
+    "seed": (0, 2**63 - 1), "n_portfolios": (1, 1e6), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
 }  # fmt: skip
 """The least and most of each number: beyond it means nothing, or takes more memory than there is."""
+MOST_PAST = 2_000  # returns that a linear program has a row of each of, or several: of 3,000 it takes a second
 MOST_SHOWN = 40  # digits
 MOST_RESAMPLED = 20_000_000  # returns of all resamples together: their numbers alone take 160 MB
 
@@ -60,6 +61,11 @@ def require_usable(config: PortfolioConfig) -> None:
         value = getattr(config, name)
         if not least <= value <= most:
             raise InputError(f"{name} = {_shown(value)}: give {least:g} to {most:g}")
+    if config.risk != "variance" and config.window > MOST_PAST:
+        raise InputError(
+            f"window = {config.window} and risk = {config.risk}: it is solved by all of these returns, so give a window"
+            f" of {MOST_PAST} or less"
+        )
     if config.window * config.resamples > MOST_RESAMPLED:
         raise InputError(
             f"window = {config.window} and resamples = {config.resamples}: {MOST_RESAMPLED:g} returns fit into memory,"
@@ -99,6 +105,9 @@ def _converted(name: str, table: dict[str, Any]) -> PortfolioConfig:
         if isinstance(given.get(field), str):
             periods = span_ns(given[field]) / period_ns
             given[field] = periods if field == "halflife" else _whole(field, given[field], periods)
+    for field in ("hold", "leave"):  # 0 is as if it were not given, which is not what a user would mean by it
+        if field in given and given[field] == 0:
+            raise InputError(f"{field} = 0: give 1 to {LIMITS[field][1]:g}, or leave it out")
     try:
         return msgspec.convert({**given, "universe": name}, PortfolioConfig)
     except msgspec.ValidationError as error:

@@ -1,13 +1,17 @@
 """Constraints: what excludes each other is named, and what is drawn keeps them all."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quicksilver.errors import InputError
+from quicksilver.portfolio.choosing import Chooser
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible, Group
 from quicksilver.portfolio.feasibility import checked
+from quicksilver.portfolio.goals import Market, least_risk, optimum
 from quicksilver.portfolio.sampling import Sampler, hit_and_run
 
 TWENTY = [f"A{i}-USD" for i in range(20)]
@@ -55,6 +59,20 @@ def test_corners_sparse_portfolios_and_the_middle_are_drawn() -> None:
         assert np.abs(weights.mean(axis=0) - 0.1).max() < 0.05
 
 
+@pytest.mark.parametrize("most", [4, 5])
+def test_each_set_of_assets_is_drawn_by_all_laws_where_their_number_is_limited(most: int) -> None:
+    """The largest weight tells them apart: of a law near the corners it is nearly 1, of the others it is spread."""
+    drawn = Sampler(checked(Feasible.of(Constraints(most_assets=most), TWENTY)), 7).draw(10_000)
+    sets: dict[bytes, list[float]] = {}
+    for row in drawn[drawn.max(axis=1) < 1.0]:
+        sets.setdefault((row != 0.0).tobytes(), []).append(row.max())
+    large = [largest for largest in sets.values() if len(largest) > 150]
+    assert len(large) == 20
+    for largest in large:
+        assert np.quantile(largest, 0.9) > 0.85
+        assert np.quantile(largest, 0.1) < 0.5
+
+
 def test_hit_and_run_reaches_the_uniform_law() -> None:
     """On three assets capped at one half the set is a triangle a fourth as large, and its means are known."""
     feasible = checked(Feasible.of(Constraints(cap=0.5), TWENTY[:3]))
@@ -77,6 +95,7 @@ def refused(constraints: Constraints) -> str:
         (Constraints(floor=0.06), "budget 1, floor 0.06; the floors sum to 1.2: ask 0.05 or less"),
         (Constraints(cap=0.2, groups={"g": Group(("A1", "A2"), 0.5)}), "budget 1, at least 0.5 in group g, cap 0.2"),
         (Constraints(most_assets=3, cap=0.3), "budget 1, at most 3 assets, cap 0.3"),
+        (Constraints(most_assets=20, floor=0.4, cap=0.45), "budget 1, floor 0.4, cap 0.45"),
         (Constraints(turnover=0.1, cap=0.1, current={"A0": 1.0}), "budget 1, turnover 0.1, cap 0.1"),
         (Constraints(floors={"A0": 0.5}, caps={"A0-USD": 0.2}), "floor 0.5 of A0-USD is above its cap 0.2"),
         (
@@ -96,10 +115,50 @@ def test_what_excludes_each_other_is_named_and_nothing_else(constraints: Constra
     assert why in refused(constraints)
 
 
+def test_a_name_that_may_be_several_assets_says_which() -> None:
+    pairs = ["BTC-USD", "BTC-EUR", "ETH-USD"]
+    why = "floors: BTC may be BTC-USD or BTC-EUR: name the one that is meant"
+    with pytest.raises(InputError, match=why):
+        Feasible.of(Constraints(floors={"BTC": 0.1}), pairs)
+    with pytest.raises(InputError, match=why):  # it is there: not to be left out as if it were not
+        Chooser(PortfolioConfig(constraints=Constraints(floors={"BTC": 0.1})), pairs)
+
+
+@pytest.mark.parametrize("what", ["current", "floors", "caps"])
+def test_an_asset_that_is_named_twice_is_refused(what: str) -> None:
+    constraints = msgspec.structs.replace(Constraints(), **{what: {"A0": 0.3, "A1": 0.3, "A0-USD": 0.3}})
+    with pytest.raises(InputError, match=f"{what}: A0 and A0-USD are the same asset: name it once"):
+        Feasible.of(constraints, TWENTY)
+
+
 def test_a_constraint_that_is_not_to_blame_is_not_named() -> None:
     text = refused(Constraints(cap=0.04, turnover=2.0, most_assets=20, groups={"g": Group(("A0",), None, 0.5)}))
     assert "group" not in text
     assert "turnover" not in text
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_a_limit_to_the_number_of_assets_means_the_same_however_many_there_are(n: int) -> None:
+    """Each asset is out, or within its floor and cap: of floors of 0.4 two fit, though three would be allowed."""
+    feasible = checked(Feasible.of(Constraints(floor=0.4, most_assets=3), TWENTY[:n]))
+    two = np.zeros(n)
+    two[:2] = 0.5
+    assert feasible.violation(two) == 0.0
+    assert feasible.violation(np.full(n, 1 / n)) == (0.0 if n == 2 else np.inf if n > 3 else pytest.approx(0.4 - 1 / 3))
+    drawn = Sampler(feasible, 7).draw(300)
+    assert feasible.violation(drawn).max() <= 1e-9
+    assert set((drawn != 0.0).sum(axis=1)) <= {1, 2}
+    assert len(np.unique(drawn[:, 0].round(9))) > 50
+    best = optimum(least_risk(Market(np.zeros(n), np.diag(np.arange(n) + 1.0), np.zeros((0, n)), 0.0), "variance"),
+                   feasible)  # fmt: skip
+    assert best == pytest.approx([0.6, 0.4] + [0.0] * (n - 2))
+
+
+def test_without_floors_a_limit_that_all_keep_is_none() -> None:
+    assert Feasible.of(Constraints(most_assets=3), TWENTY[:3]).convex
+    assert not Feasible.of(Constraints(most_assets=3), TWENTY[:4]).convex
+    assert not Feasible.of(Constraints(most_assets=3, floors={"A1": 0.1}), TWENTY[:3]).convex
+    assert Feasible.of(Constraints(floor=0.1), TWENTY[:3]).convex
 
 
 @given(

@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.after_costs import best_utility_after
 from quicksilver.portfolio.choosing import Chooser
+from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.doubt import Doubt
 from quicksilver.portfolio.goals import Market
 from quicksilver.portfolio.ring import Past
+from quicksilver.portfolio.risks import NAMES, RiskName
 from quicksilver.portfolio.trading import Trader
 from quicksilver.records import Pick
 from tests.quicksilver.portfolio.test_choosing import ASSETS, SMALL, fed, moments, returns_of
@@ -130,16 +133,103 @@ def test_a_part_of_the_way_is_the_best_part() -> None:
     assert net(weights) >= max(net(held + t * (target - held)) for t in np.linspace(0, 1, 51)) - 1e-12
 
 
-def test_what_is_held_against_the_constraints_is_traded_at_any_cost() -> None:
-    config = msgspec.structs.replace(
-        SMALL, constraints=Constraints(cap=0.4, current=HELD), costs=Costs(500.0, 0.0, 0.0), hold=1
-    )
+def test_what_is_held_against_the_constraints_is_traded_into_them_and_no_further_at_any_cost() -> None:
+    constraints = Constraints(cap=0.4, current=HELD)
+    config = msgspec.structs.replace(SMALL, constraints=constraints, costs=Costs(500.0, 0.0, 0.0), hold=1)
     picks = Chooser(config, ASSETS[:N]).choose(MEAN, COVARIANCE).picks
-    assert max(picks["min_variance"].weights) <= 0.4 + 1e-9
+    into = [0.4, 0.32, 0.22, 0.02, 0.02, 0.02]  # what is above the cap, in equal parts
+    for name in ("min_variance", "max_sharpe"):
+        assert picks[name].weights == pytest.approx(into)
+        assert picks[name].turnover == pytest.approx(0.2)
+        assert picks[name].cost_bps == pytest.approx(0.2 * 500.0)
+        assert "no further than into the constraints: no trade is worth its cost over 1 periods" in picks[name].note
+        assert picks[name].wanted is not None
+    assert picks["max_utility"].turnover == pytest.approx(0.2)
     assert "does not keep the constraints" in picks["current"].note
-    trader = Trader(config, Feasible.of(config.constraints, ASSETS[:N]))
-    wanted = np.full(N, 1 / N)
-    assert trader.settle(wanted, Market(MEAN, COVARIANCE, RETURNS, 0.0), "ratio").weights is wanted
+    assert picks["equal_weight"].weights == pytest.approx([1 / N] * N)
+
+
+@pytest.mark.parametrize("last", [0.3333, 0.3334, 0.3335])
+def test_rounded_holdings_stay_as_exact_ones_do(last: float) -> None:
+    held = {"A00": 0.3333, "A01": 0.3333, "A02": last}
+    config = msgspec.structs.replace(SMALL, constraints=Constraints(current=held), costs=Costs(500.0), hold=1)
+    returns = returns_of(3, 3)
+    picks = fed(config, returns).choose(*moments(returns)).picks
+    for name in ("min_variance", "max_sharpe", "max_utility"):
+        assert picks[name].weights == pytest.approx([1 / 3] * 3, abs=2e-4)
+        assert sum(picks[name].weights) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_few_assets_that_are_held_against_their_limit_are_dropped_one_by_one() -> None:
+    constraints = Constraints(most_assets=2, current={"A00": 0.5, "A01": 0.4, "A02": 0.1})
+    config = msgspec.structs.replace(SMALL, constraints=constraints, costs=Costs(500.0), hold=1)
+    pick = fed(config, RETURNS).choose(MEAN, COVARIANCE).picks["min_variance"]
+    assert pick.weights == pytest.approx([0.55, 0.45, 0, 0, 0, 0])
+    assert pick.turnover == pytest.approx(0.2)
+
+
+def test_what_is_held_of_an_asset_that_has_left_is_sold_which_costs_and_nothing_else_is() -> None:
+    held = {**HELD, "GONE-USD": 0.2, "A00-USD": 0.4, "A01-USD": 0.2}
+    config = msgspec.structs.replace(SMALL, constraints=Constraints(current=held), costs=Costs(500.0, 0.0, 0.0), hold=1)
+    picks = fed(config, RETURNS).choose(MEAN, COVARIANCE).picks
+    for name in ("min_variance", "max_sharpe", "max_utility"):
+        assert min(np.array(picks[name].weights) - [0.4, 0.2, 0.2, 0.0, 0.0, 0.0]) >= -1e-5  # all else is bought
+        assert picks[name].turnover == pytest.approx(0.4, abs=1e-4)
+        assert picks[name].cost_bps == pytest.approx(0.4 * 500.0, rel=1e-4)
+    assert "no asset GONE-USD now: its constraints do not count, and what is held" in picks["min_variance"].note
+    assert (picks["current"].turnover, picks["current"].cost_bps) == (0.0, 0.0)
+    nothing_left = msgspec.structs.replace(config, constraints=Constraints(current={"GONE-USD": 0.2}))
+    equal = fed(nothing_left, RETURNS).choose(MEAN, COVARIANCE).picks["equal_weight"]
+    assert equal.turnover == pytest.approx(1.2)
+
+
+def test_a_limited_turnover_counts_the_sale_of_what_has_left() -> None:
+    held = {**HELD, "GONE-USD": 0.2, "A00-USD": 0.4, "A01-USD": 0.2}
+
+    def config(turnover: float) -> PortfolioConfig:
+        return msgspec.structs.replace(SMALL, constraints=Constraints(turnover=turnover, current=held))
+
+    picks = fed(config(0.5), RETURNS).choose(MEAN, COVARIANCE).picks
+    assert all(pick.turnover is not None and pick.turnover <= 0.5 + 1e-9 for pick in picks.values())
+    for turnover, why in ((0.3, "keeps all of these: budget 1, turnover 0.1"), (0.1, "turnover 0.1 is less than what")):
+        with pytest.raises(InputError, match=f"{why}.*; of GONE-USD, which left, 0.2 is sold, out of that turnover"):
+            Chooser(config(turnover), ASSETS[:N])
+
+
+@pytest.mark.parametrize("risk", NAMES)
+def test_a_risk_of_many_periods_is_not_weighed_against_a_cost_of_one(risk: RiskName) -> None:
+    """Half of 5 times a variance of some 1 % is a fortieth of 1 %: 30 basis points are more, whatever risk is told."""
+    costs, name = Costs(30.0, 0.0, 0.0), NAMES[risk][0]
+    config = msgspec.structs.replace(
+        SMALL, constraints=Constraints(current=HELD), risk=risk, costs=costs, hold=1, band=0.0
+    )
+    dear = fed(config, RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    assert dear.weights == pytest.approx(list(HELD.values()))
+    assert "no trade is worth its cost over 1 periods" in dear.note
+    free = msgspec.structs.replace(config, costs=Costs(0.0, 0.0, 0.0))
+    best = fed(free, RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    nothing = (
+        fed(msgspec.structs.replace(free, constraints=Constraints()), RETURNS).choose(MEAN, COVARIANCE).picks[name]
+    )
+    assert best.wanted is None
+    assert best.risk_bps == pytest.approx(nothing.risk_bps, rel=1e-3)
+
+
+@pytest.mark.parametrize("current", [{}, {"A01-USD": 1.0}])
+def test_an_asset_that_gains_without_risk_is_the_best_not_worthless(current: dict[str, float]) -> None:
+    steady = returns_of(4, 3)
+    steady[:, 0] = 1e-4 + 1e-6 * np.sin(np.arange(len(steady)))  # even its worst periods gain: its CVaR is below 0
+    costs = Costs(1.0, 0.0, 0.0)
+    config = msgspec.structs.replace(SMALL, constraints=Constraints(current=current), risk="cvar", costs=costs)
+    chooser = fed(config, steady)
+    for _ in range(3):
+        pick = chooser.choose(*moments(steady)).picks["max_mean_to_cvar"]
+    assert pick.weights[0] > 0.99
+    assert pick.risk_bps < 0.0 < pick.mean_bps
+    assert (pick.sharpe, "it has gained without risk: there is no ratio" in pick.note) == (0.0, True)
+    market = Market(*moments(steady), steady, 0.0)
+    ranked = sorted(np.eye(4), key=lambda one: market.ratio("cvar", one), reverse=True)
+    assert ranked[0][0] == 1.0
 
 
 def past(returns: FloatArray) -> Past:

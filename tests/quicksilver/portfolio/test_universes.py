@@ -11,12 +11,14 @@ from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError, StateError
 from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.config import PortfolioConfig
-from quicksilver.portfolio.constraints import Constraints, Group
+from quicksilver.portfolio.constraints import Constraints, Feasible, Group
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.running import ANEW, ENDED, RunningUniverses
 from quicksilver.portfolio.stage import PortfolioStage
 from quicksilver.portfolio.universes import read_universes
 from quicksilver.records import Frontier
+from tests.quicksilver.portfolio.ticks import good, seconds
+from tests.quicksilver.portfolio.ticks import play as play_all
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "universes.toml"
 FILE = b"""
@@ -110,6 +112,12 @@ def test_the_example_names_each_field() -> None:
     assert named["careful.costs"] == {*Costs.__struct_fields__}
 
 
+def test_what_the_example_holds_may_be_held() -> None:
+    careful = read_universes(EXAMPLE.read_bytes(), str(EXAMPLE))[1]
+    feasible = Feasible.of(careful.constraints, careful.assets)
+    assert feasible.violation(feasible.current) <= 1e-9
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -131,8 +139,11 @@ def test_the_example_names_each_field() -> None:
         ((b'risk = "cvar"', b'universe = "x"'), "there is no field universe: it is the table's name"),
         ((b'window = "90d"', b'window = "1h"'), 'window = "1h" is shorter than a period'),
         ((b'window = "90d"', b"window = 1"), "window = 1: give 2 to 1e+06"),
-        ((b'window = "90d"', b"leave = 0"), "leave = 0: give 1 to 1e+09"),
-        ((b'window = "90d"', b"window = 1_000_000\nresamples = 10_000"), "2e+07 returns fit into memory, so give less"),
+        ((b'window = "90d"', b"leave = 0"), "leave = 0: give 1 to 1e+09, or leave it out"),
+        ((b'window = "90d"', b"leave = -1"), "leave = -1: give 1 to 1e+09"),
+        ((b'window = "90d"', b"window = 2001"), "window = 2001 and risk = cvar: it is solved by all of these returns"),
+        ((b'window = "90d"', b"n_portfolios = 1_000_001"), "n_portfolios = 1000001: give 1 to 1e+06"),
+        ((b'hold = "1h"', b"window = 1_000_000\nresamples = 10_000"), "2e+07 returns fit into memory, so give less"),
         ((b'window = "90d"', b"seed = 1" + b"0" * 400), f"seed = 1{'0' * 39}...: give 0 to"),
         ((b'halflife = "36h"', b"halflife = nan"), "halflife = nan: give 0.1 to 1e+09"),
         ((b'halflife = "36h"', b"aversion = -1"), "aversion = -1: give 1e-09 to 1e+09"),
@@ -152,6 +163,36 @@ def test_what_cannot_be_used_is_one_sentence_with_file_and_table(change: tuple[b
     assert str(error.value).startswith("u.toml: ")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("period", "hold", "leave"), [("250ms", 14_400, 240), ("1s", 3600, 60), ("5m", 30, 3), ("1h", 30, 3), ("1d", 30, 3)]
+)
+def test_how_long_is_held_and_waited_for_unless_told_is_time_and_some_periods_at_least(
+    period: str, hold: int, leave: int
+) -> None:
+    (found,) = read_universes(f'[universes.slow]\nperiod = "{period}"'.encode(), "u.toml")
+    assert (found.hold, found.leave) == (hold, leave)
+    (told,) = read_universes(f'[universes.slow]\nperiod = "{period}"\nhold = 7\nleave = 8'.encode(), "u.toml")
+    assert (told.hold, told.leave) == (7, 8)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=PortfolioConfig) == found
+    if period == "1d":
+        assert PipelineConfig.for_rows(found.period_ns).portfolios[0].hold == hold
+
+
+def test_an_asset_without_a_price_holds_a_daily_universe_for_three_days_not_sixty() -> None:
+    day = 86_400 * SECOND_NS
+    config = PortfolioConfig(period_ns=day, min_observations=5, n_portfolios=300, n_cloud=20)
+    rows = [(v, s, p, 100 * day + (ts - 1_000 * SECOND_NS) * 86_400) for v, s, p, ts in seconds(40, ["A", "B", "C"])]
+    stage = PortfolioStage(config)
+    told = good(play_all(stage, [one for one in rows if one[3] < 120 * day]))
+    stage.forget("v", "C")
+    later = play_all(stage, [one for one in rows if one[3] >= 120 * day and one[1] != "C"])
+    assert told[-1].assets == ["A", "B", "C"]
+    assert later[0].state == "WAITING"
+    assert "until it is back or, after 3 d, out" in later[0].reason
+    assert good(later)[0].ts_event_ns == 123 * day
+    assert good(later)[0].assets == ["A", "B"]
 
 
 def test_of_price_series_those_universes_are_computed_whose_periods_are_of_whole_rows() -> None:
