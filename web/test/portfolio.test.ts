@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { byWeight, changed, computedNs, nearest, pickName, Portfolios, stack, type PickRow, Universe } from "../src/portfolio";
+import { changed } from "../src/changes";
+import { byWeight, computedNs, nearest, pickName, Portfolios, stack, type PickRow, Universe } from "../src/portfolio";
 import type { Frontier, Pick } from "../src/records";
 
 const SECOND = 1e9;

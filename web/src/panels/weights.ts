@@ -1,9 +1,10 @@
 /** The followed pick's weights over time, and what has changed within the last minute. */
 
 import uPlot from "uplot";
+import { type Changed, changed } from "../changes";
 import { byId, color, element, setText } from "../dom";
 import { clock, moment, percent } from "../format";
-import { byWeight, changed, pickName, stack, type Changed, type PickOf, type Universe } from "../portfolio";
+import { byWeight, pickName, stack, type PickOf, type Universe } from "../portfolio";
 import type { State } from "../state";
 import { assetColor } from "./bars";
 
