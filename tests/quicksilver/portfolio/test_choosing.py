@@ -257,7 +257,7 @@ def test_assets_that_are_away_are_left_out_and_named() -> None:
         (SMALL, 1, "two assets or more; there is A00-USD"),
         (config_of(Constraints(cap=0.1)), 6, "allow 0.1667 or more of each"),
         (config_of(Constraints(), window=1), 6, "window must be 2 or more, not 1"),
-        (config_of(Constraints(), hold=0), 6, "hold must be 1 or more"),
+        (config_of(Constraints(), hold=-1), 6, "hold must be 1 or more"),
         (config_of(Constraints(), band=float("nan")), 6, "band must be 0 or more, not nan"),
         (config_of(Constraints(), aversion=0.0), 6, "aversion must be above 0"),
         (config_of(Constraints(), cash=2.0), 6, "cash cannot earn 2"),
