@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 
 from quicksilver.errors import InputError
-from quicksilver.events import FloatArray
 from quicksilver.portfolio.choosing import Chooser, ChooserState
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.ring import Past
 
 
 class SavedChoice(msgspec.Struct):
@@ -38,18 +38,18 @@ class Choice:
         except InputError as error:
             self.refusal = str(error)
 
-    def tell(self, past: FloatArray) -> None:
-        """Tell all returns that are known, ``(n_observations, n_assets)``, oldest first."""
+    def tell(self, past: Past) -> None:
+        """Tell all returns that are known."""
         if self.chooser is not None:
-            for row in past:
-                self.chooser.returned(row)
+            for row, periods in zip(*past, strict=True):
+                self.chooser.returned(row, periods)
 
-    def returned(self, row: Mapping[str, float]) -> None:
-        """Tell one more return of each asset, if all are known."""
+    def returned(self, row: Mapping[str, float], periods: float) -> None:
+        """Tell one more return of each asset over so many periods, if all are known."""
         if self.chooser is not None:
             returns = np.array([row.get(asset, np.nan) for asset in self.assets])
             if np.isfinite(returns).all():
-                self.chooser.returned(returns)
+                self.chooser.returned(returns, periods)
 
     def dump(self) -> SavedChoice:
         """Return the state."""

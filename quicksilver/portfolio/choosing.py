@@ -11,14 +11,14 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible, place_of
 from quicksilver.portfolio.costs import BPS
-from quicksilver.portfolio.doubt import Doubt, Interval
+from quicksilver.portfolio.doubt import Doubt, Interval, Shrunk
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.feasibility import checked
 from quicksilver.portfolio.front import Front, Line
 from quicksilver.portfolio.goals import Market
 from quicksilver.portfolio.growing import Evaluated, GrowingBank
-from quicksilver.portfolio.ring import Ring
-from quicksilver.portfolio.risks import measured
+from quicksilver.portfolio.ring import Past, Ring
+from quicksilver.portfolio.risks import measured, of_one_period
 from quicksilver.portfolio.searching import Kept
 from quicksilver.portfolio.targets import Target, Targets, joined
 from quicksilver.portfolio.trading import Settled, Trader
@@ -37,11 +37,15 @@ class Chosen(NamedTuple):
 
 
 class ChooserState(msgspec.Struct, frozen=True):
-    """What cannot be drawn anew: the last returns less cash, of ``count`` there were, and what is bettered by steps."""
+    """What cannot be drawn anew: the last returns less cash, of ``count`` there were, and what is bettered by steps.
+
+    Each return is over so many ``periods``.
+    """
 
     updates: int
     count: int
     returns: list[list[float]]
+    periods: list[float]
     front: list[list[float]]
     kept: dict[str, Kept]
 
@@ -82,13 +86,16 @@ class Chooser:
         """The weights that costs are counted from; empty if nothing is held."""
         return self._feasible.current.tolist() if self._trader.holds else []
 
-    def returned(self, returns: FloatArray) -> None:
-        """Take in one more vector of log returns ``(n_assets,)``; one that is not finite counts as 0."""
+    def returned(self, returns: FloatArray, periods: float = 1.0) -> None:
+        """Take in one more vector of log returns ``(n_assets,)`` over so many periods; one not finite counts as 0."""
         known = np.where(np.isfinite(returns), returns, 0.0)
-        self._bank.added(self._ring.add(known - self._config.cash))
+        self._bank.added(self._ring.add(known - self._config.cash * periods, periods))
 
-    def choose(self, mean: FloatArray, covariance: FloatArray) -> Chosen:
+    def choose(self, mean: FloatArray, covariance: FloatArray, shrunk: Shrunk | None = None) -> Chosen:
         """Return picks, frontier and cloud by these moments, ``(n_assets,)`` and ``(n_assets, n_assets)``.
+
+        ``shrunk`` is what the mean was made of, if it was shrunk: how sure the picks are follows from that. Of a mean
+        that was predicted the past says nothing, so that no interval is told.
 
         Raises:
             StateError: a moment is not finite.
@@ -97,22 +104,28 @@ class Chooser:
             raise StateError("the moments of the universe are not all numbers: no portfolio can be chosen by them")
         self._updates += 1
         self._bank.grow()
-        market = Market(mean, conditioned(covariance)[0], self._ring.in_order(), self._config.cash)
+        past = self._ring.past()
+        excess = of_one_period(self._config.risk, past.rows, past.periods[:, None])
+        market = Market(mean, conditioned(covariance)[0], excess, self._config.cash)
         drawn = self._bank.evaluate(mean, market.covariance)
         targets = self._targets.find(self._updates, market, drawn)
-        picks = self._picks(targets, market)
+        picks = self._picks(targets, market, past, shrunk)
         known = [one.weights for name, one in targets.items() if name != "current"]
         line = self._front.update(self._updates, market, drawn, known)
         return Chosen(picks, _points(line.risks, line.means), line.weights.round(PLACES).tolist(), self._cloud(drawn))
 
-    def _picks(self, targets: dict[str, Target], market: Market) -> dict[str, Pick]:
+    def _picks(
+        self, targets: dict[str, Target], market: Market, past: Past, shrunk: Shrunk | None
+    ) -> dict[str, Pick]:  # fmt: skip
         settled = {
             name: Settled(one.weights) if name == "current" else self._trader.settle(one.weights, market, one.goal)
             for name, one in targets.items()
         }
         weights = np.array([one.weights for one in settled.values()])
         line = Line(weights, weights @ market.mean, self._risks(weights, market))
-        doubt = self._doubt.intervals(market.excess @ weights.T, self._config.risk)
+        doubt = None
+        if self._config.mean != "predictions":
+            doubt = self._doubt.intervals(past, weights, self._config.risk, shrunk, market.cash)
         absent = f"no asset {', '.join(self.left_out)} now: its constraints do not count" if self.left_out else ""
         return {
             name: self._pick(i, line, settled[name], doubt, joined(targets[name].note, settled[name].note, absent))
@@ -146,9 +159,10 @@ class Chooser:
 
     def dump(self) -> ChooserState:
         """Return the state; ``load`` into a new chooser of the same assets goes on to the bit."""
+        past = self._ring.past()
         return ChooserState(
-            self._updates, self._ring.count, self._ring.in_order().tolist(), self._front.weights.tolist(),
-            dict(self._targets.search.kept),
+            self._updates, self._ring.count, past.rows.tolist(), past.periods.tolist(),
+            self._front.weights.tolist(), dict(self._targets.search.kept),
         )  # fmt: skip
 
     def load(self, state: ChooserState) -> None:
@@ -162,7 +176,7 @@ class Chooser:
             raise StateError(f"the saved portfolios are not of these {n} assets")
         self._begin()
         self._updates = state.updates
-        self._ring.restore(np.array(state.returns).reshape(-1, n), state.count)
+        self._ring.restore(Past(np.array(state.returns).reshape(-1, n), np.array(state.periods)), state.count)
         self._bank = GrowingBank(self._config, self._feasible, self._ring)
         for _ in range(state.updates):
             self._bank.grow()

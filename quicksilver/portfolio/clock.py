@@ -18,6 +18,10 @@ class Sampled(NamedTuple):
     span: int
     still: int
 
+    def rows(self) -> list[tuple[dict[str, float], float]]:
+        """Return the returns that came of it, oldest first, and how many periods each is over."""
+        return [(self.returns, float(self.span))] + [(dict.fromkeys(self.returns, 0.0), 1.0)] * self.still
+
 
 class SavedClock(msgspec.Struct):
     """The state of ``ReturnClock``."""

@@ -18,11 +18,16 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``assets`` are symbols, or ``venue:symbol`` for the price of one venue; none means all that there are, of ``venues``
     or of all. With the clock ``previous-tick`` a return is taken at each period's end from the last prices; with
-    ``refresh-time`` at the first end at which all assets have had a new price since the last return.
+    ``refresh-time`` at the first end at which all assets have had a new price since the last return. By the former, a
+    price of which nothing new has come for ``stale`` periods is none (0: never), else a feed that has died would pass
+    for an asset without risk: the others wait until it is back, or out after ``leave`` periods without a price. What
+    has prices more seldom by nature is given as many of its own usual pauses, and periods in which nothing came at all
+    do not count.
 
     ``costs`` are those of going from what is held (``constraints.current``) to a pick, spread over ``hold`` periods; a
     pick that is nearer than ``band`` in turnover is not worth a trade. Bootstraps, and risks other than the variance,
-    read the last ``window`` returns. ``resamples`` of them give the picks' uncertainty; 0: none is told.
+    read the last ``window`` returns. ``resamples`` of them give the picks' uncertainty; 0: none is told, nor is it of
+    means that are predictions, of which past returns say nothing.
     """
 
     universe: str = "auto"
@@ -44,6 +49,7 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     band: float = 0.02
     resamples: int = 100
     leave: int = 60
+    stale: int = 10
     n_portfolios: int = 100_000
     n_cloud: int = 800
     n_frontier: int = 40

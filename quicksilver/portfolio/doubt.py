@@ -9,10 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.risks import RiskName, of_returns
+from quicksilver.portfolio.ring import Past
+from quicksilver.portfolio.risks import RiskName, of_one_period, of_returns
+from quicksilver.portfolio.shrinkage import drawn_together
 
 TAILS = (0.025, 0.975)  # between them lie 95 %
 FEWEST = 10  # returns; of fewer nothing is told
+
+
+class Shrunk(NamedTuple):
+    """Means ``(n_assets,)`` before they are drawn together, and the ``noise`` (``shrinkage.mean_noise``) they have."""
+
+    means: FloatArray
+    noise: float
 
 
 class Interval(NamedTuple):
@@ -28,7 +37,8 @@ class Doubt:
     """``resamples`` histories of the last returns, the same for the same seed and number of returns.
 
     Means, and the variance, are estimated as the live ones are, by weights that fade by half every ``halflife``
-    returns; the other risks as they are measured.
+    returns; the other risks as they are measured. Returns over several periods give a mean of one period as the sum of
+    returns over the sum of periods.
     """
 
     def __init__(self, resamples: int, halflife: float, seed: int) -> None:
@@ -39,21 +49,36 @@ class Doubt:
         self._picked = np.empty((0, 0), np.int64)
         self._fading: FloatArray = np.empty((0, 0))
 
-    def intervals(self, returns: FloatArray, risk: RiskName) -> Interval | None:
-        """Return the intervals of portfolios with these excess returns, ``(n_observations, n)`` in order of time.
+    def intervals(
+        self, past: Past, weights: FloatArray, risk: RiskName, shrunk: Shrunk | None = None, cash: float = 0.0
+    ) -> Interval | None:
+        """Return the intervals of portfolios ``(n, n_assets)`` by the assets' ``past``, of returns less cash.
 
         How the resampled estimates scatter about that of the returns as they are is how the estimate scatters about
-        the truth. None: nothing is resampled, or there are too few returns.
+        the truth. Of means that are ``shrunk`` it is the shrunk estimate that scatters: the assets' resampled means lie
+        about those before, and are drawn together by the same noise. How far shrinkage itself takes means from the
+        truth is no part of it. None: nothing is resampled, or there are too few returns.
         """
-        if not self._resamples or len(returns) < FEWEST:
+        n = len(past.rows)
+        if not self._resamples or n < FEWEST:
             return None
-        self._resample(len(returns))
-        means = self._fading @ returns
-        if risk == "variance":
-            risks = np.sqrt(np.maximum(self._fading @ returns**2 - means**2, 0.0))
+        self._resample(n)
+        returns = past.rows @ weights.T
+        spans, span = 1.0 + self._fading @ (past.periods - 1.0), past.periods.mean()  # 1 to the last digit if all are
+        sums = self._fading @ returns
+        if shrunk is None:
+            means, mean = sums / spans[:, None], returns.mean(axis=0) / span
         else:
+            apart = self._fading @ past.rows / spans[:, None] - past.rows.mean(axis=0) / span
+            means = (drawn_together(shrunk.means + apart, shrunk.noise) - cash) @ weights.T
+            mean = (drawn_together(*shrunk) - cash) @ weights.T
+        if risk == "variance":
+            risks = np.sqrt(np.maximum(self._fading @ returns**2 - sums**2, 0.0) / spans[:, None])
+            size = of_returns(risk, returns) / np.sqrt(span)
+        else:
+            returns = of_one_period(risk, returns, past.periods[:, None])
             risks = np.column_stack([of_returns(risk, one[self._picked.T]) for one in returns.T])
-        mean, size = returns.mean(axis=0), of_returns(risk, returns)
+            size = of_returns(risk, returns)
         low, high = np.quantile(means - mean, TAILS, axis=0)
         ratio_low, ratio_high = np.quantile(_ratio(means, risks) - _ratio(mean, size), TAILS, axis=0)
         return Interval(low, high, ratio_low, ratio_high)

@@ -35,7 +35,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Expectations:
-    """The newest view of each instrument by live models, at the horizon that is nearest to a period.
+    """The newest view of each instrument by live models at each horizon; what counts is the nearest to a period.
 
     Where a model gives no move it is ``p_up - p_down`` times the move from which on a label is not flat: the least that
     those probabilities promise. What was predicted from unsound inputs (``flag``) is no view.
@@ -44,33 +44,30 @@ class Expectations:
     def __init__(self, period_ns: int, threshold_bps: float) -> None:
         self._period_ns = period_ns
         self._threshold_bps = threshold_bps
-        self._views: dict[str, View] = {}
+        self._views: dict[str, dict[int, View]] = {}  # by instrument and horizon
 
     def take(self, record: Prediction) -> None:
         """Take in a prediction."""
         if record.role != "live":
             return
-        key = f"{record.venue}:{record.symbol}"
-        old = self._views.get(key)
-        if old is not None and self._distance(record.horizon_ns) > self._distance(old.horizon_ns):
-            return
+        views = self._views.setdefault(f"{record.venue}:{record.symbol}", {})
         if record.flag:
-            self._views.pop(key, None)
+            views.pop(record.horizon_ns, None)
             return
         move_bps = record.move_bps
         if move_bps is None:
             move_bps = (record.p_up - record.p_down) * self._threshold_bps
-        self._views[key] = View(record.ts_event_ns, record.horizon_ns, move_bps / BPS)
+        views[record.horizon_ns] = View(record.ts_event_ns, record.horizon_ns, move_bps / BPS)
 
     def forget(self, venue: str, symbol: str) -> None:
-        """Forget an instrument's view: its book is in doubt."""
+        """Forget an instrument's views: its book is in doubt."""
         self._views.pop(f"{venue}:{symbol}", None)
 
     def mean(self, assets: Sequence[str], quotes: Mapping[str, Quote], now_ns: int) -> tuple[FloatArray, list[str]]:
         """Return each asset's expected log return of one period ``(n_assets,)``, and the assets without a view: 0.
 
-        A view counts for as long as its horizon, or one period if that is longer. The price's venue comes first, then
-        any other.
+        A view counts for as long as its horizon, or one period if that is longer; of those that count, the one whose
+        horizon is nearest to a period, of two as near the shorter. The price's venue comes first, then any other.
         """
         mean, without = np.zeros(len(assets)), list[str]()
         for i, asset in enumerate(assets):
@@ -85,18 +82,18 @@ class Expectations:
         symbol = source.split(":", 1)[1]
         others = [key for key in self._views if key != source and key.split(":", 1)[1] == symbol]
         for key in [source, *others]:
-            view = self._views.get(key)
-            if view is not None and now_ns - view.ts_ns <= max(view.horizon_ns, self._period_ns):
-                return view
+            valid = [one for one in self._views.get(key, {}).values() if self._counts(one, now_ns)]
+            if valid:
+                return min(valid, key=lambda one: (abs(one.horizon_ns - self._period_ns), one.horizon_ns))
         return None
 
-    def _distance(self, horizon_ns: int) -> int:
-        return abs(horizon_ns - self._period_ns)
+    def _counts(self, view: View, now_ns: int) -> bool:
+        return now_ns - view.ts_ns <= max(view.horizon_ns, self._period_ns)
 
-    def dump(self) -> list[tuple[str, View]]:
+    def dump(self) -> list[tuple[str, list[View]]]:
         """Return the state; its order counts."""
-        return list(self._views.items())
+        return [(key, list(views.values())) for key, views in self._views.items()]
 
-    def load(self, saved: list[tuple[str, View]]) -> None:
+    def load(self, saved: list[tuple[str, list[View]]]) -> None:
         """Take over a dumped state."""
-        self._views = dict(saved)
+        self._views = {key: {one.horizon_ns: one for one in views} for key, views in saved}

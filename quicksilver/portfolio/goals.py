@@ -28,7 +28,10 @@ class Goal(NamedTuple):
 
 
 class Market(NamedTuple):
-    """Moments and past of all assets: ``excess`` ``(n_observations, n_assets)`` are returns less cash in order."""
+    """Moments and past of all assets: ``excess`` ``(n_observations, n_assets)`` are returns less cash in order.
+
+    They are as ``risks.of_one_period`` has them.
+    """
 
     mean: FloatArray
     covariance: FloatArray

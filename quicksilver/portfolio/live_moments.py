@@ -1,6 +1,7 @@
 """What is known of the returns of all of a universe's assets, those included that are not in its portfolios now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -8,10 +9,11 @@ import numpy as np
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.clock import Sampled
 from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.portfolio.doubt import Shrunk
 from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.moments import Moments
-from quicksilver.portfolio.ring import Ring
-from quicksilver.portfolio.shrinkage import covariance_of, james_stein
+from quicksilver.portfolio.ring import Past, Ring
+from quicksilver.portfolio.shrinkage import covariance_of, drawn_together, mean_noise
 
 
 class SavedMoments(msgspec.Struct):
@@ -20,6 +22,7 @@ class SavedMoments(msgspec.Struct):
     assets: list[str]
     moments: bytes
     rows: bytes
+    periods: bytes
     count: int
 
 
@@ -43,44 +46,38 @@ class LiveMoments:
             return
         place = {asset: i for i, asset in enumerate(self._assets)}
         places = [place.get(asset) for asset in assets]
-        before = self._ring.in_order()
-        rows = np.full((len(before), len(assets)), np.nan)
+        before = self._ring.past()
+        rows = np.full((len(before.rows), len(assets)), np.nan)
         for column, old in enumerate(places):
             if old is not None:
-                rows[:, column] = before[:, old]
+                rows[:, column] = before.rows[:, old]
         count = self._ring.count
         self._ring = Ring(self._config.window, len(assets))
-        self._ring.restore(rows, count)
+        self._ring.restore(Past(rows, before.periods), count)
         self._assets, self._moments = list(assets), self._moments.over(places)
 
-    def update(self, sampled: Sampled) -> Sequence[Mapping[str, float]]:
-        """Take in what the clock gave; returns the rows, oldest first, that came of it.
-
-        A return over several periods has the spread of one in the rows: divided by the square root of their number.
-        """
-        scale = sampled.span**0.5
-        rows = [{asset: value / scale for asset, value in sampled.returns.items()}]
-        rows += [dict.fromkeys(sampled.returns, 0.0)] * sampled.still
-        for i, row in enumerate(rows):
+    def update(self, sampled: Sampled) -> None:
+        """Take in what the clock gave."""
+        for row, periods in sampled.rows():
             vector = np.array([row.get(asset, np.nan) for asset in self._assets])
-            self._ring.add(vector)
-            self._moments.update(vector * scale if i == 0 else vector, sampled.span if i == 0 else 1.0)
-        return rows
+            self._ring.add(vector, periods)
+            self._moments.update(vector, periods)
 
     def over(self, assets: Sequence[str]) -> Moments:
         """Return the moments of these assets."""
         return self._moments.over([self._assets.index(asset) for asset in assets])
 
-    def past(self, assets: Sequence[str]) -> FloatArray:
-        """Return the last rows in which all of these assets are known, ``(n_rows, n_assets)``, oldest first."""
-        rows = self._ring.in_order()[:, [self._assets.index(asset) for asset in assets]]
-        known: FloatArray = rows[np.isfinite(rows).all(axis=1)]
-        return known
+    def past(self, assets: Sequence[str]) -> Past:
+        """Return the last rows in which all of these assets are known."""
+        past = self._ring.past()
+        rows = past.rows[:, [self._assets.index(asset) for asset in assets]]
+        known = np.isfinite(rows).all(axis=1)
+        return Past(rows[known], past.periods[known])
 
     def dump(self) -> SavedMoments:
         """Return the state."""
-        ring = self._ring
-        return SavedMoments(self._assets, self._moments.dump(), ring.in_order().tobytes(), ring.count)
+        rows, periods = self._ring.past()
+        return SavedMoments(self._assets, self._moments.dump(), rows.tobytes(), periods.tobytes(), self._ring.count)
 
     def load(self, saved: SavedMoments) -> None:
         """Take over a dumped state."""
@@ -88,19 +85,31 @@ class LiveMoments:
         self._moments = Moments(n, self._config.halflife)
         self._moments.load(saved.moments)
         self._ring = Ring(self._config.window, n)
-        self._ring.restore(np.frombuffer(saved.rows).reshape(-1, n) if n else np.zeros((0, 0)), saved.count)
+        periods = np.frombuffer(saved.periods)
+        self._ring.restore(Past(np.frombuffer(saved.rows).reshape(len(periods), n), periods), saved.count)
 
 
-def estimated(
-    moments: Moments, config: PortfolioConfig, mean: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean ``(n_assets,)`` and covariance ``(n_assets, n_assets)``, positive definite, of one period.
+class Estimated(NamedTuple):
+    """Mean ``(n_assets,)`` and covariance ``(n_assets, n_assets)``, positive definite, of one period.
 
-    A ``mean`` that is given stands for itself.
+    ``shrunk`` is what ``james-stein`` has made the mean of; None of another mean.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+    shrunk: Shrunk | None = None
+
+
+def estimated(moments: Moments, config: PortfolioConfig, mean: FloatArray | None = None) -> Estimated:
+    """Return the moments of one period as the configuration wants them; a ``mean`` that is given stands for itself.
+
+    ``james-stein`` draws means together by how little is known of them, which is told by how many periods there were,
+    not by how many returns they were cut into.
     """
     covariance = conditioned(covariance_of(config.covariance, moments))[0]
     if mean is not None:
-        return mean, covariance
+        return Estimated(mean, covariance)
     if config.mean == "james-stein":
-        return james_stein(moments.mean, moments.covariance(), moments.n_effective), covariance
-    return moments.mean, covariance
+        shrunk = Shrunk(moments.mean, mean_noise(moments.covariance(), moments.n_periods))
+        return Estimated(drawn_together(*shrunk), covariance, shrunk)
+    return Estimated(moments.mean, covariance)

@@ -70,8 +70,12 @@ class Moments:
     @property
     def n_effective(self) -> float:
         """Effective number of observations: the pairs' harmonic mean; 0 where a pair has none."""
-        pairs = self.effective()
-        return float(1.0 / np.mean(1.0 / pairs)) if pairs.size and pairs.min() > 0.0 else 0.0
+        return _harmonic(self.effective())
+
+    @property
+    def n_periods(self) -> float:
+        """Effective number of periods: a return over several tells as much of a mean as one of each."""
+        return _harmonic(self.effective() * self.sums[SPAN])
 
     def covariance(self) -> FloatArray:
         """Return the unbiased covariance ``(n_assets, n_assets)``; 0 of a pair with fewer than two observations."""
@@ -118,6 +122,10 @@ class Moments:
 def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """What nothing is known of is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0.0)
+
+
+def _harmonic(pairs: FloatArray) -> float:
+    return float(1.0 / np.mean(1.0 / pairs)) if pairs.size and pairs.min() > 0.0 else 0.0
 
 
 @jit

@@ -13,7 +13,7 @@ from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.ring import Ring
-from quicksilver.portfolio.risks import TAIL, RiskName
+from quicksilver.portfolio.risks import TAIL, RiskName, of_one_period
 
 STATES = 4  # numbers that sum up a block: total, highest and lowest running total, deepest fall; or a sum of squares
 
@@ -35,7 +35,7 @@ class PastBank:
         self._sums = np.zeros((-(-window // self._block), STATES, n))
         self._sorted = np.empty((n, window if risk == "cvar" else 0), np.float32)
         for slot in range(ring.filled):
-            _portfolio_returns(self._columns, ring.rows[slot].astype(np.float32), self._returns[slot])
+            _portfolio_returns(self._columns, self._row(slot), self._returns[slot])
         if risk == "cvar":
             self._sorted[:, : ring.filled] = np.sort(self._returns[: ring.filled], axis=0).T
         else:
@@ -52,12 +52,16 @@ class PastBank:
         slot = self._ring.newest
         row = self._returns[slot]
         new = np.empty_like(row)
-        _portfolio_returns(self._columns, self._ring.rows[slot].astype(np.float32), new)
+        _portfolio_returns(self._columns, self._row(slot), new)
         if self._risk == "cvar":
             _exchange(self._sorted, self._ring.filled, row, new, removed)
         row[:] = new
         if self._risk != "cvar" and (slot + 1) % self._block == 0:
             self._sum_up(slot // self._block)
+
+    def _row(self, slot: int) -> Float32:
+        """The assets' returns in a slot, as the risk counts them."""
+        return of_one_period(self._risk, self._ring.rows[slot], self._ring.periods[slot]).astype(np.float32)
 
     def _sum_up(self, block: int) -> None:
         start = block * self._block

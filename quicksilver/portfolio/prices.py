@@ -8,6 +8,7 @@ import msgspec
 
 from quicksilver.events import SECOND_NS
 
+USUAL = 20  # times between prices that a source's usual one is the mean of
 LEAST_PRICE, MOST_PRICE = 1e-18, 1e18  # beyond, nothing is quoted; returns of 10^36 at a time stay numbers
 
 
@@ -21,12 +22,19 @@ class Quote(NamedTuple):
 
 
 class Seen(msgspec.Struct):
-    """What has come of one ``venue:symbol``: prices, the time of the last, what was none, and the last such."""
+    """What has come of one ``venue:symbol``: prices, the time of the last, what was none, and the last such.
+
+    ``silent`` is how many periods have ended since the last price, ``usual`` how many do so from one price to the next,
+    the mean of the last of ``pauses``.
+    """
 
     prices: int = 0
     ts_ns: int = 0
     refused: int = 0
     last_refused: float = 0.0
+    silent: int = 0
+    usual: float = 1.0
+    pauses: int = 0
 
 
 class SavedPrices(msgspec.Struct):
@@ -42,12 +50,17 @@ class Prices:
     ``assets`` are symbols, or ``venue:symbol``; a symbol's price is that of the first of ``venues`` that had it (of
     any, if none is named), or of the next where that one's is in doubt or old. Without ``assets`` each symbol is one;
     as long as only one symbol has ever been seen, each venue's is an asset of its own.
+
+    A price is old when more than ``stale`` periods have ended without a new one of its source, 0 for never. Prices that
+    come more seldom than at each period by nature are old after as many of their own usual pauses. Only periods in
+    which anything came are counted: where all are silent the market is closed, and none is the worse for it.
     """
 
-    def __init__(self, assets: Sequence[str] = (), venues: Sequence[str] = ()) -> None:
+    def __init__(self, assets: Sequence[str] = (), venues: Sequence[str] = (), stale: int = 0) -> None:
         self._assets = tuple(sorted(set(assets)))
         self._named = frozenset(assets)
         self._venues = frozenset(venues)
+        self._stale = stale
         self._quotes: dict[str, Quote] = {}
         self._seen: dict[str, Seen] = {}
 
@@ -60,6 +73,7 @@ class Prices:
         if seen is None:
             seen = self._seen[key] = Seen()
         if LEAST_PRICE <= price <= MOST_PRICE:
+            self._learn_pause(seen)
             seen.prices += 1
             seen.ts_ns = max(seen.ts_ns, ts_ns)
             self._quotes[key] = Quote(key, price, seen.prices, seen.ts_ns)
@@ -76,6 +90,21 @@ class Prices:
         """Forget all prices that were last told before this time."""
         for key in [key for key, quote in self._quotes.items() if quote.ts_ns < before_ns]:
             del self._quotes[key]
+
+    def end_period(self) -> None:
+        """Take note that a period has ended, and forget the prices that are old by that."""
+        for key, seen in self._seen.items():
+            seen.silent += 1
+            if self._stale and seen.silent > self._stale * seen.usual:
+                self._quotes.pop(key, None)
+
+    def _learn_pause(self, seen: Seen) -> None:
+        """Follow how often a source has prices; a pause that is too long counts as the longest that is not."""
+        if seen.silent and seen.prices:
+            seen.pauses = min(seen.pauses + 1, USUAL)
+            pause = min(float(seen.silent), max(self._stale, 1) * seen.usual)
+            seen.usual += (pause - seen.usual) / seen.pauses
+        seen.silent = 0
 
     @property
     def members(self) -> list[str]:

@@ -31,14 +31,24 @@ def measured(risk: RiskName, weights: FloatArray, covariance: FloatArray, excess
     """Return the risk ``(n,)`` of portfolios ``(n, n_assets)``.
 
     ``variance`` is measured as the standard deviation by ``covariance``; the others by the past itself, ``excess``
-    ``(n_observations, n_assets)``, returns less cash in order of time: ``semi-variance`` as the root of the mean square
-    of what is below cash, ``cvar`` as the mean loss of the worst 5 % of periods, ``max-drawdown`` as the deepest fall
-    of the sum of returns from what it had reached.
+    ``(n_observations, n_assets)``, returns less cash in order of time, as ``of_one_period`` has them: ``semi-variance``
+    as the root of the mean square of what is below cash, ``cvar`` as the mean loss of the worst 5 % of periods,
+    ``max-drawdown`` as the deepest fall of the sum of returns from what it had reached.
     """
     if risk == "variance":
         return deviations(weights, covariance)
     parts = [of_returns(risk, excess @ weights[i : i + ROWS].T) for i in range(0, len(weights), ROWS)]
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+def of_one_period(risk: RiskName, excess: FloatArray, periods: FloatArray) -> FloatArray:
+    """Return the rows ``(n_observations, n)`` that a risk is measured by, of returns over ``periods`` (that broadcast).
+
+    For semi-variance and CVaR of one period a row over several counts once, with its return divided by the square root
+    of their number: that is how returns of a walk without memory spread. A drawdown is a fall of the path itself, so
+    its rows stay as they are; so do those of the variance, which is not measured by them.
+    """
+    return excess / np.sqrt(periods) if risk in ("semi-variance", "cvar") else excess
 
 
 def of_returns(risk: RiskName, returns: FloatArray) -> FloatArray:

@@ -80,6 +80,11 @@ class RunningUniverses:
             ]
         )
 
+    def on_doubt(self, venue: str, symbol: str, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
+        """Forget an instrument's price from this time on, as ``PortfolioStage.on_doubt`` does."""
+        stages = self._stages.values()
+        return self._noted([one for stage in stages for one in stage.on_doubt(venue, symbol, ts_event_ns, ts_recv_ns)])
+
     def forget(self, venue: str, symbol: str) -> None:
         """Forget an instrument's price, as ``PortfolioStage.forget`` does."""
         for stage in self._stages.values():

@@ -146,9 +146,18 @@ def _rebuilt(values: FloatArray, vectors: FloatArray, covariance: FloatArray) ->
 
 def james_stein(mean: FloatArray, covariance: FloatArray, n_observations: float) -> FloatArray:
     """Return the means drawn towards the mean of all of them: by how much they differ beside how little is known."""
-    centred = mean - mean.mean()
+    return drawn_together(mean, mean_noise(covariance, n_observations))
+
+
+def mean_noise(covariance: FloatArray, n_observations: float) -> float:
+    """Return what James and Stein's estimator takes for the noise in the squared distance of means from each other."""
     values = np.linalg.eigvalsh(covariance)
-    apart = float(centred @ centred)
-    known = float(values.sum() - 2.0 * values[-1]) / n_observations if n_observations else np.inf
-    share = min(1.0, max(0.0, known / apart)) if apart > 0.0 else 1.0
-    return mean - share * centred
+    return float(values.sum() - 2.0 * values[-1]) / n_observations if n_observations else np.inf
+
+
+def drawn_together(means: FloatArray, noise: float) -> FloatArray:
+    """Return means ``(n_assets,)``, or each row of ``(n, n_assets)``, drawn together by the share that is ``noise``."""
+    centred = means - means.mean(axis=-1, keepdims=True)
+    apart = (centred[..., None, :] @ centred[..., :, None])[..., 0]
+    share = np.divide(noise, apart, out=np.ones_like(apart), where=apart > 0.0)
+    return means - np.clip(share, 0.0, 1.0) * centred

@@ -20,16 +20,19 @@ from quicksilver.portfolio.telling import SavedTelling, Telling
 from quicksilver.records import AnyRecord, Features, Frontier, Prediction, Status
 
 LEAST_ASSETS = 2
+DOUBTFUL = ("GAP", "STALE")
 
 
 class _Saved(msgspec.Struct):
     config: PortfolioConfig
     tick: int
+    priced_ns: int
+    priced_recv_ns: int
     prices: SavedPrices
     clock: SavedClock
     membership: SavedMembership
     moments: SavedMoments
-    expectations: list[tuple[str, View]]
+    expectations: list[tuple[str, list[View]]]
     choice: SavedChoice
     telling: SavedTelling
 
@@ -46,9 +49,10 @@ class _Now(NamedTuple):
 class PortfolioStage:
     """Samples prices on a grid of event time, keeps moments, and chooses portfolios at each tick of the clock.
 
-    A tick at time t reads only prices (and predictions) of events before t. A price whose book is in doubt is
-    forgotten, so that a broken feed never passes for an asset without risk: another venue's stands in, or else nothing
-    is computed until the price is back or the asset has left.
+    A tick at time t reads only prices (and predictions, and doubts) of events before t: whatever is taken in moves the
+    clock first. A price whose book is in doubt, or of which nothing new comes, is forgotten, so that a broken feed
+    never passes for an asset without risk: another venue's stands in, or else nothing is computed until the price is
+    back or the asset has left.
 
     Whatever keeps it from computing (an asset that waits, too few returns, constraints that exclude each other) is told
     once, by the last good frontier with the state WAITING; nothing of it ends the stage. ``threshold_bps`` is the move
@@ -62,7 +66,8 @@ class PortfolioStage:
         self._threshold_bps = threshold_bps
         self._tick = 0
         self._next_tick_ns = 0
-        self._prices = Prices(config.assets, config.venues)
+        self._priced_ns = self._priced_recv_ns = 0  # when the last price was, and arrived
+        self._prices = Prices(config.assets, config.venues, config.stale if config.clock == "previous-tick" else 0)
         self._clock = ReturnClock(config.clock)
         self._membership = Membership(config)
         self._moments = LiveMoments(config)
@@ -75,24 +80,43 @@ class PortfolioStage:
         if isinstance(record, Features):
             price = math.nan if record.mid is None else record.mid
             return self.on_price(record.venue, record.symbol, price, record.ts_event_ns, record.ts_recv_ns)
-        if isinstance(record, Status) and record.state == "GAP":
-            self.forget(record.venue, record.symbol)
-        elif isinstance(record, Prediction) and self.config.mean == "predictions":
+        if isinstance(record, Status) and record.state in DOUBTFUL:
+            return self.on_doubt(record.venue, record.symbol, record.ts_event_ns, record.ts_recv_ns)
+        if isinstance(record, Prediction) and self.config.mean == "predictions":
+            due = self._moved(record.ts_event_ns, record.ts_recv_ns)
             self._expectations.take(record)
+            return due
         return []
 
     def on_price(self, venue: str, symbol: str, price: float, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
         """Take in an instrument's price; one that is not a positive number is no price."""
-        due: list[Frontier] = []
-        if ts_event_ns >= self._next_tick_ns:
-            due = self._advance(ts_event_ns // self.config.period_ns, ts_recv_ns)
+        due = self._moved(ts_event_ns, ts_recv_ns)
+        self._priced_ns, self._priced_recv_ns = ts_event_ns, ts_recv_ns
         self._prices.take(venue, symbol, price, ts_event_ns)
         return due
 
+    def on_doubt(self, venue: str, symbol: str, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
+        """Forget an instrument's price from this time on: its book is in doubt.
+
+        The time of what no venue tells (a connection that broke, silence) is our own clock's, which may be hours ahead
+        of theirs: then it is counted from the last price. The clock would not go on before they have caught up.
+        """
+        if ts_event_ns == ts_recv_ns:
+            ts_event_ns = min(ts_event_ns, self._priced_ns + max(0, ts_recv_ns - self._priced_recv_ns))
+        due = self._moved(ts_event_ns, ts_recv_ns) if self._priced_ns else []
+        self.forget(venue, symbol)
+        return due
+
     def forget(self, venue: str, symbol: str) -> None:
-        """Forget an instrument's price: its book is in doubt, or has lost a side."""
+        """Forget an instrument's price where it is not known since when it is in doubt."""
         self._prices.forget(venue, symbol)
         self._expectations.forget(venue, symbol)
+
+    def _moved(self, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
+        """The frontiers that are due before what happens at this time is known."""
+        if ts_event_ns < self._next_tick_ns:
+            return []
+        return self._advance(ts_event_ns // self.config.period_ns, ts_recv_ns)
 
     def _advance(self, tick: int, ts_recv_ns: int) -> list[Frontier]:
         last, self._tick = self._tick, tick
@@ -101,6 +125,7 @@ class PortfolioStage:
             return []
         ts_ns = tick * self.config.period_ns
         self._prices.expire(ts_ns - self.config.leave * self.config.period_ns)
+        self._prices.end_period()
         quotes = self._prices.quotes()
         sampled = self._clock.sample(tick, tick - last - 1, quotes)
         self._learn(quotes, ts_ns, sampled)
@@ -111,9 +136,10 @@ class PortfolioStage:
         self._membership.leave(self._prices, quotes, ts_ns)
         if sampled is None:
             return
-        for row in self._moments.update(sampled):
+        self._moments.update(sampled)
+        for row, periods in sampled.rows():
             self._membership.count(asset for asset, value in row.items() if math.isfinite(value))
-            self._choice.returned(row)
+            self._choice.returned(row, periods)
 
     def _computed(self, now: _Now) -> list[Frontier]:
         """The frontier of this tick, or why there is none if that is new."""
@@ -150,10 +176,11 @@ class PortfolioStage:
         if self.config.mean == "predictions":
             expected, without = self._expectations.mean(assets, now.quotes, now.ts_ns)
             notes += [f"no live prediction of {', '.join(without)}: a mean of 0 stands in"] if without else []
-        mean, covariance = estimated(moments, self.config, expected)
+        mean, covariance, shrunk = estimated(moments, self.config, expected)
+        chosen = chooser.choose(mean, covariance, shrunk)
         return self._telling.good(
             now.ts_ns, now.ts_recv_ns, {asset: now.quotes[asset] for asset in assets}, covariance,
-            moments.n_observations, chooser, chooser.choose(mean, covariance), self._absent(now), "; ".join(notes),
+            moments.n_observations, chooser, chosen, self._absent(now), "; ".join(notes),
         )  # fmt: skip
 
     def _wait(self, now: _Now, kind: str, reason: str) -> list[Frontier]:
@@ -180,8 +207,9 @@ class PortfolioStage:
         """Return the whole state; ``load`` gives the same output from there on, to the bit."""
         return msgspec.msgpack.encode(
             _Saved(
-                self.config, self._tick, self._prices.dump(), self._clock.dump(), self._membership.dump(),
-                self._moments.dump(), self._expectations.dump(), self._choice.dump(), self._telling.dump(),
+                self.config, self._tick, self._priced_ns, self._priced_recv_ns, self._prices.dump(),
+                self._clock.dump(), self._membership.dump(), self._moments.dump(), self._expectations.dump(),
+                self._choice.dump(), self._telling.dump(),
             )
         )  # fmt: skip
 
@@ -199,6 +227,7 @@ class PortfolioStage:
             raise StateError("the saved portfolio state is of another configuration")
         self._tick = saved.tick
         self._next_tick_ns = (saved.tick + 1) * self.config.period_ns if saved.tick else 0
+        self._priced_ns, self._priced_recv_ns = saved.priced_ns, saved.priced_recv_ns
         self._prices.load(saved.prices)
         self._clock.load(saved.clock)
         self._membership.load(saved.membership)

@@ -13,12 +13,12 @@ from quicksilver.portfolio.feasibility import checked
 from quicksilver.spans import UNITS_NS, require_name, span_ns
 
 OURS = {"universe": "it is the table's name", "period_ns": 'write period = "1s"'}  # fields that are written otherwise
-COUNTS = ("min_observations", "window", "hold", "leave")  # of periods, or spans of time
+COUNTS = ("min_observations", "window", "hold", "leave", "stale")  # of periods, or spans of time
 LEAST_PERIOD_NS, MOST_PERIOD_NS = UNITS_NS["ms"], 366 * UNITS_NS["d"]
 LIMITS: dict[str, tuple[float, float]] = {
     "halflife": (0.1, 1e9), "min_observations": (2, 1e9), "window": (2, 1e6), "hold": (1, 1e9), "leave": (1, 1e9),
-    "cash": (-1.0, 1.0), "aversion": (1e-9, 1e9), "band": (0.0, 10.0), "resamples": (0, 1e4), "seed": (0, 2**63 - 1),
-    "n_portfolios": (1, 1e7), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
+    "stale": (0, 1e9), "cash": (-1.0, 1.0), "aversion": (1e-9, 1e9), "band": (0.0, 10.0), "resamples": (0, 1e4),
+    "seed": (0, 2**63 - 1), "n_portfolios": (1, 1e7), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
 }  # fmt: skip
 """The least and most of each number: beyond it means nothing, or takes more memory than there is."""
 MOST_SHOWN = 40  # digits

@@ -39,7 +39,7 @@ class PortfolioMachine(Savable):
     a dead letter, and what was before goes on.
     """
 
-    version = 2
+    version = 3
 
     def __init__(self, key: str) -> None:
         self._universe = key
@@ -50,6 +50,7 @@ class PortfolioMachine(Savable):
         self._session = ""
         self._numbers: dict[str, Numbers] = {}  # by universe: one that comes back goes on where it ended
         self._mids: dict[str, Mid] = {}
+        self._doubted: dict[str, None] = {}  # whose doubt has been taken in: only its beginning is one
         self._sessions: dict[str, Sequencer] = {}
 
     @property
@@ -113,15 +114,29 @@ class PortfolioMachine(Savable):
             return []
         try:
             event = codec.decode_event(item.value)
-            mid = self._mids.setdefault(item.key, Mid()).step(event)
         except FrameError:  # dead-lettered by the features job
             self._doubt(item.key)
             return []
+        try:
+            mid = self._mids.setdefault(item.key, Mid()).step(event)
+        except FrameError:
+            return [self._wrap(frontier, item) for frontier in self._doubted_at(item.key, event)]
         if mid is None:
             return []
+        self._doubted.pop(item.key, None)
         running = self._running_for(item.headers.i, event)
         found = running.on_price(event.venue, event.symbol, mid, event.ts_event_ns, event.ts_recv_ns)
         return [self._wrap(frontier, item) for frontier in found]
+
+    def _doubted_at(self, key: str, event: AnyEvent) -> list[Frontier]:
+        """Doubt a price from an event on; told again it is no news, as an instrument's state that stays is none."""
+        self._mids.pop(key, None)
+        if key in self._doubted:
+            return []
+        self._doubted[key] = None
+        if self._running is None:
+            return []
+        return self._running.on_doubt(event.venue, event.symbol, event.ts_event_ns, event.ts_recv_ns)
 
     def _doubt(self, key: str) -> None:
         self._mids.pop(key, None)
@@ -152,6 +167,7 @@ class PortfolioMachine(Savable):
             "now_ns": self._now_ns,
             "session": self._session,
             "numbers": {name: one.last for name, one in self._numbers.items()},
+            "doubted": list(self._doubted),
             "mids": {key: mid.dump() for key, mid in self._mids.items()},
             "sessions": {name: one.dump() for name, one in self._sessions.items()},
         }
@@ -166,6 +182,7 @@ class PortfolioMachine(Savable):
         for key, block in state["mids"].items():
             self._mids[key] = Mid()
             self._mids[key].load(block)
+        self._doubted = dict.fromkeys(state["doubted"])
         for name, saved in state["sessions"].items():
             self._sessions[name] = Sequencer()
             self._sessions[name].load(saved)

@@ -30,7 +30,7 @@ def test_kept_risks_are_those_of_the_window(risk: RiskName, window: int, n: int,
     np.testing.assert_allclose(bank.risks(), measured(risk, weights, np.eye(3), last), rtol=1e-5, atol=1e-7)
 
     again = Ring(window, 3)
-    again.restore(ring.in_order(), ring.count)
+    again.restore(ring.past(), ring.count)
     np.testing.assert_array_equal(again.rows, ring.rows)
     late = PastBank(weights, risk, again)
     np.testing.assert_array_equal(late.risks(), bank.risks())

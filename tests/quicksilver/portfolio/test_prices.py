@@ -130,3 +130,41 @@ def test_predictions_as_a_mean_are_refused_where_there_are_prices_alone() -> Non
     require_prices_suffice(PortfolioConfig())
     with pytest.raises(InputError, match="universe mine: the mean 'predictions' needs the predictions beside"):
         require_prices_suffice(PortfolioConfig("mine", mean="predictions"))
+
+
+def periods(prices: Prices, n: int) -> int:
+    """End so many periods, in which something else came; after how many of them there is a price of A yet."""
+    left = 0
+    for _ in range(n):
+        prices.end_period()
+        left += "A" in prices.quotes()
+    return left
+
+
+def fed(stale: int, pauses: list[int]) -> Prices:
+    """Prices of A after so many periods each, of B in all."""
+    prices = Prices(("A", "B"), stale=stale)
+    for pause in [0, *pauses]:
+        for _ in range(pause):
+            prices.end_period()
+        prices.take("x", "A", 1.0, SECOND)
+    return prices
+
+
+@pytest.mark.parametrize(("stale", "pauses", "left"), [
+    (10, [], 10), (3, [1] * 30, 3), (10, [4] * 30, 40), (10, [1] * 30 + [500], 14), (10, [25, 25, 25], 200),
+    (0, [], 999),
+])  # fmt: skip
+def test_a_price_is_old_after_some_of_its_own_usual_pauses(stale: int, pauses: list[int], left: int) -> None:
+    """One long silence hardly counts among many short ones, and of few ones it does."""
+    assert periods(fed(stale, pauses), 999) == left
+
+
+def test_where_a_price_is_old_another_venues_stands_in_and_it_comes_back_behind_that() -> None:
+    prices = fed(2, [1] * 5)
+    for _ in range(3):
+        prices.end_period()
+        prices.take("y", "A", 3.0, 2 * SECOND)
+    assert told(prices) == {"A": ("y:A", 3.0)}
+    prices.take("x", "A", 1.0, 3 * SECOND)
+    assert told(prices) == {"A": ("y:A", 3.0)}

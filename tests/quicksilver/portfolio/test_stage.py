@@ -319,9 +319,10 @@ def test_expected_returns_from_predictions_are_of_one_period() -> None:
 
 def test_without_predictions_all_means_are_nothing_and_it_says_so() -> None:
     stage, rows = PortfolioStage(replace(CONFIG, mean="predictions")), seconds(40, TWO)
-    stage.take(prediction("A-USD", rows[-1][3] - SECOND, 3.0))
-    stage.take(prediction("A-USD", rows[-1][3], 3.0, flag="features from a gap"))
-    last: Frontier = play(stage, rows)[-1]
+    play(stage, rows[:-2])
+    stage.take(prediction("A-USD", rows[-3][3], 3.0))
+    stage.take(prediction("A-USD", rows[-3][3] + 1, 3.0, flag="features from a gap"))
+    last: Frontier = play(stage, rows[-2:])[-1]
     assert last.reason == "no live prediction of A-USD, B-USD: a mean of 0 stands in"
     assert "max_sharpe_fallback" in last.picks
 

@@ -12,6 +12,7 @@ from quicksilver.portfolio.constraints import Constraints, Feasible
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.doubt import Doubt
 from quicksilver.portfolio.goals import Market
+from quicksilver.portfolio.ring import Past
 from quicksilver.portfolio.trading import Trader
 from quicksilver.records import Pick
 from tests.quicksilver.portfolio.test_choosing import ASSETS, SMALL, fed, moments, returns_of
@@ -121,16 +122,21 @@ def test_what_is_held_against_the_constraints_is_traded_at_any_cost() -> None:
     assert trader.settle(wanted, Market(MEAN, COVARIANCE, RETURNS, 0.0), "ratio").weights is wanted
 
 
+def past(returns: FloatArray) -> Past:
+    """Returns of one period each."""
+    return Past(returns, np.ones(len(returns)))
+
+
 def test_the_doubt_about_a_mean_is_its_standard_error() -> None:
     rng = np.random.default_rng(1)
     returns = rng.normal(0.0, 0.01, (2_000, 3))
-    found = Doubt(400, 1e9, 5).intervals(returns, "variance")
+    found = Doubt(400, 1e9, 5).intervals(past(returns), np.eye(3), "variance")
     assert found is not None
     error = returns.std(axis=0) / np.sqrt(len(returns))
     np.testing.assert_allclose(found.mean_high, 1.96 * error, rtol=0.25)
     np.testing.assert_allclose(found.mean_low, -1.96 * error, rtol=0.25)
     np.testing.assert_allclose(found.ratio_high - found.ratio_low, 2 * 1.96 / np.sqrt(len(returns)), rtol=0.25)
-    fading = Doubt(400, 100.0, 5).intervals(returns, "variance")
+    fading = Doubt(400, 100.0, 5).intervals(past(returns), np.eye(3), "variance")
     assert fading is not None
     effective = (1 + 0.5**0.01) / (1 - 0.5**0.01)  # Kish's number for weights that fade by 0.5 ** 0.01
     np.testing.assert_allclose(fading.mean_high, 1.96 * returns.std(axis=0) / np.sqrt(effective), rtol=0.3)
@@ -140,16 +146,16 @@ def test_blocks_widen_the_doubt_of_what_clusters() -> None:
     rng = np.random.default_rng(2)
     noise = rng.normal(0.0, 0.01, (2_000, 1))
     drifting = np.convolve(noise[:, 0], np.full(8, 1 / np.sqrt(8)), "same")[:, None]
-    plain, clustered = (Doubt(300, 1e9, 5).intervals(one, "variance") for one in (noise, drifting))
+    plain, clustered = (Doubt(300, 1e9, 5).intervals(past(one), np.eye(1), "variance") for one in (noise, drifting))
     assert plain is not None
     assert clustered is not None
     assert clustered.mean_high[0] > 1.5 * plain.mean_high[0]
 
 
 def test_doubt_needs_returns_and_resamples() -> None:
-    assert Doubt(0, 10.0, 1).intervals(RETURNS, "cvar") is None
-    assert Doubt(10, 10.0, 1).intervals(RETURNS[:9], "cvar") is None
+    assert Doubt(0, 10.0, 1).intervals(past(RETURNS), np.eye(N), "cvar") is None
+    assert Doubt(10, 10.0, 1).intervals(past(RETURNS[:9]), np.eye(N), "cvar") is None
     for risk in ("semi-variance", "cvar", "max-drawdown"):
-        found = Doubt(50, 10.0, 1).intervals(RETURNS, risk)
+        found = Doubt(50, 10.0, 1).intervals(past(RETURNS), np.eye(N), risk)
         assert found is not None
         assert (found.ratio_low <= found.ratio_high).all()

@@ -5,10 +5,12 @@ import pytest
 from msgspec.structs import replace
 
 from quicksilver import codec
-from quicksilver.events import SECOND_NS, AnyEvent, Price
+from quicksilver.config import PipelineConfig
+from quicksilver.events import SECOND_NS, AnyEvent, Gap, Price
+from quicksilver.pipeline import Pipeline
 from quicksilver.portfolio.config import PortfolioConfig, Universe
 from quicksilver.portfolio.running import ANEW, ENDED, RunningUniverses
-from quicksilver.records import DeadLetter, Frontier
+from quicksilver.records import DeadLetter, Frontier, Status
 from quicksilver.streaming.message import Headers, Message, Outgoing, outgoing
 from quicksilver.streaming.portfolio import PortfolioMachine
 from quicksilver.topics import CONTRACT_VERSION
@@ -60,6 +62,24 @@ def test_one_event_feeds_every_universe_and_each_is_what_it_is_alone() -> None:
         numbers = [int(one.headers.n) for one in found if one.key == config.universe]
         assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) > 120
+
+
+def test_a_gap_is_of_its_own_time_as_it_is_in_one_process() -> None:
+    """Before there is a price, told twice, and between prices, a second or two ahead of the next ones."""
+
+    def lost(one: AnyEvent) -> Gap:
+        ts_ns = one.ts_event_ns + 1_700_000_000
+        return Gap(one.venue, one.symbol, one.seq, ts_ns, ts_ns + one.seq % 2, "lost")
+
+    events = [lost(one) if i < 2 or i % 50 in (17, 20, 44) else one for i, one in enumerate(EVENTS)]
+    pipeline = Pipeline(PipelineConfig(portfolios=(CALM,)))
+    truth = [record for event in events for record in pipeline.step(event)]
+    found = sent([told(CALM), *read(published(events))])
+    assert values(found, "calm") == [codec.encode(one) for one in truth if isinstance(one, Frontier)]
+    assert sum(isinstance(one, Status) and one.state == "GAP" for one in truth) > 15
+    ticks = [one.ts_event_ns for one in truth if isinstance(one, Frontier)]
+    assert any(one.state == "WAITING" and one.picks for one in truth if isinstance(one, Frontier))
+    assert len(ticks) > 60
 
 
 def test_universes_of_other_producers_are_none_of_ours() -> None:
