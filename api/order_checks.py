@@ -12,7 +12,7 @@ from api.prices import Lot, Quote, Quotes
 from producers.exchanges.listings import suggestion
 from quicksilver.events import SECOND_NS
 from quicksilver.portfolio.costs import Costs
-from quicksilver.portfolio.prices import LEAST_PRICE, spoken
+from quicksilver.portfolio.prices import LEAST_PRICE, currencies, spoken
 from quicksilver.portfolio.rebalancing import MOST_MONEY
 
 LEAST_AGE_S = 60.0  # frontiers up to this age are new enough, or up to OLD_PERIODS
@@ -109,10 +109,10 @@ def _share(value: Decimal, asset: str) -> float:
 
 def require_one_currency(assets: Iterable[str]) -> None:
     """Refuse to add up money of several currencies."""
-    quotes = sorted({name.rpartition("-")[2] for name in assets if "-" in name})
-    if len(quotes) > 1:
+    mixed = currencies(assets)
+    if len(mixed) > 1:
         raise HTTPException(
-            422, f"prices are in {' and '.join(quotes)}, which cannot be added up: give prices of all in one currency"
+            422, f"prices are in {' and '.join(mixed)}, which cannot be added up: give prices of all in one currency"
         )
 
 

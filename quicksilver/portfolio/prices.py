@@ -1,7 +1,7 @@
 """The last prices of a universe's assets: which venue's counts, how old they are, and what was no price."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -47,9 +47,9 @@ class SavedPrices(msgspec.Struct):
 class Prices:
     """Prices of what belongs to a universe, in order of first sight.
 
-    ``assets`` are symbols, or ``venue:symbol``; a symbol's price is that of the first of ``venues`` that had it (of
-    any, if none is named), or of the next where that one's is in doubt or old. Without ``assets`` each symbol is one;
-    as long as only one symbol has ever been seen, each venue's is an asset of its own.
+    ``assets`` are symbols, or ``venue:symbol``; a symbol's price is that of the first of ``venues`` that has it, and if
+    none is named that of the venue that has had one for longest: the next one's where it is in doubt or old. Without
+    ``assets`` each symbol is one; as long as only one symbol has ever been seen, each venue's is an asset of its own.
 
     A price is old when more than ``stale`` periods have ended without a new one of its source, 0 for never. Prices that
     come more seldom than at each period by nature are old after as many of their own usual pauses. Only periods in
@@ -59,7 +59,7 @@ class Prices:
     def __init__(self, assets: Sequence[str] = (), venues: Sequence[str] = (), stale: int = 0) -> None:
         self._assets = tuple(sorted(set(assets)))
         self._named = frozenset(assets)
-        self._venues = frozenset(venues)
+        self._rank = {venue: place for place, venue in enumerate(dict.fromkeys(venues))}
         self._stale = stale
         self._quotes: dict[str, Quote] = {}
         self._seen: dict[str, Seen] = {}
@@ -117,8 +117,8 @@ class Prices:
     def quotes(self) -> dict[str, Quote]:
         """Return the prices of those members that have one, in alphabetical order."""
         first: dict[str, Quote] = {}
-        for key, quote in self._quotes.items():
-            first.setdefault(_symbol(key), quote)
+        for key in sorted(self._quotes, key=lambda key: self._rank.get(_venue(key), 0)):
+            first.setdefault(_symbol(key), self._quotes[key])
         by_name = first | self._quotes
         return {asset: by_name[asset] for asset in self.members if asset in by_name}
 
@@ -141,7 +141,7 @@ class Prices:
         return [seen for key, seen in self._seen.items() if asset in (key, _symbol(key))]
 
     def _belongs(self, key: str, venue: str, symbol: str) -> bool:
-        if self._venues and venue not in self._venues:
+        if self._rank and venue not in self._rank:
             return False
         return not self._named or symbol in self._named or key in self._named
 
@@ -154,8 +154,21 @@ class Prices:
         self._quotes, self._seen = dict(saved.quotes), dict(saved.seen)
 
 
+def _venue(key: str) -> str:
+    return key.split(":", 1)[0]
+
+
 def _symbol(key: str) -> str:
     return key.split(":", 1)[1]
+
+
+def currencies(assets: Iterable[str]) -> list[str]:
+    """Return the currencies that assets are priced in, in alphabetical order.
+
+    >>> currencies(["BTC-USD", "kraken:ETH-EUR", "SOL-USD"])
+    ['EUR', 'USD']
+    """
+    return sorted({asset.rpartition("-")[2] for asset in assets if "-" in asset})
 
 
 def spoken(span_ns: int) -> str:

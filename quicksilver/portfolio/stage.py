@@ -15,7 +15,7 @@ from quicksilver.portfolio.expectations import Expectations, View
 from quicksilver.portfolio.live_moments import LiveMoments, SavedMoments, estimated
 from quicksilver.portfolio.membership import Membership, SavedMembership
 from quicksilver.portfolio.moments import Moments
-from quicksilver.portfolio.prices import Prices, Quote, SavedPrices, spoken
+from quicksilver.portfolio.prices import Prices, Quote, SavedPrices, currencies, spoken
 from quicksilver.portfolio.telling import SavedTelling, Telling
 from quicksilver.records import AnyRecord, Features, Frontier, Prediction, Status
 
@@ -173,6 +173,8 @@ class PortfolioStage:
     def _frontier(self, now: _Now, moments: Moments, chooser: Chooser) -> Frontier:
         assets, expected = self._choice.assets, None
         notes = [f"{one} is absent: its constraints do not count" for one in chooser.left_out]
+        if len(mixed := currencies(assets)) > 1:
+            notes.append(f"prices are in {' and '.join(mixed)}, whose moves against each other no return here has")
         if self.config.mean == "predictions":
             expected, without = self._expectations.mean(assets, now.quotes, now.ts_ns)
             notes += [f"no live prediction of {', '.join(without)}: a mean of 0 stands in"] if without else []

@@ -147,6 +147,16 @@ export function stack(rows: PickRow[], assets: string[], pickOf: PickOf): Stacke
   return [times, ...sums];
 }
 
+const RISKS: Record<string, string> = {
+  variance: "standard deviation, bps a period", "semi-variance": "semi-deviation, bps a period",
+  cvar: "mean loss of the worst 5 %, bps a period", "max-drawdown": "deepest fall within the window, bps",
+};
+
+/** What a frontier's risk is, and its unit. */
+export function riskOf(frontier: Frontier): string {
+  return RISKS[frontier.risk ?? "variance"] ?? `${frontier.risk}, bps`;
+}
+
 /** Index of the point of a line of rising risk that is nearest to a risk. */
 export function nearest(line: [number, number][], risk: number): number {
   let best = 0;

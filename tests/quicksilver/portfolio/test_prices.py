@@ -44,6 +44,20 @@ def test_a_universe_names_its_assets_and_venues() -> None:
     assert prices.missing("NONE", 9) == "no price yet"
 
 
+@pytest.mark.parametrize(("venues", "doubted", "sources"), [(("y", "x"), "y", "xyyxy"), ((), "x", "xxxyy")])
+def test_venues_that_are_named_come_in_that_order_others_by_how_long_they_have_had_a_price(
+    venues: tuple[str, ...], doubted: str, sources: str
+) -> None:
+    prices, seen = Prices(("A",), venues), ""
+    for venue in ("x", "y", "x", "", "y"):
+        if venue:
+            prices.take(venue, "A", 1.0, SECOND)
+        else:
+            prices.forget(doubted, "A")
+        seen += prices.quotes()["A"].source[0]
+    assert seen == sources
+
+
 @pytest.mark.parametrize("price", [-1.0, 0.0, math.inf, -math.inf, 1e19, 1e-19])
 def test_what_cannot_be_a_price_is_counted_as_none(price: float) -> None:
     prices = Prices()

@@ -278,6 +278,12 @@ def test_constraints_that_exclude_each_other_are_named_and_end_nothing() -> None
     assert frontiers[-1].state == "LIVE"
 
 
+def test_prices_in_several_currencies_are_told() -> None:
+    last = play(PortfolioStage(CONFIG), seconds(30, ["BTC-USD", "ETH-EUR", "SOL-USD"]))[-1]
+    assert last.state == "LIVE"
+    assert last.reason == "prices are in EUR and USD, whose moves against each other no return here has"
+
+
 def test_what_constraints_ask_of_an_absent_asset_is_left_out_visibly() -> None:
     constraints = Constraints(
         floors={"C-USD": 0.1, "A": 0.05}, caps={"C-USD": 0.5}, current={"C-USD": 0.3, "B-USD": 0.2},

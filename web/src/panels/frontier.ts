@@ -3,7 +3,7 @@
 import type uPlot from "uplot";
 import { byId, Choice, fetchJson, setText } from "../dom";
 import { age, moment, short, span } from "../format";
-import { computedNs, nearest, type PickRow, type Universe } from "../portfolio";
+import { computedNs, nearest, riskOf, type PickRow, type Universe } from "../portfolio";
 import type { Frontier } from "../records";
 import type { State } from "../state";
 import { showBars } from "./bars";
@@ -21,6 +21,7 @@ const slider = byId<HTMLInputElement>("along");
 export class FrontierPanel {
   private plot: uPlot | null = null;
   private shown: Frontier | null = null;
+  private risk = ""; // on the plot's axis
   private at = 0; // of the line: where the slider is
   private dragged = false; // until then the slider is where the followed pick is
   private readonly universes = new Choice<string>(byId("universes"), (name) => name);
@@ -102,9 +103,11 @@ export class FrontierPanel {
     byId("folio").classList.remove("empty");
     this.place(frontier);
     const data = points(frontier, this.at);
+    if (this.plot && this.risk !== riskOf(frontier)) this.theme(); // another universe's: other axes
     if (!this.plot) {
       chart.replaceChildren(); // the sentence that stood in for it
-      this.plot = cloudPlot(chart, data, () => this.shown, (risk) => this.drag(nearest(this.shown?.frontier ?? [], risk)));
+      this.risk = riskOf(frontier);
+      this.plot = cloudPlot(chart, data, this.risk, () => this.shown, (risk) => this.drag(nearest(this.shown?.frontier ?? [], risk)));
     }
     if (this.plot.width !== chart.clientWidth && chart.clientWidth > 0) {
       this.plot.setSize({ width: chart.clientWidth, height: chart.clientHeight });

@@ -9,8 +9,8 @@ export const PICK_COLORS = ["pick-1", "pick-2", "pick-3", "pick-4", "pick-5", "p
 
 type Shown = () => Frontier | null;
 
-/** Make the chart; `onDrag` gets the risk under a pointer that is pressed. */
-export function cloudPlot(host: HTMLElement, data: uPlot.AlignedData, shown: Shown, onDrag: (risk: number) => void): uPlot {
+/** Make the chart, whose axis says what the `risk` is; `onDrag` gets that under a pointer that is pressed. */
+export function cloudPlot(host: HTMLElement, data: uPlot.AlignedData, risk: string, shown: Shown, onDrag: (risk: number) => void): uPlot {
   const dots = (name: string, size: number): uPlot.Series => ({
     paths: () => null, stroke: color(name), points: { show: true, size, fill: color(name), width: 0 },
   });
@@ -21,7 +21,7 @@ export function cloudPlot(host: HTMLElement, data: uPlot.AlignedData, shown: Sho
     cursor: { points: { show: false }, x: false, y: false, drag: { x: false, y: false } },
     hooks: { draw: [(u) => drawDoubt(u, shown())] },
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: "risk, bps a period", size: 24, values }, { ...axis, label: "mean, bps a period", size: 50, values }],
+    axes: [{ ...axis, label: risk, size: 24, values }, { ...axis, label: "mean log return, bps a period", size: 50, values }],
     series: [
       {}, dots("cloud", 2.5),
       { stroke: color("accent"), width: 2, spanGaps: true, points: { show: false } },
