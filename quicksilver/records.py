@@ -190,7 +190,7 @@ class Score(Record, frozen=True):
 
 
 class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One chosen portfolio: weights in the order of ``Frontier.assets``, per-period mean and risk in bps.
+    """One chosen portfolio: weights in the order of ``Frontier.assets``, mean log return and risk of a period in bps.
 
     ``turnover`` is the sum of all changes of weight from what is held, ``cost_bps`` what they cost at once, in basis
     points of the money; ``net_sharpe`` is after that cost, spread over the periods that a portfolio is held. ``wanted``
