@@ -15,7 +15,8 @@ from quicksilver.portfolio.estimators import Estimators
 from quicksilver.portfolio.prices import spoken
 from quicksilver.portfolio.research import Question
 
-LIVE_ONLY = ("venues", "clock", "min_observations", "window", "leave", "resamples")  # a history has no use for them
+LIVE_ONLY = ("venues", "clock", "min_observations", "window", "leave", "stale", "resamples")
+"""What a history has no use for."""
 APART = 1.5  # periods between two prices: so far apart they are not the universe's
 
 
@@ -88,7 +89,7 @@ def _symbol(asset: str) -> str:
 
 def unanswered(universe: PortfolioConfig, question: Question, every_ns: int) -> list[str]:
     """Return sentences on what of a universe does not count for a history of prices ``every_ns`` apart."""
-    plain, notes = PortfolioConfig(), list[str]()
+    plain, notes = PortfolioConfig(period_ns=universe.period_ns), list[str]()
     unused = [name for name in LIVE_ONLY if getattr(universe, name) != getattr(plain, name)]
     if any(":" in asset for asset in universe.assets):
         unused.insert(0, "the venues of assets")

@@ -14,7 +14,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from api.hub import SourceInfo
-from jobs.benches.measure import Row
+from jobs.benches.measure import Row, time_row
 from jobs.embedded import run_embedded
 from jobs.settings import RunSettings
 from producers.exchanges.base import Reject
@@ -33,6 +33,7 @@ START_NS = 1_700_000_000_000_000_000
 TIMEOUT_S = 400.0
 ADDRESS = re.compile(r"http://(\S+?)/")
 SYMBOLS = [f"A{i:02d}-USD" for i in range(ASSETS)]
+CONFIG = PortfolioConfig(period_ns=PERIOD_NS)
 
 
 class PriceSource:
@@ -153,19 +154,18 @@ def _rows(name: str, taken: Sequence[float], pings: Sequence[float]) -> list[Row
     out = []
     for label, share in (("p50", 50), ("p99", 99)):
         ours, peer = float(np.percentile(taken, share)), float(np.percentile(pings, share))
-        out.append(
-            Row(f"{name}, {label}", round(ours, 3), "ms", f"a ping on that websocket, {label}", round(peer, 3),
-                round(peer / ours, 3))
-        )  # fmt: skip
+        out.append(time_row(f"{name}, {label}", "ms", ours, f"a ping on that websocket, {label}", peer))
     return out
 
 
 def rows() -> list[Row]:
     """Return the rows."""
-    plain = PortfolioConfig(period_ns=PERIOD_NS)
     held = Constraints(current=dict.fromkeys(SYMBOLS, 1.0 / ASSETS), turnover=0.5)
     out = list[Row]()
-    for label, config in (("", plain), (", what is held, turnover", msgspec.structs.replace(plain, constraints=held))):
+    for label, config in (
+        ("", CONFIG),
+        (", what is held, turnover", msgspec.structs.replace(CONFIG, constraints=held)),
+    ):
         taken, pings = asyncio.run(measured(config))
         out += _rows(f"price -> picks at a websocket, {ASSETS} assets{label}", taken, pings)
     return out

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from jobs.benches import book, frames, measure, parsing, portfolio, predictions, search
+from jobs.benches import book, frames, measure, parsing, portfolio, predictions, price_to_picks, search
 from jobs.benches.measure import Row, rate_row, seconds, time_row
 from jobs.cli import app
 from producers.exchanges.base import ignore
@@ -38,6 +38,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(portfolio, "N", 5_000)
     monkeypatch.setattr(portfolio, "MANY", 100_000)
     monkeypatch.setattr(portfolio, "ASSETS", 4)
+    monkeypatch.setattr(price_to_picks, "UPDATES", 5)
+    monkeypatch.setattr(price_to_picks, "SETTLE", 2)
+    few = replace(price_to_picks.CONFIG, n_portfolios=1_000, window=40, resamples=10)
+    monkeypatch.setattr(price_to_picks, "CONFIG", few)
     monkeypatch.setattr(predictions, "N_TRAIN", 400)
     monkeypatch.setattr(predictions, "N", 30)
     monkeypatch.setattr(predictions, "N_PEER", 3)
@@ -74,6 +78,11 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         ("frontier drawn and evaluated, 100,000 x 4", "M portfolios/s", "numpy float64 draw and evaluate"),
         ("min-variance and max-Sharpe of 4 (# ms)", "updates/s", "PyPortfolioOpt, fresh solve"),
         (CHOSEN, "updates/s", "PyPortfolioOpt, 40 points and 2 picks"),
+        *(
+            (f"price -> picks at a websocket, 30 assets{held}, {part}", "ms", f"a ping on that websocket, {part}")
+            for held in ("", ", what is held, turnover")
+            for part in ("p50", "p99")
+        ),
         *(
             (f"one live prediction, {name}, {part}", "us", f"{peer}, {part}")
             for names, peer in (

@@ -189,7 +189,7 @@ async def test_a_run_trains_what_it_stores_itself(tmp_path: Path) -> None:
         '[predictors.sim]\ntype = "logistic"\ngranularity = "250ms"\nfee_bps = 0\nminutes_back = 60\n'
         '[retraining]\nevery = "1h"\nat_least_apart = "5s"\n'
     )
-    settings = settled(port=0, data=tmp_path, retrain=tmp_path / "p.toml")
+    settings = settled(port=0, data=tmp_path, retrain=tmp_path / "p.toml", keep_hours=10)
     said: list[str] = []
     stop = asyncio.Event()
     run = asyncio.create_task(run_embedded(SimulatorSource(1, ["BTC/USD", "ETH/USD"]), settings, said.append, stop))

@@ -210,7 +210,7 @@ def test_all_venues_are_taken_where_one_can_be_reached(source: str, only_kraken:
 def test_venues_are_probed_together_and_one_that_hangs_is_not_waited_for(
     only_kraken: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting_feeds, "PROBE_S", 0.5)
+    monkeypatch.setattr(starting_feeds, "PROBE_S", 2.0)
     names, symbols = ["bitstamp", "coinbase", "kraken"], ["BTC-USD"]
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
         url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
@@ -220,13 +220,13 @@ def test_venues_are_probed_together_and_one_that_hangs_is_not_waited_for(
         source, troubles = live_source(names, symbols, lambda text: None)
         assert source is not None
         assert troubles == []
-        assert time.monotonic() - started < 3.0
+        assert time.monotonic() - started < 3.9  # one after the other they would take twice 2 s
         monkeypatch.setattr(KrakenFeed, "url", url)
         source, troubles = live_source(names, symbols, lambda text: None)
         assert source is None
         host = url.removeprefix("ws://")
-        assert troubles == [f"{name}: {host} cannot be reached (no answer in 0.5 s)" for name in names]
-        assert time.monotonic() - started < 6.0
+        assert troubles == [f"{name}: {host} cannot be reached (no answer in 2 s)" for name in names]
+        assert time.monotonic() - started < 7.9
 
 
 def test_each_source_has_a_database_of_its_own(tape: Path, csv: Path, tmp_path: Path) -> None:
