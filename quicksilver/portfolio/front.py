@@ -68,7 +68,8 @@ class Front:
 
     def _better(self, update: int, market: Market, rows: FloatArray, drawn: Evaluated) -> list[FloatArray]:
         """One point by turns, from the calmest to the highest mean; and that of the highest mean once in a turn."""
-        turn, n = divmod(update, self._config.n_frontier)[1], self._config.n_frontier
+        n = self._config.n_frontier
+        turn = update % n
         found = list[FloatArray]()
         if turn == 1:
             top = tried(lambda: corner(self._feasible, -market.mean / (np.max(np.abs(market.mean)) or 1.0)))
