@@ -13,8 +13,9 @@ class Wanted(BaseModel):
     """What is held, in units and in the currency of the prices, and what it shall become: a pick, or ``weights``.
 
     ``wanted`` takes of a pick what would be best were a trade worth its cost. A weight that is off by less than
-    ``band`` stays; orders are of ``min_trade`` money at least. ``lot_sizes`` and ``prices`` take the place of what is
-    known, ``default_lot`` is that of assets of which no venue's is known. Costs are in basis points of what is traded.
+    ``band`` stays, unless its sale has to pay for what is bought; orders are of ``min_trade`` money at least.
+    ``lot_sizes`` and ``prices`` take the place of what is known, ``default_lot`` is that of assets of which no venue's
+    is known. Costs are in basis points of what is traded.
     """
 
     model_config = ConfigDict(extra="forbid")

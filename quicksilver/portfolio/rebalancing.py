@@ -4,7 +4,7 @@ Sales come first, and purchases get what they bring: are they more than there is
 trade is rounded towards none, so that no order sells more than is held, or buys past its target.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Literal, NamedTuple
 
@@ -71,8 +71,8 @@ def rebalance(
 ) -> Rebalanced:
     """Return the orders that lead from the positions and ``cash`` to the target weights.
 
-    A weight that is off by less than ``band`` stays, and so does what would be an order of less than ``min_trade``
-    money.
+    A weight that is off by less than ``band`` stays, unless its sale has to pay for what is bought; those that are off
+    by most are sold first then. What would be an order of less than ``min_trade`` money is none.
 
     Raises:
         InputError: there is no money, or more than can be counted.
@@ -86,6 +86,8 @@ def rebalance(
         off = abs(wanted[one.asset]) / value
         if 0.0 < off < band:
             left[one.asset] = f"the weight is off by {off:.3%}, less than the band of {band:.3%}"
+    for asset in _needed(wanted, left, cash):
+        del left[asset]
     free = [one for one in positions if one.asset not in left]
     desk = _Desk(value, costs, min_trade, left)
     sales = desk.trades("sell", [(one, -wanted[one.asset]) for one in free if wanted[one.asset] < 0.0])
@@ -96,6 +98,18 @@ def rebalance(
     cash -= sum(one.notional + one.cost for one in bought)
     before = {one.asset: one.value / value for one in positions}
     return Rebalanced([*sales, *bought], left, before, _after(positions, sales, bought, cash), value, cash, desk.cost)
+
+
+def _needed(wanted: Mapping[str, float], stays: Mapping[str, str], cash: float) -> list[str]:
+    """Which of the assets that are to stay have to be sold all the same, for the others' purchases cost more."""
+    lacking = sum(money for asset, money in wanted.items() if asset not in stays) - cash
+    needed = list[str]()
+    for asset in sorted((one for one in stays if wanted[one] < 0.0), key=lambda one: (wanted[one], one)):
+        if lacking <= 0.0:
+            break
+        needed.append(asset)
+        lacking += wanted[asset]
+    return needed
 
 
 class _Desk:

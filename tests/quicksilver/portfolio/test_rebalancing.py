@@ -56,6 +56,21 @@ def test_what_is_no_longer_wanted_is_sold_but_for_a_rest_below_a_lot() -> None:
     assert done.after["A"] == pytest.approx(0.0005 * 7.0 / done.value)
 
 
+def test_what_is_within_the_band_is_sold_as_far_as_purchases_need_it() -> None:
+    """Ten assets a point over, by a little more each, and one far under, without any cash."""
+    over = [position(f"A{i}", f"{9.9 + i / 100:.2f}", (9.9 + i / 100) / 100.0 - 0.01 - i / 1e4, 1.0) for i in range(10)]
+    rest = 100.0 - sum(one.value for one in over)
+    far = position("B", f"{rest:.2f}", 1.0 - sum(one.target for one in over), 1.0)
+    done = rebalance([*over, far], 0.0, FREE, band=0.02)
+    assert [one.asset for one in done.trades] == [*(one.asset for one in over), "B"]
+    assert done.left == {}
+    assert done.after["B"] == pytest.approx(far.target, abs=1e-4)
+    less = far._replace(target=far.target - 0.05)  # the rest is to be cash
+    half = rebalance([*over, less], 0.0, FREE, band=0.02)
+    assert {one.asset for one in half.trades} == {"B", *(f"A{i}" for i in range(4, 10))}
+    assert all("less than the band" in half.left[f"A{i}"] for i in range(4))
+
+
 @pytest.mark.parametrize(
     ("one", "band", "min_trade", "why"),
     [
