@@ -222,7 +222,8 @@ class Hub:
             await client.wake.wait()
             if not client.owes_snapshots:
                 due = max(due, now() - BURST * FLUSH_S) + FLUSH_S
-                await asyncio.sleep(max(0.0, due - now()))
+                if (early := due - now()) > 0.0:
+                    await asyncio.sleep(early)
             client.wake.clear()
             for message in client.due():
                 if isinstance(message, Binary):

@@ -14,6 +14,7 @@ from api.hub import Hub
 from api.metrics import MeterCollector
 from api.server import bound, greet, serving_on
 from api.symbols import Subscribed
+from jobs.collecting import seldom_collected
 from jobs.databases import open_store
 from jobs.deploying import Deployer
 from jobs.feed_watch import REMOVED
@@ -37,6 +38,7 @@ from quicksilver.topics import key_of
 
 FLUSH_S = 0.25
 WATCH_S = 1.0
+TURN_NS = 1_000_000  # of a long batch; then clients get what there is of it
 log = logging.getLogger(__name__)
 
 
@@ -151,6 +153,7 @@ class EmbeddedRunner:
 
     async def _take(self, received_ns: int | None, events: list[AnyEvent]) -> None:
         started = time.perf_counter_ns()
+        turn_ns = started + TURN_NS
         for event in events:
             self.events += 1
             key = key_of(event)
@@ -169,6 +172,10 @@ class EmbeddedRunner:
                 self._bus.publish(record)
             started = time.perf_counter_ns()
             self._latencies.add("3 records to bus", (started - computed) / 1e3)
+            if started >= turn_ns:
+                await asyncio.sleep(0)
+                started = time.perf_counter_ns()
+                turn_ns = started + TURN_NS
             if received_ns is not None:
                 self._latencies.add("receive to bus, total", (time.time_ns() - received_ns) / 1e3)
             if self._lives.after(key, event, records):
@@ -227,7 +234,8 @@ async def _run_embedded(source: Source, settings: RunSettings, say: Callable[[st
             )  # fmt: skip
             async with serving_on(listeners, app) as port, retraining_beside(settings, bus, store, path, say):
                 greet(hub.source, host, port, say)
-                await _until_stopped(runner, writer, say, stop)
+                with seldom_collected():
+                    await _until_stopped(runner, writer, say, stop)
 
 
 @contextmanager

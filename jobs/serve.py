@@ -1,7 +1,6 @@
 """The cluster's API: Kafka -> hub -> page and bots, beside a store that answers for history."""
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, closing
@@ -14,6 +13,7 @@ from api.kafka_rows import Row
 from api.metrics import BusCollector, FeedCollector
 from api.ports import JsonStore
 from api.server import greet, serving
+from jobs.collecting import seldom_collected
 from jobs.databases import open_store
 from jobs.lives import Lives
 from jobs.outputs import Latencies
@@ -142,9 +142,9 @@ async def run_serve(settings: ServeSettings, say: Callable[[str], None], stop: a
         )  # fmt: skip
         async with serving(app, host, settings.port) as port:
             greet(hub.source, host, port, say)
-            gc.freeze()  # what is there stays: not to be walked through, for a sixth of a second, now and again
-            async with _reading(bus) as failed:
-                await _until_one_ends(stop, failed, desk, watch)
+            with seldom_collected():
+                async with _reading(bus) as failed:
+                    await _until_one_ends(stop, failed, desk, watch)
 
 
 async def _until_one_ends(stop: asyncio.Event, failed: asyncio.Future[None], desk: Desk, watch: StoreWatch) -> None:

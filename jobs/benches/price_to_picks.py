@@ -2,19 +2,20 @@
 
 import asyncio
 import re
+import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
 
 from api.hub import SourceInfo
 from jobs.benches.measure import Row, time_row
+from jobs.benches.picks_client import Noted
 from jobs.embedded import run_embedded
 from jobs.settings import RunSettings
 from producers.exchanges.base import Reject
@@ -31,6 +32,7 @@ PERIOD_NS, PAUSE_S = 100_000_000, 0.06  # of event time, and between two ends of
 UPDATES, SETTLE = 300, 20  # measured, and before that: connections open, caches fill
 START_NS = 1_700_000_000_000_000_000
 TIMEOUT_S = 400.0
+MOST_NOTED = 1 << 20  # bytes of a line: some twenty for each update
 ADDRESS = re.compile(r"http://(\S+?)/")
 SYMBOLS = [f"A{i:02d}-USD" for i in range(ASSETS)]
 CONFIG = PortfolioConfig(period_ns=PERIOD_NS)
@@ -78,76 +80,49 @@ class PriceSource:
         return ()
 
 
-class _Row(msgspec.Struct):
-    ts_event_ns: int = 0
-
-
-class _Message(msgspec.Struct):
-    type: str
-    rows: list[_Row] = []
-
-
-async def _follow(url: str, ends: dict[int, int], pings: list[int], subscribed: asyncio.Event) -> None:
-    """Note when the picks of each period's end are there, and how long a ping takes after it."""
-    decoder, asked = msgspec.json.Decoder(_Message), 0
-    async with _subscribed(url, "picks") as socket:
-        async for text in socket:
-            now_ns = time.perf_counter_ns()
-            message = decoder.decode(text)
-            subscribed.set()
-            if message.type == "pong":
-                pings.append(now_ns - asked)
-            elif message.type == "delta":
-                for row in message.rows:
-                    ends[row.ts_event_ns] = now_ns
-                asked = time.perf_counter_ns()
-                await socket.send('{"op":"ping","id":1}')
-
-
-async def _look(url: str) -> None:
-    """Take what the page takes: frontiers and clouds."""
-    async with _subscribed(url, "frontiers", "clouds") as socket:
-        async for _ in socket:
-            pass
-
-
-@asynccontextmanager
-async def _subscribed(url: str, *channels: str) -> AsyncIterator[ClientConnection]:
-    async with connect(url, max_size=None, compression=None) as socket:
-        request = {"op": "subscribe", "channels": channels, "history": 0, "threshold": 0.0}
-        await socket.send(msgspec.json.encode(request).decode())
-        yield socket
-
-
 async def measured(config: PortfolioConfig) -> tuple[list[float], list[float]]:
     """Return the milliseconds from price to picks of each update, and of a ping after each."""
-    source, ends, pings = PriceSource(config), dict[int, int](), list[int]()
-    said = list[str]()
+    source, said, stop = PriceSource(config), list[str](), asyncio.Event()
+    last_ns = START_NS + (config.window + SETTLE + UPDATES - 1) * PERIOD_NS
     with tempfile.TemporaryDirectory() as folder:
         given: dict[str, Any] = {"source": "csv", "port": 0, "data": Path(folder)}
-        stop = asyncio.Event()
         running = asyncio.create_task(run_embedded(source, RunSettings(**given), said.append, stop))
-        while not running.done() and not ADDRESS.search(" ".join(said)):
-            await asyncio.sleep(0.01)
-        found = ADDRESS.search(" ".join(said))
-        if found is None:
-            raise InputError(f"the benchmark's run has ended before it was served: {running.exception()}")
-        url = f"ws://{found[1]}/ws"
-        clients = [asyncio.create_task(one) for one in (_follow(url, ends, pings, source.watched), _look(url))]
-        last_ns = START_NS + (config.window + SETTLE + UPDATES - 1) * PERIOD_NS
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                while last_ns not in ends:
-                    if running.done() or any(one.done() for one in clients):
-                        raise InputError("the benchmark's run, or a client of it, has ended before its time")
-                    await asyncio.sleep(0.1)
+                url = await _served(said, running)
+                noted = await _noted(url, last_ns, source.watched)
         finally:
             stop.set()
-            for client in clients:
-                client.cancel()
-            await asyncio.gather(running, *clients, return_exceptions=True)
-    kept = [ns for ns in sorted(ends) if ns > last_ns - UPDATES * PERIOD_NS]
-    return [(ends[ns] - source.handed[ns]) / 1e6 for ns in kept], [ns / 1e6 for ns in pings[-UPDATES:]]
+            await asyncio.gather(running, return_exceptions=True)
+    kept = [ns for ns in sorted(noted.ends) if ns > last_ns - UPDATES * PERIOD_NS]
+    return [(noted.ends[ns] - source.handed[ns]) / 1e6 for ns in kept], [ns / 1e6 for ns in noted.pings[-UPDATES:]]
+
+
+async def _served(said: list[str], running: asyncio.Task[None]) -> str:
+    """Wait until the run is served, and return the address of its websocket."""
+    while not (found := ADDRESS.search(" ".join(said))):
+        if running.done():
+            raise InputError(f"the benchmark's run has ended before it was served: {running.exception()}")
+        await asyncio.sleep(0.01)
+    return f"ws://{found[1]}/ws"
+
+
+async def _noted(url: str, last_ns: int, watched: asyncio.Event) -> Noted:
+    """Have a process of its own note what comes, as bots are other processes."""
+    arguments = ("-m", "jobs.benches.picks_client", url, str(last_ns))
+    client = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, limit=MOST_NOTED)
+    try:
+        assert client.stdout is not None
+        await client.stdout.readline()
+        watched.set()
+        noted = msgspec.json.decode(await client.stdout.readline() or b"{}", type=Noted)
+    finally:
+        if client.returncode is None:
+            client.kill()
+        await client.wait()
+    if last_ns not in noted.ends:
+        raise InputError("the benchmark's run, or the client of it, has ended before its time")
+    return noted
 
 
 def _rows(name: str, taken: Sequence[float], pings: Sequence[float]) -> list[Row]:

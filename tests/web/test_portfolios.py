@@ -67,8 +67,9 @@ async def test_picks_are_told_with_their_doubt_and_costs(site: Site, visit: Open
     async with opened(site, visit, record) as visited:
         page = visited.page
         picks = page.get_by_test_id("picks")
-        cells = await picks.locator("tr.pick").nth(1).locator("td").all_inner_texts()
-        assert cells[0] == "max Sharpe"
+        row = picks.locator("tr.pick").nth(1).locator("td")
+        await expect(row.first).to_have_text("max Sharpe")
+        cells = await row.all_inner_texts()
         pick = record.picks["max_sharpe"]
         assert pick.turnover is not None
         told = [pick.mean_bps, pick.risk_bps, pick.sharpe, pick.net_sharpe, pick.cost_bps]
