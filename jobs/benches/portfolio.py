@@ -1,9 +1,11 @@
 """Live portfolios beside numpy, the bare matrix product that bounds them, and a solver that starts afresh."""
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from jobs.benches.measure import Row, rate_row, seconds
 from quicksilver.events import FloatArray
@@ -12,10 +14,12 @@ from quicksilver.portfolio.choosing import Chooser
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints
 from quicksilver.portfolio.large import CHUNK, Sweep, reduce_chunks
+from quicksilver.portfolio.moments import Moments
 from quicksilver.portfolio.picks import max_sharpe, min_variance, pareto, picks
 
 N, ASSETS = 100_000, 30
 MANY = 1_000_000
+TURN_S = 0.01  # of what takes tenths of a millisecond: as in a stream of updates
 
 
 def _moments() -> tuple[FloatArray, FloatArray]:
@@ -25,8 +29,9 @@ def _moments() -> tuple[FloatArray, FloatArray]:
 
 
 def rows() -> list[Row]:
-    """Return the rows of live portfolios."""
-    return [*_evaluated(), *_drawn(), *_solved(), *_chosen()]
+    """Return the rows of live portfolios; both sides have one thread for their algebra, as a run has."""
+    with threadpool_limits(1):
+        return [*_evaluated(), *_drawn(), *_solved(), *_chosen()]
 
 
 def _double(n: int, mean: FloatArray, covariance: FloatArray) -> Callable[[], Any]:
@@ -84,21 +89,46 @@ def _theirs(mean: FloatArray, covariance: FloatArray) -> Callable[[], Any]:
 
 
 def _solved() -> list[Row]:
-    """A price update to the exact picks of least variance and highest Sharpe ratio, beside PyPortfolioOpt's solves."""
-    mean, covariance = _moments()
-    fresh = _theirs(mean, covariance)
+    """A price update to the exact picks of least variance and highest Sharpe ratio, beside others' solves from scratch.
 
-    def theirs() -> None:
+    Ours takes in a return and solves anew; theirs are given the moments (PyPortfolioOpt) or the window (skfolio).
+    """
+    mean, covariance = _moments()
+    fresh, config = _theirs(mean, covariance), PortfolioConfig()
+    window = np.random.default_rng(1).multivariate_normal(mean, covariance, config.window)
+    moments, turns = Moments(ASSETS, config.halflife), cycle(window)
+    for row in window:
+        moments.update(row)
+
+    def ours() -> None:
+        moments.update(next(turns))
+        moved = moments.covariance()
+        min_variance(moved)
+        max_sharpe(moments.mean, moved)
+
+    def pyportfolioopt() -> None:
         fresh().min_volatility()
         fresh().max_sharpe(risk_free_rate=0.0)
 
-    def ours() -> None:
-        min_variance(covariance)
-        max_sharpe(mean, covariance)
+    calm, sharp = _skfolio()
+    unit = float(np.sqrt(np.diag(covariance).max()))
 
-    mine, solved = seconds(ours, theirs)
+    def skfolio() -> None:
+        calm.fit(window / unit)
+        sharp.fit(window / unit)
+
+    mine, theirs, others = seconds(ours, pyportfolioopt, skfolio, turn_s=TURN_S)
     name = f"min-variance and max-Sharpe of {ASSETS} ({mine * 1e3:.2f} ms)"
-    return [rate_row(name, "updates/s", 1.0 / mine, "PyPortfolioOpt, fresh solve", 1.0 / solved)]
+    return [
+        rate_row(name, "updates/s", 1.0 / mine, "PyPortfolioOpt, fresh solve", 1.0 / theirs),
+        rate_row(name, "updates/s", 1.0 / mine, "skfolio, fresh solve", 1.0 / others),
+    ]
+
+
+def _skfolio() -> tuple[Any, Any]:
+    from skfolio.optimization import MeanRisk, ObjectiveFunction
+
+    return MeanRisk(), MeanRisk(objective_function=ObjectiveFunction.MAXIMIZE_RATIO)
 
 
 def _chosen() -> list[Row]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from jobs.benches import book, frames, measure, parsing, portfolio, predictions, price_to_picks, search
-from jobs.benches.measure import Row, rate_row, seconds, time_row
+from jobs.benches.measure import Row, best_seconds, rate_row, seconds, time_row
 from jobs.cli import app
 from producers.exchanges.base import ignore
 from producers.exchanges.venue import parser_of
@@ -56,7 +56,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)  # it runs thousands of predictions and starts processes: minutes on a busy machine
 def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> None:
     out = tmp_path / "new" / "bench.json"
-    result = CliRunner().invoke(app, ["bench", "--out", str(out)])
+    result = CliRunner().invoke(app, ["bench", "--out", str(out)], catch_exceptions=False)
     assert (result.exit_code, result.stderr) == (0, "")
     assert all(set(one) == set(Row.__struct_fields__) for one in msgspec.json.decode(out.read_bytes()))
     rows = msgspec.json.decode(out.read_bytes(), type=list[Row])
@@ -77,6 +77,7 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
         (FRONTIER, "M portfolios/s", "bare float32 matrix product"),
         ("frontier drawn and evaluated, 100,000 x 4", "M portfolios/s", "numpy float64 draw and evaluate"),
         ("min-variance and max-Sharpe of 4 (# ms)", "updates/s", "PyPortfolioOpt, fresh solve"),
+        ("min-variance and max-Sharpe of 4 (# ms)", "updates/s", "skfolio, fresh solve"),
         (CHOSEN, "updates/s", "PyPortfolioOpt, 40 points and 2 picks"),
         *(
             (f"price -> picks at a websocket, 30 assets{held}, {part}", "ms", f"a ping on that websocket, {part}")
@@ -99,7 +100,14 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
             for part in ("p50", "p99")
             for peer in ("on one that is not", "the book's message itself")
         ),
-        ("search, 2 configurations of 400 rows, 2 processes", "configurations/min", "1 process"),
+        *(
+            (f"search, 2 configurations of 400 rows, {ours}", "configurations/min", peer)
+            for ours, peer in (
+                ("2 processes", "1 process"),
+                ("2 processes", "two processes with half each"),
+                ("two processes with half each", "1 process"),
+            )
+        ),
     ]
     for row in rows:
         for number in (row.value, row.peer_value, row.ratio):
@@ -112,9 +120,23 @@ def test_every_row_is_written_beside_its_peer(tiny: None, tmp_path: Path) -> Non
 
 def test_the_median_is_taken_without_the_first_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "ROUNDS", 3)
-    clock = iter([0.0, 100.0, 200.0, 201.0, 300.0, 302.0, 400.0, 409.0])
+    clock, calls = iter([200.0, 201.0, 300.0, 302.0, 400.0, 409.0]), list[int]()
     monkeypatch.setattr("jobs.benches.measure.time.perf_counter", lambda: next(clock))
-    assert seconds(lambda: None) == [2.0]
+    assert (seconds(lambda: calls.append(1)), len(calls)) == ([2.0], 4)
+
+
+def test_what_is_short_is_repeated_within_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    clock, calls = iter([0.0, 0.002, 1.0, 1.015]), list[int]()
+    monkeypatch.setattr("jobs.benches.measure.time.perf_counter", lambda: next(clock))
+    assert seconds(lambda: calls.append(1), turn_s=0.01) == [pytest.approx(0.003)]
+    assert len(calls) == 1 + 1 + 5
+
+
+def test_the_shortest_time_leaves_out_the_round_in_which_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.5, 1.0, 4.0, 5.0, 7.0])
+    monkeypatch.setattr("jobs.benches.measure.time.perf_counter", lambda: next(clock))
+    assert best_seconds(lambda: None, rounds=2) == [2.0]
 
 
 def test_a_stall_of_one_of_the_two_makes_no_number_zero() -> None:
