@@ -17,7 +17,7 @@ the interval reaches from the one value to the other.
 
 How much there is of either is itself known but roughly: a few parts that agree do not show that nothing drifts. So the
 interval is that of a normal number whose variance is one of all that could have shown what was seen, each as likely as
-it could (a generalized prediction interval). If drift did not last it would be Student's for a period as long as a part.
+it could (a generalized prediction interval). Did drift not last, it would be Student's for a period as long as a part.
 
 References: Hahn, Meeker, Statistical Intervals, 1991, chapter 4 (the interval of a future mean); Weerahandi,
 Generalized confidence intervals, JASA 88, 1993, and Lin, Liao, Prediction intervals for general balanced linear random
@@ -37,8 +37,8 @@ from scipy import optimize, special, stats
 from quicksilver.events import FloatArray
 from quicksilver.learning.results import Spread
 
-PART_NODES, BLOCK_NODES = (24, 4), (12, 2)  # with the power by which they are dense near 0: right to a thousandth
-LASTING_NODES = 5
+PART_NODES, BLOCK_NODES = (24, 4), (4, 2)  # with the power by which they are dense near 0: right to a thousandth
+LASTING_NODES = 6
 PRECISION = 1e-9  # of how far apart the ends of what may be are
 
 
