@@ -77,7 +77,8 @@ def test_outcomes_that_overlap_are_held_as_often_as_is_said(folds: int, overlap:
             later = math.sqrt(drift * by_chance + variance_of_mean(length, overlap))
             shares[length].append(between(low, high, 0.0, later))
     means = {length: round(float(np.mean(some)), 4) for length, some in shares.items()}
-    assert all(0.93 <= share <= 0.995 for share in means.values()), means
+    limit = 0.999 if folds == 3 else 0.995  # three parts cannot show that nothing drifts or lasts
+    assert all(0.93 <= share <= limit for share in means.values()), dict(means)
 
 
 @pytest.mark.parametrize(("folds", "rho", "drift"), [(8, 0.0, 1.0), (8, 0.4, 3.0), (8, 0.7, 3.0), (4, 0.5, 2.0)])
