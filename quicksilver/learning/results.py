@@ -31,7 +31,8 @@ class Spread(msgspec.Struct, frozen=True):
     deviation of the parts' values, None of one part. ``within / sqrt(n)`` is the standard deviation by chance of the
     measure over ``n`` decisions, those that depend on one another taken into account. ``whole`` is its value of all
     parts together, which for one that is no mean is another than ``middle``; None in versions of older programs.
-    ``bounds`` are where it lies at all, of one that has never varied: of such nothing else is known.
+    ``bounds`` are where it lies at all, of one that has never varied: of such nothing else is known. ``parts`` are the
+    parts' values in their order; versions of older programs have none.
     """
 
     n: int
@@ -42,6 +43,7 @@ class Spread(msgspec.Struct, frozen=True):
     within: float
     whole: float | None = None
     bounds: tuple[float, float] | None = None
+    parts: tuple[float, ...] = ()
 
     @property
     def varies(self) -> bool:
