@@ -8,11 +8,11 @@ from rich.table import Table
 
 from jobs.choices import Span
 from jobs.gathering import gathered
-from jobs.registry import Entry
 from jobs.reports import UNITS, left_out, number, spanned, times
 from jobs.tape_letters import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.held_back import later_than, walked_by
 from quicksilver.learning.periods import joint_level, later_period
 from quicksilver.learning.results import Spread

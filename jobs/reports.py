@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobs.registry import Entry
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.results import Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING

@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 from api.store_sqlite import SqliteStore
 from jobs.cli import app
 from jobs.pictures.write import KINDS
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.results import Validation
 from tests.jobs.pictures.test_live import scores
 from tests.quicksilver.learning.test_predictor import card_of

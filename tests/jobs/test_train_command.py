@@ -10,12 +10,13 @@ from typer.testing import CliRunner, Result
 
 from jobs.choices import Span
 from jobs.cli import app
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from jobs.tape_letters import Letters
 from jobs.train_command import tasks_of
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
+from quicksilver.learning.entry import Entry
 from tests.jobs.prices import csv_of, toml_of
 
 
