@@ -10,9 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from quicksilver.learning.entry import Entry
-from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL, NOTHING, Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, after, luck, verdict
 from quicksilver.models.card import Card
 

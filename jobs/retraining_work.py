@@ -14,9 +14,9 @@ from quicksilver.learning.config import MAX_SILENT, PredictorConfig
 from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import MINUTE_NS
 from quicksilver.learning.entry import Entry
+from quicksilver.learning.results import MAJORITY, MODEL, NOTHING
 from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import JUDGED_BY
 
 

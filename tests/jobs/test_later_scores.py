@@ -18,9 +18,9 @@ from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.entry import Entry
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.tasks import trained_and_judged
-from quicksilver.learning.validation import MODEL
 
 CONFIG = PredictorConfig("lda", granularity="1m", datasetinputs=1, fee_bps=0.5)
 START_S = 1_700_000_000

@@ -23,7 +23,7 @@ from tests.web.conftest import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 COLUMN = "(rows, at) => rows.map(row => row.children[at].firstChild.textContent)"
-TYPE, GRANULARITY, CORRECT = 0, 1, 8
+TYPE, GRANULARITY, PERIODS, CORRECT = 0, 1, 8, 11
 
 
 @pytest.fixture(scope="module")
