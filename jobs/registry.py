@@ -19,6 +19,7 @@ from setup.alone import alone
 
 ROLES = "roles.json"
 FOLDER = "models"  # beneath that of all data
+HEALED = "the same training makes it anew"
 PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours
 
 
@@ -83,9 +84,9 @@ class Registry:
             there = ", ".join(self.versions(name)) or "none"
             raise InputError(f"{name} has no version {version}; there is {there}") from error
         except (OSError, msgspec.MsgspecError, ValueError) as error:
-            raise InputError(f"{path}: cannot be used: {error}") from error
+            raise InputError(f"{path}: cannot be used: {error}; {HEALED}") from error
         if not sound:
-            raise InputError(f"{path}: damaged: its content is that of another version")
+            raise InputError(f"{path}: damaged: its content is that of another version; {HEALED}")
         return entry
 
     def _require_applicable(self, name: str, version: str) -> None:
@@ -141,7 +142,9 @@ class Registry:
             there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
             raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
         except (OSError, msgspec.MsgspecError) as error:
-            raise InputError(f"{path}: cannot be used: {error}") from error
+            raise InputError(
+                f"{path}: cannot be used: {error}; restore it, or remove it: of what is trained next the first is live"
+            ) from error
 
     def promote(self, name: str, version: str) -> None:
         """Make a version the live one.
