@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.registry import AtWork, Registry
+from jobs.registry import Registry
 from quicksilver.errors import InputError
 from quicksilver.models.card import Deployment
 from quicksilver.models.deployed import LivePredictor, built
+from quicksilver.models.roles import AtWork
 from quicksilver.pipeline import Pipeline
 
 LOOK_S = 0.5  # a change is at work within a second

@@ -8,18 +8,18 @@ from rich.table import Table
 
 from jobs.choices import Span
 from jobs.gathering import gathered
-from jobs.registry import Entry
 from jobs.reports import UNITS, left_out, number, spanned, times
 from jobs.tape_letters import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.held_back import later_than, walked_by
 from quicksilver.learning.periods import joint_level, later_period
-from quicksilver.learning.results import Spread
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL, NOTHING, Spread
 from quicksilver.learning.scores import LEVEL, MEASURES, RANGES
 from quicksilver.learning.together import aligned_with, features_in, walked_together
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, Walk
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES
+from quicksilver.learning.walking import Walk
 from quicksilver.models.card import AnyCard, EnsembleCard
 
 JOINT = joint_level(len(MEASURES), LEVEL)  # of each interval, so that all hold at once with LEVEL

@@ -12,7 +12,7 @@ from jobs.feature_histories import ALL_ROWS, CASSANDRA, stored_in_cassandra
 from jobs.gathering import Gathered, gathered
 from jobs.pictures.applied import Applied
 from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
-from jobs.pictures.study import Study, Trained
+from jobs.pictures.study import Study, TrainedPredictor
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
 from jobs.registry import Registry
 from jobs.training import naming
@@ -111,8 +111,8 @@ def plot_config(
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
 
 
-def _trained(name: str, config: PredictorConfig, found: Gathered) -> Trained:
-    return Trained(name, config, frame_of(found.of(config), config))
+def _trained(name: str, config: PredictorConfig, found: Gathered) -> TrainedPredictor:
+    return TrainedPredictor(name, config, frame_of(found.of(config), config))
 
 
 def _trained_ensemble(
@@ -122,7 +122,7 @@ def _trained_ensemble(
     return TrainedEnsemble(material_of(name, config, predictors, histories, code=""))
 
 
-def _count(study: Trained | TrainedEnsemble, tries: TriesFile) -> None:
+def _count(study: TrainedPredictor | TrainedEnsemble, tries: TriesFile) -> None:
     if study.is_judged:
         tries.add([study.tried])
 
@@ -169,24 +169,28 @@ def _applied(card: AnyCard, data: Data) -> Study:
 def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:
     """Draw how versions have done live, by the scores that a run has stored; those that begin with ``version``.
 
+    Who has none is said, and the others are drawn.
+
     Raises:
-        InputError: a source cannot be read, or there are no scores of any of the names.
+        InputError: a source cannot be read.
         StoreError: Cassandra does not answer.
     """
     scores = [one for source in sources for one in scores_of(source)]
-    there = sorted({one.model for one in scores})
+    where = " ".join(sources)
     for name in names:
-        some = [one for one in scores if one.model == name and one.version.startswith(version)]
-        if not some:
-            wanted = f"{name} {version}".strip()
-            raise InputError(
-                f"{' '.join(sources)}: no live scores of {wanted}; there are of {', '.join(there) or 'none'}"
-            )
-        roles = {}
-        if name in registry.names():
-            known = registry.roles(name)
-            roles = {**dict.fromkeys(known.shadows, "shadow"), known.live: "live"}
-        drawing.attempt(partial(write_live, drawing.folder, name, some, roles))
+        drawing.attempt(partial(_live, scores, where, name, version, registry, drawing.folder))
+
+
+def _live(scores: Sequence[Score], where: str, name: str, version: str, registry: Registry, folder: Path) -> Path:
+    some = [one for one in scores if one.model == name and one.version.startswith(version)]
+    if not some:
+        there = ", ".join(sorted({one.model for one in scores})) or "none"
+        raise InputError(f"{where}: no live scores of {f'{name} {version}'.strip()}; there are of {there}")
+    roles = {}
+    if name in registry.names():
+        known = registry.roles(name)
+        roles = {**dict.fromkeys(known.shadows, "shadow"), known.live: "live"}
+    return write_live(folder, name, some, roles)
 
 
 def scores_of(source: str) -> list[Score]:

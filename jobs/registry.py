@@ -4,117 +4,28 @@ A folder for each predictor: ``VERSION.json`` is a version's card with its score
 does what, and is replaced as a whole, so that a reader or a crash sees the old one or the new one.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of_library
 from pathlib import Path
 
 import msgspec
 
 from jobs.whole_files import replace_whole
-from quicksilver import learning, models
 from quicksilver.errors import InputError
-from quicksilver.learning.results import Validation
-from quicksilver.models.card import AnyCard, Deployment, wants
+from quicksilver.learning.entry import Entry, sealed, unsealed
+from quicksilver.models.roles import AtWork, Roles
 from setup.alone import alone
 
 ROLES = "roles.json"
-LIBRARIES = ("arch", "numpy", "onnx", "onnxruntime", "river", "scikit-learn", "scipy", "skl2onnx", "torch")
 FOLDER = "models"  # beneath that of all data
-KEPT = 100  # earlier live versions that a roll back may go to
+HEALED = "the same training makes it anew"
 PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours
-
-
-@cache
-def code_digest() -> str:
-    """Return what tells this program, and the libraries that make its models, from all others."""
-    state = hashlib.sha256(msgspec.json.encode([_version_of(name) for name in LIBRARIES]))
-    for package in (learning, models):
-        for path in sorted(Path(*package.__path__).glob("*.py")):
-            state.update(path.read_bytes())
-    return state.hexdigest()[:12]
-
-
-def _version_of(library: str) -> str | None:
-    """The version of a library; None without it: PyTorch is an extra."""
-    try:
-        return version_of_library(library)
-    except PackageNotFoundError:
-        return None
 
 
 def models_folder(given: Path | None = None) -> Path:
     """Return where predictors are kept: where the user says, or ``models`` in the folder DATA."""
     return given if given is not None else Path(os.environ.get("DATA") or "data") / FOLDER
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One version: its card, and the scores of the walk-forward run.
-
-    ``tried`` is how many configurations were, this one included, when it was kept; ``instruments`` are those that it
-    has learned from, ``venue:symbol``; ``n_examples`` how many decisions the data held (0: not known), of which it may
-    have learned from the newest alone.
-    """
-
-    card: AnyCard
-    validation: Validation
-    tried: int = 1
-    instruments: tuple[str, ...] = ()
-    n_examples: int = 0
-
-
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sha256: str
-    entry: msgspec.Raw
-
-
-def sealed(entry: Entry) -> bytes:
-    """Return a version as its file holds it: JSON, with what tells damage to any bit of it."""
-    data = msgspec.json.encode(entry)
-    return msgspec.json.encode(_Sealed(hashlib.sha256(data).hexdigest(), msgspec.Raw(data)))
-
-
-def unsealed(data: bytes) -> Entry:
-    """Return the version that a file holds.
-
-    Raises:
-        ValueError: it is not as it was written, or of another program's making.
-    """
-    found = msgspec.json.decode(data, type=_Sealed)
-    if hashlib.sha256(found.entry).hexdigest() != found.sha256 or msgspec.json.encode(found) != data:
-        raise ValueError("its bytes are not those that were written")
-    return msgspec.json.decode(found.entry, type=Entry)
-
-
-class Roles(msgspec.Struct):
-    """Who does what of a predictor's versions: one is live; shadows predict and are scored, but decide nothing."""
-
-    live: str = ""
-    shadows: list[str] = []
-    earlier: list[str] = []  # live before, the last one last
-
-    def of(self, version: str) -> str:
-        """Return what a version does: live, shadow or idle."""
-        return "live" if version == self.live else "shadow" if version in self.shadows else "idle"
-
-
-class AtWork(msgspec.Struct, frozen=True):
-    """The cards of a predictor's live version and of its shadows; nothing if it is none any more."""
-
-    name: str
-    live: AnyCard | None = None
-    shadows: tuple[AnyCard, ...] = ()
-
-    def on(self, venue: str, symbol: str) -> Deployment:
-        """Return what an instrument runs of it: the versions that want the instrument."""
-        live = self.live if self.live is not None and wants(self.live, venue, symbol) else None
-        return Deployment(
-            venue, symbol, self.name, live, tuple(card for card in self.shadows if wants(card, venue, symbol))
-        )
 
 
 class Registry:
@@ -173,9 +84,9 @@ class Registry:
             there = ", ".join(self.versions(name)) or "none"
             raise InputError(f"{name} has no version {version}; there is {there}") from error
         except (OSError, msgspec.MsgspecError, ValueError) as error:
-            raise InputError(f"{path}: cannot be used: {error}") from error
+            raise InputError(f"{path}: cannot be used: {error}; {HEALED}") from error
         if not sound:
-            raise InputError(f"{path}: damaged: its content is that of another version")
+            raise InputError(f"{path}: damaged: its content is that of another version; {HEALED}")
         return entry
 
     def _require_applicable(self, name: str, version: str) -> None:
@@ -231,7 +142,9 @@ class Registry:
             there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
             raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
         except (OSError, msgspec.MsgspecError) as error:
-            raise InputError(f"{path}: cannot be used: {error}") from error
+            raise InputError(
+                f"{path}: cannot be used: {error}; restore it, or remove it: of what is trained next the first is live"
+            ) from error
 
     def promote(self, name: str, version: str) -> None:
         """Make a version the live one.
@@ -241,10 +154,7 @@ class Registry:
         """
         self._require_applicable(name, version)
         with self._changing(name) as roles:
-            if roles.live == version:
-                raise InputError(f"{name} {version} is live already")
-            roles.earlier = [*roles.earlier, roles.live][-KEPT:]
-            roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
+            roles.promote(version)
 
     def shadow(self, name: str, version: str) -> None:
         """Let a version predict beside the live one.
@@ -254,9 +164,7 @@ class Registry:
         """
         self._require_applicable(name, version)
         with self._changing(name) as roles:
-            if roles.live == version:
-                raise InputError(f"{name} {version} is live: it cannot be its own shadow")
-            roles.shadows = sorted({*roles.shadows, version})
+            roles.shadow(version)
 
     def unshadow(self, name: str, version: str) -> None:
         """Let a shadow predict no longer.
@@ -265,9 +173,7 @@ class Registry:
             InputError: it is none.
         """
         with self._changing(name) as roles:
-            if version not in roles.shadows:
-                raise InputError(f"{name} {version} is no shadow")
-            roles.shadows.remove(version)
+            roles.unshadow(version)
 
     def roll_back(self, name: str) -> str:
         """Make that version live which was before; returns it.
@@ -277,11 +183,8 @@ class Registry:
         """
         self.roles(name)
         with self._changing(name) as roles:
-            if not roles.earlier:
-                raise InputError(f"{name} {roles.live} was the first: there is nothing to go back to")
-            version = roles.earlier.pop()
+            version = roles.roll_back()
             self._require_applicable(name, version)
-            roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
         return version
 
     def at_work(self, name: str) -> AtWork:
@@ -313,5 +216,7 @@ class Registry:
                 roles = self.roles(name) if (folder / ROLES).exists() else Roles()
                 yield roles
                 replace_whole(folder / ROLES, msgspec.json.encode(roles), on_disk=True)
+        except ValueError as error:  # what cannot be done of these roles
+            raise InputError(f"{name} {error}") from error
         except OSError as error:
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from error

@@ -9,10 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobs.registry import Entry
-from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.entry import Entry
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL, NOTHING, Interval, Validation
 from quicksilver.learning.scores import LEVEL, MEASURES
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import LOWER_IS_BETTER, TITLES, after, luck, verdict
 from quicksilver.models.card import Card
 

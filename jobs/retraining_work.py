@@ -7,15 +7,16 @@ from typing import NamedTuple
 from jobs.choices import Span
 from jobs.feature_histories import histories_of
 from jobs.gathering import Gathered
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from jobs.training import ensemble_task_of, entries_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.learning.config import MAX_SILENT, PredictorConfig
 from quicksilver.learning.config_file import Predictors
 from quicksilver.learning.datasets import MINUTE_NS
+from quicksilver.learning.entry import Entry
+from quicksilver.learning.results import MAJORITY, MODEL, NOTHING
 from quicksilver.learning.tasks import AnyTask, Trained, trained_and_judged
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import MAJORITY, MODEL, NOTHING
 from quicksilver.learning.verdict import JUDGED_BY
 
 

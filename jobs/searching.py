@@ -9,7 +9,7 @@ from joblib import Parallel, delayed, parallel_config
 
 from jobs.feature_histories import histories_of
 from jobs.gathering import joined
-from jobs.registry import code_digest
+from jobs.program import code_digest
 from jobs.search_folder import Search, SearchFolder
 from jobs.search_progress import Estimate, Teller
 from jobs.search_workers import ONE_THREAD, Work, on_this_machine

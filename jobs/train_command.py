@@ -9,11 +9,12 @@ import typer
 
 from jobs.choices import Span
 from jobs.options import ConfigFile, Folder, Only, Since, Sources, Until, Venue
-from jobs.registry import Entry, Registry, models_folder
+from jobs.registry import Registry, models_folder
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.config_file import Predictors, read_predictors
 from quicksilver.learning.ensemble_config import EnsembleConfig
+from quicksilver.learning.entry import Entry
 from setup.exits import failing
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import msgspec
 
 from jobs.choices import Span
 from jobs.gathering import Gathered
-from jobs.registry import Entry, Registry, code_digest
+from jobs.program import code_digest
+from jobs.registry import Registry
 from jobs.tries import TriesFile, Try, id_of_card
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -16,6 +17,7 @@ from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.deflated import deflated_tracks
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.ensembles import require_walkable
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.material import features_of
 from quicksilver.learning.results import Track
 from quicksilver.learning.tasks import EnsembleTask, Task, Trained

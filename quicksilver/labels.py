@@ -27,6 +27,18 @@ class LabelConfig(msgspec.Struct, frozen=True):
         return 2.0 * self.fee_bps
 
 
+def uniqueness(every_ns: int, horizon_ns: int) -> float:
+    """Return how much of an outcome is news: those of a horizon that is longer than the time between them overlap.
+
+    ``horizon_ns / every_ns`` of them hold the news of one (Lopez de Prado, Advances in Financial Machine Learning,
+    2018, chapter 4: average uniqueness).
+
+    >>> uniqueness(1, 4), uniqueness(4, 1)
+    (0.25, 1.0)
+    """
+    return min(1.0, every_ns / horizon_ns)
+
+
 def round_trip_bps(fee_bps: float, spread_bps: float | None) -> float:
     """Return what a decision that is not flat costs: the fees of going in and out, and half the spread each way.
 

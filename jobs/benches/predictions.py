@@ -25,9 +25,9 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
+from quicksilver.learning.fitting import fitted
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import fitted
 from quicksilver.learning.zoo import NINE
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import CARD_VERSION, Card, EnsembleCard

@@ -11,7 +11,7 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.held_back import MIN_LATER, later_than, outside, said_by, walked_by
-from quicksilver.learning.validation import Walk
+from quicksilver.learning.walking import Walk
 from quicksilver.models.card import Card
 from quicksilver.models.row_model import model_in
 

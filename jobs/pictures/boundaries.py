@@ -16,7 +16,7 @@ from jobs.pictures.estimators import Slice
 from jobs.pictures.study import Held, Study
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.models.online import CLASSES
+from quicksilver.models.score import CLASSES
 
 RESOLUTION = 120  # cells a side: a cell of a panel is three dots wide
 REACH_PERCENT = 1.0  # of the decisions lie beyond each edge: a few wild moves would leave all others in one spot

@@ -9,8 +9,8 @@ from jobs.pictures.drawing import CLASS_STYLES, GREY, ClassStyle, plain, sheet
 from jobs.pictures.study import Study
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Bools
-from quicksilver.learning.validation import MODEL
-from quicksilver.models.online import CLASSES
+from quicksilver.learning.results import MODEL
+from quicksilver.models.score import CLASSES
 
 BINS = 10  # of as many decisions each: equal widths would leave most of them all but empty
 MARGIN = 0.05

@@ -6,8 +6,8 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from jobs.pictures.drawing import CLASS_STYLES, INK, sheet
 from jobs.pictures.study import Study
-from quicksilver.learning.validation import MODEL
-from quicksilver.models.online import CLASSES
+from quicksilver.learning.results import MODEL
+from quicksilver.models.score import CLASSES
 
 DARK = 0.55  # a share whose blue is too dark for dark text
 VIEWS = (

@@ -23,7 +23,7 @@ from quicksilver.learning.ensembles import Part, card_at, data_of, splits_of, wa
 from quicksilver.learning.material import Material
 from quicksilver.learning.together import aligned_with, end_ns, later_rows, walked_together
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import Walk
+from quicksilver.learning.walking import Walk
 from quicksilver.models.card import EnsembleCard
 
 MIN_MEMBERS = 2

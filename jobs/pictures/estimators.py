@@ -6,8 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from jobs.pictures.study import Says
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Int64
-from quicksilver.models.online import CLASSES
-from quicksilver.models.score import MIN_PROBABILITY
+from quicksilver.models.score import CLASSES, MIN_PROBABILITY
 
 
 class Ready(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -36,7 +35,7 @@ class Slice(Ready):
         return self.says(rows)
 
 
-class Judged(Ready):
+class Scorable(Ready):
     """A model that is scored by the log-likelihood of what came."""
 
     def score(self, inputs: FloatArray, outcomes: Int64) -> float:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.inspection import permutation_importance
 
 from jobs.pictures.drawing import BLUE, GREY, INK, plain, sheet
-from jobs.pictures.estimators import Judged
+from jobs.pictures.estimators import Scorable
 from jobs.pictures.study import Held, Study
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
@@ -84,7 +84,7 @@ def importances_of(study: Study) -> Importances:
 def _of_part(held: Held, study: Study) -> FloatArray:
     rows = held.rows.rows(slice(-MOST_ROWS, None))
     found = permutation_importance(
-        Judged(held.says), rows.inputs, rows.directions(study.config.threshold_bps),
+        Scorable(held.says), rows.inputs, rows.directions(study.config.threshold_bps),
         n_repeats=REPEATS, random_state=study.config.seed,
     )  # fmt: skip
     return np.asarray(found.importances)

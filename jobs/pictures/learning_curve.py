@@ -14,11 +14,13 @@ from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.learning.ranges import within_range
+from quicksilver.learning.fitting import error_of, fitted, predicted, probabilities
+from quicksilver.learning.ranges import unflagged
+from quicksilver.learning.results import MAJORITY, MODEL
 from quicksilver.learning.scores import accuracy, log_loss
 from quicksilver.learning.splits import Split, walk_forward
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
-from quicksilver.learning.validation import MAJORITY, MODEL, error_of, fitted, judged_by, predicted, probabilities
+from quicksilver.learning.walking import judged_by
 from quicksilver.learning.zoo import kind_of
 
 SIZES = 6
@@ -98,7 +100,7 @@ def curves_of(frame: TrainingFrame, config: PredictorConfig) -> Curves:
 def _scores(frame: TrainingFrame, config: PredictorConfig, split: Split, size: int) -> FloatArray:
     """Of a model of some examples, ``(3, n_measures)``: by its own newest, by later data, and the majority by those."""
     past, later = frame.rows(split.past[-size:]), frame.rows(split.test)
-    later = within_range(later, past, config)
+    later = unflagged(later, past, config)
     if not later.n:
         raise InputError(f"a part of the data lies far out of the range of the {size:,} examples before it")
     model, own = fitted(past, config), past.rows(slice(-MOST_OWN, None))

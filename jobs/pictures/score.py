@@ -13,8 +13,8 @@ from jobs.pictures.drawing import BLUE, GREY, ORANGE, plain, sheet
 from jobs.pictures.study import Study
 from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Int64
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL
 from quicksilver.learning.scores import Measure, accuracy, intervals, log_loss, profit_bps
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL
 
 MOST_WINDOWS, LEAST_ROWS = 24, 50
 LEAST_BLOCKS = 8  # of a window: of fewer that are resampled no interval comes that means anything

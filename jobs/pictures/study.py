@@ -12,13 +12,15 @@ from quicksilver.events import FloatArray
 from quicksilver.features import FEATURES
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
-from quicksilver.learning.ranges import within_range
-from quicksilver.learning.results import Validation
+from quicksilver.learning.fitting import error_of, fitted, probabilities
+from quicksilver.learning.ranges import unflagged
+from quicksilver.learning.results import MAJORITY, MODEL, Validation
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.training import digest
 from quicksilver.learning.usable import FOLDS, MIN_PAST, learned_from
-from quicksilver.learning.validation import MAJORITY, MODEL, Walk, error_of, fitted, probabilities, validated, walk
+from quicksilver.learning.validation import validated
 from quicksilver.learning.verdict import after
+from quicksilver.learning.walking import Walk, walk
 from quicksilver.models.learner import ONLINE
 
 Says: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -141,7 +143,7 @@ class Study(ABC):
         )
 
 
-class Trained(Study):
+class TrainedPredictor(Study):
     """A predictor that is trained here, walk-forward: each part of the data is judged by a model of those before it."""
 
     @property
@@ -176,7 +178,7 @@ class Trained(Study):
 
     def _held(self, past: TrainingFrame, later: TrainingFrame) -> Held:
         seen = learned_from(past, self.config)
-        return Held(learned(seen, self.config), within_range(later, seen, self.config), seen.n)
+        return Held(learned(seen, self.config), unflagged(later, seen, self.config), seen.n)
 
 
 def learned(past: TrainingFrame, config: PredictorConfig) -> Says:

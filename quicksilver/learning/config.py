@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from quicksilver.errors import InputError
+from quicksilver.labels import uniqueness
 from quicksilver.records import Features
 from quicksilver.spans import span_ns
 
@@ -87,11 +88,8 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def uniqueness(self) -> float:
-        """How much of an outcome is its own, 0 to 1: outcomes of decisions that are closer than a horizon overlap.
-
-        Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 4.
-        """
-        return min(1.0, self.every_ns / self.horizon_ns)
+        """How much of an outcome is its own, 0 to 1: outcomes of decisions that are closer than a horizon overlap."""
+        return uniqueness(self.every_ns, self.horizon_ns)
 
     @property
     def threshold_bps(self) -> float:

@@ -14,12 +14,12 @@ import numpy as np
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import Int64, TrainingFrame
 from quicksilver.learning.material import Material, members_before
-from quicksilver.learning.splits import walk_forward
+from quicksilver.learning.splits import overlap_of, walk_forward
 from quicksilver.learning.stacking import stackable, stacked
 from quicksilver.learning.together import Spoken, spoken_by
 from quicksilver.learning.training import digest
 from quicksilver.learning.usable import FOLDS, MIN_PAST
-from quicksilver.learning.validation import Walk, judged_by, overlap_of
+from quicksilver.learning.walking import Walk, judged_by
 from quicksilver.models.card import CARD_VERSION, EnsembleCard, packed
 
 

@@ -7,9 +7,11 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.datasets import Bools, Int64, TrainingFrame
 from quicksilver.learning.online import OnlineClassifier, prequential
 from quicksilver.learning.ranges import out_of_range
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.scores import N_CLASSES
+from quicksilver.learning.splits import overlap_of
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import MODEL, Walk, baselines_of, judged_by, overlap_of
+from quicksilver.learning.walking import Walk, baselines_of, judged_by
 from quicksilver.models.card import AnyCard, Card
 from quicksilver.models.row_model import RowModel, model_in
 from quicksilver.models.score import probabilities_of_move

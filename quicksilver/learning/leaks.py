@@ -32,8 +32,9 @@ from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_o
 from quicksilver.learning.ensembles import walk_material
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import Material
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.scores import MEASURES, N_CLASSES, Decisions
-from quicksilver.learning.validation import MODEL, Walk, walk
+from quicksilver.learning.walking import Walk, walk
 from quicksilver.models.score import MIN_PROBABILITY
 
 SHUFFLED, RANDOM_WALK = "shuffled outcomes", "random walk"
@@ -90,9 +91,9 @@ def checked_ensemble(material: Material, histories: Sequence[FeatureHistory], se
     Raises:
         InputError: the data cannot be learned from, or are too few for a leak to show.
     """
-    rng, spread_bps = np.random.default_rng(seed), float(np.std(material.found.frame.move_bps))
+    rng, deviation_bps = np.random.default_rng(seed), float(np.std(material.found.frame.move_bps))
     as_lead = msgspec.structs.replace(material.lead, features=wanted_features(material.configs), sequence=1)
-    walked = [random_walk(one, as_lead, spread_bps, rng) for one in histories]
+    walked = [random_walk(one, as_lead, deviation_bps, rng) for one in histories]
     materials = {SHUFFLED: material.shuffled(seed), RANDOM_WALK: material.of(walked)}
     return [one for data, made in materials.items() for one in _findings(data, walk_material(made), models)]
 
@@ -103,18 +104,18 @@ def shuffled(frame: TrainingFrame, rng: np.random.Generator) -> TrainingFrame:
 
 
 def random_walk(
-    history: FeatureHistory, config: PredictorConfig, spread_bps: float, rng: np.random.Generator
+    history: FeatureHistory, config: PredictorConfig, deviation_bps: float, rng: np.random.Generator
 ) -> FeatureHistory:
     """Return a history as long as the real one, whose price is a random walk.
 
     Its rows are at equal times and its moves equally likely to be large, for how restless a market is can be known
-    beforehand. ``spread_bps`` is the standard deviation of a move over the horizon. Features that follow from prices
+    beforehand. ``deviation_bps`` is the standard deviation of a move over the horizon. Features that follow from prices
     are those of the walk; all others are the real ones, which know nothing of it.
     """
     n = len(history.ts_ns)
     mean_ns = max(1, (int(history.ts_ns.max()) - int(history.ts_ns.min())) // max(1, n - 1))
     step_ns = max(1, config.every_ns // max(1, round(config.every_ns / mean_ns)))
-    deviation = spread_bps / BPS * math.sqrt(step_ns / config.horizon_ns)
+    deviation = deviation_bps / BPS * math.sqrt(step_ns / config.horizon_ns)
     start_ns = int(history.ts_ns.min()) // config.every_ns * config.every_ns
     ts_ns = start_ns + step_ns * np.arange(n)
     mid = history.mid[0] * np.exp(np.cumsum(rng.normal(0.0, deviation, n)))

@@ -12,7 +12,7 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import NEVER_NS, Int64, TrainingFrame
 from quicksilver.models.card import Card
 from quicksilver.models.learner import Learner
-from quicksilver.models.online import CLASSES
+from quicksilver.models.score import CLASSES
 from quicksilver.records import Direction
 
 Rows: TypeAlias = NDArray[np.floating[Any]]

@@ -28,6 +28,6 @@ def out_of_range(inputs: FloatArray, ranges: tuple[Range, ...], config: Predicto
     return np.asarray(((inputs < low) | (inputs > high)).any(axis=1))
 
 
-def within_range(later: TrainingFrame, past: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
+def unflagged(later: TrainingFrame, past: TrainingFrame, config: PredictorConfig) -> TrainingFrame:
     """Return those later decisions that a predictor which has learned from the past would not flag."""
     return later.rows(~out_of_range(later.inputs, ranges_of(past), config))

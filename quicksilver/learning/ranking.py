@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from quicksilver.learning.deflated import deflated_tracks
-from quicksilver.learning.results import Interval, Track
+from quicksilver.learning.results import MAJORITY, MODEL, Interval, Track
 from quicksilver.learning.scores import LEVEL
 from quicksilver.learning.search import Result
-from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.learning.verdict import after
 
 BELIEVED = 0.95  # a deflated score from which on the best is called better than luck

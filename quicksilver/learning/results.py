@@ -4,6 +4,8 @@ import math
 
 import msgspec
 
+MODEL, MAJORITY, LAST_MOVE, NOTHING = "model", "majority", "same as last move", "do nothing"
+BASELINES = (MAJORITY, LAST_MOVE, NOTHING)
 ROUNDING = 1e-6  # what a measure may differ by from itself: a correlation of constants divides by next to nothing
 
 

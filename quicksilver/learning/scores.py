@@ -146,7 +146,7 @@ def bounds_of(name: str, judged: Decisions) -> tuple[float, float]:
     return -float((moves + costs).mean()), float(np.maximum(moves - costs, 0.0).mean())
 
 
-def within_range(one: Interval, low: float, high: float) -> Interval:
+def clipped(one: Interval, low: float, high: float) -> Interval:
     """Return an interval cut off where the measure ends; one that is not known stays so."""
     return Interval(one.value, *(min(max(end, low), high) for end in msgspec.structs.astuple(one)[1:]))
 

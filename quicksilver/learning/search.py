@@ -22,7 +22,8 @@ from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import starts_of
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from quicksilver.learning.zoo import NINE, kind_of
 
 MOST_FOLDS = 100

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from quicksilver.errors import InputError
+from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame
 
 STRETCHES = 3
@@ -48,6 +49,11 @@ def starts_of(ts_ns: Int64, folds: int) -> tuple[int, ...]:
     """Return when the later ``folds`` of ``folds + 1`` parts of as many rows begin; ``ts_ns`` ``(n,)`` rises."""
     rows = np.linspace(0, len(ts_ns), folds + 2).astype(np.int64)[1:-1]
     return tuple(ts_ns[np.minimum(rows, len(ts_ns) - 1)].tolist())
+
+
+def overlap_of(frame: TrainingFrame, config: PredictorConfig) -> int:
+    """Return how many decisions in a row have outcomes that share a span of time."""
+    return len(frame.instruments) * config.overlap
 
 
 class Stretches:

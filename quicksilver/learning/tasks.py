@@ -16,7 +16,8 @@ from quicksilver.learning.material import Material, material_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import FOLDS
-from quicksilver.learning.validation import validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from quicksilver.models.card import AnyCard
 
 STEPS = FOLDS + 1  # of a task, as its progress counts them: the folds, and the model of all examples

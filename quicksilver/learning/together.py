@@ -10,7 +10,9 @@ from quicksilver.learning.aligned import Aligned, aligned, combined, require_com
 from quicksilver.learning.datasets import FeatureHistory, Int64
 from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.learning.held_back import in_parts, require_enough
-from quicksilver.learning.validation import MODEL, Walk, baselines_of, judged_by, overlap_of
+from quicksilver.learning.results import MODEL
+from quicksilver.learning.splits import overlap_of
+from quicksilver.learning.walking import Walk, baselines_of, judged_by
 from quicksilver.models.card import EnsembleCard
 
 

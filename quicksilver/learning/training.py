@@ -8,9 +8,9 @@ import numpy as np
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
 from quicksilver.learning.export import exported
+from quicksilver.learning.fitting import error_of, fitted
 from quicksilver.learning.ranges import ranges_of
 from quicksilver.learning.usable import learned_from
-from quicksilver.learning.validation import error_of, fitted
 from quicksilver.models.card import CARD_VERSION, Card, packed
 from quicksilver.models.learner import ONLINE
 from quicksilver.models.score import Probabilities

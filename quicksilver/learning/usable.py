@@ -56,11 +56,13 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
     if frame.n < MIN_PAST:
         raise InputError(f"{frame.n} examples of {config.granularity}; at least {MIN_PAST} are needed")
     known = ~np.isnan(frame.inputs)
-    for name, column, seen in zip(frame.names, frame.inputs.T, known.T, strict=True):
+    for place, (name, column, seen) in enumerate(zip(frame.names, frame.inputs.T, known.T, strict=True)):
         if not seen.any():
             raise InputError(f"input {name} is not known in any of {frame.n} examples: leave it out")
         if np.ptp(column[seen]) == 0.0:
-            raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
+            move = place < config.datasetinputs  # all of them are of one price, and none can be left out alone
+            mend = "give data in which the price moves, or datasetinputs = 0 and features" if move else "leave it out"
+            raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: {mend}")
     if not np.isfinite(frame.move_bps).all():
         raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
     stretches = Stretches(len(frame.instruments) * config.overlap)

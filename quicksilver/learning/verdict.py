@@ -1,8 +1,7 @@
 """What the scores of a walk-forward run say, in sentences."""
 
 from quicksilver.learning.config import Target
-from quicksilver.learning.results import Interval, Validation
-from quicksilver.learning.validation import MODEL
+from quicksilver.learning.results import MODEL, Interval, Validation
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 JUDGED_BY: dict[Target, str] = {"direction": "log_loss", "return": "profit_bps"}

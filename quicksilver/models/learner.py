@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.models.online import CLASSES, LEARNING_RATE, Z_LIMIT, Inputs, ModelState, OnlineModel, uniqueness
 from quicksilver.models.river_state import (
     BayesState,
     TreeState,
@@ -23,7 +22,8 @@ from quicksilver.models.river_state import (
     restored_tree,
     tree_state,
 )
-from quicksilver.models.score import MIN_PROBABILITY, Probabilities
+from quicksilver.models.score import CLASSES, MIN_PROBABILITY, Probabilities
+from quicksilver.models.softmax import LEARNING_RATE, Z_LIMIT, Inputs, ModelState, OnlineModel
 from quicksilver.records import Direction
 
 NEVER = 1 << 62  # examples until river estimates a tree's size by that of Python's objects, which differs by machine
@@ -115,7 +115,7 @@ ONLINE = tuple(_PARAMETERS)
 
 def _estimator(config: PredictorConfig, parameters: LogisticParameters) -> _Bayes | _Tree | None:
     if isinstance(parameters, TreeParameters):
-        return _Tree(parameters, uniqueness(config.every_ns, config.horizon_ns))
+        return _Tree(parameters, config.uniqueness)
     return _Bayes() if config.type == "online-naive-bayes" else None
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # they bring scikit-learn along, which who has no such model 
     from river.tree.splitter import GaussianSplitter
 
 
-class Spread(msgspec.Struct, array_like=True):
+class NormalState(msgspec.Struct, array_like=True):
     """A running normal distribution: how many values (or their weight), mean, and sum of squared deviations."""
 
     n: float
@@ -21,7 +21,7 @@ class BayesState(msgspec.Struct, tag="bayes"):
     """A Gaussian naive Bayes: how often each class was, and each input's distribution within each."""
 
     counts: dict[int, int]
-    spreads: dict[int, dict[str, Spread]]
+    spreads: dict[int, dict[str, NormalState]]
 
 
 class Splitter(msgspec.Struct, array_like=True):
@@ -29,7 +29,7 @@ class Splitter(msgspec.Struct, array_like=True):
 
     low: dict[int, float]
     high: dict[int, float]
-    spreads: dict[int, Spread]
+    spreads: dict[int, NormalState]
 
 
 class Leaf(msgspec.Struct, tag="leaf"):
@@ -94,11 +94,11 @@ def restored_tree(model: Any, state: TreeState) -> None:
     model._n_inactive_leaves = len(leaves) - model._n_active_leaves
 
 
-def _spread(one: Any) -> Spread:
-    return Spread(float(one._var.mean.n), one._var.mean.get(), float(one._var._S))
+def _spread(one: Any) -> NormalState:
+    return NormalState(float(one._var.mean.n), one._var.mean.get(), float(one._var._S))
 
 
-def _gaussian(state: Spread) -> "Gaussian":
+def _gaussian(state: NormalState) -> "Gaussian":
     from river.proba import Gaussian
 
     one: Any = Gaussian()

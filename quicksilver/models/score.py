@@ -9,6 +9,7 @@ from quicksilver.records import Direction
 
 Probabilities: TypeAlias = tuple[float, float, float]
 """Of down, flat and up."""
+CLASSES: tuple[Direction, ...] = (-1, 0, 1)
 MIN_PROBABILITY = 1e-15  # keeps the log-loss of a certain and wrong prediction finite
 
 

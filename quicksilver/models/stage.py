@@ -9,8 +9,8 @@ from quicksilver.labels import LabelConfig
 from quicksilver.models.card import Deployment
 from quicksilver.models.deployed import Deployed, LivePredictor
 from quicksilver.models.judged import Judged, Waiting
-from quicksilver.models.online import Inputs, ModelState, OnlineModel
 from quicksilver.models.score import PrequentialScore
+from quicksilver.models.softmax import Inputs, ModelState, OnlineModel
 from quicksilver.records import AnyRecord, Features, Label, Prediction, Score, Status
 
 

@@ -16,7 +16,7 @@ from jobs.embedded import EmbeddedRunner
 from jobs.live import FeedSource
 from jobs.parsers import Parsers
 from jobs.recorded import TapeSource
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from jobs.replay import replay_tape
 from producers.exchanges.base import Reject
 from producers.frames import Frame
@@ -26,6 +26,7 @@ from producers.tapes import TapeWriter, read_frames
 from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.results import Validation
 from quicksilver.memory import MemoryBus
 from quicksilver.models.card import Card

@@ -11,15 +11,16 @@ from jobs.choices import Span
 from jobs.cli import app
 from jobs.feature_histories import histories_of
 from jobs.later_scores import judgement, later_table, scored_later
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from jobs.tape_letters import Letters
 from jobs.training import entries_of, task_of
 from producers.exchanges.base import ignore
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.entry import Entry
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.scores import LEVEL, MEASURES
 from quicksilver.learning.tasks import trained_and_judged
-from quicksilver.learning.validation import MODEL
 
 CONFIG = PredictorConfig("lda", granularity="1m", datasetinputs=1, fee_bps=0.5)
 START_S = 1_700_000_000

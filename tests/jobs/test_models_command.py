@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from jobs import deployments
-from jobs.registry import Entry, Registry, sealed
+from jobs.registry import Registry
 from jobs.registry_history import Happening, History
 from jobs.reports import listing
 from jobs.training import tries_of
@@ -17,6 +17,7 @@ from jobs.tries import Try, id_of_card
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
+from quicksilver.learning.entry import Entry, sealed
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.tasks import Task, trained_and_judged
 from quicksilver.models.card import Card, Deployment, EnsembleCard, wants

@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
@@ -10,8 +11,9 @@ from typer.testing import CliRunner, Result
 from api.store_sqlite import SqliteStore
 from jobs.cli import app
 from jobs.pictures.write import KINDS
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from quicksilver.learning.config import PredictorConfig
+from quicksilver.learning.entry import Entry
 from quicksilver.learning.results import Validation
 from tests.jobs.pictures.test_live import scores
 from tests.quicksilver.learning.test_predictor import card_of
@@ -145,7 +147,26 @@ def test_live_scores_of_each_version(folder: Path) -> None:
         refused = plot(name, "run.sqlite", "--live")
         assert refused.exit_code == 2
         wanted = name.replace("@", " ")
-        assert refused.stderr == f"error: run.sqlite: no live scores of {wanted}; there are of near\n"
+        assert refused.stderr == (
+            f"not drawn: run.sqlite: no live scores of {wanted}; there are of near\n"
+            f"error: nothing could be drawn of {name}, for the reasons above\n"
+        )
+
+
+def test_live_scores_of_a_file_are_drawn_of_those_that_have_some(folder: Path) -> None:
+    """The first of the file and the last have none: the one between is drawn."""
+    with closing(SqliteStore(folder / "run.sqlite")) as store:
+        store.write([msgspec.structs.replace(one, model="bayes") for one in scores(200)])
+    result = plot("p.toml", "run.sqlite", "--live")
+    assert result.exit_code == 0
+    assert result.stdout.strip() == "data/pictures/bayes/live-score.png"
+    assert result.stderr.splitlines() == [
+        f"not drawn: run.sqlite: no live scores of {one}; there are of bayes" for one in ("line", "short", "both")
+    ]
+    refused = plot("p.toml", "run.sqlite", "--live", "--only", "line")
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[-1] == "error: nothing could be drawn of p.toml, for the reasons above"
+    assert plot("p.toml", "run.sqlite", "--live", "--only", "lien").stderr.startswith("error: p.toml has no predictor")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import Any
@@ -12,12 +11,14 @@ import msgspec
 import pytest
 from zstandard import ZstdCompressor
 
-from jobs.registry import Entry, Registry, Roles, code_digest, sealed
+from jobs.registry import Registry
 from quicksilver.errors import InputError
+from quicksilver.learning.entry import Entry, sealed
 from quicksilver.learning.results import Validation
 from quicksilver.models.card import MAX_MODEL, Card, EnsembleCard, packed
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor
+from quicksilver.models.roles import Roles
 from setup.alone import alone
 from tests.quicksilver.learning.test_ensembles import card_of as ensemble_of
 from tests.quicksilver.learning.test_predictor import card_of
@@ -209,31 +210,6 @@ def test_a_crash_while_writing_leaves_what_was(
         registry.promote("near", SECOND.card.version)
     assert registry.roles("near").live == FIRST.card.version
     assert not list((tmp_path / "models/near").glob(".*"))
-
-
-def test_a_program_is_told_by_its_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = code_digest.__wrapped__()
-    assert first == code_digest.__wrapped__()
-    monkeypatch.setattr("jobs.registry.version_of_library", lambda name: "0.0.1")
-    assert code_digest.__wrapped__() != first
-
-
-@pytest.mark.parametrize("library", ["torch", "onnx"])
-def test_a_program_is_told_by_the_library_of_its_networks_where_there_is_one(
-    library: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another PyTorch makes another network of the same data; without it there are the other types."""
-
-    def digest(found: str) -> str:
-        def version_of(name: str) -> str:
-            if name == library and not found:
-                raise PackageNotFoundError(name)
-            return found if name == library else "1"
-
-        monkeypatch.setattr("jobs.registry.version_of_library", version_of)
-        return code_digest.__wrapped__()
-
-    assert len({digest("2.5"), digest("2.6"), digest("")}) == 3
 
 
 def test_two_that_roll_back_at_once_go_back_twice(

@@ -10,12 +10,13 @@ from typer.testing import CliRunner, Result
 
 from jobs.choices import Span
 from jobs.cli import app
-from jobs.registry import Entry, Registry
+from jobs.registry import Registry
 from jobs.tape_letters import Letters
 from jobs.train_command import tasks_of
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
+from quicksilver.learning.entry import Entry
 from tests.jobs.prices import csv_of, toml_of
 
 
@@ -151,7 +152,10 @@ def test_an_input_that_never_changes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "BTC-USD.csv"
     path.write_text("time,close\n" + "".join(f"{1_700_000_000 + 60 * row},100.0\n" for row in range(400)))
     said = refused(quicksilver("train", toml_of(tmp_path / "near.toml"), path, "--models", tmp_path / "models"))
-    assert said == "predictor near: input move_1_bps is 0 in all of 396 examples: leave it out"
+    assert said == (
+        "predictor near: input move_1_bps is 0 in all of 396 examples: give data in which the price moves, or"
+        " datasetinputs = 0 and features"
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,7 @@ def test_a_damaged_registry_is_said_before_anything_is_trained(
     monkeypatch.setattr("jobs.training_runners.trained_all", lambda *_: pytest.fail("it was trained"))
     said = refused(quicksilver("train", toml_of(tmp_path / "near.toml"), prices, "--models", tmp_path / "models"))
     assert said.startswith(f"{roles}: cannot be used: ")
+    assert said.endswith("; restore it, or remove it: of what is trained next the first is live")
     assert roles.read_bytes() == b"{"
 
 

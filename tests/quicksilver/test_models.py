@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from quicksilver.labels import LabelConfig, LabelQueue
 from quicksilver.models.judged import SPARE
-from quicksilver.models.online import MODEL_FEATURES, OnlineModel
 from quicksilver.models.score import PrequentialScore
+from quicksilver.models.softmax import MODEL_FEATURES, OnlineModel
 from quicksilver.models.stage import PredictionStage
 from quicksilver.records import Features, Label, Prediction, Score
 

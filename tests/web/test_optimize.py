@@ -23,7 +23,7 @@ from tests.web.conftest import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 COLUMN = "(rows, at) => rows.map(row => row.children[at].firstChild.textContent)"
-TYPE, GRANULARITY, CORRECT = 0, 1, 8
+TYPE, GRANULARITY, PERIODS, CORRECT = 0, 1, 8, 11
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,7 @@ async def test_the_table_is_sorted_by_a_click_and_filtered(tmp_path: Path, visit
         await expect(page.get_by_test_id("shown")).to_have_text("16 of 16 shown")
         correct = [f"{row.percent_correct.value:.1f}" for row in rows if row.percent_correct]
         assert await column(page, CORRECT) == correct, "the best by Sharpe ratio first"
+        assert await column(page, PERIODS) == [f"{row.folds} of {row.of_folds}" for row in rows]
         head = page.get_by_role("columnheader", name="% correct")
         for order, descending in (("descending", True), ("ascending", False)):
             await head.get_by_role("button").click()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AXES, cells, domain, duration, filtered, type Interval, MEASURES, type Row, seconds, sorted, stateText } from "../src/optimize/rows";
+import { AXES, cells, domain, duration, filtered, type Interval, MEASURES, minute, periods, type Row, seconds, sorted, stateText } from "../src/optimize/rows";
 
 const interval = (value: number): Interval => ({ value, low: value - 2, high: value + 2, mean_low: value - 1, mean_high: value + 1 });
 
@@ -7,7 +7,8 @@ function row(type: string, granularity: string, correct: number | null, profit =
   const scored = correct === null ? null : interval(correct);
   return {
     id: `${type}${granularity}`, type, granularity, horizon: granularity, datasetinputs: 2, features: [], minutes_back: 0,
-    instruments: ["csv:BTC-USD"], n: 100, seconds: 1, why: correct === null ? "too few" : "", warned: [],
+    instruments: ["csv:BTC-USD"], n: 100, folds: correct === null ? 0 : 6, of_folds: 8,
+    start_ns: correct === null ? null : 1_509_681_900e9, end_ns: correct === null ? null : 1_510_000_000e9, seconds: 1, why: correct === null ? "too few" : "", warned: [],
     percent_correct: scored, percent_majority: scored, percent_better: scored,
     profit_bps: correct === null ? null : interval(profit), balanced_accuracy: scored, matthews: scored, log_loss: scored,
     brier: scored, sharpe_daily: correct, deflated: null,
@@ -34,6 +35,12 @@ describe("a search's rows", () => {
     expect(filtered(rows, " LDA 15m ").map((one) => one.id)).toEqual(["lda15m"]);
     expect(filtered(rows, "few")).toHaveLength(1);
     expect(filtered(rows, "")).toBe(rows);
+  });
+
+  it("say which later periods have judged them", () => {
+    const [judged, failed] = [rows[0]!, rows[2]!];
+    expect([periods(judged), minute(judged.start_ns), minute(judged.end_ns)]).toEqual(["6 of 8", "2017-11-03 04:05", "2017-11-06 20:26"]);
+    expect([periods(failed), minute(failed.start_ns)]).toEqual(["0 of 8", "–"]);
   });
 
   it("become cells: the median, best or worst of what is scored", () => {

@@ -16,7 +16,7 @@ from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.datasets import TrainingFrame, frame_of
 from quicksilver.learning.held_back import MIN_LATER, outside
 from quicksilver.learning.histories import HistoryBuilder
-from quicksilver.learning.validation import MODEL
+from quicksilver.learning.results import MODEL
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Prediction

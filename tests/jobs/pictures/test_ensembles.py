@@ -13,8 +13,8 @@ from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of, material_of
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.together import features_in
-from quicksilver.learning.validation import MODEL
 from tests.quicksilver.learning.test_ensembles import KINDS, PREDICTORS, card_of
 from tests.quicksilver.learning.test_predictor import rows
 

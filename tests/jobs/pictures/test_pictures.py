@@ -22,14 +22,14 @@ from jobs.pictures.drawing import DPI, WIDTH, signed
 from jobs.pictures.importance import importances_of
 from jobs.pictures.learning_curve import curves_of
 from jobs.pictures.score import courses_of, windows_of
-from jobs.pictures.study import Trained
+from jobs.pictures.study import TrainedPredictor
 from jobs.pictures.write import KINDS, write_picture
 from jobs.plot_command import Kind
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import TrainingFrame
+from quicksilver.learning.results import MAJORITY, MODEL
 from quicksilver.learning.scores import accuracy, log_loss, profit_bps
-from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.learning.zoo import NINE
 from tests.quicksilver.learning.test_validation import frame
 
@@ -43,8 +43,8 @@ def data(config: PredictorConfig = CONFIG, n: int = 2_000) -> TrainingFrame:
 
 
 @cache
-def study(again: bool = False) -> Trained:
-    return Trained("near", CONFIG, data())
+def study(again: bool = False) -> TrainedPredictor:
+    return TrainedPredictor("near", CONFIG, data())
 
 
 def texts(figure: Figure) -> str:
@@ -120,7 +120,7 @@ def test_all_nine_fit_on_one_sheet() -> None:
     studies = []
     for name in NINE:
         config = PredictorConfig(name, datasetinputs=2, fee_bps=3.0)
-        studies.append(Trained(name, config, data(config, 500)))
+        studies.append(TrainedPredictor(name, config, data(config, 500)))
     figure = boundaries(studies, "Nine")
     titles = [ax.get_title(loc="left") for ax in figure.axes[:9]]
     assert [title.split("\n")[0] for title in titles] == list(NINE)
@@ -153,7 +153,7 @@ def test_confusion_counts_all_decisions() -> None:
 
 def test_a_class_that_is_never_said_has_no_share() -> None:
     config = msgspec.structs.replace(CONFIG, fee_bps=6.0)
-    found = Trained("quiet", config, frame(2, n=1_000, config=config))
+    found = TrainedPredictor("quiet", config, frame(2, n=1_000, config=config))
     right = np.array([text.get_text() for text in confusion(found).axes[1].texts]).reshape(3, 3)
     assert [cell.split("\n")[1] for cell in right[:, 0]] == ["–"] * 3
 
@@ -198,7 +198,7 @@ def test_a_learning_curve_rises_where_there_is_something_to_learn() -> None:
 
 def test_a_learning_curve_of_who_goes_on_learning_is_of_one_that_does_so_as_in_its_walk() -> None:
     config = msgspec.structs.replace(CONFIG, type="online-logistic")
-    found, walked = curves_of(data(config), config), Trained("near", config, data(config)).walked.judged[MODEL]
+    found, walked = curves_of(data(config), config), TrainedPredictor("near", config, data(config)).walked.judged[MODEL]
     part = walked.fold == np.unique(walked.fold)[-3]  # of the last three the one whose past is learned from whole
     expected = [float(measure(walked.parts()[part].mean(axis=0))) for measure in CURVES]
     assert found.later[:, -1, 0].tolist() == pytest.approx(expected)
@@ -207,8 +207,8 @@ def test_a_learning_curve_of_who_goes_on_learning_is_of_one_that_does_so_as_in_i
 def test_where_a_model_does_not_go_on_learning_it_is_said() -> None:
     config = msgspec.structs.replace(CONFIG, type="online-logistic")
     said = " It goes on learning live; here it is asked as it was before."
-    assert (Trained("near", config, data(config)).frozen, study().frozen) == (said, "")
-    assert said in texts(boundaries([Trained("near", config, data(config))], "")).replace("\n", " ")
+    assert (TrainedPredictor("near", config, data(config)).frozen, study().frozen) == (said, "")
+    assert said in texts(boundaries([TrainedPredictor("near", config, data(config))], "")).replace("\n", " ")
 
 
 def test_the_headline_is_of_a_later_period_as_the_report_is() -> None:
@@ -246,14 +246,14 @@ def test_windows_hold_every_decision_once_and_lie_within_a_part() -> None:
 def test_what_cannot_be_drawn_is_said(kind: str, change: dict[str, Any], n: int, said: str, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, **change)
     with pytest.raises(InputError, match=said):
-        write_picture(tmp_path, "near", Trained("near", config, data(config, n)), kind)
+        write_picture(tmp_path, "near", TrainedPredictor("near", config, data(config, n)), kind)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["boundaries", "calibration", "learning-curve", "confusion", "importance", "score"])
 def test_a_predicted_move_is_drawn_too(kind: str, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, type="linear", target="return")
-    path = write_picture(tmp_path, "near", Trained("near", config, data(config, 1_000)), kind)
+    path = write_picture(tmp_path, "near", TrainedPredictor("near", config, data(config, 1_000)), kind)
     assert path.stat().st_size > 10_000
 
 

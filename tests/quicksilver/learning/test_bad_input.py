@@ -11,10 +11,10 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig, Target
 from quicksilver.learning.datasets import TrainingFrame, frame_of
+from quicksilver.learning.fitting import fitted
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import require_trainable
-from quicksilver.learning.validation import fitted
 from quicksilver.learning.zoo import DEEPLOB, ZOO
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor

@@ -12,9 +12,12 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.fitting import fitted, probabilities
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.results import MAJORITY, MODEL
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MAJORITY, MODEL, fitted, probabilities, validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
 from quicksilver.records import Features, Prediction, Score

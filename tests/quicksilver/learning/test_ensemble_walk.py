@@ -14,12 +14,13 @@ from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import require_walkable, trained_material, walk_material
 from quicksilver.learning.material import Material, material_of
-from quicksilver.learning.results import Validation
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL, NOTHING, Validation
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.stacking import unseen
 from quicksilver.learning.usable import require_trainable
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 
 COMMON: dict[str, Any] = {"horizon": "3m", "fee_bps": 3.0}
 PREDICTORS = {

@@ -15,7 +15,8 @@ from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_material
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of, material_of
-from quicksilver.learning.validation import MODEL, judged_by
+from quicksilver.learning.results import MODEL
+from quicksilver.learning.walking import judged_by
 from quicksilver.models.card import EnsembleCard, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.learner import ONLINE

@@ -8,12 +8,15 @@ from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.fitting import fitted
 from quicksilver.learning.held_back import outside, said_by, walked_by
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.online import OnlineClassifier, prequential
+from quicksilver.learning.results import MAJORITY, MODEL
 from quicksilver.learning.splits import walk_forward
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MAJORITY, MODEL, fitted, validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from quicksilver.learning.zoo import model_of
 from quicksilver.models.learner import ONLINE, Learner
 from quicksilver.models.predictor import Predictor

@@ -11,11 +11,12 @@ from quicksilver.events import SECOND_NS
 from quicksilver.labels import round_trip_bps
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.fitting import error_of, fitted, probabilities
 from quicksilver.learning.held_back import walked_by
 from quicksilver.learning.histories import HistoryBuilder
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.scores import Decisions, accuracy, brier, log_loss, profit_bps
 from quicksilver.learning.training import trained
-from quicksilver.learning.validation import MODEL, error_of, fitted, probabilities
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import Card, Range
 from quicksilver.models.predictor import Predictor

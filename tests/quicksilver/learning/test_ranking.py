@@ -8,10 +8,9 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.deflated import deflated_tracks, expected_best, probability, track_of
 from quicksilver.learning.ranking import Row, ranked, row_of, verdict
-from quicksilver.learning.results import Interval, Validation
+from quicksilver.learning.results import MAJORITY, MODEL, Interval, Validation
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.search import Candidate, Result
-from quicksilver.learning.validation import MAJORITY, MODEL
 
 DAYS = 10.0
 

@@ -20,11 +20,11 @@ from quicksilver.learning.scores import (
     accuracy,
     block_length,
     blocks_of,
+    clipped,
     influence,
     intervals,
     profit_bps,
     resampled,
-    within_range,
 )
 
 RNG = np.random.default_rng
@@ -188,8 +188,8 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 
 def test_no_interval_reaches_beyond_what_a_measure_can_be() -> None:
     wide = Interval(0.4, -0.2, 1.3, 0.3, 0.5)
-    assert within_range(wide, 0.0, 1.0) == Interval(0.4, 0.0, 1.0, 0.3, 0.5)
-    unknown = within_range(Interval(0.4, math.nan, math.nan, 0.3, 0.5), 0.0, 1.0)
+    assert clipped(wide, 0.0, 1.0) == Interval(0.4, 0.0, 1.0, 0.3, 0.5)
+    unknown = clipped(Interval(0.4, math.nan, math.nan, 0.3, 0.5), 0.0, 1.0)
     assert math.isnan(unknown.low)
     assert math.isnan(unknown.high)
     assert RANGES.keys() == MEASURES.keys()

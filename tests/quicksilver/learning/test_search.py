@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
+from quicksilver.learning.results import MODEL
 from quicksilver.learning.search import Candidate, SearchConfig, candidates, outcome, read_search
-from quicksilver.learning.validation import MODEL, validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from tests.searches import CONFIG, MINUTE_NS, histories, history
 
 FEATURES = ("rsi_14", "momentum_bps")

@@ -13,9 +13,9 @@ from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.learning.ensembles import trained_material, walk_material
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import material_of
+from quicksilver.learning.results import MAJORITY, MODEL
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.together import aligned_with, features_in, walked_together
-from quicksilver.learning.validation import MAJORITY, MODEL
 from quicksilver.models.card import EnsembleCard
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.predictor import Predictor

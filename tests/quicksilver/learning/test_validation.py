@@ -6,14 +6,17 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning import validation
+from quicksilver.learning import walking
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import MINUTE_NS, FeatureHistory, TrainingFrame, frame_of
+from quicksilver.learning.fitting import error_of, fitted
 from quicksilver.learning.held_back import outside
+from quicksilver.learning.results import LAST_MOVE, MAJORITY, MODEL, NOTHING
 from quicksilver.learning.scores import MEASURES
 from quicksilver.learning.training import trained
 from quicksilver.learning.usable import require_trainable
-from quicksilver.learning.validation import LAST_MOVE, MAJORITY, MODEL, NOTHING, error_of, fitted, validated, walk
+from quicksilver.learning.validation import validated
+from quicksilver.learning.walking import walk
 from quicksilver.learning.zoo import NINE
 
 CONFIG = PredictorConfig("logistic", granularity="1m", horizon="3m", datasetinputs=3, fee_bps=3.0)
@@ -67,13 +70,13 @@ def test_a_part_that_is_flagged_as_a_whole_is_left_out_and_so_is_all_of_it() -> 
 
 def test_each_part_is_judged_by_a_model_of_as_many_minutes_as_the_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parts themselves are the same, however far back a predictor looks; so are the card's own data."""
-    data, fit, spans = frame(1, reverts=0.5), validation.fitted, []
+    data, fit, spans = frame(1, reverts=0.5), fitted, []
 
     def watched(seen: TrainingFrame, config: PredictorConfig) -> object:
         spans.append(int(seen.ts_ns[-1] - seen.ts_ns[0]) // MINUTE_NS)
         return fit(seen, config)
 
-    monkeypatch.setattr(validation, "fitted", watched)
+    monkeypatch.setattr(walking, "fitted", watched)
     walks, every = {}, list[int]()
     for minutes in (0.0, 300.0, 1_000.0):
         config = msgspec.structs.replace(CONFIG, minutes_back=minutes)

@@ -4,8 +4,7 @@ import msgspec
 import pytest
 
 from quicksilver.learning.config import Target
-from quicksilver.learning.results import Interval, Validation
-from quicksilver.learning.validation import MODEL
+from quicksilver.learning.results import MODEL, Interval, Validation
 from quicksilver.learning.verdict import beats_baseline, luck, verdict
 
 

@@ -1,6 +1,6 @@
 /** A search's rows as api/search.py gives them, and what the table and the heat map take of them. */
 
-import { fixed, UNKNOWN } from "../format";
+import { fixed, moment, UNKNOWN } from "../format";
 
 export interface Interval {
   value: number;
@@ -20,6 +20,10 @@ export interface Row {
   minutes_back: number;
   instruments: string[];
   n: number;
+  folds: number;
+  of_folds: number;
+  start_ns: number | null;
+  end_ns: number | null;
   seconds: number;
   why: string;
   warned: string[];
@@ -171,6 +175,16 @@ export function withInterval(measure: Measure, row: Row): [string, string] {
   const interval = measure.interval?.(row);
   const text = value === null ? (row.why ? UNKNOWN : "no trades") : fixed(value, measure.decimals);
   return [text, interval ? `[${fixed(interval.low, measure.decimals)}, ${fixed(interval.high, measure.decimals)}]` : ""];
+}
+
+/** The later periods that have judged it, as `6 of 8`: it had too little to learn from before the others. */
+export function periods(row: Row): string {
+  return `${row.folds} of ${row.of_folds}`;
+}
+
+/** A moment of its decisions to the minute, UTC, as 2017-11-03 04:05. */
+export function minute(ns: number | null): string {
+  return ns === null ? UNKNOWN : moment(ns).slice(0, -3);
 }
 
 /** How far a search is, in words. */

@@ -1,7 +1,7 @@
 /** The rows as a table that a click on a column sorts. */
 
 import { element } from "../dom";
-import { AXES, MEASURES, type Row, sorted, type Value, withInterval } from "./rows";
+import { AXES, MEASURES, minute, periods, type Row, sorted, type Value, withInterval } from "./rows";
 
 const MOST = 500; // rows that are drawn: a browser lays out no ten thousand each two seconds
 
@@ -19,6 +19,11 @@ const majority: Column = {
 const examples: Column = {
   name: "n", by: (row) => row.n, numbers: true, fill: (row, cell) => cell.append(row.n.toLocaleString("en")),
 };
+const judgedBy: Column[] = [
+  { name: "periods", by: (row) => row.folds, numbers: true, fill: (row, cell) => cell.append(periods(row)) },
+  { name: "judged from", by: (row) => row.start_ns, numbers: true, fill: (row, cell) => cell.append(minute(row.start_ns)) },
+  { name: "to", by: (row) => row.end_ns, numbers: true, fill: (row, cell) => cell.append(minute(row.end_ns)) },
+];
 const taken: Column = {
   name: "seconds", by: (row) => row.seconds, numbers: true, fill: (row, cell) => cell.append(row.seconds.toFixed(1)),
 };
@@ -32,7 +37,7 @@ const measures = MEASURES.map((measure): Column => ({
     cell.append(text, element("small", "", interval && ` ${interval}`));
   },
 }));
-const COLUMNS = [...axes, examples, ...measures.slice(0, 1), majority, ...measures.slice(1), taken];
+const COLUMNS = [...axes, examples, ...judgedBy, ...measures.slice(0, 1), majority, ...measures.slice(1), taken];
 
 export class Table {
   private sort: { column: Column; descending: boolean } | null = null;

@@ -10,7 +10,8 @@ from river.optim import SGD
 from river.preprocessing import StandardScaler
 from river.utils.math import dot, softmax
 
-from quicksilver.models.score import Probabilities
+from quicksilver.labels import uniqueness
+from quicksilver.models.score import CLASSES, Probabilities
 from quicksilver.records import Direction, Features
 
 # Stationary ones only: a price level or a raw count says nothing about the next move.
@@ -19,7 +20,6 @@ MODEL_FEATURES = (
     "return_1s_bps", "return_10s_bps", "return_60s_bps", "volatility_10s_bps", "volatility_60s_bps", "rsi_14",
     "macd_bps", "macd_signal_bps", "momentum_bps",
 )  # fmt: skip
-CLASSES: tuple[Direction, ...] = (-1, 0, 1)
 LEARNING_RATE = 0.01  # river's default, for outcomes that do not overlap
 Z_LIMIT = 8.0  # unbounded, an input farther out would throw the weights away
 RAW_LIMIT = 1e12  # beyond it a running variance would overflow, and stay infinite
@@ -48,18 +48,6 @@ class _Softmax(SoftmaxRegression):
         """Return the probability of each label: the softmax of the log prior plus ``weights . x``."""
         logits = {label: self.log_prior[label] + dot(weights, x) for label, weights in self.weights.items()}
         return softmax(logits)
-
-
-def uniqueness(every_ns: int, horizon_ns: int) -> float:
-    """Return how much of an outcome is news: those of a horizon that is longer than the time between them overlap.
-
-    ``horizon_ns / every_ns`` of them hold the news of one (Lopez de Prado, Advances in Financial Machine Learning,
-    2018, chapter 4: average uniqueness).
-
-    >>> uniqueness(1, 4), uniqueness(4, 1)
-    (0.25, 1.0)
-    """
-    return min(1.0, every_ns / horizon_ns)
 
 
 class OnlineModel:
