@@ -12,11 +12,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of_library
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 
 from jobs.whole_files import replace_whole
 from quicksilver import learning, models
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import InputError
 from quicksilver.learning.results import Validation
 from quicksilver.models.card import AnyCard, Deployment, wants
@@ -136,11 +138,21 @@ class Registry:
         """Make sure, before hours of work, that versions of these names can be kept.
 
         Raises:
-            InputError: the file that says who does what is damaged.
+            InputError: the folder cannot be written to, or the file that says who does what is damaged.
         """
         for name in names:
+            self._require_writable(self._folder / name)
             if (self._folder / name / ROLES).exists():
                 self.roles(name)
+
+    def _require_writable(self, folder: Path) -> None:
+        """Write a file that nobody sees, and make no folder: there may be nothing to keep in the end."""
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        try:
+            with TemporaryFile(dir=there):
+                return
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written to: {error.strerror}") from error
 
     def add(self, entry: Entry) -> bool:
         """Keep a version, which becomes live if it is the first; returns whether it was new.
@@ -172,10 +184,12 @@ class Registry:
         except FileNotFoundError as error:
             there = ", ".join(self.versions(name)) or "none"
             raise InputError(f"{name} has no version {version}; there is {there}") from error
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, *UNREADABLE, ValueError) as error:
             raise InputError(f"{path}: cannot be used: {error}") from error
         if not sound:
             raise InputError(f"{path}: damaged: its content is that of another version")
+        if entry.card.name != name:
+            raise InputError(f"{path}: cannot be used: it is a version of {entry.card.name}, not of {name}")
         return entry
 
     def _require_applicable(self, name: str, version: str) -> None:
@@ -230,7 +244,7 @@ class Registry:
         except FileNotFoundError as error:
             there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
             raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE, ValueError) as error:
             raise InputError(f"{path}: cannot be used: {error}") from error
 
     def promote(self, name: str, version: str) -> None:
@@ -243,7 +257,7 @@ class Registry:
         with self._changing(name) as roles:
             if roles.live == version:
                 raise InputError(f"{name} {version} is live already")
-            roles.earlier = [*roles.earlier, roles.live][-KEPT:]
+            roles.earlier = [*roles.earlier, *filter(None, [roles.live])][-KEPT:]
             roles.live, roles.shadows = version, [one for one in roles.shadows if one != version]
 
     def shadow(self, name: str, version: str) -> None:

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
+from quicksilver.codec import UNREADABLE
+
 T = TypeVar("T")
 
 
@@ -70,8 +72,8 @@ def whole_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
 
 
 def read_line(line: bytes, kind: type[T]) -> T | None:
-    """Return what a line of JSON holds; None if it is torn, damaged, or of another program's making."""
+    """Return what a line or a file of JSON holds; None if it is torn, damaged, or of another program's making."""
     try:
         return msgspec.json.decode(line, type=kind)
-    except (msgspec.MsgspecError, ValueError):
+    except (*UNREADABLE, ValueError):
         return None

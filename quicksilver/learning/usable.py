@@ -10,6 +10,8 @@ from quicksilver.learning.zoo import kind_of, least_of_class, model_of
 
 FOLDS = 8
 MIN_PAST = 200
+# What to take: to have more outcomes flat, and to have fewer so.
+_OTHERS = {True: "a shorter horizon or a higher fee_bps", False: "a longer horizon or a lower fee_bps"}
 CLASS_NAMES = {-1: "down", 0: "flat", 1: "up"}
 
 
@@ -76,7 +78,7 @@ def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stre
     if len(classes) < 2:
         raise InputError(
             f"all {len(directions)} outcomes are {CLASS_NAMES[int(classes[0])]} beyond a threshold of"
-            f" {config.threshold_bps:g} bps: take a longer horizon or a lower fee_bps"
+            f" {config.threshold_bps:g} bps: take {_OTHERS[bool(classes[0] != 0)]}"
         )
     if not kind_of(config).calibrated:
         return
@@ -87,7 +89,7 @@ def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stre
         if count >= STRETCHES and min(outside) >= needed:
             continue
         few = "is" if count == 1 else "are"
-        advice = "a shorter horizon or a higher fee_bps" if one == 0 else "a longer horizon or a lower fee_bps"
+        advice = _OTHERS[one == 0]
         raise InputError(
             f"only {count} of {len(directions)} outcomes {few} {CLASS_NAMES[one]}, {min(outside)} of them outside part"
             f" {outside.index(min(outside)) + 1} of {STRETCHES}: type {config.type}, which is calibrated part"
