@@ -16,7 +16,7 @@ from tempfile import TemporaryFile
 
 import msgspec
 
-from jobs.whole_files import replace_whole
+from jobs.whole_files import PART, replace_whole
 from quicksilver import learning, models
 from quicksilver.codec import UNREADABLE
 from quicksilver.errors import InputError
@@ -324,6 +324,8 @@ class Registry:
         folder = self._folder / name
         try:
             with alone(folder / "roles.lock", f"another process changes {folder}: try again", PATIENCE_S):
+                for torn in folder.glob(f".*{PART}"):  # a kill has left it: who has the lock is the only one who writes
+                    torn.unlink()
                 roles = self.roles(name) if (folder / ROLES).exists() else Roles()
                 yield roles
                 replace_whole(folder / ROLES, msgspec.json.encode(roles), on_disk=True)

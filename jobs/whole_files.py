@@ -10,6 +10,7 @@ import msgspec
 from quicksilver.codec import UNREADABLE
 
 T = TypeVar("T")
+PART = ".part"  # how the names of files end that are not whole yet
 
 
 def replace_whole(path: Path, data: bytes, on_disk: bool = False) -> None:
@@ -20,7 +21,7 @@ def replace_whole(path: Path, data: bytes, on_disk: bool = False) -> None:
     Raises:
         OSError: it cannot be written; the old one is there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         with part.open("wb") as file:
             file.write(data)

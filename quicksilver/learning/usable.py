@@ -3,6 +3,7 @@
 import numpy as np
 
 from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, newest
 from quicksilver.learning.splits import STRETCHES, Stretches, walk_forward
@@ -12,6 +13,7 @@ FOLDS = 8
 MIN_PAST = 200
 # What to take: to have more outcomes flat, and to have fewer so.
 _OTHERS = {True: "a shorter horizon or a higher fee_bps", False: "a longer horizon or a lower fee_bps"}
+SINGLE = np.finfo(np.float32)  # what ONNX computes with, and scikit-learn's trees
 CLASS_NAMES = {-1: "down", 0: "flat", 1: "up"}
 
 
@@ -63,6 +65,7 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
             raise InputError(f"input {name} is not known in any of {frame.n} examples: leave it out")
         if np.ptp(column[seen]) == 0.0:
             raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: leave it out")
+        _require_single(column[seen], name)
     if not np.isfinite(frame.move_bps).all():
         raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
     stretches = Stretches(len(frame.instruments) * config.overlap)
@@ -70,6 +73,15 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
         _require_classes(frame.directions(config.threshold_bps), config, stretches)
     else:
         list(stretches.split(frame.inputs))  # by which its errors are found
+
+
+def _require_single(values: FloatArray, name: str) -> None:
+    """Refuse an input of which a model's numbers, which have 32 bits, would not hold what it tells."""
+    least, most = values.min(), values.max()
+    if max(-least, most) > SINGLE.max:
+        raise InputError(f"input {name} is {least:g} to {most:g}, and {SINGLE.max:g} is the most that a model takes")
+    if np.ptp(values.astype(np.float32)) < SINGLE.tiny:
+        raise InputError(f"input {name} is {least:g} to {most:g}, which is one number to a model: leave it out")
 
 
 def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stretches) -> None:

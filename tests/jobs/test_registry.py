@@ -249,6 +249,15 @@ def test_a_crash_while_writing_leaves_what_was(
     assert not list((tmp_path / "models/near").glob(".*"))
 
 
+def test_what_a_kill_has_left_half_written_goes_with_the_next_change(registry: Registry, tmp_path: Path) -> None:
+    near = tmp_path / "models/near"
+    (near / ".roles.json.4194304.part").write_bytes(b"{")
+    (near / f".{'0' * 12}.json.4194304.part").write_bytes(bytes(1_000))
+    registry.promote("near", SECOND.card.version)
+    assert not list(near.glob(".*"))
+    assert registry.versions("near") == [FIRST.card.version, SECOND.card.version, THIRD.card.version]
+
+
 def test_a_program_is_told_by_its_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     first = code_digest.__wrapped__()
     assert first == code_digest.__wrapped__()
