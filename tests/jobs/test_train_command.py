@@ -116,7 +116,7 @@ def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
     [
         (('type = "logistic"', 'type = "oracle"'), "predictor near: there is no predictor type 'oracle'; there are "),
         (("fee_bps = 2.0", "fee_bps = "), "{config}: Invalid value"),
-        (("fee_bps", "fees"), "{config}: Object contains unknown field `fees` - at `$.predictors[...]`"),
+        (("fee_bps", "fees"), "{config}: predictor near: Object contains unknown field `fees`"),
         (("fee_bps", 'features = ["rsi_15"]\nfee_bps'), "{config}: there is no feature 'rsi_15'"),
         (("predictors.near", 'predictors."../near"'), "{config}: '../near' is no name"),
         (("fee_bps", "parameters = {depth = 3}\nfee_bps"), "predictor near: a logistic predictor: "),
