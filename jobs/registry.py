@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 
-from jobs.whole_files import replace_whole
+from jobs.whole_files import PART, replace_whole
+from quicksilver.codec import UNREADABLE
 from quicksilver.errors import InputError
 from quicksilver.learning.entry import Entry, sealed, unsealed
 from quicksilver.models.roles import AtWork, Roles
@@ -47,11 +49,21 @@ class Registry:
         """Make sure, before hours of work, that versions of these names can be kept.
 
         Raises:
-            InputError: the file that says who does what is damaged.
+            InputError: the folder cannot be written to, or the file that says who does what is damaged.
         """
         for name in names:
+            self._require_writable(self._folder / name)
             if (self._folder / name / ROLES).exists():
                 self.roles(name)
+
+    def _require_writable(self, folder: Path) -> None:
+        """Write a file that nobody sees, and make no folder: there may be nothing to keep in the end."""
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        try:
+            with TemporaryFile(dir=there):
+                return
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written to: {error.strerror}") from error
 
     def add(self, entry: Entry) -> bool:
         """Keep a version, which becomes live if it is the first; returns whether it was new.
@@ -83,10 +95,12 @@ class Registry:
         except FileNotFoundError as error:
             there = ", ".join(self.versions(name)) or "none"
             raise InputError(f"{name} has no version {version}; there is {there}") from error
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, *UNREADABLE, ValueError) as error:
             raise InputError(f"{path}: cannot be used: {error}; {HEALED}") from error
         if not sound:
             raise InputError(f"{path}: damaged: its content is that of another version; {HEALED}")
+        if entry.card.name != name:
+            raise InputError(f"{path}: cannot be used: it is a version of {entry.card.name}, not of {name}")
         return entry
 
     def _require_applicable(self, name: str, version: str) -> None:
@@ -141,7 +155,7 @@ class Registry:
         except FileNotFoundError as error:
             there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
             raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE, ValueError) as error:
             raise InputError(
                 f"{path}: cannot be used: {error}; restore it, or remove it: of what is trained next the first is live"
             ) from error
@@ -213,6 +227,8 @@ class Registry:
         folder = self._folder / name
         try:
             with alone(folder / "roles.lock", f"another process changes {folder}: try again", PATIENCE_S):
+                for torn in folder.glob(f".*{PART}"):  # a kill has left it: who has the lock is the only one who writes
+                    torn.unlink()
                 roles = self.roles(name) if (folder / ROLES).exists() else Roles()
                 yield roles
                 replace_whole(folder / ROLES, msgspec.json.encode(roles), on_disk=True)

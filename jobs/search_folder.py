@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from jobs.whole_files import read_line, replace_whole, whole_lines
+from jobs.whole_files import T, read_line, replace_whole, whole_lines
 from quicksilver.errors import InputError
+from quicksilver.learning.ranking import row_of
 from quicksilver.learning.search import Result, SearchConfig
 from setup.alone import alone
 
@@ -77,7 +78,7 @@ class SearchFolder:
         found: list[Result] = []
         end = offset
         for line, behind in whole_lines(self.path / RESULTS, offset):
-            end, one = behind, read_line(line, Result)
+            end, one = behind, _rankable(line)
             if one is None:
                 self.unreadable += 1
             else:
@@ -108,17 +109,28 @@ class SearchFolder:
 
     def search(self) -> Search | None:
         """Return what is searched; None where nothing is that can be read."""
-        try:
-            return msgspec.json.decode((self.path / SEARCH).read_bytes(), type=Search)
-        except (OSError, msgspec.MsgspecError):
-            return None
+        return self._read(SEARCH, Search)
 
     def progress(self) -> Progress | None:
         """Return how far it is; None where nobody has said that."""
+        return self._read(PROGRESS, Progress)
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
         try:
-            return msgspec.json.decode((self.path / PROGRESS).read_bytes(), type=Progress)
-        except (OSError, msgspec.MsgspecError):
+            return read_line((self.path / name).read_bytes(), kind)
+        except OSError:
             return None
+
+
+def _rankable(line: bytes) -> Result | None:
+    """What a line holds; None too if a program with other measures has written it."""
+    one = read_line(line, Result)
+    try:
+        if one is not None:
+            row_of(one)
+    except KeyError:
+        return None
+    return one
 
 
 class Lines:

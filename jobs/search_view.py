@@ -59,9 +59,12 @@ class SearchView:
         return len(self._tried)
 
     def _read(self) -> None:
-        if self.folder.size() < self._offset:  # another file than before
-            self._offset, self._rows, self._tried = 0, {}, set()
-        results, self._offset = self.folder.after(self._offset)
+        try:
+            if self.folder.size() < self._offset:  # another file than before
+                self._offset, self._rows, self._tried = 0, {}, set()
+            results, self._offset = self.folder.after(self._offset)
+        except OSError:  # what cannot be read now holds nothing new
+            return
         for one in results:
             self._rows[one.candidate.id] = row_of(one)
             self._tried.add(try_of(one).id)

@@ -7,7 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
+from quicksilver.codec import UNREADABLE
+
 T = TypeVar("T")
+PART = ".part"  # how the names of files end that are not whole yet
 
 
 def replace_whole(path: Path, data: bytes, on_disk: bool = False) -> None:
@@ -18,7 +21,7 @@ def replace_whole(path: Path, data: bytes, on_disk: bool = False) -> None:
     Raises:
         OSError: it cannot be written; the old one is there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -70,8 +73,8 @@ def whole_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
 
 
 def read_line(line: bytes, kind: type[T]) -> T | None:
-    """Return what a line of JSON holds; None if it is torn, damaged, or of another program's making."""
+    """Return what a line or a file of JSON holds; None if it is torn, damaged, or of another program's making."""
     try:
         return msgspec.json.decode(line, type=kind)
-    except (msgspec.MsgspecError, ValueError):
+    except (*UNREADABLE, ValueError):
         return None

@@ -7,13 +7,18 @@ import msgspec
 
 from quicksilver.errors import InputError
 from quicksilver.labels import uniqueness
-from quicksilver.records import Features
-from quicksilver.spans import span_ns
+from quicksilver.records import Features, Record
+from quicksilver.spans import MOST_NS, UNITS_NS, span_ns
 
 Target: TypeAlias = Literal["direction", "return"]
 MORE_THAN_HALF = math.nextafter(0.5, 1.0)
 MAX_MOVES = 1_000
 MAX_SEQUENCE = 500  # decisions whose features are given
+MOST_MINUTES = MOST_NS / UNITS_NS["m"]
+MOST_FEE_BPS = 1e6  # a hundred times what is traded: beyond it is a slip of the keyboard
+MOST_SEED = 2**32 - 1  # that numpy takes
+# What else a row holds says when and where it is.
+FEATURES = Features.__struct_fields__[len(Record.__struct_fields__) :]
 MAX_SILENT = 10  # cells of the granularity without a row, after which the next move is none of that length
 
 
@@ -57,17 +62,22 @@ class PredictorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.features if name not in Features.__struct_fields__]
+        unknown = [name for name in self.features if name not in FEATURES]
         if unknown:
             raise ValueError(f"there is no feature {unknown[0]!r}; GET /api/feature-specs names them")
+        twice = [name for name in self.features if self.features.count(name) > 1]
+        if twice:
+            raise ValueError(f"feature {twice[0]} stands twice in it: give it once")
         if not 0 <= self.datasetinputs <= MAX_MOVES or not (self.datasetinputs or self.features):
             raise ValueError(f"datasetinputs = {self.datasetinputs}: give 0 to {MAX_MOVES} moves, or some features")
         if not 1 <= self.sequence <= MAX_SEQUENCE or (self.sequence > 1 and not self.features):
             raise ValueError(
                 f"sequence = {self.sequence}: give 1 to {MAX_SEQUENCE} decisions, and features to give of each"
             )
-        if self.minutes_back < 0 or self.fee_bps < 0:
-            raise ValueError("minutes_back and fee_bps cannot be below 0")
+        limits = (("minutes_back", MOST_MINUTES), ("fee_bps", MOST_FEE_BPS), ("seed", MOST_SEED))
+        for name, most in limits:
+            if not 0 <= getattr(self, name) <= most:  # which nan is not either
+                raise ValueError(f"{name} = {getattr(self, name)}: give 0 to {most:,.0f}")
         require_span(self.granularity)
         require_span(self.horizon or self.granularity)
 

@@ -10,6 +10,7 @@ from quicksilver.learning.config import PredictorConfig, require_span
 from quicksilver.spans import span_ns
 
 HALF_LIFE = 200  # outcomes: few enough to follow a market that changes, and enough to tell members apart
+MOST_WEIGHT = 1e6  # and its reciprocal the least: who has less beside it is not heard, and sums stay numbers
 _MEANING = ("horizon_ns", "fee_bps", "target")  # of an outcome: where they differ, probabilities cannot be averaged
 
 
@@ -53,6 +54,10 @@ class EnsembleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for one in self.members:
             if not 0.0 < one.weight < math.inf:
                 raise ValueError(f"the weight of {one.predictor} is {one.weight:g}: give one above 0, or leave it out")
+            if not 1.0 / MOST_WEIGHT <= one.weight <= MOST_WEIGHT:
+                raise ValueError(
+                    f"the weight of {one.predictor} is {one.weight:g}: give {1.0 / MOST_WEIGHT:g} to {MOST_WEIGHT:g}"
+                )
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence = {self.confidence:g}: give a probability, 0 to 1")
         if self.stacking and (self.weights == "recent" or any(one.weight != 1.0 for one in self.members)):

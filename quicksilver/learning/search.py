@@ -18,6 +18,7 @@ import numpy as np
 
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig, Target
+from quicksilver.learning.config_file import decoded
 from quicksilver.learning.datasets import FeatureHistory, frame_of
 from quicksilver.learning.results import Validation
 from quicksilver.learning.splits import starts_of
@@ -108,11 +109,11 @@ def read_search(toml: bytes, name: str) -> SearchConfig:
         InputError: it is no such file, or a value cannot be used.
     """
     try:
-        config = msgspec.toml.decode(toml, type=_File).search
+        config = decoded(toml, _File, name).search
         for one in _configs(config, [("", ())]):
             kind_of(one)
-    except (msgspec.MsgspecError, ValueError, InputError) as error:
-        raise InputError(f"{name}: {error}") from error
+    except (ValueError, InputError) as error:
+        raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from error
     return config
 
 

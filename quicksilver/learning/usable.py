@@ -3,6 +3,7 @@
 import numpy as np
 
 from quicksilver.errors import InputError
+from quicksilver.events import FloatArray
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import Int64, TrainingFrame, newest
 from quicksilver.learning.splits import STRETCHES, Stretches, walk_forward
@@ -10,6 +11,9 @@ from quicksilver.learning.zoo import kind_of, least_of_class, model_of
 
 FOLDS = 8
 MIN_PAST = 200
+# What to take: to have more outcomes flat, and to have fewer so.
+_OTHERS = {True: "a shorter horizon or a higher fee_bps", False: "a longer horizon or a lower fee_bps"}
+SINGLE = np.finfo(np.float32)  # what ONNX computes with, and scikit-learn's trees
 CLASS_NAMES = {-1: "down", 0: "flat", 1: "up"}
 
 
@@ -63,6 +67,7 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
             move = place < config.datasetinputs  # all of them are of one price, and none can be left out alone
             mend = "give data in which the price moves, or datasetinputs = 0 and features" if move else "leave it out"
             raise InputError(f"input {name} is {column[seen][0]:g} in all of {frame.n} examples: {mend}")
+        _require_single(column[seen], name)
     if not np.isfinite(frame.move_bps).all():
         raise InputError("some outcomes are no numbers: the prices hold zeros or worse")
     stretches = Stretches(len(frame.instruments) * config.overlap)
@@ -72,13 +77,22 @@ def require_usable(frame: TrainingFrame, config: PredictorConfig) -> None:
         list(stretches.split(frame.inputs))  # by which its errors are found
 
 
+def _require_single(values: FloatArray, name: str) -> None:
+    """Refuse an input of which a model's numbers, which have 32 bits, would not hold what it tells."""
+    least, most = values.min(), values.max()
+    if max(-least, most) > SINGLE.max:
+        raise InputError(f"input {name} is {least:g} to {most:g}, and {SINGLE.max:g} is the most that a model takes")
+    if np.ptp(values.astype(np.float32)) < SINGLE.tiny:
+        raise InputError(f"input {name} is {least:g} to {most:g}, which is one number to a model: leave it out")
+
+
 def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stretches) -> None:
     """Refuse outcomes of one class, and too few of any for a model that is calibrated."""
     classes, counts = np.unique(directions, return_counts=True)
     if len(classes) < 2:
         raise InputError(
             f"all {len(directions)} outcomes are {CLASS_NAMES[int(classes[0])]} beyond a threshold of"
-            f" {config.threshold_bps:g} bps: take a longer horizon or a lower fee_bps"
+            f" {config.threshold_bps:g} bps: take {_OTHERS[bool(classes[0] != 0)]}"
         )
     if not kind_of(config).calibrated:
         return
@@ -89,7 +103,7 @@ def _require_classes(directions: Int64, config: PredictorConfig, stretches: Stre
         if count >= STRETCHES and min(outside) >= needed:
             continue
         few = "is" if count == 1 else "are"
-        advice = "a shorter horizon or a higher fee_bps" if one == 0 else "a longer horizon or a lower fee_bps"
+        advice = _OTHERS[one == 0]
         raise InputError(
             f"only {count} of {len(directions)} outcomes {few} {CLASS_NAMES[one]}, {min(outside)} of them outside part"
             f" {outside.index(min(outside)) + 1} of {STRETCHES}: type {config.type}, which is calibrated part"

@@ -26,7 +26,7 @@ class Roles(msgspec.Struct):
         """
         if version == self.live:
             raise ValueError(f"{version} is live already")
-        self.earlier = [*self.earlier, self.live][-KEPT:]
+        self.earlier = [*self.earlier, *filter(None, [self.live])][-KEPT:]
         self._go_live(version)
 
     def shadow(self, version: str) -> None:

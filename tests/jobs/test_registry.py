@@ -103,6 +103,44 @@ def test_a_damaged_ensemble_is_not_promoted_and_the_old_one_stays(tmp_path: Path
         assert registry.roles("all").live == first.version
 
 
+def test_a_version_of_another_predictor_is_none_of_this_one(registry: Registry, tmp_path: Path) -> None:
+    other = msgspec.structs.replace(SECOND.card, name="far", version="").versioned()
+    (tmp_path / "models/near" / f"{other.version}.json").write_bytes(
+        sealed(msgspec.structs.replace(SECOND, card=other))
+    )
+    with pytest.raises(InputError, match="cannot be used: it is a version of far, not of near"):
+        registry.promote("near", other.version)
+    assert registry.roles("near").live == FIRST.card.version
+
+
+@pytest.mark.parametrize("data", [b'{"sha256": "0", "entry": ' + b"[" * 200_000, b'{"sha256": "\xff", "live": "\xff"}'])
+def test_hostile_json_is_a_damaged_file(registry: Registry, tmp_path: Path, data: bytes) -> None:
+    near = tmp_path / "models/near"
+    (near / f"{SECOND.card.version}.json").write_bytes(data)
+    with pytest.raises(InputError, match="cannot be used: "):
+        registry.entry("near", SECOND.card.version)
+    (near / "roles.json").write_bytes(data)
+    with pytest.raises(InputError, match=r"roles\.json: cannot be used: "):
+        registry.roles("near")
+
+
+def test_nobody_goes_back_to_a_version_that_was_none(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "models/near/roles.json").write_bytes(b"{}")
+    registry.promote("near", SECOND.card.version)
+    with pytest.raises(InputError, match="was the first: there is nothing to go back to"):
+        registry.roll_back("near")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/models/near: cannot be written to: Not a directory"):
+        Registry(tmp_path / "file/models").require_usable(["near"])
+    with pytest.raises(InputError, match=r"/proc/models/near: cannot be written to: "):
+        Registry(Path("/proc/models")).require_usable(["near"])
+    Registry(tmp_path / "new/models").require_usable(["near"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_damaged_version_is_not_promoted_and_the_old_one_stays(registry: Registry, tmp_path: Path) -> None:
     first, second = FIRST.card.version, SECOND.card.version
     path = tmp_path / "models/near" / f"{second}.json"
@@ -210,6 +248,15 @@ def test_a_crash_while_writing_leaves_what_was(
         registry.promote("near", SECOND.card.version)
     assert registry.roles("near").live == FIRST.card.version
     assert not list((tmp_path / "models/near").glob(".*"))
+
+
+def test_what_a_kill_has_left_half_written_goes_with_the_next_change(registry: Registry, tmp_path: Path) -> None:
+    near = tmp_path / "models/near"
+    (near / ".roles.json.4194304.part").write_bytes(b"{")
+    (near / f".{'0' * 12}.json.4194304.part").write_bytes(bytes(1_000))
+    registry.promote("near", SECOND.card.version)
+    assert not list(near.glob(".*"))
+    assert registry.versions("near") == [FIRST.card.version, SECOND.card.version, THIRD.card.version]
 
 
 def test_two_that_roll_back_at_once_go_back_twice(

@@ -1,6 +1,7 @@
 """``quicksilver search`` as its user has it: killed and taken up again, on several processes, on Spark."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from jobs.cli import app
 from jobs.gathering import gathered
 from jobs.search_folder import Progress, SearchFolder
 from jobs.search_progress import Estimate
+from jobs.search_shelf import SearchShelf
 from jobs.searching import read_histories
 from producers.exchanges.base import ignore
 from quicksilver.learning import search as core
@@ -125,6 +127,39 @@ def test_a_torn_line_and_one_that_is_none_are_computed_anew(done: tuple[Path, Re
     assert "1 lines of" in result.stderr
     assert lines(out)[:14] == whole[:14]
     assert untimed(out) == untimed(folder / "out")
+
+
+def test_a_result_without_a_measure_is_none_of_this_version(done: tuple[Path, Result], tmp_path: Path) -> None:
+    folder, _ = done
+    whole = lines(folder / "out")
+    bare = msgspec.json.decode(whole[0])
+    bare["validation"]["scores"] = {}
+    (tmp_path / "results.jsonl").write_bytes(msgspec.json.encode(bare) + b"\n" + whole[1])
+    found = SearchFolder(tmp_path)
+    assert [one.candidate.id for one in found.results()] == [msgspec.json.decode(whole[1])["candidate"]["id"]]
+    assert found.unreadable == 1
+
+
+@pytest.mark.parametrize("data", [b'{"x": ' + b"[" * 200_000, b'{"models": "\xff"}', None])
+@pytest.mark.parametrize("name", ["search.json", "progress.json", "results.jsonl"])
+def test_one_broken_file_does_not_hide_the_searches_from_the_page(
+    done: tuple[Path, Result], tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    folder, _ = done
+    for one in ("broken", "whole"):
+        shutil.copytree(folder / "out", tmp_path / one)
+    (tmp_path / "broken" / name).unlink()
+    if data is None:
+        (tmp_path / "broken" / name).mkdir()
+    else:
+        (tmp_path / "broken" / name).write_bytes(data + b"\n")
+    shelf = SearchShelf(tmp_path)
+    broken, whole = shelf.table("broken"), shelf.table("whole")
+    assert whole is not None
+    assert len(whole.rows) == N
+    assert {one.name for one in shelf.states()} == ({"whole"} if name == "search.json" else {"broken", "whole"})
+    assert (broken is None) == (name == "search.json")
+    assert broken is None or len(broken.rows) == (0 if name == "results.jsonl" else N)
 
 
 def test_tries_of_an_earlier_grid_count(done: tuple[Path, Result], tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
     [
         (('type = "logistic"', 'type = "oracle"'), "predictor near: there is no predictor type 'oracle'; there are "),
         (("fee_bps = 2.0", "fee_bps = "), "{config}: Invalid value"),
-        (("fee_bps", "fees"), "{config}: Object contains unknown field `fees` - at `$.predictors[...]`"),
-        (("fee_bps", 'features = ["rsi_15"]\nfee_bps'), "{config}: there is no feature 'rsi_15'"),
+        (("fee_bps", "fees"), "{config}: predictor near: Object contains unknown field `fees`"),
+        (("fee_bps", 'features = ["rsi_15"]\nfee_bps'), "{config}: predictor near: there is no feature 'rsi_15'"),
         (("predictors.near", 'predictors."../near"'), "{config}: '../near' is no name"),
         (("fee_bps", "parameters = {depth = 3}\nfee_bps"), "predictor near: a logistic predictor: "),
         (("fee_bps", "parameters = {C = -1.0}\nfee_bps"), "predictor near: The 'C' parameter of LogisticRegression "),
@@ -129,7 +129,7 @@ def test_a_span_of_time_of_several_files(prices: Path, tmp_path: Path) -> None:
             ("fee_bps", 'symbols = ["ETH-USD"]\nfee_bps'),
             "predictor near: no instrument of symbols ETH-USD; there is csv:BTC-USD",
         ),
-        (("inputs = 2", "inputs = 2000"), "{config}: datasetinputs = 2000: give 0 to 1000 moves"),
+        (("inputs = 2", "inputs = 2000"), "{config}: predictor near: datasetinputs = 2000: give 0 to 1000 moves"),
     ],
 )
 def test_what_cannot_be_trained_is_said_and_nothing_is_kept(

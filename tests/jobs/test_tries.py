@@ -57,6 +57,13 @@ def test_a_line_that_was_torn_costs_that_line_alone(tmp_path: Path) -> None:
     assert again.on(["a:B"]).keys() == TriesFile(tmp_path).on(["a:B"]).keys() == {"1", "3"}
 
 
+def test_hostile_json_costs_its_line_alone(tmp_path: Path) -> None:
+    file = TriesFile(tmp_path)
+    file.add([Try("1", "x", ("a:B",))])
+    file.path.write_bytes(b'{"x": ' + b"[" * 200_000 + b"\n\xff\n" + file.path.read_bytes())
+    assert TriesFile(tmp_path).on(["a:B"]).keys() == {"1"}
+
+
 def add_some(folder: Path, first: int) -> None:
     for number in range(first, first + 50):
         TriesFile(folder).add([Try(str(number), "x", ("a:B",), TRACK)])

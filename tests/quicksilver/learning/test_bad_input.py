@@ -14,7 +14,7 @@ from quicksilver.learning.datasets import TrainingFrame, frame_of
 from quicksilver.learning.fitting import fitted
 from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.training import trained
-from quicksilver.learning.usable import require_trainable
+from quicksilver.learning.usable import require_trainable, require_usable
 from quicksilver.learning.zoo import DEEPLOB, ZOO
 from quicksilver.models.card import Card
 from quicksilver.models.predictor import Predictor
@@ -69,6 +69,29 @@ def test_an_input_that_never_changes_is_named() -> None:
         built.take(msgspec.structs.replace(one, vpin=0.5) if isinstance(one, Features) else one)
     with pytest.raises(InputError, match=r"input vpin is 0\.5 in all of \d+ examples: leave it out"):
         trained("one", frame_of(built.histories(), CONFIG), CONFIG, "a program")
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        (1e300, r"input vpin is -1e\+300 to 1e\+300, and 3\.40282e\+38 is the most that a model takes"),
+        (1e-300, r"input vpin is -1e-300 to 1e-300, which is one number to a model: leave it out"),
+    ],
+)
+def test_an_input_that_no_model_can_take_is_named(scale: float, said: str) -> None:
+    built = HistoryBuilder(("vpin",))
+    for one in rows(1_200, 1):
+        built.take(msgspec.structs.replace(one, vpin=scale * (-1) ** one.seq) if isinstance(one, Features) else one)
+    with pytest.raises(InputError, match=said):
+        require_trainable(frame_of(built.histories(), CONFIG), CONFIG)
+
+
+@pytest.mark.parametrize(("sign", "way"), [(1.0, "up"), (-1.0, "down")])
+def test_moves_all_one_way_want_a_higher_threshold(sign: float, way: str) -> None:
+    frame = moved_up([], CONFIG)
+    frame = frame._replace(move_bps=np.full(frame.n, sign * 10.0))
+    with pytest.raises(InputError, match=f"outcomes are {way} beyond .*: take a shorter horizon or a higher fee_bps"):
+        require_usable(frame, PredictorConfig("lda", datasetinputs=3, fee_bps=1.0))
 
 
 @pytest.mark.parametrize("name", ["logistic", "online-tree"])

@@ -5,7 +5,8 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning.config import PredictorConfig
+from quicksilver.features.spec import FEATURES as SPECS
+from quicksilver.learning.config import FEATURES, PredictorConfig
 from quicksilver.learning.config_file import read_predictors
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member, lead_of
 from quicksilver.spans import span_ns
@@ -90,7 +91,23 @@ def test_a_file_of_predictors_and_an_ensemble() -> None:
         ((b"[predictors.near]", b"[predictors.near"), "p.toml: "),
         ((b"[predictors.near]", b'[predictors."../near"]'), "'../near' is no name"),
         ((b"[predictors.near]", b"\xff\x80"), "no TOML file: it is no text, from byte "),
-        ((b'type = "logistic"', b"seed = 1"), "missing required field `type`"),
+        ((b'type = "logistic"', b"seed = 1"), "p.toml: predictor line: Object missing required field `type`"),
+        ((b'horizon = "300s"', b"granularity = 5"), "p.toml: predictor line: Expected `str`, got `int`"),
+        ((b"confidence = 0.5", b"stacking = 1"), "p.toml: ensemble both: Expected `bool`, got `int`"),
+        ((b"datasetinputs = 3", b"minutes_back = nan"), "predictor near: minutes_back = nan: give 0 to 5,270,400"),
+        ((b"datasetinputs = 3", b"minutes_back = inf"), "minutes_back = inf: give 0 to "),
+        ((b"datasetinputs = 3", b"minutes_back = -1"), "minutes_back = -1.0: give 0 to "),
+        ((b"datasetinputs = 3", b"fee_bps = nan"), "fee_bps = nan: give 0 to 1,000,000"),
+        ((b"datasetinputs = 3", b"fee_bps = inf"), "fee_bps = inf: give 0 to 1,000,000"),
+        ((b"datasetinputs = 3", b"seed = -1"), "seed = -1: give 0 to 4,294,967,295"),
+        ((b"datasetinputs = 3", b"seed = 4294967296"), "seed = 4294967296: give 0 to 4,294,967,295"),
+        ((b'["imbalance_5"]', b'["venue"]'), "there is no feature 'venue'"),
+        ((b'["imbalance_5"]', b'["ts_event_ns"]'), "there is no feature 'ts_event_ns'"),
+        ((b'["imbalance_5"]', b'["vpin", "vpin"]'), "feature vpin stands twice in it: give it once"),
+        ((b'"5m"', b'"1000000d"'), "'1000000d' is too long a span of time: 3660d is the most"),
+        ((b'"1m"', b'"' + b"9" * 400 + b'd"'), "is too long a span of time: 3660d is the most"),
+        ((b"weight = 2", b"weight = 1e308"), "the weight of near is 1e+308: give 1e-06 to 1e+06"),
+        ((b"[predictors.near]", b"x = " + b"[" * 5_000), "its tables or lists are nested too deeply"),
     ],
 )
 def test_what_cannot_be_used_is_named(change: tuple[bytes, bytes], said: str) -> None:
@@ -104,6 +121,14 @@ def test_what_cannot_be_used_is_named(change: tuple[bytes, bytes], said: str) ->
 def test_a_file_without_a_predictor_is_refused(toml: bytes) -> None:
     with pytest.raises(InputError, match=r"^p.toml: there is no predictor in it: add a table \[predictors.NAME\]"):
         read_predictors(toml, "p.toml")
+
+
+def test_what_editors_of_windows_write_is_read() -> None:
+    assert read_predictors(b"\xef\xbb\xbf" + FILE.replace(b"\n", b"\r\n"), "p.toml") == read_predictors(FILE, "p.toml")
+
+
+def test_a_feature_is_what_the_specs_name() -> None:
+    assert tuple(spec.name for spec in SPECS) == FEATURES
 
 
 @pytest.mark.parametrize("text", ["", "0s", "5", "5w", "-1s", "1e3s"])
