@@ -4,6 +4,7 @@ Linear programs, with whole numbers where the number of assets is limited, by Hi
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -92,11 +93,11 @@ def _needed(feasible: Feasible) -> list[str]:
     n, wide = len(feasible.low), np.full(len(feasible.low), MOST_WEIGHT)
     any_number = n if feasible.most != UNLIMITED else UNLIMITED  # without the limit each may still be out
     drops: list[tuple[str, Callable[[Feasible], Feasible]]] = [
-        (f"turnover {feasible.turnover:g}", lambda one: one._replace(turnover=np.inf)),
-        (f"at most {feasible.most} assets", lambda one: one._replace(most=any_number)),
+        (f"turnover {feasible.turnover:g}", lambda one: replace(one, turnover=np.inf)),
+        (f"at most {feasible.most} assets", lambda one: replace(one, most=any_number)),
         *((label, _without(label)) for label in feasible.labels),
-        (_bound("floor", feasible.low), lambda one: one._replace(low=-wide)),
-        (_bound("cap", feasible.high), lambda one: one._replace(high=wide)),
+        (_bound("floor", feasible.low), lambda one: replace(one, low=-wide)),
+        (_bound("cap", feasible.high), lambda one: replace(one, high=wide)),
     ]
     needed, left = list[str](), feasible
     for name, drop in drops:
@@ -112,7 +113,7 @@ def _without(label: str) -> Callable[[Feasible], Feasible]:
     def drop(one: Feasible) -> Feasible:
         kept = [i for i, name in enumerate(one.labels) if name != label]
         labels = tuple(one.labels[i] for i in kept)
-        return one._replace(rows=one.rows[kept], least=one.least[kept], labels=labels)
+        return replace(one, rows=one.rows[kept], least=one.least[kept], labels=labels)
 
     return drop
 

@@ -6,6 +6,7 @@ place now and then. What is done at an update depends on the seed and on how man
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ class Search:
 
     def _others(self, update: int, name: str, goal: Goal, support: list[int]) -> list[list[int]]:
         feasible, rng, n = self._feasible, self._rng(update, name), len(self._feasible.low)
-        free = feasible._replace(most=n, low=np.minimum(feasible.low, 0.0))
+        free = replace(feasible, most=n, low=np.minimum(feasible.low, 0.0))
         guide = tried(lambda: goal.best(free, list(range(n))))
         largest = [] if guide is None else np.argsort(-np.abs(guide), kind="stable").tolist()
         likely = [i for i in largest[: 2 * feasible.most] if i not in support]

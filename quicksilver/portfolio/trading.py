@@ -97,9 +97,7 @@ class Trader:
 
     def _after_costs(self, market: Market) -> FloatArray | None:
         config = self._config
-        return best_utility_after(
-            market.mean, market.covariance, config.aversion, self._feasible, config.costs, config.hold
-        )
+        return best_utility_after(market, config.aversion, self._feasible, config.costs, config.hold)
 
     def _part(
         self, start: FloatArray, wanted: FloatArray, market: Market, goal: GoalName
