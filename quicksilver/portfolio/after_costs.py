@@ -36,7 +36,7 @@ def best_utility_after(
     value = np.append(np.zeros(len(space.equal)), 1.0)
     for ridge in RIDGES:
         root = np.linalg.cholesky(risk + ridge * np.eye(2 * n + 1))
-        target = solve_triangular(root, gain, lower=True)
+        target = solve_triangular(root, gain, lower=True, check_finite=False)
         problem = least_distance.Problem(
             root, target, equal, value, space.rows / unit, np.zeros(len(space.rows))
         )  # fmt: skip
@@ -50,7 +50,8 @@ def best_utility_after(
         return weights
     # The ridge trades some millionths where nothing should be traded.
     both = [feasible.current, weights]
+    covariance = market.covariance
     worth = [
-        float(mean @ w - aversion / 2.0 * w @ market.covariance @ w - costs.of(w - feasible.current) / hold) for w in both
+        float(mean @ w - aversion / 2.0 * w @ covariance @ w - costs.of(w - feasible.current) / hold) for w in both
     ]
     return both[0] if worth[0] >= worth[1] else weights

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from quicksilver.errors import InputError
 from quicksilver.compiled import jit
+from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.space import Space, space_of
 

@@ -28,7 +28,7 @@ def checked(feasible: Feasible) -> Feasible:
         raise InputError(
             f"the floor {feasible.low[at]:g} of {feasible.assets[at]} is above its cap {feasible.high[at]:g}"
         )
-    if corner(feasible, np.zeros(len(feasible.low))) is not None:
+    if float(feasible.violation(feasible.current)) <= 0.0 or corner(feasible, np.zeros(len(feasible.low))) is not None:
         return feasible
     needed = _needed(feasible)
     raise InputError(
@@ -45,6 +45,8 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     It keeps bounds exactly and everything else to some parts in 10^10.
     """
     n = len(feasible.low)
+    if feasible.convex and not len(feasible.rows) and not np.isfinite(feasible.turnover):
+        return _filled(feasible, direction)
     parts = [(np.ones((1, n)), np.array([feasible.budget]), np.array([feasible.budget]))]
     if len(feasible.rows):
         parts.append((feasible.rows, feasible.least, np.full(len(feasible.rows), np.inf)))
@@ -70,6 +72,15 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     cost = np.zeros(len(low))
     cost[:n] = direction
     return _solved(cost, parts, low, high, whole, n, gap)
+
+
+def _filled(feasible: Feasible, direction: FloatArray) -> FloatArray | None:
+    """The corner where nothing but bounds and the budget count: the cheapest are filled up, as far as it goes."""
+    weights, left = feasible.low.copy(), feasible.budget - float(feasible.low.sum())
+    for i in np.argsort(direction, kind="stable"):
+        more = min(max(left, 0.0), feasible.high[i] - feasible.low[i])
+        weights[i], left = weights[i] + more, left - more
+    return weights if abs(left) <= SLACK else None
 
 
 def _solved(

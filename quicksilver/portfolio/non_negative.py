@@ -16,7 +16,12 @@ FALLING = 1e-15  # of the residual's length: what has less in common with it doe
 MOST = 0.25  # of a length, squared: where as much is left, rounding is no larger part of it than before
 ROUNDS = 30  # for each column; then numbers are too far apart
 
+
 Ints = NDArray[np.int64]
+
+
+class RoundsError(ArithmeticError):
+    """No solution was found in ``ROUNDS`` rounds for each unknown: numbers are too far apart."""
 
 
 @jit_sums

@@ -7,7 +7,7 @@ from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.costs import BPS
-from quicksilver.portfolio.non_negative import non_negative
+from quicksilver.portfolio.non_negative import RoundsError, non_negative
 from quicksilver.records import Pick
 
 
@@ -37,7 +37,7 @@ def _direction(covariance: FloatArray, target: FloatArray) -> FloatArray:
     stacked = np.vstack([np.linalg.cholesky(correlation).T, row / np.max(np.abs(row))])
     solution, _, found = non_negative(stacked, 0)
     if not found:
-        raise RuntimeError("a portfolio's direction: too many rounds")
+        raise RoundsError("a portfolio's direction: too many rounds")
     weights = solution / deviations
     total = weights.sum()
     return weights / total if total > 0.0 else np.full(len(weights), 1.0 / len(weights))

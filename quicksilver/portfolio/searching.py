@@ -16,6 +16,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Goal, on_support
+from quicksilver.portfolio.non_negative import RoundsError
 from quicksilver.portfolio.solving import settled
 
 TURNS = 5  # updates from one in which other sets of assets are tried for a pick to the next
@@ -139,9 +140,12 @@ def _tidied(weights: FloatArray, feasible: Feasible) -> FloatArray | None:
 
 
 def tried(solve: Callable[[], FloatArray | None]) -> FloatArray | None:
-    """Return what a solver finds; None too where it gives up on numbers that are too far apart."""
+    """Return what a solver finds; None too where it gives up on numbers that are too far apart.
+
+    That is a matrix that rounding has left without a root, too many rounds, or weights that are no numbers.
+    """
     try:
         found = solve()
-    except (np.linalg.LinAlgError, RuntimeError, ValueError):
+    except (np.linalg.LinAlgError, RoundsError):
         return None
     return found if found is not None and bool(np.isfinite(found).all()) else None

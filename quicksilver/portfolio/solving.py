@@ -41,7 +41,7 @@ class Solver:
 
     def max_utility(self, mean: FloatArray, aversion: float) -> FloatArray | None:
         """Return the weights of the highest ``mean @ w - aversion / 2 * w @ covariance @ w``."""
-        return self._solved(solve_triangular(self._root, mean / self._scale, lower=True) / aversion)
+        return self._solved(solve_triangular(self._root, mean / self._scale, lower=True, check_finite=False) / aversion)
 
     def at_least(self, mean: FloatArray, value: float) -> FloatArray | None:
         """Return the weights of least variance with ``mean @ w >= value``."""
@@ -100,7 +100,7 @@ class Solver:
         if of.shape[1] > len(target):
             risks = self._root.T @ (self._scale[:, None] * of)
             root = np.linalg.cholesky(risks.T @ risks + ridge * np.diag(self._units() ** 2))
-            wanted = solve_triangular(root, risks.T @ target, lower=True)
+            wanted = solve_triangular(root, risks.T @ target, lower=True, check_finite=False)
         else:
             of, equal, rows = of / self._scale, equal / self._scale, rows / self._scale
         found = least_distance.solved(least_distance.Problem(root, wanted, equal, value, rows, least))
