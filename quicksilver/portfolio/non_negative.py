@@ -16,7 +16,6 @@ FALLING = 1e-15  # of the residual's length: what has less in common with it doe
 MOST = 0.25  # of a length, squared: where as much is left, rounding is no larger part of it than before
 ROUNDS = 30  # for each column; then numbers are too far apart
 
-
 Ints = NDArray[np.int64]
 
 
@@ -43,26 +42,21 @@ def non_negative(columns: FloatArray, n_free: int) -> tuple[FloatArray, FloatArr
     _solve(basis, upper, count, solution)
     for k in range(count):
         weights[used[k]] = solution[k]
-    length, exact = _residual(basis, count, rest), True  # squared, when the residual was last taken from ``e`` itself
+    _residual(basis, count, rest)
     for _ in range(ROUNDS * n + 100):
         best = _steepest(columns, rest, common, inside, refused, n_free) if count < m else -1
-        if best < 0 and exact:
-            return weights, rest, True
         if best < 0:
-            length, exact = _residual(basis, count, rest), True
-            continue
+            return weights, rest, True
         refused[best] = True  # until another is taken
         if not _joins(columns, best, basis, upper, count):
             continue
         _solve(basis, upper, count + 1, solution)
         if solution[count] <= 0.0:
             continue
-        used[count], inside[best], joined = best, True, count + 1
+        used[count], inside[best], count = best, True, count + 1
         refused[:] = False
-        count = _settle(basis, upper, used, joined, weights, solution, inside, n_free)
-        exact = count < joined or _less(basis[count - 1], rest) <= MOST * length
-        if exact:
-            length = _residual(basis, count, rest)
+        count = _settle(basis, upper, used, count, weights, solution, inside, n_free)
+        _residual(basis, count, rest)
     return weights, rest, False
 
 
@@ -178,23 +172,10 @@ def _solve(basis: FloatArray, upper: FloatArray, count: int, solution: FloatArra
 
 
 @jit_sums
-def _less(new: FloatArray, rest: FloatArray) -> float:
-    """Take what the newest of the basis has of the residual from it; returns its length, squared."""
-    shared, length = 0.0, 0.0
-    for i in range(len(rest)):
-        shared += new[i] * rest[i]
-    for i in range(len(rest)):
-        rest[i] -= shared * new[i]
-        length += rest[i] * rest[i]
-    return length
-
-
-@jit_sums
-def _residual(basis: FloatArray, count: int, rest: FloatArray) -> float:
-    """What the basis leaves of ``e``, as ``_joins`` has it: right in its own size. Returns its length, squared."""
+def _residual(basis: FloatArray, count: int, rest: FloatArray) -> None:
+    """What the basis leaves of ``e``, as ``_joins`` has it: right in its own size, however small."""
     rest[:] = 0.0
     rest[-1] = 1.0
-    length = 0.0
     for _ in range(2):
         for k in range(count):
             row, shared = basis[k], 0.0
@@ -207,4 +188,3 @@ def _residual(basis: FloatArray, count: int, rest: FloatArray) -> float:
             length += rest[i] * rest[i]
         if length > MOST:
             break
-    return length
