@@ -1,6 +1,7 @@
 """Assets that a universe's constraints name and that are not in it now."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -39,7 +40,7 @@ def after_sales(feasible: Feasible, gone: Mapping[str, float]) -> Feasible:
     try:
         if left < 0.0:
             raise InputError(f"the turnover {feasible.turnover:g} is less than what has to be sold")
-        return checked(feasible._replace(turnover=left))
+        return checked(replace(feasible, turnover=left))
     except InputError as error:
         if not sold or not np.isfinite(left):
             raise

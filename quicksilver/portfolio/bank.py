@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from quicksilver.compiled import jit_sums
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.sampling import CONCENTRATIONS, begin_with_corners, dirichlet
 
 Float32 = NDArray[np.float32]
 BLOCK = 1024
-_CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # Dirichlet: from nearly one asset to nearly equal weights
 
 
 def draw(n_portfolios: int, n_assets: int, seed: int) -> Float32:
@@ -24,15 +24,9 @@ def draw(n_portfolios: int, n_assets: int, seed: int) -> Float32:
     A mixture of symmetric Dirichlet laws: one alone leaves the corners or the middle of the simplex empty. The first
     rows are the corners themselves and equal weight.
     """
-    rng = np.random.default_rng(seed)
-    parts = []
-    for i, concentration in enumerate(_CONCENTRATIONS):
-        count = n_portfolios // len(_CONCENTRATIONS) + (i < n_portfolios % len(_CONCENTRATIONS))
-        gammas = rng.standard_gamma(concentration, (count, n_assets)) + 1e-300
-        parts.append(gammas / gammas.sum(axis=1, keepdims=True))
-    weights = np.concatenate(parts)
-    fixed = min(n_portfolios, n_assets + 1)
-    weights[:fixed] = np.vstack([np.eye(n_assets), np.full(n_assets, 1.0 / n_assets)])[:fixed]
+    counts = [len(part) for part in np.array_split(np.arange(n_portfolios), len(CONCENTRATIONS))]
+    weights = dirichlet(np.repeat(CONCENTRATIONS, counts), n_assets, np.random.default_rng(seed))
+    begin_with_corners(weights)
     return weights.astype(np.float32)
 
 
@@ -124,10 +118,11 @@ class PortfolioBank:
             self.n_portfolios += len(part)
             done += len(part)
 
-    def weights(self, index: int) -> FloatArray:
-        """Return one portfolio's weights, shape ``(n_assets,)``, float64 with sum 1."""
-        row = self._blocks[index // BLOCK, :, index % BLOCK].astype(np.float64)
-        return row / row.sum()
+    def weights(self, index: int | list[int]) -> FloatArray:
+        """Return the weights of one portfolio, ``(n_assets,)``, or of several, ``(n, n_assets)``; each sums to 1."""
+        block, at = np.divmod(index, BLOCK)
+        rows = np.ascontiguousarray(self._blocks[block, :, at], np.float64)
+        return rows / rows.sum(axis=-1, keepdims=True)
 
     def evaluate(self, mean: FloatArray, covariance: FloatArray) -> tuple[Float32, Float32]:
         """Return all means and risks (standard deviations), each ``(n_portfolios,)``, valid until the next call.

@@ -17,6 +17,7 @@ from quicksilver.portfolio.estimators import conditioned
 from quicksilver.portfolio.front import Front, Line
 from quicksilver.portfolio.goals import Market
 from quicksilver.portfolio.growing import Evaluated, GrowingBank
+from quicksilver.portfolio.limits import require_within_limits
 from quicksilver.portfolio.ring import Past, Ring
 from quicksilver.portfolio.risks import measured, of_one_period
 from quicksilver.portfolio.searching import Kept
@@ -130,25 +131,31 @@ class Chooser:
             doubt = self._doubt.intervals(past, weights, self._config.risk, shrunk, market.cash)
         absent = f"no asset {', '.join(self.left_out)} now: its constraints do not count" if self.left_out else ""
         absent += ", and what is held of it is sold" if self._trader.gone else ""
+        costs, turnovers = self._trader.cost(weights).tolist(), self._trader.turnover(weights).tolist()
         found = {
-            name: self._pick(i, line, settled[name], doubt, joined(targets[name].note, settled[name].note, absent))
+            name: self._pick(
+                i, line, settled[name], doubt, joined(targets[name].note, settled[name].note, absent), costs[i],
+                turnovers[i],
+            )
             for i, name in enumerate(targets)
-        }
+        }  # fmt: skip
         if "current" in found:  # nothing is sold of what has left either
             stays = found["current"]
             found["current"] = msgspec.structs.replace(stays, turnover=0.0, cost_bps=0.0, net_sharpe=stays.sharpe)
         return found
 
-    def _pick(self, i: int, line: Line, settled: Settled, doubt: Interval | None, note: str) -> Pick:
+    def _pick(
+        self, i: int, line: Line, settled: Settled, doubt: Interval | None, note: str, cost: float, turnover: float
+    ) -> Pick:  # fmt: skip
         config, weights = self._config, line.weights[i]
-        mean, risk, cost = float(line.means[i]), float(line.risks[i]), float(self._trader.cost(weights))
+        mean, risk = float(line.means[i]), float(line.risks[i])
         above = mean - config.cash * float(weights.sum())
         ratio, net = (above / risk, (above - cost / config.hold) / risk) if risk > 0.0 else (0.0, 0.0)
         if risk <= 0.0 < above:
             note = joined(note, "it has gained without risk: there is no ratio")
         pick = Pick(
             weights.tolist(), mean * BPS, risk * BPS, ratio,
-            turnover=self._trader.turnover(weights), cost_bps=cost * BPS, net_sharpe=net,
+            turnover=turnover, cost_bps=cost * BPS, net_sharpe=net,
             wanted=None if settled.wanted is None else settled.wanted.tolist(), note=note,
         )  # fmt: skip
         if doubt is None:
@@ -200,14 +207,4 @@ def _points(risks: FloatArray, means: FloatArray) -> list[tuple[float, float]]:
 def _check(config: PortfolioConfig, assets: Sequence[str]) -> None:
     if len(assets) < 2:
         raise InputError(f"portfolios need two assets or more; there is {', '.join(assets) or 'none'}")
-    for name, least in (("n_portfolios", 1), ("n_cloud", 1), ("n_frontier", 2), ("window", 2), ("hold", 1)):
-        if getattr(config, name) < least:
-            raise InputError(f"{name} must be {least} or more, not {getattr(config, name)}")
-    for name in ("resamples", "seed", "band"):
-        if not getattr(config, name) >= 0:
-            raise InputError(f"{name} must be 0 or more, not {getattr(config, name):g}")
-    for name in ("aversion", "halflife"):
-        if not 0.0 < getattr(config, name) < np.inf:
-            raise InputError(f"{name} must be above 0, not {getattr(config, name):g}")
-    if not abs(config.cash) < 1.0:
-        raise InputError(f"cash cannot earn {config.cash:g} in a period")
+    require_within_limits(config)

@@ -1,14 +1,19 @@
 """What a portfolio has to keep, as its user writes it, and the feasible set of weights that follows from it."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from quicksilver.compiled import jit
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.space import Space, space_of
 
 TOLERANCE = 1e-9  # no constraint is ever violated by more, and solvers aim for a tenth of it
 UNLIMITED = 1 << 30  # assets, where no limit to their number is given: each of them is in
@@ -50,7 +55,8 @@ class Constraints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return plain == Constraints() and self.cap >= self.budget
 
 
-class Feasible(NamedTuple):
+@dataclass(frozen=True)
+class Feasible:
     """Weights ``w`` ``(n_assets,)`` with ``sum(w) = budget``, ``low <= w <= high``, ``rows @ w >= least``.
 
     Also ``sum(|w - current|) <= turnover``, and at most ``most`` weights other than 0. Unless ``most`` is
@@ -92,38 +98,72 @@ class Feasible(NamedTuple):
             tuple(assets), float(constraints.budget), low, high, rows, least, labels, current, turnover, most
         )  # fmt: skip
 
-    @property
+    @cached_property
     def convex(self) -> bool:
         """Whether the number of assets is not limited, or its limit changes nothing."""
         return self.most == UNLIMITED or (self.most >= len(self.low) and bool(self.low.max() <= 0.0))
 
+    @cached_property
+    def space(self) -> Space:
+        """The constraints, but for the number of assets, as rows."""
+        return space_of(self)
+
+    @cached_property
+    def trades(self) -> Space:
+        """The same in purchases and sales also where there is no limit to turnover."""
+        if math.isfinite(self.turnover):
+            return self.space
+        most = float(np.maximum(np.abs(self.low), np.abs(self.high)).sum() + np.abs(self.current).sum())
+        return space_of(replace(self, turnover=most + 1.0))
+
     def violation(self, weights: FloatArray) -> FloatArray:
-        """Return by how much each row of ``weights`` ``(..., n_assets)`` violates the worst constraint; 0 for none."""
-        held = weights != 0.0 if not self.convex else np.ones(weights.shape, bool)
-        worst = np.abs(weights.sum(axis=-1) - self.budget)
-        worst = np.maximum(worst, np.where(held, self.low - weights, 0.0).max(axis=-1))
-        worst = np.maximum(worst, (weights - self.high).max(axis=-1))
-        if len(self.rows):
-            worst = np.maximum(worst, (self.least - weights @ self.rows.T).max(axis=-1))
-        if np.isfinite(self.turnover):
-            worst = np.maximum(worst, np.abs(weights - self.current).sum(axis=-1) - self.turnover)
-        many = held.sum(axis=-1) > self.most
-        return np.where(many, np.inf, np.maximum(worst, 0.0))
+        """Return by how much each row of ``weights`` ``(..., n_assets)`` violates the worst constraint; 0 for none.
+
+        What is not all numbers violates it by infinitely much.
+        """
+        table = np.ascontiguousarray(weights, np.float64).reshape(-1, len(self.low))
+        worst: FloatArray = np.zeros(len(table))
+        _violations(
+            table, self.budget, self.low, self.high, np.ascontiguousarray(self.rows), self.least, self.current,
+            self.turnover, self.most, self.convex, worst,
+        )  # fmt: skip
+        return worst.reshape(weights.shape[:-1])
 
     def of_support(self, support: NDArray[np.bool_]) -> Self:
         """Return the convex part in which assets outside of ``support``, a mask ``(n_assets,)``, have weight 0."""
-        return self._replace(
-            low=np.where(support, self.low, 0.0), high=np.where(support, self.high, 0.0), most=UNLIMITED
+        return replace(
+            self, low=np.where(support, self.low, 0.0), high=np.where(support, self.high, 0.0), most=UNLIMITED
         )
 
     def only(self, chosen: Sequence[int]) -> Self:
         """Return the set over the chosen assets alone; nothing is held of the others."""
         kept = np.array(chosen, np.int64)
         sold = float(np.abs(np.delete(self.current, kept)).sum())
-        return self._replace(
-            assets=tuple(self.assets[i] for i in kept), low=self.low[kept], high=self.high[kept],
+        return replace(
+            self, assets=tuple(self.assets[i] for i in kept), low=self.low[kept], high=self.high[kept],
             rows=self.rows[:, kept], current=self.current[kept], turnover=self.turnover - sold, most=UNLIMITED,
         )  # fmt: skip
+
+
+@jit
+def _violations(
+    table: FloatArray, budget: float, low: FloatArray, high: FloatArray, rows: FloatArray, least: FloatArray,
+    current: FloatArray, turnover: float, most: int, convex: bool, worst: FloatArray,
+) -> None:  # fmt: skip
+    for k in range(len(table)):
+        w, off, total, traded, held = table[k], 0.0, 0.0, 0.0, 0
+        for i in range(len(w)):
+            total, traded = total + w[i], traded + abs(w[i] - current[i])
+            if convex or w[i] != 0.0:
+                off, held = max(off, low[i] - w[i]), held + 1
+            off = max(off, w[i] - high[i])
+        for r in range(len(rows)):
+            left = least[r]
+            for i in range(len(w)):
+                left -= rows[r, i] * w[i]
+            off = max(off, left)
+        off = max(off, abs(total - budget), traded - turnover)
+        worst[k] = np.inf if held > most or np.isnan(total) else off
 
 
 def places_of(name: str, place: Mapping[str, int]) -> list[str]:

@@ -69,8 +69,8 @@ class Doubt:
         if shrunk is None:
             means, mean = sums / spans[:, None], returns.mean(axis=0) / span
         else:
-            apart = self._fading @ past.rows / spans[:, None] - past.rows.mean(axis=0) / span
-            means = (drawn_together(shrunk.means + apart, shrunk.noise) - cash) @ weights.T
+            moved = self._fading @ past.rows / spans[:, None] - past.rows.mean(axis=0) / span
+            means = (drawn_together(shrunk.means + moved, shrunk.noise) - cash) @ weights.T
             mean = (drawn_together(*shrunk) - cash) @ weights.T
         if risk == "variance":
             risks = np.sqrt(np.maximum(self._fading @ returns**2 - sums**2, 0.0) / spans[:, None])
@@ -79,8 +79,8 @@ class Doubt:
             returns = of_one_period(risk, returns, past.periods[:, None])
             risks = np.column_stack([of_returns(risk, one[self._picked.T]) for one in returns.T])
             size = of_returns(risk, returns)
-        low, high = np.quantile(means - mean, TAILS, axis=0)
-        ratio_low, ratio_high = np.quantile(_ratio(means, risks) - _ratio(mean, size), TAILS, axis=0)
+        apart = np.hstack([means - mean, _ratio(means, risks) - _ratio(mean, size)])
+        (low, ratio_low), (high, ratio_high) = np.quantile(apart, TAILS, axis=0).reshape(2, 2, -1)
         return Interval(low, high, ratio_low, ratio_high)
 
     def _resample(self, n: int) -> None:

@@ -78,13 +78,38 @@ def conditioned(covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
     Correlations keep their values but for a part in 10^10; negative eigenvalues, which rounding leaves, go to zero.
     """
     deviations = np.sqrt(np.diag(floored(covariance)))
-    correlation = covariance / deviations[:, None] / deviations
+    correlation = _per_deviation(covariance, deviations)
     symmetric = (correlation + correlation.T) / 2.0
     if not _regular(symmetric):
         values, vectors = np.linalg.eigh(symmetric)
         correlation = (vectors * np.maximum(values, 0.0)) @ vectors.T
         correlation = (correlation + correlation.T) / 2.0 + RIDGE * len(values) * np.eye(len(values))
     return correlation * np.outer(deviations, deviations), deviations
+
+
+class Regular(NamedTuple):
+    """A positive definite ``covariance`` ``(n_assets, n_assets)``, and what solvers need of it.
+
+    ``deviations`` ``(n_assets,)`` are its diagonal's; ``root`` is the lower Cholesky root of its correlation.
+    """
+
+    covariance: FloatArray
+    deviations: FloatArray
+    root: FloatArray
+
+    def correlation(self) -> FloatArray:
+        """Return the correlation ``(n_assets, n_assets)``."""
+        return _per_deviation(self.covariance, self.deviations)
+
+
+def regular(covariance: FloatArray) -> Regular:
+    """Return a covariance ``(n_assets, n_assets)`` that may be singular as ``conditioned`` makes it."""
+    made, deviations = conditioned(covariance)
+    return Regular(made, deviations, np.linalg.cholesky(_per_deviation(made, deviations)))
+
+
+def _per_deviation(covariance: FloatArray, deviations: FloatArray) -> FloatArray:
+    return covariance / deviations[:, None] / deviations
 
 
 def _regular(correlation: FloatArray) -> bool:

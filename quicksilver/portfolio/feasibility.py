@@ -4,6 +4,7 @@ Linear programs, with whole numbers where the number of assets is limited, by Hi
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -27,7 +28,7 @@ def checked(feasible: Feasible) -> Feasible:
         raise InputError(
             f"the floor {feasible.low[at]:g} of {feasible.assets[at]} is above its cap {feasible.high[at]:g}"
         )
-    if corner(feasible, np.zeros(len(feasible.low))) is not None:
+    if float(feasible.violation(feasible.current)) <= 0.0 or corner(feasible, np.zeros(len(feasible.low))) is not None:
         return feasible
     needed = _needed(feasible)
     raise InputError(
@@ -44,6 +45,8 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     It keeps bounds exactly and everything else to some parts in 10^10.
     """
     n = len(feasible.low)
+    if feasible.convex and not len(feasible.rows) and not np.isfinite(feasible.turnover):
+        return _filled(feasible, direction)
     parts = [(np.ones((1, n)), np.array([feasible.budget]), np.array([feasible.budget]))]
     if len(feasible.rows):
         parts.append((feasible.rows, feasible.least, np.full(len(feasible.rows), np.inf)))
@@ -71,6 +74,15 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     return _solved(cost, parts, low, high, whole, n, gap)
 
 
+def _filled(feasible: Feasible, direction: FloatArray) -> FloatArray | None:
+    """The corner where nothing but bounds and the budget count: the cheapest are filled up, as far as it goes."""
+    weights, left = feasible.low.copy(), feasible.budget - float(feasible.low.sum())
+    for i in np.argsort(direction, kind="stable"):
+        more = min(max(left, 0.0), feasible.high[i] - feasible.low[i])
+        weights[i], left = weights[i] + more, left - more
+    return weights if abs(left) <= SLACK else None
+
+
 def _solved(
     cost: FloatArray, parts: list[tuple[FloatArray, FloatArray, FloatArray]], low: FloatArray, high: FloatArray,
     whole: FloatArray, n: int, gap: float,
@@ -92,11 +104,11 @@ def _needed(feasible: Feasible) -> list[str]:
     n, wide = len(feasible.low), np.full(len(feasible.low), MOST_WEIGHT)
     any_number = n if feasible.most != UNLIMITED else UNLIMITED  # without the limit each may still be out
     drops: list[tuple[str, Callable[[Feasible], Feasible]]] = [
-        (f"turnover {feasible.turnover:g}", lambda one: one._replace(turnover=np.inf)),
-        (f"at most {feasible.most} assets", lambda one: one._replace(most=any_number)),
+        (f"turnover {feasible.turnover:g}", lambda one: replace(one, turnover=np.inf)),
+        (f"at most {feasible.most} assets", lambda one: replace(one, most=any_number)),
         *((label, _without(label)) for label in feasible.labels),
-        (_bound("floor", feasible.low), lambda one: one._replace(low=-wide)),
-        (_bound("cap", feasible.high), lambda one: one._replace(high=wide)),
+        (_bound("floor", feasible.low), lambda one: replace(one, low=-wide)),
+        (_bound("cap", feasible.high), lambda one: replace(one, high=wide)),
     ]
     needed, left = list[str](), feasible
     for name, drop in drops:
@@ -112,7 +124,7 @@ def _without(label: str) -> Callable[[Feasible], Feasible]:
     def drop(one: Feasible) -> Feasible:
         kept = [i for i, name in enumerate(one.labels) if name != label]
         labels = tuple(one.labels[i] for i in kept)
-        return one._replace(rows=one.rows[kept], least=one.least[kept], labels=labels)
+        return replace(one, rows=one.rows[kept], least=one.least[kept], labels=labels)
 
     return drop
 

@@ -43,8 +43,8 @@ class Front:
     def update(self, update: int, market: Market, drawn: Evaluated, known: list[FloatArray]) -> Line:
         """Return the frontier at the ``update``-th update, with what is ``known`` among its candidates."""
         config, old = self._config, self.weights
-        best = [drawn.bank.weights(i) for i in pareto(drawn.means, drawn.risks, config.n_frontier)]
-        rows = np.vstack([*known, *best, old])
+        best = drawn.bank.weights(pareto(drawn.means, drawn.risks, config.n_frontier))
+        rows = np.vstack([*known, best, old])
         if self._feasible.convex:
             rows = np.vstack([rows, (old[1:] + old[:-1]) / 2.0, *self._better(update, market, rows, drawn)])
         line = self._line(rows, market)

@@ -1,13 +1,15 @@
 """What a portfolio is chosen for, and the best one for it; with a limit to the number of assets, by exchanging them."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
-from quicksilver.portfolio.estimators import conditioned
+from quicksilver.portfolio.estimators import Regular, conditioned, regular
 from quicksilver.portfolio.past_solving import PastSolver
 from quicksilver.portfolio.risks import RiskName, measured, ratios
 from quicksilver.portfolio.solving import Solver
@@ -27,7 +29,8 @@ class Goal(NamedTuple):
     score: Callable[[FloatArray], float]
 
 
-class Market(NamedTuple):
+@dataclass(frozen=True)
+class Market:
     """Moments and past of all assets: ``excess`` ``(n_observations, n_assets)`` are returns less cash in order.
 
     They are as ``risks.of_one_period`` has them.
@@ -38,8 +41,15 @@ class Market(NamedTuple):
     excess: FloatArray
     cash: float
 
+    @cached_property
+    def regular(self) -> Regular:
+        """The covariance, made positive definite once for all that is solved by it."""
+        return regular(self.covariance)
+
     def over(self, chosen: list[int]) -> "Market":
         """Return the market of these assets alone."""
+        if chosen == list(range(len(self.mean))):
+            return self
         return Market(
             self.mean[chosen], self.covariance[chosen][:, chosen], self.excess[:, chosen], self.cash
         )  # fmt: skip
@@ -61,24 +71,21 @@ def least_risk(market: Market, risk: RiskName, value: float | None = None) -> Go
         if risk != "variance":
             solver = PastSolver(risk, part.excess, feasible)
             return solver.least() if value is None else solver.least(part.mean, value)
-        exact = Solver(part.covariance, feasible)
+        exact = Solver(part.regular, feasible)
         return exact.min_variance() if value is None else exact.at_least(part.mean, value)
 
     return Goal(best, lambda weights: market.risk(risk, weights))
 
 
-def best_ratio(market: Market, risk: RiskName, *, sure: bool = False) -> Goal:
-    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum.
-
-    ``sure``: whoever asks knows of a feasible portfolio with a mean above cash, or looks at the mean of what comes.
-    """
+def best_ratio(market: Market, risk: RiskName) -> Goal:
+    """Return the goal of the highest mean above cash over risk; without a mean above cash it has no optimum."""
 
     def best(feasible: Feasible, chosen: list[int]) -> FloatArray | None:
         part = market.over(chosen)
         above = part.mean - part.cash
         if risk != "variance":
             return PastSolver(risk, part.excess, feasible).best_ratio(above)
-        return Solver(part.covariance, feasible).max_sharpe(above, sure=sure)
+        return Solver(part.regular, feasible).max_sharpe(above)
 
     return Goal(best, lambda weights: -market.ratio(risk, weights))
 
@@ -88,7 +95,7 @@ def best_utility(market: Market, aversion: float) -> Goal:
 
     def best(feasible: Feasible, chosen: list[int]) -> FloatArray | None:
         part = market.over(chosen)
-        return Solver(part.covariance, feasible).max_utility(part.mean, aversion)
+        return Solver(part.regular, feasible).max_utility(part.mean, aversion)
 
     def score(weights: FloatArray) -> float:
         return float(aversion / 2.0 * (weights @ market.covariance @ weights) - weights @ market.mean)
@@ -123,7 +130,7 @@ def optimum(goal: Goal, feasible: Feasible, starts: Iterable[FloatArray] = ()) -
     if feasible.convex:
         return goal.best(feasible, list(range(n)))
     search = _Search(goal, feasible)
-    relaxed = goal.best(feasible._replace(most=n, low=np.minimum(feasible.low, 0.0)), list(range(n)))
+    relaxed = goal.best(replace(feasible, most=n, low=np.minimum(feasible.low, 0.0)), list(range(n)))
     guides = [*([] if relaxed is None else [relaxed]), *starts]
     order = np.argsort(-np.abs(guides[0]), kind="stable").tolist() if guides else list(range(n))
     supports = {frozenset(np.argsort(-np.abs(one), kind="stable")[: feasible.most].tolist()) for one in guides}

@@ -6,6 +6,7 @@ shared out. ``large.py`` does the same much faster where all long-only portfolio
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ class Inside:
     ) -> None:  # fmt: skip
         self._sampler = Sampler(feasible, seed, quasi=quasi)
         # A covariance is measured by itself: workers need not be sent the past.
-        self._market = market if risk != "variance" else market._replace(excess=market.excess[:0])
+        self._market = market if risk != "variance" else replace(market, excess=market.excess[:0])
         self._risk = risk
         self._cash = market.cash * feasible.budget
         self.n_portfolios = n_portfolios

@@ -11,7 +11,7 @@ import numpy as np
 
 from quicksilver.compiled import jit, jit_sums
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.non_negative import non_negative
+from quicksilver.portfolio.non_negative import RoundsError, non_negative
 
 NO_DISTANCE = 1e-14  # of the dual's residual: no point keeps the constraints
 SLACK = 1e-11
@@ -38,7 +38,7 @@ def solved(problem: Problem) -> FloatArray | None:
     Constraints are kept to rounding, about 1e-12 of their size.
 
     Raises:
-        RuntimeError: its numbers are too far apart.
+        RoundsError: its numbers are too far apart.
     """
     sides = np.vstack([problem.equal, problem.rows])
     found, kept, done = _solved(
@@ -46,7 +46,7 @@ def solved(problem: Problem) -> FloatArray | None:
         np.ascontiguousarray(sides.T), np.concatenate([problem.value, problem.least]),
     )  # fmt: skip
     if not done:
-        raise RuntimeError("least squares under linear constraints: too many rounds")
+        raise RoundsError("least squares under linear constraints: too many rounds")
     return found if kept else None
 
 

@@ -64,7 +64,9 @@ class LiveMoments:
             self._moments.update(vector, periods)
 
     def over(self, assets: Sequence[str]) -> Moments:
-        """Return the moments of these assets."""
+        """Return the moments of these assets, to be read only."""
+        if list(assets) == self._assets:
+            return self._moments
         return self._moments.over([self._assets.index(asset) for asset in assets])
 
     def past(self, assets: Sequence[str]) -> Past:

@@ -19,6 +19,10 @@ ROUNDS = 30  # for each column; then numbers are too far apart
 Ints = NDArray[np.int64]
 
 
+class RoundsError(ArithmeticError):
+    """No solution was found in ``ROUNDS`` rounds for each unknown: numbers are too far apart."""
+
+
 @jit_sums
 def non_negative(columns: FloatArray, n_free: int) -> tuple[FloatArray, FloatArray, bool]:
     """Minimise ``|e - columns @ u|``, where ``e`` is the last unit vector, with ``u[n_free:] >= 0``.

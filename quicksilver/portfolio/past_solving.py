@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.risks import TAIL, RiskName, measured
-from quicksilver.portfolio.solving import Solver, settled, space_of
+from quicksilver.portfolio.solving import Solver, settled
 
 NEWTON_STEPS = 60
 CLOSE = 1e-10
@@ -71,7 +71,7 @@ class PastSolver:
 
     def _program(self, mean: FloatArray | None, value: float, *, free: bool) -> FloatArray | None:
         """Solve the linear program; ``free``: of a portfolio of any size with ``mean @ w = value``."""
-        space, scale = space_of(self._feasible), float(np.max(np.abs(self._excess), initial=0.0)) or 1.0
+        space, scale = self._feasible.space, float(np.max(np.abs(self._excess), initial=0.0)) or 1.0
         returns = self._excess @ space.of / scale
         cost, aux, most = (_cvar if self._risk == "cvar" else _drawdown)(returns)
         n, more = space.of.shape[1], len(cost)

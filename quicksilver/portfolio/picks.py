@@ -7,7 +7,7 @@ from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.costs import BPS
-from quicksilver.portfolio.non_negative import non_negative
+from quicksilver.portfolio.non_negative import RoundsError, non_negative
 from quicksilver.records import Pick
 
 
@@ -37,7 +37,7 @@ def _direction(covariance: FloatArray, target: FloatArray) -> FloatArray:
     stacked = np.vstack([np.linalg.cholesky(correlation).T, row / np.max(np.abs(row))])
     solution, _, found = non_negative(stacked, 0)
     if not found:
-        raise RuntimeError("a portfolio's direction: too many rounds")
+        raise RoundsError("a portfolio's direction: too many rounds")
     weights = solution / deviations
     total = weights.sum()
     return weights / total if total > 0.0 else np.full(len(weights), 1.0 / len(weights))
@@ -72,7 +72,7 @@ def pareto(means: Float32, risks: Float32, n_points: int) -> list[int]:
 
     The range of risk is cut into bins; the best mean of a bin is Pareto-optimal if it beats all calmer bins.
     """
-    winners = _best_of_bins(means, risks, n_points)
+    winners = _best_of_bins(means, risks, n_points, risks.min(), risks.max())
     front, best = [], -np.inf
     for index in winners[winners >= 0].tolist():
         if means[index] > best:
@@ -82,9 +82,13 @@ def pareto(means: Float32, risks: Float32, n_points: int) -> list[int]:
 
 
 @jit
-def _best_of_bins(means: Float32, risks: Float32, n_bins: int) -> NDArray[np.int64]:
-    """Index of the highest mean (then lowest risk, then first) in each bin of risk; -1 for an empty bin."""
-    low, high = risks.min(), risks.max()
+def _best_of_bins(
+    means: Float32, risks: Float32, n_bins: int, low: np.float32, high: np.float32
+) -> NDArray[np.int64]:  # fmt: skip
+    """Index of the highest mean (then lowest risk, then first) in each bin of risk; -1 for an empty bin.
+
+    Bins are of the range from ``low`` to ``high``, the least and the highest risk.
+    """
     scale = n_bins / (high - low) if high > low else np.float32(0.0)
     winners = np.full(n_bins, -1)
     for i in range(len(means)):

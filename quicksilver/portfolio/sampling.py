@@ -70,16 +70,15 @@ class Sampler:
         spread = min(1.0, len(self._feasible.low) / width)
         turns = np.arange(n_portfolios) // max(1, len(self._parts))  # each part has all laws
         laws = spread * np.array(CONCENTRATIONS)[turns % len(CONCENTRATIONS)]
-        mixture = _dirichlet(laws, width, rng, points)
+        mixture = dirichlet(laws, width, rng, points)
         if self._plain:
             return self._on_simplex(mixture, chunk)
         return self._inside(mixture, rng, chunk)
 
     def _on_simplex(self, mixture: FloatArray, chunk: int) -> FloatArray:
-        feasible, n = self._feasible, mixture.shape[1]
+        feasible = self._feasible
         if chunk == 0:
-            fixed = min(len(mixture), n + 1)
-            mixture[:fixed] = np.vstack([np.eye(n), np.full(n, 1.0 / n)])[:fixed]
+            begin_with_corners(mixture)
         return _exact(feasible.low + (feasible.budget - feasible.low.sum()) * mixture, feasible)
 
     def _inside(self, mixture: FloatArray, rng: np.random.Generator, chunk: int) -> FloatArray:
@@ -221,10 +220,22 @@ def _keeps(
     return abs(total - budget) <= slack and traded <= turnover + slack
 
 
-def _dirichlet(laws: FloatArray, width: int, rng: np.random.Generator, points: FloatArray | None) -> FloatArray:
-    """Rows >= 0 with sum 1, ``(len(laws), width)``: gamma variates of each row's law over their sum."""
+def begin_with_corners(mixture: FloatArray) -> None:
+    """Put the simplex's corners and its middle in the place of the first rows of ``(n, n_assets)``."""
+    n = mixture.shape[1]
+    fixed = min(len(mixture), n + 1)
+    mixture[:fixed] = np.vstack([np.eye(n), np.full(n, 1.0 / n)])[:fixed]
+
+
+def dirichlet(
+    laws: FloatArray, width: int, rng: np.random.Generator, points: FloatArray | None = None
+) -> FloatArray:  # fmt: skip
+    """Return rows >= 0 with sum 1, ``(len(laws), width)``: gamma variates of each row's law over their sum.
+
+    ``points`` ``(len(laws), width)`` between 0 and 1 take the place of chance.
+    """
     if points is None:
-        gammas = rng.standard_gamma(np.repeat(laws[:, None], width, axis=1))
+        gammas = rng.standard_gamma(laws[:, None], (len(laws), width))
     else:
         gammas = gammaincinv(laws[:, None], points)
     gammas += TINY

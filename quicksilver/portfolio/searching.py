@@ -6,6 +6,7 @@ place now and then. What is done at an update depends on the seed and on how man
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Goal, on_support
+from quicksilver.portfolio.non_negative import RoundsError
 from quicksilver.portfolio.solving import settled
 
 TURNS = 5  # updates from one in which other sets of assets are tried for a pick to the next
@@ -59,7 +61,7 @@ class Search:
 
     def _others(self, update: int, name: str, goal: Goal, support: list[int]) -> list[list[int]]:
         feasible, rng, n = self._feasible, self._rng(update, name), len(self._feasible.low)
-        free = feasible._replace(most=n, low=np.minimum(feasible.low, 0.0))
+        free = replace(feasible, most=n, low=np.minimum(feasible.low, 0.0))
         guide = tried(lambda: goal.best(free, list(range(n))))
         largest = [] if guide is None else np.argsort(-np.abs(guide), kind="stable").tolist()
         likely = [i for i in largest[: 2 * feasible.most] if i not in support]
@@ -138,9 +140,12 @@ def _tidied(weights: FloatArray, feasible: Feasible) -> FloatArray | None:
 
 
 def tried(solve: Callable[[], FloatArray | None]) -> FloatArray | None:
-    """Return what a solver finds; None too where it gives up on numbers that are too far apart."""
+    """Return what a solver finds; None too where it gives up on numbers that are too far apart.
+
+    That is a matrix that rounding has left without a root, too many rounds, or weights that are no numbers.
+    """
     try:
         found = solve()
-    except (np.linalg.LinAlgError, RuntimeError, ValueError):
+    except (np.linalg.LinAlgError, RoundsError):
         return None
     return found if found is not None and bool(np.isfinite(found).all()) else None

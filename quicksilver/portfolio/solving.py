@@ -1,7 +1,5 @@
 """Exact portfolios under linear constraints: least variance, highest Sharpe ratio, highest utility, risk parity."""
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.linalg import solve_triangular
 
@@ -9,40 +7,29 @@ from quicksilver.compiled import jit
 from quicksilver.events import FloatArray
 from quicksilver.portfolio import least_distance
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
-from quicksilver.portfolio.estimators import conditioned
+from quicksilver.portfolio.estimators import Regular, regular
 from quicksilver.portfolio.feasibility import corner
 
 # Tried in turn. A ridge, beside correlations of 1, tells purchases from sales, which the variance alone does not; with
 # no slack, or too small a ridge, a set as thin as a point is lost to rounding.
 ATTEMPTS = ((1e-9, 0.0), (1e-9, TOLERANCE / 100.0), (1e-7, TOLERANCE / 10.0), (1e-4, TOLERANCE / 10.0))
 NO_MEAN = 1e-12  # of the largest mean: below it a portfolio's mean is not above cash
+SURE = 1e-6  # of the largest mean: a portfolio whose mean is as much above cash is beyond rounding
 MOST_SWEEPS = 10_000
-
-
-class Space(NamedTuple):
-    """Constraints on ``v``, of which the weights, times a size, are ``of @ v``; ``size @ v`` is that size.
-
-    Without a limit to turnover ``v`` are weights. With one it is purchases, sales and the size of what is held now.
-    ``equal @ v = 0`` and ``rows @ v >= 0`` hold for a portfolio of any size.
-    """
-
-    of: FloatArray
-    size: FloatArray
-    equal: FloatArray
-    rows: FloatArray
 
 
 class Solver:
     """The optima of one covariance over one feasible set without a limit to the number of assets.
 
-    ``covariance`` ``(n_assets, n_assets)`` may be singular. Every result is feasible to ``TOLERANCE``, or None.
+    ``covariance`` ``(n_assets, n_assets)`` may be singular, or it is what was made of one already. Every result is
+    feasible to ``TOLERANCE``, or None.
     """
 
-    def __init__(self, covariance: FloatArray, feasible: Feasible) -> None:
-        self.covariance, self._scale = conditioned(covariance)
-        self._root = np.linalg.cholesky(self.covariance / self._scale[:, None] / self._scale)
+    def __init__(self, covariance: FloatArray | Regular, feasible: Feasible) -> None:
+        made = covariance if isinstance(covariance, Regular) else regular(covariance)
+        self.covariance, self._scale, self._root = made
         self._feasible = feasible
-        self._space = space_of(feasible)
+        self._space = feasible.space
 
     def min_variance(self) -> FloatArray | None:
         """Return the weights of least variance, ``(n_assets,)``; None if the set is empty."""
@@ -54,27 +41,30 @@ class Solver:
 
     def max_utility(self, mean: FloatArray, aversion: float) -> FloatArray | None:
         """Return the weights of the highest ``mean @ w - aversion / 2 * w @ covariance @ w``."""
-        return self._solved(solve_triangular(self._root, mean / self._scale, lower=True) / aversion)
+        return self._solved(solve_triangular(self._root, mean / self._scale, lower=True, check_finite=False) / aversion)
 
     def at_least(self, mean: FloatArray, value: float) -> FloatArray | None:
         """Return the weights of least variance with ``mean @ w >= value``."""
         return self._solved(np.zeros(len(mean)), mean, value)
 
-    def max_sharpe(self, excess: FloatArray, *, sure: bool = False) -> FloatArray | None:
+    def max_sharpe(self, excess: FloatArray) -> FloatArray | None:
         """Return the weights of the highest mean over risk, or None where no feasible mean is above 0.
 
-        ``excess`` ``(n_assets,)`` are the means less cash; ``sure`` skips a linear program that asks whether there is
-        such a portfolio. The ratio does not change with a portfolio's size, so the
+        ``excess`` ``(n_assets,)`` are the means less cash. The ratio does not change with a portfolio's size, so the
         one of mean 1 and least variance is sought, of any size (Charnes, Cooper, Programming with linear fractional
-        functionals, Naval Research Logistics Quarterly 9, 1962).
+        functionals, Naval Research Logistics Quarterly 9, 1962). Where what is found has so little mean that it may be
+        rounding, a linear program says whether there is any.
         """
         largest = float(np.max(np.abs(excess), initial=0.0))
-        if largest <= 0.0 or not (sure or self._any_above(excess / largest)):
+        if largest <= 0.0:
             return None
-        space = self._space
-        equal = np.vstack([space.equal, (excess / largest) @ space.of])
+        space, above = self._space, excess / largest
+        equal = np.vstack([space.equal, above @ space.of])
         value = np.append(np.zeros(len(space.equal)), 1.0)
-        return self._found(np.zeros(len(excess)), equal, value, space.rows, np.zeros(len(space.rows)))
+        found = self._found(np.zeros(len(excess)), equal, value, space.rows, np.zeros(len(space.rows)))
+        if found is None or float(found @ above) > SURE or self._any_above(above):
+            return found
+        return None
 
     def _any_above(self, excess: FloatArray) -> bool:
         best = corner(self._feasible, -excess)
@@ -110,7 +100,7 @@ class Solver:
         if of.shape[1] > len(target):
             risks = self._root.T @ (self._scale[:, None] * of)
             root = np.linalg.cholesky(risks.T @ risks + ridge * np.diag(self._units() ** 2))
-            wanted = solve_triangular(root, risks.T @ target, lower=True)
+            wanted = solve_triangular(root, risks.T @ target, lower=True, check_finite=False)
         else:
             of, equal, rows = of / self._scale, equal / self._scale, rows / self._scale
         found = least_distance.solved(least_distance.Problem(root, wanted, equal, value, rows, least))
@@ -121,24 +111,6 @@ class Solver:
 
     def _units(self) -> FloatArray:
         return np.concatenate([self._scale, self._scale, [float(self._scale.mean())]])
-
-
-def space_of(feasible: Feasible) -> Space:
-    """Return bounds, groups and turnover as rows; a cap that the floors and the budget imply is left out."""
-    n = len(feasible.low)
-    capped = feasible.high < feasible.budget - feasible.low.sum() + feasible.low
-    rows = np.vstack([np.eye(n), -np.eye(n)[capped], feasible.rows])
-    least = np.concatenate([feasible.low, -feasible.high[capped], feasible.least])
-    if not np.isfinite(feasible.turnover):
-        size = np.full(n, 1.0 / feasible.budget)
-        return Space(np.eye(n), size, np.empty((0, n)), rows - np.outer(least, size))
-    of = np.hstack([np.eye(n), -np.eye(n), feasible.current[:, None]])
-    size = np.append(np.zeros(2 * n), 1.0)
-    traded = np.append(-np.ones(2 * n), feasible.turnover)
-    signs = np.eye(2 * n + 1)  # nothing is bought, sold or held a negative number of times
-    return Space(of, size, (of.sum(axis=0) - feasible.budget * size)[None], np.vstack(
-        [rows @ of - np.outer(least, size), signs, traded]
-    ))  # fmt: skip
 
 
 def settled(weights: FloatArray, feasible: Feasible) -> FloatArray | None:
@@ -160,14 +132,14 @@ def settled(weights: FloatArray, feasible: Feasible) -> FloatArray | None:
     return weights if float(feasible.violation(weights)) <= TOLERANCE else None
 
 
-def risk_parity(covariance: FloatArray) -> FloatArray:
+def risk_parity(covariance: FloatArray | Regular) -> FloatArray:
     """Return the long-only weights, ``(n_assets,)`` with sum 1, of which each adds the same to the risk.
 
     They minimise x'Cx / 2 - sum(log x), coordinate by coordinate (Griveau-Billion, Richard, Roncalli, A fast algorithm
     for computing high-dimensional risk parity portfolios, 2013), here of correlations, which are solved alike.
     """
-    regular, scale = conditioned(covariance)
-    correlation = regular / scale[:, None] / scale
+    made = covariance if isinstance(covariance, Regular) else regular(covariance)
+    correlation, scale = made.correlation(), made.deviations
     x = 1.0 / np.sqrt(correlation.sum(axis=0).clip(1e-3))
     _equalise(correlation, x)
     weights: FloatArray = x / scale

@@ -17,7 +17,6 @@ from quicksilver.portfolio.solving import risk_parity
 from quicksilver.portfolio.trading import GoalName
 
 TOWARDS = 6  # portfolios by chance that a search may go towards
-SURE = 1e-6  # of the largest mean: a portfolio whose mean is as much above cash is beyond rounding
 EXACT = 1e-12  # a constraint that is violated by less is kept
 LOST = "the best that was drawn: rounding has lost the exact one"
 TRIED = "the best of the sets of assets tried so far"
@@ -55,12 +54,11 @@ class Targets:
         else:
             note = f"no feasible mean is above cash: {calm} stands in for {sharp}"
             found[f"{sharp}_fallback"] = found[calm]._replace(note=joined(note, found[calm].note))
-        scores = config.aversion / 2.0 * drawn.deviations.astype(np.float64) ** 2 - drawn.means
         goal = best_utility(market, config.aversion)
-        weights, note = self._solved(update, "max_utility", goal, drawn.least(scores))
+        weights, note = self._solved(update, "max_utility", goal, lambda: drawn.most_useful(config.aversion))
         found["max_utility"] = Target(weights, "utility", note)
         budget, n = self._feasible.budget, len(self._all)
-        parity = budget * risk_parity(market.covariance)
+        parity = budget * risk_parity(market.regular)
         found["risk_parity"] = self._rule(update, "risk_parity", parity, market.covariance, drawn)
         found["equal_weight"] = self._rule(update, "equal_weight", np.full(n, budget / n), np.eye(n), drawn)
         if config.constraints.current:
@@ -80,14 +78,13 @@ class Targets:
             plain = tried(lambda: picks.min_variance(market.covariance))
             if plain is not None:
                 return Target(plain, "risk")
-        weights, note = self._solved(update, name, goal, drawn.least(drawn.risks))
+        weights, note = self._solved(update, name, goal, lambda: drawn.least(drawn.risks))
         return Target(weights, "risk", note)
 
     def _best_ratio(self, update: int, market: Market, drawn: Evaluated) -> Target | None:
         config, cash = self._config, self._config.cash * self._feasible.budget
         best = drawn.least(-drawn.ratios(cash))
-        sure = float(best @ market.mean) - cash > SURE * float(np.max(np.abs(market.mean)))
-        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk, sure=sure or not self._feasible.convex)
+        name, goal = NAMES[config.risk][1], best_ratio(market, config.risk)
         note = ""
         if config.risk != "variance":
             risks = self._past_risks(market)
@@ -100,15 +97,15 @@ class Targets:
             plain = tried(lambda: picks.max_sharpe(market.mean - market.cash, market.covariance))
             weights = best if plain is None else plain
         else:
-            weights, note = self._solved(update, name, goal, best)
+            weights, note = self._solved(update, name, goal, lambda: best)
         return Target(weights, "ratio", note) if float(weights @ market.mean) > cash else None
 
-    def _solved(self, update: int, name: str, goal: Goal, drawn: FloatArray) -> tuple[FloatArray, str]:
+    def _solved(self, update: int, name: str, goal: Goal, drawn: Callable[[], FloatArray]) -> tuple[FloatArray, str]:
         """The optimum; with few assets, the best by exchanging them; else what was ``drawn``; and a note."""
         if not self._feasible.convex:
-            return self.search.exchange(update, name, goal, drawn), TRIED
+            return self.search.exchange(update, name, goal, drawn()), TRIED
         weights = tried(lambda: goal.best(self._feasible, self._all))
-        return (drawn, LOST) if weights is None else (weights, "")
+        return (drawn(), LOST) if weights is None else (weights, "")
 
     def _rule(
         self, update: int, name: str, wanted: FloatArray, covariance: FloatArray, drawn: Evaluated
@@ -120,7 +117,7 @@ class Targets:
         fixed = name == "equal_weight" and self._feasible.convex  # nearest by no market: always the same
         if fixed and self._nearest_equal is not None:
             return Target(self._nearest_equal, "rule", note)
-        weights, more = self._solved(update, name, nearest(covariance, wanted), drawn.bank.weights(0))
+        weights, more = self._solved(update, name, nearest(covariance, wanted), lambda: drawn.bank.weights(0))
         if fixed:
             self._nearest_equal = weights
         return Target(weights, "rule", joined(note, more))

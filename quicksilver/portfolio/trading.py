@@ -44,6 +44,7 @@ class Trader:
         self._config = config
         self._feasible = feasible
         self.gone = list(gone)
+        self._cost_of_gone = config.costs.of(np.array(self.gone))
         self.holds = bool(config.constraints.current) or bool(len(gone))
         self._start = self._nearest() if self.holds else None
         self._stays = HELD if self._start is feasible.current and not len(gone) else NEAREST
@@ -57,11 +58,12 @@ class Trader:
 
     def cost(self, weights: FloatArray) -> FloatArray:
         """Return what it costs to go to each row ``(..., n_assets)``, as a share of the money."""
-        return self._config.costs.of_each(weights - self._feasible.current) + self._config.costs.of(np.array(self.gone))
+        return self._config.costs.of_each(weights - self._feasible.current) + self._cost_of_gone
 
-    def turnover(self, weights: FloatArray) -> float:
-        """Return the sum of all changes of weight on the way to these, ``(n_assets,)``."""
-        return float(np.abs(weights - self._feasible.current).sum() + sum(abs(one) for one in self.gone))
+    def turnover(self, weights: FloatArray) -> FloatArray:
+        """Return the sum of all changes of weight on the way to each row ``(..., n_assets)``."""
+        traded: FloatArray = np.abs(weights - self._feasible.current).sum(axis=-1)
+        return traded + sum(abs(one) for one in self.gone)
 
     def settle(self, wanted: FloatArray, market: Market, goal: GoalName) -> Settled:
         """Return how far to go from what is held to what is ``wanted``.
@@ -97,9 +99,7 @@ class Trader:
 
     def _after_costs(self, market: Market) -> FloatArray | None:
         config = self._config
-        return best_utility_after(
-            market.mean, market.covariance, config.aversion, self._feasible, config.costs, config.hold
-        )
+        return best_utility_after(market, config.aversion, self._feasible, config.costs, config.hold)
 
     def _part(
         self, start: FloatArray, wanted: FloatArray, market: Market, goal: GoalName

@@ -10,19 +10,13 @@ from quicksilver.errors import InputError
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints, Feasible
 from quicksilver.portfolio.feasibility import checked
+from quicksilver.portfolio.limits import LIMITS, require_within_limits
 from quicksilver.spans import UNITS_NS, require_name, span_ns
 
 OURS = {"universe": "it is the table's name", "period_ns": 'write period = "1s"'}  # fields that are written otherwise
 COUNTS = ("min_observations", "window", "hold", "leave", "stale")  # of periods, or spans of time
 LEAST_PERIOD_NS, MOST_PERIOD_NS = UNITS_NS["ms"], 366 * UNITS_NS["d"]
-LIMITS: dict[str, tuple[float, float]] = {
-    "halflife": (0.1, 1e9), "min_observations": (2, 1e9), "window": (2, 1e6), "hold": (1, 1e9), "leave": (1, 1e9),
-    "stale": (0, 1e9), "cash": (-1.0, 1.0), "aversion": (1e-9, 1e9), "band": (0.0, 10.0), "resamples": (0, 1e4),
-    "seed": (0, 2**63 - 1), "n_portfolios": (1, 1e6), "n_cloud": (1, 1e5), "n_frontier": (2, 1e4),
-}  # fmt: skip
-"""The least and most of each number: beyond it means nothing, or takes more memory than there is."""
 MOST_PAST = 2_000  # returns that a linear program has a row of each of, or several: of 3,000 it takes a second
-MOST_SHOWN = 40  # digits
 MOST_RESAMPLED = 20_000_000  # returns of all resamples together: their numbers alone take 160 MB
 
 
@@ -57,10 +51,7 @@ def require_usable(config: PortfolioConfig) -> None:
     require_name(config.universe)
     if not LEAST_PERIOD_NS <= config.period_ns <= MOST_PERIOD_NS:
         raise InputError(f"a period of {config.period_ns / UNITS_NS['s']:g} s: give one of 1ms to 366d")
-    for name, (least, most) in LIMITS.items():
-        value = getattr(config, name)
-        if not least <= value <= most:
-            raise InputError(f"{name} = {_shown(value)}: give {least:g} to {most:g}")
+    require_within_limits(config)
     if config.risk != "variance" and config.window > MOST_PAST:
         raise InputError(
             f"window = {config.window} and risk = {config.risk}: it is solved by all of these returns, so give a window"
@@ -112,12 +103,6 @@ def _converted(name: str, table: dict[str, Any]) -> PortfolioConfig:
         return msgspec.convert({**given, "universe": name}, PortfolioConfig)
     except msgspec.ValidationError as error:
         raise InputError(str(error).replace("`$.", "`")) from error
-
-
-def _shown(value: float) -> str:
-    """A number that may be too large to be one."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _whole(field: str, text: str, periods: float) -> int:

@@ -256,11 +256,11 @@ def test_assets_that_are_away_are_left_out_and_named() -> None:
     [
         (SMALL, 1, "two assets or more; there is A00-USD"),
         (config_of(Constraints(cap=0.1)), 6, "allow 0.1667 or more of each"),
-        (config_of(Constraints(), window=1), 6, "window must be 2 or more, not 1"),
-        (config_of(Constraints(), hold=-1), 6, "hold must be 1 or more"),
-        (config_of(Constraints(), band=float("nan")), 6, "band must be 0 or more, not nan"),
-        (config_of(Constraints(), aversion=0.0), 6, "aversion must be above 0"),
-        (config_of(Constraints(), cash=2.0), 6, "cash cannot earn 2"),
+        (config_of(Constraints(), window=1), 6, "window = 1: give 2 to"),
+        (config_of(Constraints(), hold=-1), 6, "hold = -1: give 1 to"),
+        (config_of(Constraints(), band=float("nan")), 6, "band = nan: give 0 to 10"),
+        (config_of(Constraints(), aversion=0.0), 6, "aversion = 0: give 1e-09 to"),
+        (config_of(Constraints(), cash=2.0), 6, "cash = 2: give -1 to 1"),
     ],
 )
 def test_what_nobody_can_choose_by_is_refused(config: PortfolioConfig, n: int, why: str) -> None:

@@ -35,7 +35,7 @@ def utility(w: FloatArray, feasible: Feasible, costs: Costs, hold: float) -> flo
 @pytest.mark.parametrize("turnover", [None, 0.3])
 def test_the_utility_after_costs_is_a_general_solvers(costs: Costs, hold: int, turnover: float | None) -> None:
     feasible = Feasible.of(Constraints(cap=0.6, turnover=turnover, current=HELD), ASSETS[:N])
-    ours = best_utility_after(MEAN, COVARIANCE, 5.0, feasible, costs, hold)
+    ours = best_utility_after(Market(MEAN, COVARIANCE, RETURNS, 0.0), 5.0, feasible, costs, hold)
     assert ours is not None
     assert feasible.violation(ours) <= 1e-9
     held = feasible.current
