@@ -3,6 +3,7 @@
 ``quicksilver frontier PRICES.csv --covariance ledoit-wolf --cap 0.2 --json``
 """
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -156,7 +157,8 @@ def _write(found: Answer, out: Path | None, table: Path | None, picture: Path | 
         out.write_bytes(codec.encode(found.record) + b"\n")
     if table is not None:
         rows = as_rows(found.research, found.picks, found.frontier)
-        table.write_text("".join(",".join(row) + "\n" for row in rows))
+        with table.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
     if picture is not None:
         from jobs.frontier_picture import draw
 

@@ -13,6 +13,7 @@ from producers.csv_prices import CsvFile
 from producers.exchanges.base import Reject
 from quicksilver.errors import InputError
 from quicksilver.portfolio.history import History
+from quicksilver.portfolio.prices import few
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,15 +44,15 @@ def from_files(
 
     A file may hold one symbol, or several in columns or rows. With a period, an asset's price at a moment is its last
     one within that period: for series whose times never agree. ``choose`` says which of the assets are meant. ``say``
-    is told of moments that are left out, and ``partly`` keeps those before some asset's first price or after its last,
-    with NaN for it.
+    is told of moments and columns that are left out, and of prices that contradict each other. ``partly`` keeps moments
+    before some asset's first price or after its last, with NaN for it.
 
     Raises:
         InputError: a file cannot be read, or two give different prices of one asset at one time.
     """
     series: dict[str, dict[int, float]] = {}
     for path in paths:
-        for symbol, found in _series(CsvFile(path, choice), reject).items():
+        for symbol, found in _series(CsvFile(path, choice), reject, say).items():
             known = series.setdefault(symbol, {})
             if any(known.get(ts_ns, price) != price for ts_ns, price in found.items()):
                 raise InputError(f"{path}: {symbol} has another price at the same time in a file before it")
@@ -72,11 +73,24 @@ def headings_of(paths: Sequence[Path], choice: ColumnChoice | None = None) -> di
     return found
 
 
-def _series(file: CsvFile, reject: Reject) -> dict[str, dict[int, float]]:
+def _series(file: CsvFile, reject: Reject, say: Callable[[str], None] | None) -> dict[str, dict[int, float]]:
     """Price by time of each symbol; of several rows of one time the last counts."""
     series: dict[str, dict[int, float]] = {}
+    contradicted: dict[str, set[int]] = {}
     for price in file.prices(reject):
-        series.setdefault(price.symbol, {})[price.ts_event_ns] = price.price
+        known = series.setdefault(price.symbol, {})
+        if known.get(price.ts_event_ns, price.price) != price.price:
+            contradicted.setdefault(price.symbol, set()).add(price.ts_event_ns)
+        known[price.ts_event_ns] = price.price
+    if say is not None:
+        empty = [heading for symbol, heading in file.layout.headings.items() if symbol not in series]
+        for what, left_out in (("not read", file.layout.unread), ("left out, without any price", empty)):
+            if left_out:
+                say(f"{file.path}: {what}: {few(left_out)}")
+        if contradicted:
+            moments = len(set[int]().union(*contradicted.values()))
+            told = "1 moment has" if moments == 1 else f"{moments} moments have"
+            say(f"{file.path}: {told} different prices of {few(list(contradicted))}: the last in the file counts")
     return series
 
 

@@ -67,6 +67,8 @@ class Layout(msgspec.Struct, frozen=True):
     newest_first: bool
     headings: dict[str, str] = {}  # of a wide file: how its header writes each symbol
     day_first: bool = False  # of dates such as 03.04.2020
+    width: int = 0  # columns that a wide file's header names, 0 of others: a longer row has slipped
+    unread: tuple[str, ...] = ()  # columns of a wide file that are no asset's: without a name, or not of numbers
 
     def cell(self, cells: Sequence[str], column: int) -> str:
         """Return a cell without white space.
@@ -77,6 +79,15 @@ class Layout(msgspec.Struct, frozen=True):
         if column >= len(cells):
             raise FrameError(f"{len(cells)} columns, where column {column + 1} is needed")
         return cells[column].strip()
+
+    def require_width(self, cells: Sequence[str]) -> None:
+        """Refuse a row of a wide file that holds more than its header names: which price is whose is not known.
+
+        Raises:
+            FrameError: so it is, such as by ``1,200.50`` without quotes.
+        """
+        if self.width and any(cell.strip() for cell in cells[self.width :]):
+            raise FrameError(f"{len(cells)} columns, where the header names {self.width}: which is whose is not known")
 
     def number(self, text: str, *, positive: bool = False) -> float:
         """Return the number of a cell; a decimal comma is read where columns are not parted by commas.
@@ -214,6 +225,8 @@ def _sniff(path: Path, lines: list[str], choice: ColumnChoice, symbol: str | Non
         named["symbol"], symbol or _symbol_from(path, header), False,
         {name: header[column] for name, column in prices.items()} if wide else {},
         unit_ns is None and _day_first([row[time].strip() for row in data if time < len(row)]),
+        len(header) if wide else 0,
+        _unread(header, data, {time, *prices.values(), *named.values()}) if wide else (),
     )  # fmt: skip
     return msgspec.structs.replace(layout, newest_first=_descends(layout, data))
 
@@ -308,6 +321,7 @@ def _price_columns(
     if not header:
         return {"": _headerless_price(numeric)}
     width = min(len(header), len(data[0]))
+    numeric = [i for i in numeric if i < width]
     empty = [i for i in range(width) if all(row[i].strip().lower() in MISSING for row in data)]
     # An asset that was listed later has no price among the first rows; it is still an asset of a wide file.
     candidates = sorted(numeric + (empty if len(numeric) > 1 else []))
@@ -319,6 +333,13 @@ def _price_columns(
         raise InputError(f"{path}: which of {', '.join(header)} is the price? Name it with --price-column")
     _require_different(path, [header[i] for i in known])
     return {as_symbol(header[i]): i for i in known}
+
+
+def _unread(header: list[str], data: list[list[str]], read: set[int | None]) -> tuple[str, ...]:
+    """Names of the columns that hold something and are not read."""
+    width = min(len(header), len(data[0]))
+    others = [i for i in range(width) if i not in read and any(row[i].strip() for row in data)]
+    return tuple(header[i] or f"column {i + 1} (without a name)" for i in others)
 
 
 def _require_different(path: Path, names: list[str]) -> None:
@@ -347,10 +368,10 @@ def _named_columns(header: list[str], data: list[list[str]], time: int) -> dict[
 
 
 def _numeric(data: list[list[str]], column: int) -> bool:
-    """A column of numbers, some of which may be missing."""
+    """A column of numbers, some of which may be missing; a few that are damaged are a matter of their rows."""
     texts = [row[column].strip() for row in data]
     filled = [text for text in texts if text.lower() not in MISSING]
-    return bool(filled) and all(_float(text) is not None for text in filled)
+    return bool(filled) and sum(_float(text) is not None for text in filled) > len(filled) / 2
 
 
 def _headerless_price(numeric: list[int]) -> int:

@@ -124,6 +124,7 @@ class CsvFile:
 
     def _read(self, number: int, line: str, cells: list[str]) -> list[Row]:
         layout = self.layout
+        layout.require_width(cells)
         ts_ns = self._last_ns = parse_time(layout, cells)
         symbol = layout.symbol_of(cells)
         rows = []

@@ -1,6 +1,7 @@
 """Opening what users name: any file, compressed or not, recognised by its first bytes."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -60,9 +61,22 @@ def _open_zip(path: Path) -> BinaryIO:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open ``path`` as UTF-8 text; bytes that are not UTF-8 become U+FFFD, so that one bad row stays one bad row.
+    """Open ``path`` as UTF-8 text, or UTF-16 where its first bytes say so, as a spreadsheet's "Unicode text" does.
+
+    Bytes that are no such text become U+FFFD, so that one bad row stays one bad row.
 
     Raises:
         InputError: as ``open_binary``.
     """
-    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="replace", newline="")
+    with open_binary(path) as file:
+        wide = _begins_utf16(file)
+    return io.TextIOWrapper(
+        open_binary(path), encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline=""
+    )  # fmt: skip
+
+
+def _begins_utf16(file: BinaryIO) -> bool:
+    try:
+        return file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+    except READ_ERRORS:  # whoever reads on is told
+        return False

@@ -171,6 +171,16 @@ def currencies(assets: Iterable[str]) -> list[str]:
     return sorted({asset.rpartition("-")[2] for asset in assets if "-" in asset})
 
 
+def few(names: Sequence[str], most: int = 12) -> str:
+    """Return names for people, no more than they read.
+
+    >>> few(["A", "B"]), few(["A", "B", "C"], 2)
+    ('A, B', 'A, B and 1 more')
+    """
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
 def spoken(span_ns: int) -> str:
     """Return a span of time for people.
 

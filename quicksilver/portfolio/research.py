@@ -17,6 +17,7 @@ from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.inside import Inside, Winners
 from quicksilver.portfolio.large import NOBODY
 from quicksilver.portfolio.pareto import efficient
+from quicksilver.portfolio.prices import few
 from quicksilver.portfolio.risks import NAMES, RiskName
 from quicksilver.portfolio.solving import risk_parity
 
@@ -182,10 +183,13 @@ class Research:
 def _check(history: History, question: Question) -> None:
     n_assets, n_times = len(history.assets), len(history.times_ns)
     if n_assets < 2:
-        raise InputError(f"a frontier needs two assets or more; there is {', '.join(history.assets) or 'none'}")
+        raise InputError(
+            f"a frontier needs two assets or more; there is {', '.join(history.assets) or 'none'}: name several files,"
+            " or one whose first row names a column for each"
+        )
     if n_times <= LIVE.min_observations:
         raise InputError(
-            f"{n_times} moments at which all of {', '.join(history.assets)} have a price; {LIVE.min_observations + 1}"
+            f"{n_times} moments at which all of {few(history.assets)} have a price; {LIVE.min_observations + 1}"
             " are needed. Leave out assets with a short history (--symbols), or give a period to sample all by"
         )
     name = question.estimators.covariance

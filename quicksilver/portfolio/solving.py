@@ -15,6 +15,7 @@ from quicksilver.portfolio.feasibility import corner
 ATTEMPTS = ((1e-9, 0.0), (1e-9, TOLERANCE / 100.0), (1e-7, TOLERANCE / 10.0), (1e-4, TOLERANCE / 10.0))
 NO_MEAN = 1e-12  # of the largest mean: below it a portfolio's mean is not above cash
 SURE = 1e-6  # of the largest mean: a portfolio whose mean is as much above cash is beyond rounding
+FAR, NEAR = 1e8, 1e6  # times the budget, of the best weights without constraints: lost to rounding, and never
 MOST_SWEEPS = 10_000
 
 
@@ -40,8 +41,31 @@ class Solver:
         return self._solved(self._root.T @ (weights * self._scale))
 
     def max_utility(self, mean: FloatArray, aversion: float) -> FloatArray | None:
-        """Return the weights of the highest ``mean @ w - aversion / 2 * w @ covariance @ w``."""
-        return self._solved(solve_triangular(self._root, mean / self._scale, lower=True, check_finite=False) / aversion)
+        """Return the weights of the highest ``mean @ w - aversion / 2 * w @ covariance @ w``.
+
+        Where the best without constraints are millions, rounding may lose the feasible ones: those of a higher aversion
+        or of the highest mean stand in then, whichever has the highest utility. None if the set is empty.
+        """
+        wanted = solve_triangular(self._root, mean / self._scale, lower=True, check_finite=False) / aversion
+        far = float(np.linalg.norm(wanted)) / (self._feasible.budget * float(self._scale.min()))
+        found = self._solved(wanted)
+        if far <= NEAR or (found is not None and far <= FAR):
+            return found
+        nearer = self._nearer(wanted * min(1.0, FAR / far), min(far, FAR), mean)
+
+        def utility(weights: FloatArray) -> float:
+            return float(weights @ mean - aversion / 2.0 * weights @ self.covariance @ weights)
+
+        return max((one for one in (found, *nearer) if one is not None), key=utility, default=None)
+
+    def _nearer(self, wanted: FloatArray, far: float, mean: FloatArray) -> list[FloatArray | None]:
+        """The highest mean, and what is wanted or, where rounding loses it, the best of a higher aversion."""
+        highest = corner(self._feasible, -mean / (float(np.max(np.abs(mean))) or 1.0))
+        found = None
+        while highest is not None and found is None and far > NEAR:
+            found = self._solved(wanted)
+            wanted, far = wanted / 10.0, far / 10.0
+        return [highest, found]
 
     def at_least(self, mean: FloatArray, value: float) -> FloatArray | None:
         """Return the weights of least variance with ``mean @ w >= value``."""

@@ -253,3 +253,16 @@ def test_an_empty_set_has_no_corner_and_no_optimum() -> None:
     assert corner(feasible, np.zeros(20)) is None
     assert Solver(np.eye(20), feasible).min_variance() is None
     assert Solver(np.eye(20), feasible).max_sharpe(np.ones(20)) is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_highest_utility_of_next_to_no_risk_is_that_of_the_highest_mean(seed: int) -> None:
+    returns = 1e-9 * returns_of(12, seed)
+    constraints = Constraints(cap=0.3, budget=0.5, groups={"few": Group(tuple(ASSETS[:4]), floor=0.2)})
+    feasible, found = Feasible.of(constraints, ASSETS[:12]), estimate(returns, Estimators("oas"))
+    weights = Solver(found.covariance, feasible).max_utility(found.mean, 5.0)
+    richest = corner(feasible, -found.mean / found.mean.max())
+    assert weights is not None
+    assert richest is not None
+    assert float(feasible.violation(weights)) <= 1e-9
+    assert weights @ found.mean == pytest.approx(richest @ found.mean, rel=1e-6)
