@@ -84,6 +84,10 @@ class RunningUniverses:
         stages = self._stages.values()
         return self._noted([one for stage in stages for one in stage.on_doubt(venue, symbol, ts_event_ns, ts_recv_ns)])
 
+    def on_silence(self, ts_recv_ns: int) -> list[Frontier]:
+        """Say of each universe that nothing comes any more, as ``PortfolioStage.on_silence`` does."""
+        return self._noted([one for stage in self._stages.values() for one in stage.on_silence(ts_recv_ns)])
+
     def forget(self, venue: str, symbol: str) -> None:
         """Forget an instrument's price, as ``PortfolioStage.forget`` does."""
         for stage in self._stages.values():

@@ -135,6 +135,20 @@ class PortfolioStage:
         self.forget(venue, symbol)
         return due
 
+    def on_silence(self, ts_recv_ns: int) -> list[Frontier]:
+        """Say, once, that no price at all has come for longer than one may be old, by the receiver's clock.
+
+        The universe's own clock stands still meanwhile: nothing else changes, and the next price goes on from the last.
+        """
+        config, silent_ns = self.config, ts_recv_ns - self._priced_recv_ns
+        limit = config.stale if config.clock == "previous-tick" and config.stale else config.leave
+        if not self._priced_ns or silent_ns <= limit * self._prices.usual_pause * config.period_ns:
+            return []
+        now_ns = self._priced_ns + silent_ns
+        reason = f"no price of any instrument for {spoken(silent_ns)}: these portfolios are of before"
+        absent = {asset: self._prices.missing(asset, now_ns) for asset in self._prices.members}
+        return self._telling.waiting(now_ns, ts_recv_ns, absent, reason, ["silence"])
+
     def forget(self, venue: str, symbol: str) -> None:
         """Forget an instrument's price where it is not known since when it is in doubt."""
         self._prices.forget(venue, symbol)
