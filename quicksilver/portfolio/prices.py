@@ -98,11 +98,6 @@ class Prices:
             if self._stale and seen.silent > self._stale * seen.usual:
                 self._quotes.pop(key, None)
 
-    @property
-    def usual_pause(self) -> float:
-        """How many periods go by from one price to the next of what has them most often; 1 at least."""
-        return max(1.0, min((seen.usual for seen in self._seen.values() if seen.prices), default=1.0))
-
     def _learn_pause(self, seen: Seen) -> None:
         """Follow how often a source has prices; a pause that is too long counts as the longest that is not."""
         if seen.silent and seen.prices:

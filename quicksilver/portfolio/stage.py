@@ -16,18 +16,20 @@ from quicksilver.portfolio.leaps import Leaps, SavedLeaps, Told
 from quicksilver.portfolio.live_moments import LiveMoments, SavedMoments, estimated
 from quicksilver.portfolio.membership import Membership, SavedMembership
 from quicksilver.portfolio.moments import Moments
-from quicksilver.portfolio.prices import Prices, Quote, SavedPrices, currencies, spoken
+from quicksilver.portfolio.prices import USUAL, Prices, Quote, SavedPrices, currencies, spoken
 from quicksilver.portfolio.targets import joined
 from quicksilver.portfolio.telling import SavedTelling, Telling
 from quicksilver.records import AnyRecord, Features, Frontier, Prediction, Status
 
 LEAST_ASSETS = 2
 DOUBTFUL = ("GAP", "STALE")
+LONGEST = 10  # times the usual pause between two ticks: a longer one, such as a night, counts as that
 
 
 class _Saved(msgspec.Struct):
     config: PortfolioConfig
     tick: int
+    pause: float
     priced_ns: int
     priced_recv_ns: int
     prices: SavedPrices
@@ -76,6 +78,7 @@ class PortfolioStage:
         config = self.config
         self._tick = 0
         self._next_tick_ns = 0
+        self._pause = 1.0  # periods from one tick to the next, as the last were
         self._priced_ns = self._priced_recv_ns = 0  # when the last price was, and arrived
         self._prices = Prices(config.assets, config.venues, config.stale if config.clock == "previous-tick" else 0)
         self._clock = ReturnClock(config.clock)
@@ -142,7 +145,7 @@ class PortfolioStage:
         """
         config, silent_ns = self.config, ts_recv_ns - self._priced_recv_ns
         limit = config.stale if config.clock == "previous-tick" and config.stale else config.leave
-        if not self._priced_ns or silent_ns <= limit * self._prices.usual_pause * config.period_ns:
+        if not self._priced_ns or silent_ns <= limit * self._pause * config.period_ns:
             return []
         now_ns = self._priced_ns + silent_ns
         reason = f"no price of any instrument for {spoken(silent_ns)}: these portfolios are of before"
@@ -170,6 +173,7 @@ class PortfolioStage:
         self._next_tick_ns = (tick + 1) * self.config.period_ns
         if last == 0:
             return []
+        self._pause += (min(tick - last, LONGEST * self._pause) - self._pause) / USUAL
         ts_ns = tick * self.config.period_ns
         self._prices.expire(ts_ns - self.config.leave * self.config.period_ns)
         self._prices.end_period()
@@ -258,7 +262,7 @@ class PortfolioStage:
         """Return the whole state; ``load`` gives the same output from there on, to the bit."""
         return msgspec.msgpack.encode(
             _Saved(
-                self.config, self._tick, self._priced_ns, self._priced_recv_ns, self._prices.dump(),
+                self.config, self._tick, self._pause, self._priced_ns, self._priced_recv_ns, self._prices.dump(),
                 self._clock.dump(), self._membership.dump(), self._moments.dump(), self._expectations.dump(),
                 self._choice.dump(), self._telling.dump(), self._leaps.dump(),
             )
@@ -276,7 +280,7 @@ class PortfolioStage:
             raise StateError(f"not a saved portfolio state: {error}") from error
         if saved.config != self.config:
             raise StateError("the saved portfolio state is of another configuration")
-        self._tick = saved.tick
+        self._tick, self._pause = saved.tick, saved.pause
         self._next_tick_ns = (saved.tick + 1) * self.config.period_ns if saved.tick else 0
         self._priced_ns, self._priced_recv_ns = saved.priced_ns, saved.priced_recv_ns
         self._prices.load(saved.prices)
