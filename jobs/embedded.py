@@ -192,6 +192,8 @@ class EmbeddedRunner:
             if self._source.realtime:
                 for status in self._lives.silent():
                     self._bus.publish(status)
+                for frontier in self._pipeline.on_silence(time.time_ns()):
+                    self._bus.publish(frontier)
                 for status in self._lives.unanswered():
                     await self._source.resync(status.venue, status.symbol)
 

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from jobs.history import Stored
 from jobs.spark_frontier import Work
 from jobs.spark_frontier import run as run_on_spark
 from quicksilver.portfolio.answer import as_record
 from quicksilver.portfolio.history import History, LargeConfig, Study
 from quicksilver.portfolio.inside import Inside, Winners, merge_winners
-from quicksilver.portfolio.large import CHUNK, Best, merge, reduce_chunks, weights_of
+from quicksilver.portfolio.large import Best, merge, reduce_chunks
 from quicksilver.portfolio.net import after_costs
 from quicksilver.portfolio.research import Drawn, Point, Question, Research
 from quicksilver.records import Frontier
@@ -63,23 +61,20 @@ def simplex(question: Question) -> bool:
 def _over_all(
     source: "History | Stored", question: Question, config: LargeConfig, where: Where, written: list[str] | None
 ) -> Answer:
-    kept: list[tuple[Research, Study]] = []
+    kept: list[tuple[History, Research, Study]] = []
 
     def ask(history: History) -> Work[Best]:
         research = Research(history._replace(assets=written or history.assets), question)
-        study = Study(history, config, research.estimate)
-        kept.append((research, study))
+        study = Study(research.estimate, config)
+        kept.append((history, research, study))
         return Work(config.n_portfolios, study.sweep.n_chunks, partial(reduce_chunks, study.sweep), merge)
 
     best, took = _done(source, ask, config, where)
-    research, study = kept[0]
-    calm, sharp = (research.point(np.array(one.weights)) for one in study.drawn(best).values())
-    within = min(config.n_portfolios, CHUNK)
-    rows = weights_of(study.sweep, range(0, within, max(1, within // LargeConfig().n_cloud)))
-    drawn = Drawn(config.n_portfolios, calm, sharp, [research.point(row) for row in rows], [])
-    picks = research.picks()
-    line = research.frontier(next(iter(picks.values())))
-    return Answer(research, picks, line, drawn, study.frontier(best), took)
+    history, research, study = kept[0]
+    of_bins, (calm, sharp) = study.winners(best)
+    winners, shown = ([research.point(row) for row in rows] for rows in (of_bins, study.shown()))
+    drawn = Drawn(config.n_portfolios, research.point(calm), research.point(sharp), shown, winners)
+    return _answered(research, history, config, drawn, took)
 
 
 def _inside(
@@ -95,7 +90,10 @@ def _inside(
 
     found, took = _done(source, ask, config, where)
     history, research, inside = kept[0]
-    drawn = research.drawn(inside, found, config.n_cloud)
+    return _answered(research, history, config, research.drawn(inside, found, config.n_cloud), took)
+
+
+def _answered(research: Research, history: History, config: LargeConfig, drawn: Drawn, took: dict[str, Any]) -> Answer:
     picks = research.picks(drawn)
     line = research.frontier(next(iter(picks.values())), drawn)
     net = after_costs(research, picks)

@@ -39,6 +39,7 @@ def frontier(
     prices: options.Prices = None,
     covariance: options.CovarianceOption = "ledoit-wolf",
     mean: options.MeanOption = "history",
+    returns: options.ReturnsOption = "log",
     halflife: options.HalflifeOption = 60.0,
     risk: options.RiskOption = "variance",
     cap: options.CapOption = 1.0,
@@ -86,7 +87,9 @@ def frontier(
             constraints, budget, floor, cap, group or [], most_assets, turnover, current,
             limits_of(live) if live else None,
         )  # fmt: skip
-        question = options.question_of(covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi)
+        question = options.question_of(
+            covariance, mean, halflife, risk, limits, cash, aversion, seed, quasi=quasi, returns=returns
+        )
         if live:
             question = asked_of(live, question, options.given(context))
             symbols = symbols or ",".join(assets_of(live))

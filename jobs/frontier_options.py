@@ -23,6 +23,9 @@ CovarianceOption = Annotated[
     str, typer.Option("--covariance", help="sample, ledoit-wolf, oas, ewm or denoised.", metavar="NAME")
 ]
 MeanOption = Annotated[str, typer.Option("--mean", help="history, james-stein or ewm.", metavar="NAME")]
+ReturnsOption = Annotated[
+    str, typer.Option("--returns", help="What moments are of: log, as live ones, or simple.", metavar="NAME")
+]
 HalflifeOption = Annotated[float, typer.Option("--halflife", help="Of ewm, in periods.")]
 RiskOption = Annotated[
     str, typer.Option("--risk", help="variance, semi-variance, cvar or max-drawdown.", metavar="NAME")
@@ -75,14 +78,14 @@ def constraints_of(
 
 
 def question_of(covariance: str, mean: str, halflife: float, risk: str, constraints: Constraints, cash: float,
-                aversion: float, seed: int, *, quasi: bool = False) -> Question:  # fmt: skip
+                aversion: float, seed: int, *, quasi: bool = False, returns: str = "log") -> Question:  # fmt: skip
     """Return the question that options ask.
 
     Raises:
-        InputError: one names no estimator or no measure of risk.
+        InputError: one names no estimator, no measure of risk or no kind of returns.
     """
     estimators = _checked({"covariance": covariance, "mean": mean, "halflife": halflife}, Estimators)
-    given = {"risk": risk, "cash": cash, "aversion": aversion, "seed": seed, "quasi": quasi}
+    given = {"risk": risk, "cash": cash, "aversion": aversion, "seed": seed, "quasi": quasi, "returns": returns}
     return msgspec.structs.replace(_checked(given, Question), estimators=estimators, constraints=constraints)
 
 

@@ -58,9 +58,10 @@ def asked_of(universe: PortfolioConfig, question: Question, given: Collection[st
             " one, such as --mean james-stein"
         )
     own = chosen(("risk", "cash", "aversion", "seed"), question)
+    quasi = question.quasi if "quasi" in given else universe.sampling == "quasi-random"
     return msgspec.structs.replace(
         question, estimators=Estimators(**estimators), n_frontier=universe.n_frontier, costs=universe.costs,
-        hold=universe.hold, band=universe.band, **own,
+        hold=universe.hold, band=universe.band, quasi=quasi, **own,
     )  # fmt: skip
 
 

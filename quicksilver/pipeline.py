@@ -21,7 +21,7 @@ from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.running import RunningUniverses
 from quicksilver.records import AnyRecord, Frontier
 
-STATE_VERSION = 7
+STATE_VERSION = 8
 
 
 class InstrumentPipeline:
@@ -52,6 +52,10 @@ class Pipeline:
         """Return the records that this event causes, in a defined order."""
         records = self._of(event.venue, event.symbol).step(event)
         return records + [frontier for record in records for frontier in self._universes.take(record)]
+
+    def on_silence(self, ts_recv_ns: int) -> list[Frontier]:
+        """Return what universes say where no price comes any more, by the receiver's clock; nothing else changes."""
+        return self._universes.on_silence(ts_recv_ns)
 
     def _of(self, venue: str, symbol: str) -> InstrumentPipeline:
         one = self.instruments.get((venue, symbol))

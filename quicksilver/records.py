@@ -219,7 +219,8 @@ class Frontier(msgspec.Struct, frozen=True):
 
     ``frontier`` and ``cloud`` are ``[risk_bps, mean_bps]`` points of one period (``period_ns``): the Pareto set by
     rising risk, and a fixed sample of all ``n_portfolios`` evaluated. Rows of ``frontier_weights`` belong to those of
-    ``frontier``. ``risk`` is what the risks are; ``estimators`` names covariance, mean and clock.
+    ``frontier``. ``risk`` is what the risks are; ``estimators`` names covariance, mean and clock, of a
+    history what its returns are instead of the clock.
 
     ``ages_ns`` is how old each asset's price was. ``absent`` says of assets that belong to the universe and are not in
     it why. ``held`` are the weights that costs are counted from, empty if nothing is held.
@@ -231,7 +232,7 @@ class Frontier(msgspec.Struct, frozen=True):
     ``costs`` are what the picks' turnover pays, spread over ``hold`` periods; less than ``band`` of it is not traded.
     ``constraints`` are the universe's as its user wrote them, also on assets that are absent; ``cash`` earns so much in
     a period, as a share; ``aversion`` is of the highest utility, ``window`` how many returns bootstraps and risks other
-    than the variance look back on. None in rows from before these were told, and of what is not live.
+    than the variance look back on. None in rows from before these were told; of a history, ``window`` is all of it.
     """
 
     universe: str

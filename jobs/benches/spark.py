@@ -37,7 +37,7 @@ def history() -> History:
 
 def over_all(n: int = N) -> Work[Best]:
     """Return the work of drawing from all long-only portfolios."""
-    sweep = Study(history(), LargeConfig(n_portfolios=n)).sweep
+    sweep = Study(Research(history(), Question()).estimate, LargeConfig(n_portfolios=n)).sweep
     return Work(n, sweep.n_chunks, partial(reduce_chunks, sweep), merge)
 
 

@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from quicksilver.portfolio.choosing import PLACES
 from quicksilver.portfolio.costs import BPS
 from quicksilver.portfolio.history import History, LargeConfig
 from quicksilver.portfolio.net import traded
-from quicksilver.portfolio.pareto import efficient
-from quicksilver.portfolio.picks import describe
 from quicksilver.portfolio.research import Drawn, Point, Research
-from quicksilver.portfolio.risks import deviations
 from quicksilver.portfolio.shrinkage import correlation_of
-from quicksilver.records import Frontier
+from quicksilver.records import Frontier, Pick
 
 
 def as_json(research: Research, picks: dict[str, Point], frontier: list[Point], drawn: Drawn) -> dict[str, Any]:
@@ -20,14 +18,11 @@ def as_json(research: Research, picks: dict[str, Point], frontier: list[Point], 
     question, market, assets = research.question, research.market, research.assets
 
     def plain(one: Point) -> dict[str, Any]:
-        excess = one.mean - question.cash * float(one.weights.sum())
-        return {
-            "weights": dict(zip(assets, one.weights.tolist(), strict=True)), "mean": one.mean, "risk": one.risk,
-            "sharpe": excess / one.risk if one.risk > 0.0 else 0.0,
-        }  # fmt: skip
+        weights = dict(zip(assets, one.weights.tolist(), strict=True))
+        return {"weights": weights, "mean": one.mean, "risk": one.risk, "sharpe": _ratio(research, one)}
 
     return {
-        "assets": assets, "observations": research.estimate.n_observations, "returns": "log",
+        "assets": assets, "observations": research.estimate.n_observations, "returns": question.returns,
         "estimators": question.estimators, "constraints": question.constraints, "cash": question.cash,
         "aversion": question.aversion, "risk": "standard-deviation" if question.risk == "variance" else question.risk,
         "mean": market.mean.tolist(), "covariance": market.covariance.tolist(),
@@ -41,21 +36,41 @@ def as_record(
     research: Research, history: History, config: LargeConfig, picks: dict[str, Point], frontier: list[Point],
     drawn: Drawn,
 ) -> Frontier:  # fmt: skip
-    """Return the answer as the record that the live frontier is too: risks are standard deviations, in bps."""
-    market, newest = research.market, int(history.times_ns[-1])
+    """Return the answer as the record that the live frontier is too; risks are those that were asked for, in bps."""
+    question, newest = research.question, int(history.times_ns[-1])
 
     def spot(one: Point) -> tuple[float, float]:
-        return round(float(deviations(one.weights[None], market.covariance)[0]) * BPS, 6), round(one.mean * BPS, 6)
+        return round(one.risk * BPS, 6), round(one.mean * BPS, 6)
 
-    spots = [spot(one) for one in frontier]
-    front = efficient(*np.array(spots).T)
+    estimators = question.estimators
     return Frontier(
-        config.universe, 1, newest, newest, history.every_ns, history.assets,
-        research.estimate.n_observations, drawn.n_portfolios,
-        np.round(correlation_of(market.covariance), 6).tolist(),
-        {name: describe(one.weights, market.mean, market.covariance) for name, one in picks.items()},
-        [spots[i] for i in front], [np.round(frontier[i].weights, 6).tolist() for i in front],
-        [spot(one) for one in drawn.shown],
+        config.universe, 1, newest, newest, history.every_ns, history.assets, research.estimate.n_observations,
+        drawn.n_portfolios, np.round(correlation_of(research.market.covariance), 6).tolist(),
+        {name: _pick(research, one) for name, one in picks.items()}, [spot(one) for one in frontier],
+        [one.weights.round(PLACES).tolist() for one in frontier], [spot(one) for one in drawn.shown],
+        reason="; ".join(research.notes), ts_computed_ns=newest, prices=history.prices[-1].tolist(), risk=question.risk,
+        held=research.feasible.current.tolist() if question.constraints.current else [],
+        estimators={"covariance": estimators.covariance, "mean": estimators.mean, "returns": question.returns},
+        halflife=estimators.halflife if "ewm" in (estimators.covariance, estimators.mean) else None,
+        costs=question.costs, hold=None if question.costs is None else question.hold,
+        band=None if question.costs is None else question.band, constraints=question.constraints, cash=question.cash,
+        aversion=question.aversion,
+    )  # fmt: skip
+
+
+def _ratio(research: Research, one: Point, cost: float = 0.0) -> float:
+    """Mean above cash, less a cost, over risk; 0 without risk."""
+    above = one.mean - research.question.cash * float(one.weights.sum()) - cost
+    return above / one.risk if one.risk > 0.0 else 0.0
+
+
+def _pick(research: Research, one: Point) -> Pick:
+    trade = traded(research, one)
+    cost = trade.get("cost")
+    return Pick(
+        one.weights.tolist(), one.mean * BPS, one.risk * BPS, _ratio(research, one), turnover=trade.get("turnover"),
+        cost_bps=None if cost is None else cost * BPS,
+        net_sharpe=None if cost is None else _ratio(research, one, cost / research.question.hold),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ LEAVE_NS, LEAST_LEAVE = 60 * SECOND_NS, 3  # how long an asset may be without a 
 Clock: TypeAlias = Literal["previous-tick", "refresh-time"]
 LiveCovariance: TypeAlias = Literal["ewm", "oas", "ledoit-wolf", "denoised"]
 LiveMean: TypeAlias = Literal["ewm", "james-stein", "predictions"]
+Sampling: TypeAlias = Literal["random", "quasi-random"]
 
 
 class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +32,9 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pick that is nearer than ``band`` in turnover is not worth a trade. Bootstraps, and risks other than the variance,
     read the last ``window`` returns. ``resamples`` of them give the picks' uncertainty; 0: none is told, nor is it of
     means that are predictions, of which past returns say nothing.
+
+    ``sampling`` is by chance, or by Sobol's points, which leave no holes; portfolios of those become more from update
+    to update, as under constraints.
 
     A ``hold`` of 0 becomes an hour, but 30 periods at least, and a ``leave`` of 0 a minute, but 3 periods at least: an
     hour of days is none. ``structs.replace`` of the period keeps what became of them.
@@ -60,6 +64,7 @@ class PortfolioConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n_cloud: int = 800
     n_frontier: int = 40
     seed: int = 7
+    sampling: Sampling = "random"
 
     def __post_init__(self) -> None:
         period_ns = max(self.period_ns, 1)  # what is no period is refused elsewhere

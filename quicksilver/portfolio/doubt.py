@@ -37,17 +37,17 @@ class Doubt:
     """``resamples`` histories of the last returns, the same for the same seed and number of returns.
 
     Means, and the variance, are estimated as the live ones are, by weights that fade by half every ``halflife``
-    returns; the other risks as they are measured. Returns over several periods give a mean of one period as the sum of
-    returns over the sum of periods.
+    periods, of which each return has as many as all have on average; the other risks as they are measured. Returns over
+    several periods give a mean of one period as the sum of returns over the sum of periods.
     """
 
     def __init__(self, resamples: int, halflife: float, seed: int) -> None:
         self._resamples = resamples
         self._decay = 0.5 ** (1.0 / halflife)
         self._seed = seed
-        self._n = 0
+        self._n, self._span = 0, 0.0
         self._picked = np.empty((0, 0), np.int64)
-        self._fading: FloatArray = np.empty((0, 0))
+        self._fading: FloatArray = np.empty((0, 0))  # how much each return weighs in each history's mean
 
     def intervals(
         self, past: Past, weights: FloatArray, risk: RiskName, shrunk: Shrunk | None = None, cash: float = 0.0
@@ -62,7 +62,7 @@ class Doubt:
         n = len(past.rows)
         if not self._resamples or n < FEWEST:
             return None
-        self._resample(n)
+        self._resample(n, float(past.periods.mean()))
         returns = past.rows @ weights.T
         spans, span = 1.0 + self._fading @ (past.periods - 1.0), past.periods.mean()  # 1 to the last digit if all are
         sums = self._fading @ returns
@@ -83,17 +83,20 @@ class Doubt:
         (low, ratio_low), (high, ratio_high) = np.quantile(apart, TAILS, axis=0).reshape(2, 2, -1)
         return Interval(low, high, ratio_low, ratio_high)
 
-    def _resample(self, n: int) -> None:
-        """Which return stands at each time of each history, and how much each one weighs in the history's mean."""
-        if n == self._n:
+    def _resample(self, n: int, span: float) -> None:
+        """Which return stands at each time of each history, and how much it weighs there."""
+        if (n, span) == (self._n, self._span):
             return
-        rng, shape, at = np.random.default_rng([self._seed, 3]), (self._resamples, n), np.arange(n)
-        begins = rng.random(shape) < 1.0 / round(n ** (1.0 / 3.0))  # blocks' mean length, of the best order
-        begins[:, 0] = True
-        begun = np.maximum.accumulate(np.where(begins, at, 0), axis=1)
-        first = np.take_along_axis(rng.integers(0, n, shape), begun, axis=1)
-        self._n, self._picked = n, (first + at - begun) % n
-        weights = self._decay ** (n - 1.0 - at)
+        at, shape = np.arange(n), (self._resamples, n)
+        if n != self._n:
+            rng = np.random.default_rng([self._seed, 3])
+            begins = rng.random(shape) < 1.0 / round(n ** (1.0 / 3.0))  # blocks' mean length, of the best order
+            begins[:, 0] = True
+            begun = np.maximum.accumulate(np.where(begins, at, 0), axis=1)
+            first = np.take_along_axis(rng.integers(0, n, shape), begun, axis=1)
+            self._picked = (first + at - begun) % n
+        self._n, self._span = n, span
+        weights = (self._decay**span) ** (n - 1.0 - at)
         places = self._picked + n * np.arange(self._resamples)[:, None]
         share = np.broadcast_to(weights / weights.sum(), shape).ravel()
         sums: FloatArray = np.bincount(places.ravel(), share, minlength=self._resamples * n).astype(np.float64)

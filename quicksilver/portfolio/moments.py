@@ -1,7 +1,7 @@
 """Streaming moments of returns, exponentially weighted, of each pair of assets over the times at which both are known.
 
 O(n_assets^2) an update and no window: sums about moving means, with weights that fade by half every ``halflife``
-observations. Where all assets are known at all times, they are the batch's to the last digits.
+periods. Where all assets are known at all times, they are the batch's to the last digits.
 
 References: West, Updating mean and variance estimates, CACM 22(9), 1979; Pebay, Formulas for robust, one-pass parallel
 computation of covariances and arbitrary-order statistical moments, Sandia report SAND2008-6212, 2008 (sums of third and
@@ -45,7 +45,7 @@ class Moments:
         """Take in one vector of log returns ``(n_assets,)`` over ``span`` periods."""
         with np.errstate(invalid="ignore"):
             known = np.where(np.abs(returns) < MOST_RETURN, returns, np.nan)
-        _update(known, span, self.decay, self.sums)
+        _update(known, span, self.decay**span, self.sums)
 
     @property
     def mean(self) -> FloatArray:

@@ -1,7 +1,7 @@
 """A history's efficient portfolios under constraints: moments, exact picks, frontier, and a Monte Carlo inside."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,10 +21,14 @@ from quicksilver.portfolio.prices import few
 from quicksilver.portfolio.risks import NAMES, RiskName
 from quicksilver.portfolio.solving import risk_parity
 
+ReturnName: TypeAlias = Literal["log", "simple"]
+
 
 class Question(msgspec.Struct, frozen=True):
     """What is asked of a history; ``cash`` is what cash earns in one period, ``aversion`` that of the utility.
 
+    Moments are of ``log`` returns, as live ones are, whose means are those of growth, or of ``simple`` ones, of which
+    alone a portfolio's mean is exactly the mean of what it earns.
     With ``costs`` picks are what is worth going to from ``constraints.current``, as a universe's are (see ``net.py``).
     """
 
@@ -39,6 +43,7 @@ class Question(msgspec.Struct, frozen=True):
     costs: Costs | None = None
     hold: int = LIVE.hold
     band: float = LIVE.band
+    returns: ReturnName = "log"
 
 
 class Point(NamedTuple):
@@ -79,7 +84,8 @@ class Research:
         _check(history, question)
         self.question = question
         self.assets = history.assets
-        returns = np.diff(np.log(history.prices), axis=0)
+        logs = np.diff(np.log(history.prices), axis=0)
+        returns = logs if question.returns == "log" else np.expm1(logs)
         self.estimate: Estimate = estimate(returns, question.estimators)
         self.feasible = checked(Feasible.of(question.constraints, history.assets))
         usable = returns[np.isfinite(returns).all(axis=1)]

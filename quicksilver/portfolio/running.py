@@ -17,7 +17,6 @@ CHOOSING = ("constraints", "cash", "aversion", "costs", "hold", "band", "n_cloud
 
 
 class _Saved(msgspec.Struct):
-    now_ns: int
     recv_ns: int
     universes: list[tuple[PortfolioConfig, bytes, Frontier | None]]
 
@@ -37,7 +36,7 @@ class RunningUniverses:
         self._threshold_bps = threshold_bps
         self._stages: dict[str, PortfolioStage] = {}
         self._last: dict[str, Frontier] = {}
-        self._now_ns = self._recv_ns = 0
+        self._recv_ns = 0
         self.adopt(tuple(configs))
 
     def adopt(self, configs: tuple[PortfolioConfig, ...]) -> list[Frontier]:
@@ -57,21 +56,21 @@ class RunningUniverses:
         said = list[Frontier]()
         for name, stage in before.items():
             if name not in stages:
-                said += self._last_word(name, ENDED)
+                said += self._last_word(name, stage.now_ns, ENDED)
             elif stages[name] is not stage and not _alike(stage.config, stages[name].config):
-                said += self._last_word(name, ANEW)
+                said += self._last_word(name, stage.now_ns, ANEW)
         self._stages = stages
         return said
 
     def take(self, record: AnyRecord) -> list[Frontier]:
         """Take in an instrument's record, as ``PortfolioStage.take`` does."""
         if isinstance(record, Features):
-            self._now_ns, self._recv_ns = record.ts_event_ns, record.ts_recv_ns
+            self._recv_ns = record.ts_recv_ns
         return self._noted([one for stage in self._stages.values() for one in stage.take(record)])
 
     def on_price(self, venue: str, symbol: str, price: float, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
         """Take in an instrument's price, as ``PortfolioStage.on_price`` does."""
-        self._now_ns, self._recv_ns = ts_event_ns, ts_recv_ns
+        self._recv_ns = ts_recv_ns
         return self._noted(
             [
                 one
@@ -84,6 +83,10 @@ class RunningUniverses:
         """Forget an instrument's price from this time on, as ``PortfolioStage.on_doubt`` does."""
         stages = self._stages.values()
         return self._noted([one for stage in stages for one in stage.on_doubt(venue, symbol, ts_event_ns, ts_recv_ns)])
+
+    def on_silence(self, ts_recv_ns: int) -> list[Frontier]:
+        """Say of each universe that nothing comes any more, as ``PortfolioStage.on_silence`` does."""
+        return self._noted([one for stage in self._stages.values() for one in stage.on_silence(ts_recv_ns)])
 
     def forget(self, venue: str, symbol: str) -> None:
         """Forget an instrument's price, as ``PortfolioStage.forget`` does."""
@@ -101,14 +104,14 @@ class RunningUniverses:
             self._last[one.universe] = one
         return found
 
-    def _last_word(self, name: str, reason: str) -> list[Frontier]:
+    def _last_word(self, name: str, now_ns: int, reason: str) -> list[Frontier]:
         last = self._last.pop(name, None)
         if last is None:
             return []
         computed_ns = last.ts_event_ns if last.state == "LIVE" else last.ts_computed_ns
         return [
             msgspec.structs.replace(
-                last, seq=last.seq + 1, ts_event_ns=max(self._now_ns, last.ts_event_ns), ts_recv_ns=self._recv_ns,
+                last, seq=last.seq + 1, ts_event_ns=max(now_ns, last.ts_event_ns), ts_recv_ns=self._recv_ns,
                 state="WAITING", reason=reason, ts_computed_ns=computed_ns,
             )
         ]  # fmt: skip
@@ -116,7 +119,7 @@ class RunningUniverses:
     def dump(self) -> bytes:
         """Return the whole state."""
         universes = [(one.config, one.dump(), self._last.get(name)) for name, one in self._stages.items()]
-        return msgspec.msgpack.encode(_Saved(self._now_ns, self._recv_ns, universes))
+        return msgspec.msgpack.encode(_Saved(self._recv_ns, universes))
 
     @classmethod
     def loaded(cls, data: bytes, threshold_bps: float = LabelConfig().threshold_bps) -> "RunningUniverses":
@@ -130,7 +133,7 @@ class RunningUniverses:
         except msgspec.DecodeError as error:
             raise StateError(f"not a saved state of universes: {error}") from error
         one = cls((config for config, _, _ in saved.universes), threshold_bps)
-        one._now_ns, one._recv_ns = saved.now_ns, saved.recv_ns
+        one._recv_ns = saved.recv_ns
         for config, state, last in saved.universes:
             one._stages[config.universe].load(state)
             if last is not None:

@@ -62,7 +62,7 @@ class Sampler:
             corners = max(len(corners) for _, corners in self._parts)
             width = corners if self._quasi else min(width, corners)
         if self._quasi:
-            from scipy.stats import qmc  # takes a second to import, and live portfolios do without
+            from scipy.stats import qmc  # takes a second to import, and most live portfolios do without
 
             seed = np.random.default_rng([self._seed, 2, chunk])
             points = qmc.Sobol(width, rng=seed).random_base2(max(n_portfolios - 1, 1).bit_length())[:n_portfolios]

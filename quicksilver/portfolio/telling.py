@@ -64,6 +64,10 @@ class Telling:
             )
         ]  # fmt: skip
 
+    def forget(self) -> None:
+        """Have told nothing of these prices; numbers go on."""
+        self._last, self._told = None, []
+
     def dump(self) -> SavedTelling:
         """Return the state."""
         return SavedTelling(self._seq, self._last, self._told)

@@ -26,7 +26,6 @@ from quicksilver.streaming.patience import Wait
 from quicksilver.streaming.sequencer import Begin, Loss, Ordered, Sequencer
 from quicksilver.topics import UNIVERSES, key_of
 
-BACK_NS = 60_000_000_000  # time that falls by more than this is another recording's
 MOST_SESSIONS = 64  # producers of one universe at a time; of more, the one that is silent for longest is forgotten
 
 
@@ -39,14 +38,13 @@ class PortfolioMachine(Savable):
     a dead letter, and what was before goes on.
     """
 
-    version = 3
+    version = 4
 
     def __init__(self, key: str) -> None:
         self._universe = key
         self._told: dict[str, PortfolioConfig] = {}
         self._running: RunningUniverses | None = None
         self._interval = ""
-        self._now_ns = 0
         self._session = ""
         self._numbers: dict[str, Numbers] = {}  # by universe: one that comes back goes on where it ended
         self._mids: dict[str, Mid] = {}
@@ -124,7 +122,7 @@ class PortfolioMachine(Savable):
         if mid is None:
             return []
         self._doubted.pop(item.key, None)
-        running = self._running_for(item.headers.i, event)
+        running = self._running_for(item.headers.i)
         found = running.on_price(event.venue, event.symbol, mid, event.ts_event_ns, event.ts_recv_ns)
         return [self._wrap(frontier, item) for frontier in found]
 
@@ -144,13 +142,12 @@ class PortfolioMachine(Savable):
             venue, _, symbol = key.partition(":")
             self._running.forget(venue, symbol)
 
-    def _running_for(self, interval: str, event: AnyEvent) -> RunningUniverses:
-        """Return the universes; another recording, or rows of another interval, begin with new ones."""
+    def _running_for(self, interval: str) -> RunningUniverses:
+        """Return the universes; rows of another interval begin with new ones."""
         other = interval != self._interval and config_of(interval) != config_of(self._interval)
-        if self._running is None or other or event.ts_event_ns < self._now_ns - BACK_NS:
-            self._running, self._now_ns = RunningUniverses(self._fitting(self._told, interval)), 0
+        if self._running is None or other:
+            self._running = RunningUniverses(self._fitting(self._told, interval))
         self._interval = interval
-        self._now_ns = max(self._now_ns, event.ts_event_ns)
         return self._running
 
     def _wrap(self, frontier: Frontier, cause: Message) -> Outgoing:
@@ -164,7 +161,6 @@ class PortfolioMachine(Savable):
             "told": self._told,
             "running": self._running.dump() if self._running is not None else None,
             "interval": self._interval,
-            "now_ns": self._now_ns,
             "session": self._session,
             "numbers": {name: one.last for name, one in self._numbers.items()},
             "doubted": list(self._doubted),
@@ -174,7 +170,7 @@ class PortfolioMachine(Savable):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._told = msgspec.convert(state["told"], dict[str, PortfolioConfig])
-        self._interval, self._now_ns, self._session = state["interval"], state["now_ns"], state["session"]
+        self._interval, self._session = state["interval"], state["session"]
         for name, last in state["numbers"].items():
             self._numbers[name] = Numbers()
             self._numbers[name].last = last

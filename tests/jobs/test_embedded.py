@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from api.hub import SourceInfo
 from api.store_sqlite import SqliteStore
@@ -31,11 +32,13 @@ from producers.simulator.orderflow import Market
 from producers.simulator.venue_server import VenueServer
 from producers.tapes import TapeWriter, read_frames
 from quicksilver import codec
+from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent, BookDelta, BookSnapshot, Gap, Trade
 from quicksilver.memory import MemoryBus
 from quicksilver.pipeline import Pipeline
-from quicksilver.records import DeadLetter, Features, FeedStats, Latency, Published, Status
+from quicksilver.portfolio.config import PortfolioConfig
+from quicksilver.records import DeadLetter, Features, FeedStats, Frontier, Latency, Published, Status
 from quicksilver.tables import TABLES
 from quicksilver.topics import TOPIC_OF, key_of
 from tests.simulated import corrupt, exchange
@@ -302,6 +305,28 @@ async def test_a_silent_instrument_is_stale_until_it_speaks(monkeypatch: pytest.
     stale, live = (records.index(one) for one in said[1:3])
     assert records[stale + 1 : live] == []  # nothing comes of a stale instrument before it is live again
     assert run.source.asked == []
+
+
+async def test_universes_say_that_their_one_venue_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No price moves their clock any more: what they computed last must not look as if it were of now."""
+    monkeypatch.setattr(embedded, "WATCH_S", 0.02)
+    quick = PortfolioConfig("quick", period_ns=100_000_000, min_observations=3, n_portfolios=200, stale=5, resamples=0)
+    slow = replace(quick, universe="slow", stale=100_000)
+    monkeypatch.setattr(Noted, "config", PipelineConfig(portfolios=(quick, slow)))
+
+    def said(run: Run, universe: str) -> list[Frontier]:
+        return [one for one in run.records if isinstance(one, Frontier) and one.universe == universe]
+
+    async with running() as run:
+        await run.until(lambda: any(one.assets == SYMBOLS for one in said(run, "quick")))
+        run.server.pause()
+        await run.until(lambda: said(run, "quick")[-1].reason.startswith("no price of any instrument for"))
+        await asyncio.sleep(0.2)
+        last, before = said(run, "quick")[-1], said(run, "quick")[-2]
+    assert (last.state, last.seq, last.picks) == ("WAITING", before.seq + 1, before.picks)  # once
+    assert set(last.absent) == set(SYMBOLS)
+    assert last.ts_event_ns - before.ts_event_ns > 5 * 100_000_000
+    assert said(run, "slow")[-1].state == "LIVE"
 
 
 async def test_a_loss_that_ends_a_silence_is_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:

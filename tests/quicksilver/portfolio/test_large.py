@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.covariance import oas
 
-from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
+from quicksilver.portfolio.estimators import Estimate, Estimators, estimate
 from quicksilver.portfolio.history import History, LargeConfig, Study
 from quicksilver.portfolio.large import (
     BLOCK,
@@ -26,6 +25,7 @@ from quicksilver.portfolio.large import (
     reduce_chunks,
     weights_of,
 )
+from quicksilver.portfolio.picks import max_sharpe, min_variance
 
 DAY_NS = 86_400_000_000_000
 
@@ -38,8 +38,12 @@ def walk(n_assets: int, n_times: int = 200, seed: int = 1) -> History:
     return History([f"A{i}-USD" for i in range(n_assets)], times, 100 * np.exp(returns.cumsum(axis=0)))
 
 
+def estimated(history: History) -> Estimate:
+    return estimate(np.diff(np.log(history.prices), axis=0), Estimators("oas"))
+
+
 def sweep_of(n_assets: int, n_portfolios: int, seed: int = 7) -> Sweep:
-    return Study(walk(n_assets), LargeConfig(n_portfolios=n_portfolios, seed=seed)).sweep
+    return Study(estimated(walk(n_assets)), LargeConfig(n_portfolios=n_portfolios, seed=seed)).sweep
 
 
 def rows_of(best: Best) -> list[tuple[float, float, int]]:
@@ -147,35 +151,22 @@ def test_ties_go_to_the_lowest_number_in_any_order() -> None:
 @given(n_assets=st.integers(2, 8), history=st.integers(0, 200), seed=st.integers(0, 200))
 @settings(max_examples=15, deadline=None)
 def test_min_variance_beats_every_drawn_portfolio(n_assets: int, history: int, seed: int) -> None:
-    study = Study(walk(n_assets, 60, history), LargeConfig(n_portfolios=30_000, seed=seed))
-    best = reduce_chunks(study.sweep, [0])
-    drawn, record = study.drawn(best), study.frontier(best)
-    assert study.picks["min_variance"].risk_bps <= drawn["min_variance"].risk_bps * (1 + 1e-9)
-    if "max_sharpe" in study.picks:
-        assert study.picks["max_sharpe"].sharpe >= drawn["max_sharpe"].sharpe * (1 - 1e-6)
-    risks, means = zip(*record.frontier, strict=True)
-    assert list(risks) == sorted(risks)
-    assert list(means) == sorted(means)
-    assert risks[0] == pytest.approx(study.picks["min_variance"].risk_bps, abs=1e-5)
-    assert means[-1] == pytest.approx(study.mean.max() * 1e4, abs=1e-5)
-    weights = np.array(record.frontier_weights)
-    assert (weights >= 0).all()
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+    given = estimated(walk(n_assets, 60, history))
+    study = Study(given, LargeConfig(n_portfolios=30_000, seed=seed))
+    of_bins, (calm, sharp) = study.winners(reduce_chunks(study.sweep, [0]))
+    best = min_variance(given.covariance)
+    assert best @ given.covariance @ best <= calm @ given.covariance @ calm * (1 + 1e-9)
+    sharpest = max_sharpe(given.mean, given.covariance)
+    if sharpest is not None:
+        assert ratio(sharpest, given) >= ratio(sharp, given) * (1 - 1e-6)
+    rows = np.vstack([of_bins, calm, sharp, study.shown()])
+    assert (rows >= 0).all()
+    assert len(study.shown()) >= LargeConfig().n_cloud
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0, atol=1e-9)
 
 
-def test_the_record_holds_what_the_history_says() -> None:
-    history = walk(5)
-    study = Study(history, LargeConfig("mine", 2 * CHUNK, 3))
-    record = study.frontier(reduce_chunks(study.sweep, range(2)))
-    returns = np.diff(np.log(history.prices), axis=0)
-    np.testing.assert_allclose(study.mean, returns.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(study.covariance, oas(returns)[0], rtol=1e-6, atol=1e-15)
-    assert (record.universe, record.seq, record.n_portfolios, record.n_observations) == ("mine", 1, 2 * CHUNK, 199)
-    assert record.assets == history.assets
-    assert (record.ts_event_ns, record.period_ns) == (200 * DAY_NS, DAY_NS)
-    assert len(record.cloud) == 800
-    assert 30 < len(record.frontier) == len(record.frontier_weights)
-    assert codec.decode(type(record), codec.encode(record)) == record
+def ratio(weights: FloatArray, given: Estimate) -> float:
+    return float(weights @ given.mean / np.sqrt(weights @ given.covariance @ weights))
 
 
 def test_another_seed_is_another_draw() -> None:
@@ -187,28 +178,28 @@ def test_another_seed_is_another_draw() -> None:
 def test_assets_that_never_move_or_move_as_one_give_finite_numbers(constant: float) -> None:
     history = walk(3)
     prices = np.column_stack([history.prices, history.prices[:, 0], np.full(200, constant)])
-    study = Study(History([*history.assets, "TWIN-USD", "STILL-USD"], history.times_ns, prices), LargeConfig())
-    record = study.frontier(reduce_chunks(study.sweep, [0]))
-    assert np.isfinite(record.frontier).all()
-    assert np.isfinite(record.cloud).all()
+    finite(History([*history.assets, "TWIN-USD", "STILL-USD"], history.times_ns, prices))
 
 
-def test_a_universe_of_which_nothing_moves_is_a_frontier_of_one_point() -> None:
-    study = Study(walk(2)._replace(prices=np.ones((200, 2))), LargeConfig(n_portfolios=1_000))
-    record = study.frontier(reduce_chunks(study.sweep, [0]))
-    assert len(record.frontier) == 1
-    assert np.isfinite(record.cloud).all()
+def test_a_universe_of_which_nothing_moves_is_drawn_from() -> None:
+    finite(walk(2)._replace(prices=np.ones((200, 2))))
+
+
+def finite(history: History) -> None:
+    study = Study(estimated(history), LargeConfig(n_portfolios=1_000))
+    best = reduce_chunks(study.sweep, [0])
+    assert np.isfinite(best.first[best.number != NOBODY]).all()
+    for rows in (*study.winners(best), study.shown()):
+        assert np.isfinite(rows).all()
 
 
 @pytest.mark.parametrize(
-    ("history", "config", "why"),
+    ("config", "why"),
     [
-        (walk(1), LargeConfig(), "two assets or more; there is A0-USD"),
-        (walk(2, 30), LargeConfig(), "30 moments at which all of A0-USD, A1-USD have a price; 31 are needed"),
-        (walk(2), LargeConfig(n_portfolios=0), "n_portfolios must be 1 or more, not 0"),
-        (walk(2), LargeConfig(seed=-1), "the seed must be 0 or more, not -1"),
+        (LargeConfig(n_portfolios=0), "n_portfolios must be 1 or more, not 0"),
+        (LargeConfig(seed=-1), "the seed must be 0 or more, not -1"),
     ],
 )
-def test_what_gives_no_frontier_is_refused(history: History, config: LargeConfig, why: str) -> None:
+def test_numbers_that_draw_nothing_are_refused(config: LargeConfig, why: str) -> None:
     with pytest.raises(InputError, match=why):
-        Study(history, config)
+        Study(estimated(walk(2)), config)

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from quicksilver import codec
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.answer import as_json, as_record, as_rows
@@ -19,6 +20,8 @@ from quicksilver.portfolio.history import History, LargeConfig
 from quicksilver.portfolio.judging import judged
 from quicksilver.portfolio.listing import Plan
 from quicksilver.portfolio.research import Question, Research
+from quicksilver.portfolio.risks import RiskName
+from quicksilver.records import Frontier
 
 DAY_NS = 86_400_000_000_000
 
@@ -59,6 +62,49 @@ def test_the_answer_is_feasible_efficient_and_says_what_it_is_of() -> None:
     rows = as_rows(research, picks, frontier)
     assert {len(row) for row in rows} == {10}
     assert [float(one) for one in rows[2][4:]] == weights.tolist()
+
+
+@pytest.mark.parametrize("risk", ["variance", "cvar"])
+def test_the_record_says_what_a_live_one_says(risk: RiskName) -> None:
+    history = market(5)
+    limits = Constraints(cap=0.5, budget=0.9, current={"A0": 0.4, "A1": 0.5})
+    question = Question(
+        Estimators("oas", "ewm", 40.0), limits, risk, cash=2e-5, n_frontier=6, costs=Costs(fee_bps=10.0), hold=50
+    )
+    research = Research(history, question)
+    drawn = research.draw(2_000, 50)
+    picks = research.picks(drawn)
+    record = as_record(research, history, LargeConfig("u"), picks, research.frontier(drawn.calmest, drawn), drawn)
+    plain = as_json(research, picks, [], drawn)["picks"]
+    assert set(record.picks) == set(picks)
+    for name, one in record.picks.items():
+        above = one.mean_bps - 2e-5 * 1e4 * sum(one.weights)
+        assert one.sharpe == pytest.approx(above / one.risk_bps) == pytest.approx(plain[name]["sharpe"])
+        assert one.risk_bps == pytest.approx(plain[name]["risk"] * 1e4)
+        assert (one.turnover, one.cost_bps) == (plain[name]["turnover"], plain[name]["cost"] * 1e4)
+        assert one.net_sharpe == pytest.approx((above - (one.cost_bps or 0.0) / 50) / one.risk_bps)
+    np.testing.assert_allclose(np.sum(record.frontier_weights, axis=1), 0.9, atol=1e-9)
+    assert np.max(record.frontier_weights) <= 0.5 + 1e-9
+    assert record.estimators == {"covariance": "oas", "mean": "ewm", "returns": "log"}
+    assert (record.risk, record.halflife, record.cash, record.hold) == (risk, 40.0, 2e-5, 50)
+    assert (record.constraints, record.costs, record.held) == (limits, question.costs, [0.4, 0.5, 0.0, 0.0, 0.0])
+    assert record.prices == history.prices[-1].tolist()
+    assert codec.decode(Frontier, codec.encode(record)) == record
+
+
+def test_of_simple_returns_a_portfolios_mean_is_the_mean_of_what_it_earns() -> None:
+    history = market(4)
+    research = Research(history, Question(Estimators("sample"), returns="simple"))
+    picks = research.picks()
+    simple = history.prices[1:] / history.prices[:-1] - 1.0
+    for one in picks.values():
+        earned = simple @ one.weights
+        assert one.mean == pytest.approx(earned.mean(), rel=1e-9)
+        assert one.risk == pytest.approx(earned.std(ddof=1), rel=1e-9)
+    plain = as_json(research, picks, [], research.draw(100, 10))
+    assert plain["returns"] == "simple"
+    np.testing.assert_allclose(plain["mean"], simple.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(plain["covariance"], np.cov(simple.T), rtol=1e-9, atol=1e-15)
 
 
 def test_without_a_mean_above_cash_the_fallback_says_so() -> None:

@@ -159,6 +159,31 @@ def test_universes_with_doubts_go_on_from_their_state_to_the_bit(seed: int, cut:
     assert before + played(RunningUniverses.loaded(first.dump()), rows[cut:]) == whole
 
 
+def test_where_all_are_silent_that_is_said_once_and_nothing_else_changes() -> None:
+    rows, config = seconds(60, TWO), replace(SMALL, stale=5)
+    truth, stage = play(PortfolioStage(config), rows), PortfolioStage(config)
+    before = play(stage, rows[:80])
+    last_ns = rows[79][3]
+    assert stage.on_silence(last_ns + 4 * SECOND) == []
+    (silent,) = stage.on_silence(last_ns + 6 * SECOND)
+    assert (silent.state, silent.reason) == (
+        "WAITING", "no price of any instrument for 6 s: these portfolios are of before",
+    )  # fmt: skip
+    assert silent.absent == dict.fromkeys(TWO, "no price for 6 s")
+    assert stage.on_silence(last_ns + 60 * SECOND) == []
+    after = play(stage, rows[80:])
+    assert [*before, *(replace(one, seq=one.seq - 1) for one in after)] == truth
+    assert PortfolioStage(config).on_silence(last_ns) == []
+
+
+def test_a_market_of_seldom_prices_is_not_silent_between_them() -> None:
+    rows = [(v, s, p, 7 * ts) for v, s, p, ts in seconds(40, TWO)]
+    stage = PortfolioStage(replace(SMALL, stale=5))
+    play(stage, rows)
+    assert stage.on_silence(rows[-1][3] + 20 * SECOND) == []
+    assert len(stage.on_silence(rows[-1][3] + 40 * SECOND)) == 1
+
+
 QUOTES = {"A-USD": Quote("v:A-USD", 1.0, 1, 0)}
 
 

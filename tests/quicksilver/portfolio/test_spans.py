@@ -12,6 +12,7 @@ from quicksilver.portfolio.clock import ReturnClock, Sampled
 from quicksilver.portfolio.config import Clock, LiveMean, PortfolioConfig
 from quicksilver.portfolio.doubt import Doubt, Shrunk
 from quicksilver.portfolio.live_moments import Estimated, LiveMoments, estimated
+from quicksilver.portfolio.moments import Moments
 from quicksilver.portfolio.prices import Quote
 from quicksilver.portfolio.ring import Past
 from quicksilver.portfolio.risks import NAMES, RiskName, measured, of_one_period
@@ -55,6 +56,36 @@ def test_intervals_cover_the_truth_whatever_returns_span() -> None:
         covered[1] += ours / risk + found.ratio_low[0] <= ratio <= ours / risk + found.ratio_high[0]
     assert (covered / trials >= 0.85).all()
     assert (covered / trials <= 0.99).all()
+
+
+@pytest.mark.parametrize("span", [2, 5])
+def test_what_is_old_fades_by_the_time_that_went_by_not_by_returns(span: int) -> None:
+    """A return over five periods lets what was before fade as five of one do, of which four are not known."""
+    rng, unknown = np.random.default_rng(2), np.full(4, np.nan)
+    spanned, single = Moments(4, 20.0), Moments(4, 20.0)
+    for row in rng.normal(0.0, DEVIATION, (60, 4)):
+        spanned.update(row, float(span))
+        for _ in range(span - 1):
+            single.update(unknown)
+        single.update(row)
+    np.testing.assert_allclose(spanned.mean * span, single.mean, rtol=1e-9)
+    np.testing.assert_allclose(spanned.covariance() * span, single.covariance(), rtol=1e-9)
+    assert spanned.n_effective == pytest.approx(single.n_effective)
+    ages = span * np.arange(60)
+    assert spanned.sums[0, 0, 0] == pytest.approx((0.5 ** (ages / 20.0)).sum())
+
+
+def test_intervals_fade_as_the_moments_do() -> None:
+    """Of few periods' memory there are as few returns to average: the mean is less sure, the more so if each spans."""
+    rng = np.random.default_rng(3)
+    rows, weights = rng.normal(0.0, DEVIATION, (120, 4)), np.full((1, 4), 0.25)
+    doubt, widths = Doubt(200, 60.0, 3), list[float]()
+    for span in (1.0, 4.0, 16.0, 1.0):
+        found = doubt.intervals(Past(rows * np.sqrt(span), np.full(120, span)), weights, "variance")
+        assert found is not None
+        widths.append(float((found.mean_high - found.mean_low)[0]) * np.sqrt(span))  # of a single one's noise
+    assert widths[0] < widths[1] < widths[2]
+    assert widths[3] == widths[0]
 
 
 def test_the_doubt_about_a_mean_is_by_periods_not_by_rows() -> None:
@@ -124,7 +155,7 @@ def test_the_interval_of_a_shrunk_mean_is_that_of_the_shrunk_estimate() -> None:
     assert plain is not None
     assert found is not None
     doubt = Doubt(300, 1e9, 2)
-    doubt._resample(200)
+    doubt._resample(200, float(past.periods.mean()))
     total = past.rows.sum(axis=0) / past.periods.sum()
     scattered = []
     for picked in doubt._picked:
@@ -133,8 +164,8 @@ def test_the_interval_of_a_shrunk_mean_is_that_of_the_shrunk_estimate() -> None:
             weights @ (drawn_together(shrunk.means + mean - total, shrunk.noise) - drawn_together(*shrunk))
         )
     low, high = np.quantile(scattered, (0.025, 0.975), axis=0)
-    np.testing.assert_allclose(found.mean_low, low, atol=1e-12)
-    np.testing.assert_allclose(found.mean_high, high, atol=1e-12)
+    np.testing.assert_allclose(found.mean_low, low, rtol=1e-5)  # what fades in 1e9 periods
+    np.testing.assert_allclose(found.mean_high, high, rtol=1e-5)
     width = (found.mean_high - found.mean_low) / (plain.mean_high - plain.mean_low)
     assert (width[:4] < 0.95).all()
     assert width[4] == pytest.approx(1.0, rel=1e-6)  # the mean of all is where they are drawn to

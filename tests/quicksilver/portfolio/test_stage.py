@@ -152,7 +152,8 @@ def test_bad_prices_silence_and_time_going_back_are_harmless() -> None:
     for price in (float("nan"), -1.0, 0.0, float("inf")):
         stage.on_price("v", "A-USD", price, rows[-1][3] + SECOND, 0)
     assert play(stage, [("v", "A-USD", 100.0, 1)]) == []
-    (after,) = play(stage, [("v", "A-USD", 100.0, rows[-1][3] + 10_000 * SECOND)])
+    late_ns = rows[-1][3] + 10_000 * SECOND
+    (after,) = play(stage, [("v", symbol, 100.0, late_ns) for symbol in TWO])
     assert (after.state, after.ts_computed_ns, after.picks) == ("WAITING", last.ts_event_ns + SECOND, after.picks)
     assert after.absent["B-USD"] == "no price for 2.78 h"
     assert after.absent["A-USD"].endswith("3 that came were none, such as inf")
