@@ -10,16 +10,25 @@ from setup.stack import Stack
 from tests.tools import needs_tools
 
 FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
+LONG = ("tests/web/test_page", "tests/jobs/test_spark_", "tests/jobs/test_search")  # files of some minutes each
 NEEDS = needs_tools("java", "javac", "mvn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what needs the cluster be last, and what kills its servers the very last: others start servers too."""
+    """Let long files be first, what needs the cluster last, and what kills its servers the very last.
+
+    A long file that began last would leave the other worker idle; and others start servers too.
+    """
     for item in items:
         if any(folder in item.path.as_posix() for folder in FOLDERS):
             item.add_marker(NEEDS)
             item.add_marker(pytest.mark.timeout(600))
-    items.sort(key=lambda item: next((i for i, one in enumerate(FOLDERS, 1) if one in item.path.as_posix()), 0))
+    items.sort(key=lambda item: _turn(item.path.as_posix()))
+
+
+def _turn(path: str) -> int:
+    cluster = next((i for i, folder in enumerate(FOLDERS, 1) if folder in path), 0)
+    return -1 if any(one in path for one in LONG) else cluster
 
 
 @pytest.fixture(scope="session")

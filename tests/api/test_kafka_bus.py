@@ -105,7 +105,7 @@ async def test_trades_carry_their_number_themselves_and_dead_letters_are_cut(
         publisher.record(DeadLetter(1, "here", "kraken", None, "why", b"x" * 5000), "", 0)
         publisher.flush()
         assert [row["seq"] for row in await rows_until(client, 5)] == [1, 2, 5]
-        letter = await asyncio.wait_for(other.recv(), 30)
+        letter = await asyncio.wait_for(other.recv(), 60)
         assert "(the payload is the first 2048 of 5000 bytes)" in str(letter)
 
 

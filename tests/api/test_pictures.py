@@ -68,7 +68,7 @@ async def test_nothing_else_is_served(port: int, path: str) -> None:
     """Sent as they are: a client would take the dots out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /api/pictures/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await writer.wait_closed()
     assert int(answer.split()[1]) in {307, 404, 422}

@@ -170,7 +170,7 @@ async def test_bytes_and_latencies_are_those_of_the_frames_and_events(tmp_path: 
 
 async def until(run: Run, **wanted: float) -> Samples:
     """Let the runner go on until the venue's metrics of these names are so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = scraped(run.source.meter)
             if all(found(f"quicksilver_{name}", venue="kraken") == value for name, value in wanted.items()):

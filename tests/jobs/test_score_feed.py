@@ -54,7 +54,7 @@ class Following:
                 self.scores += scores
 
     async def until(self, n: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.scores) < n:
                 if self.task.done():
                     self.task.result()
@@ -88,7 +88,10 @@ async def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
     async with api(hub, tmp_path) as port:
         pass
     async with Following(f"ws://127.0.0.1:{port}") as one:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while not one.said:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # it tries again and again
         assert len(one.said) == 1
         assert one.said[0].startswith(f"ws://127.0.0.1:{port}/ws: ")
         assert one.said[0].endswith("; waiting for it")

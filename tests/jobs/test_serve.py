@@ -83,7 +83,7 @@ class Serving:
         return self.process.stdout.readline().rstrip("\n")
 
     def health(self) -> dict[str, Any]:
-        health: dict[str, Any] = httpx.get(f"{self.url}api/health").json()
+        health: dict[str, Any] = httpx.get(f"{self.url}api/health", timeout=PATIENCE_S).json()
         return health
 
     def wait(self, **wanted: object) -> None:
@@ -188,7 +188,7 @@ async def test_what_is_live_falls_stale_and_a_recording_does_not(monkeypatch: py
     one.take(Status("kraken", "REC-USD", 1, NS, NS, "LIVE", ""), now_ns // 1_000_000)
     watching = asyncio.create_task(one.desk.watch())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while one.state("kraken:LIV-USD") != "STALE":
                 await asyncio.sleep(0.02)
         assert one.hub.counts["latency"] >= 1
@@ -233,7 +233,7 @@ async def test_history_is_503_while_the_store_is_away_and_live_rows_go_on(
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             for away in ("Cassandra at nowhere does not answer", ""):
                 store.away = away
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while watch.state != (away or "cassandra") or watch.connected is bool(away):
                         await asyncio.sleep(0.01)
                 for path in paths:

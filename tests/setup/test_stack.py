@@ -189,11 +189,17 @@ def test_two_commands_at_once_do_not_meet(web: Stack) -> None:
 
 def test_ctrl_c_while_waiting_leaves_a_known_server(web: Stack) -> None:
     slow = stack_of(web.folder, [sys.executable, "-c", "import time; time.sleep(60)"], free_port(), lambda _: False)
-    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
+
+    def interrupt() -> None:
+        while slow.process("web").pid is None:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
     with pytest.raises(KeyboardInterrupt):
         slow.up(quiet)
-    timer.join()
+    interrupting.join()
     assert slow.running() == ["web"]
     slow.down(quiet)
     assert slow.running() == []
