@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     from setup.flink.jobs import JOBS
     from setup.kafka.topics import apply_topics
 
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
     settings = settings.model_copy(
         update={"flink_taskmanagers": len(JOBS), "kafka_mb": 512, "cassandra_mb": 768, "flink_taskmanager_mb": 1500}
     )

@@ -35,6 +35,7 @@ from tests.api.kafka_site import (
     subscribe,
 )
 from tests.killing import kill
+from tests.ports import own_port
 
 pytestmark = needs_kafka
 
@@ -171,9 +172,8 @@ async def test_a_restarted_api_leaves_a_reader_without_loss(servers: str, publis
                 except (ConnectionClosed, OSError):
                     await asyncio.sleep(0.01)
 
-    thread = threading.Thread(target=publish)
-    async with running_api(servers, tmp_path) as running:
-        port = running.port
+    thread, port = threading.Thread(target=publish), own_port()
+    async with running_api(servers, tmp_path, port) as running:
         thread.start()
         reading = asyncio.create_task(read(600))
         await running.until(lambda: len(seen) > 100)

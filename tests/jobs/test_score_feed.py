@@ -20,6 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.memory import MemoryStore
 from quicksilver.records import Score
 from quicksilver.topics import SCORES
+from tests.ports import own_port
 from tests.quicksilver.learning.live_scores import Stream
 
 
@@ -85,8 +86,7 @@ async def test_what_was_and_what_comes_and_a_server_that_is_away(tmp_path: Path)
 async def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
     stream, hub = Stream("a"), Hub(SourceInfo("SIMULATED", "a test"))
     publish(hub, list(stream.scores([0.5] * 3)))
-    async with api(hub, tmp_path) as port:
-        pass
+    port = own_port()
     async with Following(f"ws://127.0.0.1:{port}") as one:
         async with asyncio.timeout(60):
             while not one.said:

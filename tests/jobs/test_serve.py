@@ -33,11 +33,11 @@ from quicksilver.events import Trade
 from quicksilver.records import FeedStats, Published, Status
 from quicksilver.streaming.message import Headers, event_message
 from quicksilver.topics import TOPIC_OF, key_of
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.api.kafka_site import Publisher, needs_kafka, rows_until, running_kafka, status, subscribe
 from tests.conftest import ROOT
 from tests.exposition import samples
+from tests.ports import cluster_settings
 
 PATIENCE_S = 60.0
 NS = 1_000_000_000
@@ -116,7 +116,7 @@ def serving_process(folder: Path, servers: str) -> Iterator[Serving]:
 
 
 def test_without_a_broker_it_serves_says_so_and_ends_when_told_to(tmp_path: Path) -> None:
-    servers = ClusterSettings.on_free_ports(tmp_path).kafka_servers
+    servers = cluster_settings(tmp_path).kafka_servers
     with serving_process(tmp_path, servers) as one:
         one.wait(status="degraded", bus=f"waiting for Kafka at {servers}", store="sqlite", source="CLUSTER")
         assert httpx.get(f"{one.url}api/status").json() == {"topic": "status", "keys": []}

@@ -25,10 +25,10 @@ from setup.cassandra.service import cassandra
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.jobs.market_tapes import files_of, tape
 from tests.jobs.one_java import Done, OneJava
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
     settings = settings.model_copy(update={"cassandra_mb": 512, "kafka_mb": 256})
     jars = {part: fetch(part, settings.jars, print) for part in ("kafka", "cassandra")}
     made = Stack(settings, [kafka(settings, jars["kafka"]), cassandra(settings, jars["cassandra"])])

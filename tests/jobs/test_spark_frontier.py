@@ -23,9 +23,9 @@ from quicksilver.records import Frontier
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.jobs.one_java import OneJava
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +140,7 @@ def test_the_command_draws_inside_of_constraints_on_spark(prices: Path, one_java
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[str]:
-    settings = ClusterSettings.on_free_ports(tmp_path / "cluster")
+    settings = cluster_settings(tmp_path / "cluster")
     stack = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
     try:
         stack.up(print)

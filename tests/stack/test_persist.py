@@ -31,8 +31,8 @@ from setup.cassandra.service import cassandra
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.stack.kafka import publish, read_until
 from tests.stack.test_parity import market
 
@@ -107,7 +107,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("persist")
-    settings = ClusterSettings.on_free_ports(folder).model_copy(update={"kafka_mb": 512, "cassandra_mb": 768})
+    settings = cluster_settings(folder).model_copy(update={"kafka_mb": 512, "cassandra_mb": 768})
     jars = settings.jars
     services = [
         kafka(settings, fetch("kafka", jars, print)),

@@ -26,6 +26,7 @@ from quicksilver.records import (
     Status,
     TopLevel,
 )
+from tests.ports import own_port
 from tests.web.conftest import PATIENCE_MS, TEST_S, Open, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(TEST_S)]
@@ -470,8 +471,8 @@ async def test_sixty_updates_a_second_all_arrive_and_are_drawn(site: Site, visit
 
 
 async def test_a_lost_connection_comes_back_by_itself_and_repeats_nothing(site: Site, visit: Open) -> None:
-    link_lost = "reconnecting in"
-    async with site.serving() as port:
+    link_lost, port = "reconnecting in", own_port()
+    async with site.serving(port):
         site.bus.publish(status(1, "LIVE"))
         for seq in range(1, 4):
             site.bus.publish(Trade(*head(seq), 30_000.0 + seq, 0.25, "buy", str(seq)))
