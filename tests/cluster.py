@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
+import setup.stack
 from setup.stack import Stack
 from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
 LONG = ("tests/web/test_page", "tests/jobs/test_spark_", "tests/jobs/test_search")  # files of some minutes each
+READY_S = 300.0
 NEEDS = needs_tools("java", "javac", "mvn")
 
 
@@ -29,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _turn(path: str) -> int:
     cluster = next((i for i, folder in enumerate(FOLDERS, 1) if folder in path), 0)
     return -1 if any(one in path for one in LONG) else cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Servers step behind whatever else the machine does: beside four busy programs Cassandra takes minutes to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup.stack, "READY_S", READY_S)
+        yield
 
 
 @pytest.fixture(scope="session")
