@@ -14,7 +14,7 @@ from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 needs_cassandra = [
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     needs_tools("java", "mvn"),
 ]
 

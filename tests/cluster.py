@@ -35,7 +35,7 @@ def _turn(path: str) -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Servers step behind whatever else the machine does: beside four busy programs Cassandra takes minutes to start."""
+    """Let servers take long to start: they step behind whatever else the machine does, Cassandra for minutes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup.stack, "READY_S", READY_S)
         yield

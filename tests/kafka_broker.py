@@ -22,7 +22,7 @@ from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 needs_java = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
     needs_tools("java", "mvn"),
 ]
 WAIT_S = 60.0

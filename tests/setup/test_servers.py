@@ -40,7 +40,7 @@ NAMES = [
 ]  # fmt: skip
 
 pytestmark = [
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     needs_tools("javac", "mvn"),
     pytest.mark.skipif(bool(missing_packages()), reason=f"the servers need their Python packages: {GET_PACKAGES}"),
 ]
