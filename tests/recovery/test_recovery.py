@@ -19,7 +19,7 @@ from api.store_cassandra import CassandraStore
 from tests.recovery.conftest import Site
 from tests.recovery.parts import Program, Server
 from tests.recovery.tables import Watch, read_tables
-from tests.recovery.tape import SYMBOLS, Rows, Truth, differences, truth_of
+from tests.recovery.tape import SYMBOLS, Truth, differences, truth_of
 from tests.recovery.topics import TopicReader
 from tests.recovery.websocket import Reader
 
@@ -76,8 +76,11 @@ def strike(victims: Collection[Program | Server], producer: Program, moment_s: f
     return killed_s
 
 
-def complete(rows: Rows, truth: Truth) -> bool:
-    return all(len(rows.get(place, ())) >= len(known) for place, known in truth.rows.items())
+def complete(reader: Reader, truth: Truth) -> bool:
+    """Whether all has come that REST need not be asked for."""
+    return all(
+        len(reader.rows.get(place, ())) >= len(known) or place in reader.torn for place, known in truth.rows.items()
+    )
 
 
 @pytest.mark.parametrize("run", range(RUNS))
@@ -103,7 +106,7 @@ def test_killed_and_started_again(site: Site, fault: str, run: int, tmp_path: Pa
             killed_s = strike(victims.values(), producer, moment_s)
             tables = read_tables(store, truth.rows, WAIT_S)
             found = topics.read(sum(map(len, truth.messages.values())), WAIT_S)
-            settle(lambda: reader.failure or complete(reader.rows, truth), 5.0)
+            settle(lambda: reader.failure or complete(reader, truth), WAIT_S)
     finally:
         store.close()
     assert reader.failure is None
