@@ -131,7 +131,7 @@ def _refused(api: Api, number: int) -> bool:
 async def test_poison_is_counted_and_said_and_never_forwarded(
     servers: str, publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient(timeout=60.0) as http:
         await subscribe(client, "status", "kraken:BAD-USD")
         await api.until(lambda: api.bus.connected)
         url = f"http://127.0.0.1:{api.port}/api/health"
@@ -201,7 +201,7 @@ async def test_a_broker_killed_under_load_and_started_again_costs_no_row(
             time.sleep(0.002)
         publisher.flush()
 
-    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient(timeout=60.0) as http:
         api.bus._say = said.append
         await subscribe(client, "status", "kraken:KIL-USD")
         publishing = asyncio.create_task(asyncio.to_thread(publish))
@@ -225,7 +225,11 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
     publisher.flush()
     await asyncio.to_thread(node.down, quiet)
     try:
-        async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+        async with (
+            running_api(servers, tmp_path) as api,
+            api.client() as client,
+            httpx.AsyncClient(timeout=60.0) as http,
+        ):
             await subscribe(client, "status", "kraken:AWY-USD", history=1000)
             health = (await http.get(f"http://127.0.0.1:{api.port}/api/health")).json()
             assert (health["status"], health["bus"]) == ("degraded", f"waiting for Kafka at {servers}")

@@ -217,7 +217,10 @@ async def test_killed_it_is_waited_for_and_the_api_says_so(
     said: list[str] = []
     late = None
     app = create_app(Hub(SourceInfo("SIMULATED", "a test")), store, None)
-    async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with (
+        serving(app, "127.0.0.1", 0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client,
+    ):
         assert (await client.get("/api/status/kraken:BTC-USD")).json()["rows"][0]["seq"] == 1
         kill(node.process("cassandra"))
         try:

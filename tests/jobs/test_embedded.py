@@ -402,7 +402,7 @@ async def test_a_tape_is_served_with_its_page_until_it_is_stopped(
             f"page  {url}    API  {url}api/docs    Ctrl-C stops",
             f"the recording has ended after {events:,} events; the page stays until Ctrl-C",
         ]
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60.0) as http:
             assert (await http.get("/")).text == "<title>the page</title>"
             await _rest_gives(http, truth)
         assert not task.done()
@@ -466,7 +466,7 @@ async def test_a_simulated_market_starts_without_the_history_of_the_last_one(tmp
         while len(said) < 2:
             await asyncio.sleep(0.01)
         rows: list[Any] = []
-        async with httpx.AsyncClient(base_url=said[1].split()[1]) as http, asyncio.timeout(60):
+        async with httpx.AsyncClient(base_url=said[1].split()[1], timeout=60.0) as http, asyncio.timeout(60):
             while not any(row["state"] == "LIVE" for row in rows):
                 await asyncio.sleep(0.05)
                 rows = (await http.get("/api/status/sim:BTC-USD")).json().get("rows", [])
@@ -519,7 +519,7 @@ async def test_the_page_is_served_on_every_address_of_a_host(
     assert url.startswith(f"http://{hosts[0]}:")
     port = url.rpartition(":")[2]
     for name in hosts:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60.0) as http:
             assert (await http.get(f"http://{name}:{port}api/health")).is_success
     stop.set()
     await task

@@ -119,8 +119,8 @@ def test_without_a_broker_it_serves_says_so_and_ends_when_told_to(tmp_path: Path
     servers = cluster_settings(tmp_path).kafka_servers
     with serving_process(tmp_path, servers) as one:
         one.wait(status="degraded", bus=f"waiting for Kafka at {servers}", store="sqlite", source="CLUSTER")
-        assert httpx.get(f"{one.url}api/status").json() == {"topic": "status", "keys": []}
-        assert httpx.get(one.url).status_code == 200
+        assert httpx.get(f"{one.url}api/status", timeout=60.0).json() == {"topic": "status", "keys": []}
+        assert httpx.get(one.url, timeout=60.0).status_code == 200
         said = one.end(signal.SIGINT)
     assert said == [
         f"Quicksilver [CLUSTER] Kafka at {servers}",
@@ -154,15 +154,17 @@ class TestOnKafka:
                     rows = await rows_until(client, first + 99)
                 assert [row["seq"] for row in rows] == list(range(1, first + 100))
                 one.wait(duplicates=first + 99)
-                found = samples(httpx.get(f"{one.url}metrics").text)
+                found = samples(httpx.get(f"{one.url}metrics", timeout=60.0).text)
                 assert found("quicksilver_bus_connected") == 1
                 assert found("quicksilver_bus_duplicates_total") == first + 99
                 assert found("quicksilver_rows_total", topic="status") == first + 99
                 assert one.end(signal.SIGTERM)[-1] == "stopped"
         with serving_process(tmp_path, "127.0.0.1:1") as one:  # what is stored is served without a broker
-            found = httpx.get(f"{one.url}api/status/kraken:SRV-USD?limit=1000").json()["rows"]
+            found = httpx.get(f"{one.url}api/status/kraken:SRV-USD?limit=1000", timeout=60.0).json()["rows"]
             assert [row["seq"] for row in found] == list(range(1, 201))
-            assert httpx.get(f"{one.url}api/trades/kraken:SRV-USD").json()["rows"] == [msgspec.to_builtins(trade)]
+            assert httpx.get(f"{one.url}api/trades/kraken:SRV-USD", timeout=60.0).json()["rows"] == [
+                msgspec.to_builtins(trade)
+            ]
 
 
 class Desked:
@@ -230,7 +232,7 @@ async def test_history_is_503_while_the_store_is_away_and_live_rows_go_on(
     watching = asyncio.create_task(watch.watch())
     paths: Sequence[str] = ("/api/status", "/api/status/kraken:BTC-USD")
     async with serving(create_app(hub, store, None), "127.0.0.1", 0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as http:
             for away in ("Cassandra at nowhere does not answer", ""):
                 store.away = away
                 async with asyncio.timeout(60):

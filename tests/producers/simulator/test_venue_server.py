@@ -91,7 +91,7 @@ def test_tls_without_a_certificate_is_an_error_for_people(tmp_path: Path) -> Non
 
 
 async def test_rest_gives_books_and_refuses_for_a_while_when_told_to() -> None:
-    async with serve_venue(server("bitstamp")) as served, httpx.AsyncClient() as client:
+    async with serve_venue(server("bitstamp")) as served, httpx.AsyncClient(timeout=60.0) as client:
         url = f"{served.rest_url}/api/v2/order_book/btcusd/"
         found = await client.get(url)
         assert (found.status_code, list(found.json())) == (200, ["timestamp", "microtimestamp", "bids", "asks"])
@@ -196,7 +196,7 @@ async def test_a_recordings_books_are_at_their_addresses(tapes: Path) -> None:
     with pytest.raises(InputError, match="holds no message of binance"):
         TapeServer(folder / "2021-10-11.b90fa9b8.BINANCE.http.0.0.zst", "binance")
     recorded = [frame for frame in read_frames(tape) if frame.direction == "rest" and "/depth" in (frame.url or "")]
-    async with serve_venue(TapeServer(tape, "binance")) as served, httpx.AsyncClient() as client:
+    async with serve_venue(TapeServer(tape, "binance")) as served, httpx.AsyncClient(timeout=60.0) as client:
         for frame in recorded:
             symbol = str(frame.url).partition("symbol=")[2].partition("&")[0]
             found = await client.get(f"{served.rest_url}/api/v3/depth?limit=5000&symbol={symbol}")
