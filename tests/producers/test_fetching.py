@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -17,7 +17,10 @@ from producers.exchanges.limits import Limits
 async def trickle(part: bytes, every_s: float, head: bytes = b"Content-Length: 100000000") -> AsyncIterator[str]:
     """An HTTP server whose answers do not end; gives its address."""
 
+    answering: set[asyncio.Task[None] | None] = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % head)
         try:
@@ -28,11 +31,14 @@ async def trickle(part: bytes, every_s: float, head: bytes = b"Content-Length: 1
         except ConnectionError:
             pass
         finally:
-            writer.close()
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.gather(*filter(None, answering))  # a socket left open would be found in another test
 
 
 async def test_an_answer_that_drips_is_given_up() -> None:

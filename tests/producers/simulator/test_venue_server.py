@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from producers.exchanges.base import Parser
 from producers.exchanges.venue import venues
+from producers.simulator import soak
 from producers.simulator.__main__ import main
 from producers.simulator.faults import parse_fault
 from producers.simulator.listings import listing_of
@@ -237,7 +238,8 @@ def test_what_cannot_be_served_is_an_error_for_people(options: list[str], said: 
     assert said in done.stderr
 
 
-async def test_a_short_soak_loses_nothing() -> None:
+async def test_a_short_soak_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "END_S", 240.0)
     plans = [Plan(venue, 3, 60.0, 4.0, 4.0, 5.0, 1) for venue in ("kraken", "bitstamp")]
     totals = await run_soak(plans, 1, 15.0, print, report_s=2.0)
     assert (totals.lost, totals.read.rejected, totals.read.crossed, totals.too_slow) == (0, 0, 0, 0)
