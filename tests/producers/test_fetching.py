@@ -21,14 +21,14 @@ async def trickle(part: bytes, every_s: float, head: bytes = b"Content-Length: 1
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answering.add(asyncio.current_task())
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % head)
         try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % head)
             while not writer.is_closing():
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(every_s)
-        except ConnectionError:
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.transport.abort()
