@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3.11
 STAMP := .venv/.stamp
-ALONE := $(wildcard tests/recovery/ tests/setup/ tests/stack/ tests/web/ tests/api/*cassandra*.py tests/jobs/test_search.py tests/jobs/*spark*.py)
+ALONE := $(wildcard tests/recovery/ tests/stack/ tests/setup/test_schema.py tests/setup/test_servers.py tests/*/*cassandra*.py)
 export SOURCE TAPE SPEED PORT SYMBOLS VENUES VENUE_URLS SEED KEEP_HOURS DATA QUICKSILVER_HOST AUDIT_EVERY_S RECORD FULL_BOOKS_PER_S KRAKEN_TOKEN MODELS RETRAIN SEARCHES UNIVERSES
 
 .PHONY: help setup run test recovery check cluster bench bench-cluster doctor format lock clean browser java
@@ -20,10 +20,11 @@ run: setup  ## Run the main job and serve the page (SOURCE=auto|live|sim|tape|cs
 test: setup $(STAMP)-dev browser java  ## Pass all checks and tests, in Python and in the browser
 	@$(MAKE) --no-print-directory check
 	cd web && npm test --loglevel=error
-	@# What starts no cluster, two files at a time; the rest by itself. A failure of the first hides none of the second.
+	@# What starts neither Cassandra nor Flink, two files at a time; the rest by itself. A failure of the first hides
+	@# none of the second. Who shares two cores may be slow: only a hang takes five minutes.
 	@failed=0; \
-	$(PY) -m pytest -n 2 --dist loadfile tests $(ALONE:%=--ignore=%) || failed=1; \
-	$(PY) -m pytest $(ALONE) || failed=1; \
+	$(PY) -m pytest --timeout 300 -n 2 --dist loadfile --no-loadscope-reorder tests $(ALONE:%=--ignore=%) || failed=1; \
+	$(PY) -m pytest --timeout 300 $(ALONE) || failed=1; \
 	exit $$failed
 
 recovery: setup $(STAMP)-dev java  ## Of the tests, those that kill the parts of a real cluster, three times each

@@ -9,12 +9,12 @@ import pytest
 from setup.cassandra.client import CassandraSettings
 from setup.cassandra.service import cassandra
 from setup.jars import fetch
-from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 needs_cassandra = [
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     needs_tools("java", "mvn"),
 ]
 
@@ -22,7 +22,7 @@ needs_cassandra = [
 @contextmanager
 def running_node(folder: Path) -> Iterator[Stack]:
     """Run a node while the context lasts."""
-    settings = ClusterSettings.on_free_ports(folder).model_copy(update={"cassandra_mb": 512})
+    settings = cluster_settings(folder).model_copy(update={"cassandra_mb": 512})
     node = Stack(settings, [cassandra(settings, fetch("cassandra", settings.jars, print))])
     try:
         node.up(print)

@@ -5,21 +5,40 @@ from collections.abc import Iterator
 
 import pytest
 
-from setup.settings import ClusterSettings
+import setup.stack
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 FOLDERS = ("tests/stack", "tests/recovery")  # whose tests are skipped, with the reason, where a tool is missing
+LONG = ("tests/web/test_page", "tests/jobs/test_spark_", "tests/jobs/test_search")  # files of some minutes each
+READY_S = 300.0
 NEEDS = needs_tools("java", "javac", "mvn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what needs the cluster be last, and what kills its servers the very last: others start servers too."""
+    """Let long files be first, what needs the cluster last, and what kills its servers the very last.
+
+    A long file that began last would leave the other worker idle; and others start servers too.
+    """
     for item in items:
         if any(folder in item.path.as_posix() for folder in FOLDERS):
             item.add_marker(NEEDS)
             item.add_marker(pytest.mark.timeout(600))
-    items.sort(key=lambda item: next((i for i, one in enumerate(FOLDERS, 1) if one in item.path.as_posix()), 0))
+    items.sort(key=lambda item: _turn(item.path.as_posix()))
+
+
+def _turn(path: str) -> int:
+    cluster = next((i for i, folder in enumerate(FOLDERS, 1) if folder in path), 0)
+    return -1 if any(one in path for one in LONG) else cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Let servers take long to start: they step behind whatever else the machine does, Cassandra for minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup.stack, "READY_S", READY_S)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +48,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     from setup.flink.jobs import JOBS
     from setup.kafka.topics import apply_topics
 
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
     settings = settings.model_copy(
         update={"flink_taskmanagers": len(JOBS), "kafka_mb": 512, "cassandra_mb": 768, "flink_taskmanager_mb": 1500}
     )

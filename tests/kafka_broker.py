@@ -16,13 +16,13 @@ from quicksilver.streaming.message import Headers, Message
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.killing import kill
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 needs_java = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
     needs_tools("java", "mvn"),
 ]
 WAIT_S = 60.0
@@ -32,7 +32,7 @@ class Broker:
     """One Kafka node."""
 
     def __init__(self, folder: Path) -> None:
-        settings = ClusterSettings.on_free_ports(folder).model_copy(update={"kafka_mb": 256})
+        settings = cluster_settings(folder).model_copy(update={"kafka_mb": 256})
         self.stack = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
         self.servers = settings.kafka_servers
 

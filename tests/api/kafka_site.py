@@ -22,8 +22,8 @@ from quicksilver.streaming.message import Headers, Outgoing, outgoing
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 PATIENCE_S = 60.0
@@ -41,7 +41,7 @@ def quiet(_: str) -> None:
 @contextmanager
 def running_kafka(folder: Path) -> Iterator[Stack]:
     """Run a broker with our topics while the context lasts."""
-    settings = ClusterSettings.on_free_ports(folder).model_copy(update={"kafka_mb": 256})
+    settings = cluster_settings(folder).model_copy(update={"kafka_mb": 256})
     node = Stack(settings, [kafka(settings, fetch("kafka", settings.jars, print))])
     try:
         node.up(print)

@@ -20,7 +20,10 @@ async def answers(folder: Path, names: list[str], allowed: list[str]) -> list[in
     """Return the status for each value of ``Host``, of REST, and whether the websocket agrees."""
     hub, store = Hub(SourceInfo("SIMULATED", "a test")), SqliteStore(folder / "x.sqlite")
     found = []
-    async with serving(create_app(hub, store, None, allowed), "127.0.0.1", 0) as port, httpx.AsyncClient() as http:
+    async with (
+        serving(create_app(hub, store, None, allowed), "127.0.0.1", 0) as port,
+        httpx.AsyncClient(timeout=60.0) as http,
+    ):
         for name in names:
             answer = await http.get(f"http://127.0.0.1:{port}/api/health", headers={"Host": name})
             assert ("is not a name of this server" in answer.text) == (answer.status_code == 403)

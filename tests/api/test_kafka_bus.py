@@ -35,6 +35,7 @@ from tests.api.kafka_site import (
     subscribe,
 )
 from tests.killing import kill
+from tests.ports import own_port
 
 pytestmark = needs_kafka
 
@@ -105,7 +106,7 @@ async def test_trades_carry_their_number_themselves_and_dead_letters_are_cut(
         publisher.record(DeadLetter(1, "here", "kraken", None, "why", b"x" * 5000), "", 0)
         publisher.flush()
         assert [row["seq"] for row in await rows_until(client, 5)] == [1, 2, 5]
-        letter = await asyncio.wait_for(other.recv(), 30)
+        letter = await asyncio.wait_for(other.recv(), 60)
         assert "(the payload is the first 2048 of 5000 bytes)" in str(letter)
 
 
@@ -130,7 +131,7 @@ def _refused(api: Api, number: int) -> bool:
 async def test_poison_is_counted_and_said_and_never_forwarded(
     servers: str, publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient(timeout=60.0) as http:
         await subscribe(client, "status", "kraken:BAD-USD")
         await api.until(lambda: api.bus.connected)
         url = f"http://127.0.0.1:{api.port}/api/health"
@@ -171,9 +172,8 @@ async def test_a_restarted_api_leaves_a_reader_without_loss(servers: str, publis
                 except (ConnectionClosed, OSError):
                     await asyncio.sleep(0.01)
 
-    thread = threading.Thread(target=publish)
-    async with running_api(servers, tmp_path) as running:
-        port = running.port
+    thread, port = threading.Thread(target=publish), own_port()
+    async with running_api(servers, tmp_path, port) as running:
         thread.start()
         reading = asyncio.create_task(read(600))
         await running.until(lambda: len(seen) > 100)
@@ -201,7 +201,7 @@ async def test_a_broker_killed_under_load_and_started_again_costs_no_row(
             time.sleep(0.002)
         publisher.flush()
 
-    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+    async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient(timeout=60.0) as http:
         api.bus._say = said.append
         await subscribe(client, "status", "kraken:KIL-USD")
         publishing = asyncio.create_task(asyncio.to_thread(publish))
@@ -225,7 +225,11 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
     publisher.flush()
     await asyncio.to_thread(node.down, quiet)
     try:
-        async with running_api(servers, tmp_path) as api, api.client() as client, httpx.AsyncClient() as http:
+        async with (
+            running_api(servers, tmp_path) as api,
+            api.client() as client,
+            httpx.AsyncClient(timeout=60.0) as http,
+        ):
             await subscribe(client, "status", "kraken:AWY-USD", history=1000)
             health = (await http.get(f"http://127.0.0.1:{api.port}/api/health")).json()
             assert (health["status"], health["bus"]) == ("degraded", f"waiting for Kafka at {servers}")

@@ -29,7 +29,7 @@ VENUE = {"venue": "kraken", "symbol": ""}
 async def scraped(hub: Hub, **headers: str) -> httpx.Response:
     app = create_app(hub, MemoryStore(), None, collectors=[FeedCollector(hub)])  # type: ignore[arg-type]
     async with serving(app, "127.0.0.1", 0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as http:
             return await http.get("/metrics", headers=headers)
 
 
@@ -83,7 +83,7 @@ async def test_hops_rows_and_the_process_are_told_of() -> None:
 async def test_clients_and_what_waits_for_them_are_told_of() -> None:
     hub = published()
     async with serving(create_app(hub, MemoryStore(), None), "127.0.0.1", 0) as port:  # type: ignore[arg-type]
-        async with connect(f"ws://127.0.0.1:{port}/ws") as client, httpx.AsyncClient() as http:
+        async with connect(f"ws://127.0.0.1:{port}/ws") as client, httpx.AsyncClient(timeout=60.0) as http:
             await client.recv()
             found = samples((await http.get(f"http://127.0.0.1:{port}/metrics")).text)
     assert found("quicksilver_clients") == 1
@@ -116,7 +116,7 @@ async def test_prometheus_gets_the_format_that_it_asks_for() -> None:
 )
 async def test_metrics_are_for_who_may_read_all_else(hosts: list[str], host: str, status: int) -> None:
     async with serving(metrics_app(hosts, FeedCollector(published(ROW))), "127.0.0.1", 0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as http:
             answer = await http.get("/metrics", headers={"Host": host})
             assert answer.status_code == status
             assert ("quicksilver_messages_total" in answer.text) == (status == 200)

@@ -54,7 +54,7 @@ async def told(client: ClientConnection) -> list[Any]:
     messages = []
     await client.send(json.dumps({"op": "ping", "id": "last"}))
     while True:
-        message = await asyncio.wait_for(client.recv(), 5)
+        message = await asyncio.wait_for(client.recv(), 60)
         if isinstance(message, bytes):
             messages.append(message)
             continue

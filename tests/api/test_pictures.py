@@ -39,7 +39,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
 
 
 async def test_pictures_are_listed_by_name(port: int) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
         found = (await client.get("/api/pictures")).json()
         assert [(one["name"], [each["kind"] for each in one["pictures"]]) for one in found] == [
             ("near", ["boundaries", "score"]),
@@ -68,7 +68,7 @@ async def test_nothing_else_is_served(port: int, path: str) -> None:
     """Sent as they are: a client would take the dots out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /api/pictures/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await writer.wait_closed()
     assert int(answer.split()[1]) in {307, 404, 422}
@@ -80,7 +80,7 @@ async def test_without_a_folder_there_are_none(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "x.sqlite")
     for folder in (None, tmp_path / "not-there"):
         app = create_app(Hub(SourceInfo("TAPE", "a test")), store, None, pictures=folder)
-        async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient() as client:
+        async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient(timeout=60.0) as client:
             assert (await client.get(f"http://127.0.0.1:{port}/api/pictures")).json() == []
             answer = await client.get(f"http://127.0.0.1:{port}/api/pictures/near/score.png")
             assert answer.status_code == 404

@@ -54,7 +54,7 @@ class Site:
         )
         self.bus.subscribe(self.hub.on_record)
         self.app = create_app(self.hub, self.store, None, symbols=Listed())
-        self.http = httpx.AsyncClient()
+        self.http = httpx.AsyncClient(timeout=60.0)
 
     def publish(self, record: Frontier | BookTop | Status) -> None:
         self.bus.publish(record)
@@ -93,7 +93,7 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     made = Site(tmp_path)
     async with serving(made.app, "127.0.0.1", 0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as made.http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as made.http:
             yield made
     made.store.close()
 

@@ -23,7 +23,7 @@ async def served(folder: Path, playback: Playback | None) -> AsyncIterator[httpx
     hub, store = Hub(SourceInfo("TAPE", "a test")), SqliteStore(folder / "x.sqlite")
     try:
         async with serving(create_app(hub, store, None, playback=playback), "127.0.0.1", 0) as port:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
                 yield client
     finally:
         store.close()

@@ -45,7 +45,10 @@ class Site:
 async def served(folder: Path, symbols: Symbols | None) -> AsyncIterator[httpx.AsyncClient]:
     store = SqliteStore(folder / "x.sqlite")
     app = create_app(Hub(SourceInfo("LIVE", "a test")), store, None, symbols=symbols)
-    async with serving(app, "127.0.0.1", 0) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        serving(app, "127.0.0.1", 0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as http,
+    ):
         yield http
     store.close()
 

@@ -54,7 +54,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def wait_until_gone(pids: list[int], seconds: float = 20.0) -> None:
+def wait_until_gone(pids: list[int], seconds: float = 40.0) -> None:
     until = time.monotonic() + seconds
     while any(map(lives, pids)):
         assert time.monotonic() < until, f"still there: {[pid for pid in pids if lives(pid)]}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -245,11 +244,12 @@ async def test_a_damaged_version_is_said_and_the_old_one_stays(
 async def test_while_predictors_are_made_events_go_on(
     tape: Path, registry: Registry, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, makers, pause_s = threading.get_ident(), set[int](), [0.0]
+    loop, makers, go_on = threading.get_ident(), set[int](), threading.Event()
+    go_on.set()
 
     def slowly(*given: Any) -> dict[str, LivePredictor]:
         makers.add(threading.get_ident())
-        time.sleep(pause_s[0])
+        assert go_on.wait(60)
         return built(*given)
 
     monkeypatch.setattr(deploying, "LOOK_S", 0.05)
@@ -260,13 +260,13 @@ async def test_while_predictors_are_made_events_go_on(
     )
     await until(lambda: len(taken.of(Features)) > 100)
     makers.clear()
-    pause_s[0] = 0.3
+    go_on.clear()
     registry.promote("fast", cards[2].version)
     await until(lambda: makers)
     before = len(taken.of(Features))
-    await asyncio.sleep(0.2)
-    assert len(taken.of(Features)) > before + 10
+    await until(lambda: len(taken.of(Features)) > before + 10)
     assert loop not in makers
+    go_on.set()
     await until(lambda: any(one.version == cards[2].version for one in taken.of(Prediction)))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

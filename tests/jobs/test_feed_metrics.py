@@ -69,7 +69,7 @@ async def served(tape: Path, data: Path) -> AsyncIterator[httpx.AsyncClient]:
             while len(said) < 3:
                 assert not task.done(), task.result()
                 await asyncio.sleep(0.02)
-        async with httpx.AsyncClient(base_url=said[1].split()[1]) as http:
+        async with httpx.AsyncClient(base_url=said[1].split()[1], timeout=60.0) as http:
             yield http
     finally:
         stop.set()
@@ -170,7 +170,7 @@ async def test_bytes_and_latencies_are_those_of_the_frames_and_events(tmp_path: 
 
 async def until(run: Run, **wanted: float) -> Samples:
     """Let the runner go on until the venue's metrics of these names are so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = scraped(run.source.meter)
             if all(found(f"quicksilver_{name}", venue="kraken") == value for name, value in wanted.items()):
@@ -224,7 +224,7 @@ async def test_a_publisher_can_be_scraped_while_it_runs_and_no_longer() -> None:
     try:
         async with (
             exposing(meter, ("127.0.0.1", 0), said.append, PublisherCollector(publisher)),
-            httpx.AsyncClient() as http,
+            httpx.AsyncClient(timeout=60.0) as http,
         ):
             (line,) = said
             url = line.removeprefix("metrics  ")

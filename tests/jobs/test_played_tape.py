@@ -23,19 +23,20 @@ def test_a_tape_is_stepped_through_over_rest_with_its_full_books(tmp_path: Path)
         "--source", "tape", "--tape", str(tmp_path / "tape.zst"), "--speed", "0.001", "--data", str(tmp_path),
         "--port", "0", "--full-books-per-s", "2", "--full-book-levels", "5",
     ) as run:  # fmt: skip
-        url = run.until_said("page").split()[1]
-        played = httpx.post(f"{url}api/replay", json={"action": "step", "n": 20}).json()["played"]
-        state = httpx.post(f"{url}api/replay", json={"action": "step", "n": 5}).json()
-        assert (state["paused"], state["ended"], state["speed"], state["played"]) == (True, False, 0.001, played + 5)
-        before = httpx.get(f"{url}api/health").json()["counts"]
-        assert httpx.get(f"{url}api/health").json()["counts"]["features"] == before["features"] > 0
-        assert httpx.post(f"{url}api/replay", json={"action": "resume", "speed": "max"}).json()["paused"] is False
-        while not httpx.get(f"{url}api/replay").json()["ended"]:
-            time.sleep(0.05)
-        counts = httpx.get(f"{url}api/health").json()["counts"]
-        rows: list[dict[str, Any]] = []
-        while len(rows) < counts["full-books"]:  # the store takes them in batches
-            rows = httpx.get(f"{url}api/full-books/kraken:BTC-USD").json()["rows"]
+        with httpx.Client(base_url=run.until_said("page").split()[1], timeout=60.0) as http:
+            played = http.post("api/replay", json={"action": "step", "n": 20}).json()["played"]
+            state = http.post("api/replay", json={"action": "step", "n": 5}).json()
+            assert (state["paused"], state["ended"], state["speed"]) == (True, False, 0.001)
+            assert state["played"] == played + 5
+            before = http.get("api/health").json()["counts"]
+            assert http.get("api/health").json()["counts"]["features"] == before["features"] > 0
+            assert http.post("api/replay", json={"action": "resume", "speed": "max"}).json()["paused"] is False
+            while not http.get("api/replay").json()["ended"]:
+                time.sleep(0.05)
+            counts = http.get("api/health").json()["counts"]
+            rows: list[dict[str, Any]] = []
+            while len(rows) < counts["full-books"]:  # the store takes them in batches
+                rows = http.get("api/full-books/kraken:BTC-USD").json()["rows"]
         code, _, errors, _ = run.end(signal.SIGTERM)
     assert (code, errors) == (0, "")
     assert len(rows) > 5

@@ -367,7 +367,7 @@ def test_it_can_be_scraped_and_its_last_report_counts_the_whole_tape(node: Broke
         assert process.stderr is not None
         url = next(line for line in process.stderr if line.startswith("metrics")).split()[1]
         until_more(node, process, 100)
-        found = samples(httpx.get(url).text)
+        found = samples(httpx.get(url, timeout=60.0).text)
         code, lines = ended(process)
     assert (code, json.loads(lines[-1])["published"]) == (0, summary["events"])
     assert found("quicksilver_published_total", topic="books") >= 100 - found(

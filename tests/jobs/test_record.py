@@ -306,7 +306,7 @@ def test_a_recorder_can_be_scraped_and_is_told_how_often_to_audit(tmp_path: Path
         until_there(tmp_path, process, 100)
         assert process.stderr is not None
         url = next(line for line in process.stderr if line.startswith("metrics")).split()[1]
-        found = samples(httpx.get(url).text)
+        found = samples(httpx.get(url, timeout=60.0).text)
         assert found("quicksilver_recorded_frames_total") >= 100
         assert found("quicksilver_recorded_files_total") == 1
         assert found("quicksilver_unrecorded_frames_total") == 0

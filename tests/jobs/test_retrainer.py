@@ -278,6 +278,7 @@ async def test_a_damaged_live_version_is_left_alone_until_it_is_mended(tmp_path:
         path.write_bytes(whole[:100])
         async with one.running():
             one.retrainer.take(scores)
+            await one.until(lambda: bool(one.said))
             await asyncio.sleep(0.5)
             assert one.what() == []
             assert len(one.said) == 1

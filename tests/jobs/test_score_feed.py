@@ -20,6 +20,7 @@ from quicksilver.errors import InputError
 from quicksilver.memory import MemoryStore
 from quicksilver.records import Score
 from quicksilver.topics import SCORES
+from tests.ports import own_port
 from tests.quicksilver.learning.live_scores import Stream
 
 
@@ -54,7 +55,7 @@ class Following:
                 self.scores += scores
 
     async def until(self, n: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.scores) < n:
                 if self.task.done():
                     self.task.result()
@@ -85,10 +86,12 @@ async def test_what_was_and_what_comes_and_a_server_that_is_away(tmp_path: Path)
 async def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
     stream, hub = Stream("a"), Hub(SourceInfo("SIMULATED", "a test"))
     publish(hub, list(stream.scores([0.5] * 3)))
-    async with api(hub, tmp_path) as port:
-        pass
+    port = own_port()
     async with Following(f"ws://127.0.0.1:{port}") as one:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while not one.said:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # it tries again and again
         assert len(one.said) == 1
         assert one.said[0].startswith(f"ws://127.0.0.1:{port}/ws: ")
         assert one.said[0].endswith("; waiting for it")

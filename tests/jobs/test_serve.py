@@ -33,11 +33,11 @@ from quicksilver.events import Trade
 from quicksilver.records import FeedStats, Published, Status
 from quicksilver.streaming.message import Headers, event_message
 from quicksilver.topics import TOPIC_OF, key_of
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.api.kafka_site import Publisher, needs_kafka, rows_until, running_kafka, status, subscribe
 from tests.conftest import ROOT
 from tests.exposition import samples
+from tests.ports import cluster_settings
 
 PATIENCE_S = 60.0
 NS = 1_000_000_000
@@ -83,7 +83,7 @@ class Serving:
         return self.process.stdout.readline().rstrip("\n")
 
     def health(self) -> dict[str, Any]:
-        health: dict[str, Any] = httpx.get(f"{self.url}api/health").json()
+        health: dict[str, Any] = httpx.get(f"{self.url}api/health", timeout=PATIENCE_S).json()
         return health
 
     def wait(self, **wanted: object) -> None:
@@ -116,11 +116,11 @@ def serving_process(folder: Path, servers: str) -> Iterator[Serving]:
 
 
 def test_without_a_broker_it_serves_says_so_and_ends_when_told_to(tmp_path: Path) -> None:
-    servers = ClusterSettings.on_free_ports(tmp_path).kafka_servers
+    servers = cluster_settings(tmp_path).kafka_servers
     with serving_process(tmp_path, servers) as one:
         one.wait(status="degraded", bus=f"waiting for Kafka at {servers}", store="sqlite", source="CLUSTER")
-        assert httpx.get(f"{one.url}api/status").json() == {"topic": "status", "keys": []}
-        assert httpx.get(one.url).status_code == 200
+        assert httpx.get(f"{one.url}api/status", timeout=60.0).json() == {"topic": "status", "keys": []}
+        assert httpx.get(one.url, timeout=60.0).status_code == 200
         said = one.end(signal.SIGINT)
     assert said == [
         f"Quicksilver [CLUSTER] Kafka at {servers}",
@@ -154,15 +154,17 @@ class TestOnKafka:
                     rows = await rows_until(client, first + 99)
                 assert [row["seq"] for row in rows] == list(range(1, first + 100))
                 one.wait(duplicates=first + 99)
-                found = samples(httpx.get(f"{one.url}metrics").text)
+                found = samples(httpx.get(f"{one.url}metrics", timeout=60.0).text)
                 assert found("quicksilver_bus_connected") == 1
                 assert found("quicksilver_bus_duplicates_total") == first + 99
                 assert found("quicksilver_rows_total", topic="status") == first + 99
                 assert one.end(signal.SIGTERM)[-1] == "stopped"
         with serving_process(tmp_path, "127.0.0.1:1") as one:  # what is stored is served without a broker
-            found = httpx.get(f"{one.url}api/status/kraken:SRV-USD?limit=1000").json()["rows"]
+            found = httpx.get(f"{one.url}api/status/kraken:SRV-USD?limit=1000", timeout=60.0).json()["rows"]
             assert [row["seq"] for row in found] == list(range(1, 201))
-            assert httpx.get(f"{one.url}api/trades/kraken:SRV-USD").json()["rows"] == [msgspec.to_builtins(trade)]
+            assert httpx.get(f"{one.url}api/trades/kraken:SRV-USD", timeout=60.0).json()["rows"] == [
+                msgspec.to_builtins(trade)
+            ]
 
 
 class Desked:
@@ -188,7 +190,7 @@ async def test_what_is_live_falls_stale_and_a_recording_does_not(monkeypatch: py
     one.take(Status("kraken", "REC-USD", 1, NS, NS, "LIVE", ""), now_ns // 1_000_000)
     watching = asyncio.create_task(one.desk.watch())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while one.state("kraken:LIV-USD") != "STALE":
                 await asyncio.sleep(0.02)
         assert one.hub.counts["latency"] >= 1
@@ -230,10 +232,10 @@ async def test_history_is_503_while_the_store_is_away_and_live_rows_go_on(
     watching = asyncio.create_task(watch.watch())
     paths: Sequence[str] = ("/api/status", "/api/status/kraken:BTC-USD")
     async with serving(create_app(hub, store, None), "127.0.0.1", 0) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as http:
             for away in ("Cassandra at nowhere does not answer", ""):
                 store.away = away
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while watch.state != (away or "cassandra") or watch.connected is bool(away):
                         await asyncio.sleep(0.01)
                 for path in paths:

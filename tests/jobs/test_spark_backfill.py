@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from jobs.cli import app
 from jobs.replay import replay_tape
 from jobs.shares import COUNTED, FAILED, Line, Unit, lines_of
 from tests.jobs.market_tapes import files_of, tape
+from tests.jobs.one_java import Done, OneJava
 from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,18 +76,19 @@ def replace_path(unit: Unit, path: Path) -> Unit:
 
 
 def job(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, whose Java ends with it."""
     line = [sys.executable, "-m", "jobs.spark_backfill", *map(str, arguments), "--master", "local[2]"]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
-def summary_of(done: subprocess.CompletedProcess[str]) -> Any:
+def summary_of(done: Done) -> Any:
     return msgspec.json.decode(done.stdout.splitlines()[-1])
 
 
 @needs_java
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("partitions", [1, 2, 5])
-def test_spark_writes_the_bytes_of_the_replays(tmp_path: Path, partitions: int) -> None:
+def test_spark_writes_the_bytes_of_the_replays(tmp_path: Path, one_java: OneJava) -> None:
+    """In one task, and in five, of which two share a tape."""
     paths = [tape(tmp_path / "a.zst", 4), tape(tmp_path / "b.zst", 5, 25)]
     truth: dict[str, bytes] = {}
     for path in paths:
@@ -93,30 +97,33 @@ def test_spark_writes_the_bytes_of_the_replays(tmp_path: Path, partitions: int) 
             truth[name] = truth.get(name, b"") + rows
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"hello\n")
-    done = job(paths[0], bad, paths[1], "--out", tmp_path / "out", "--partitions", partitions)
-    assert done.returncode == 0, done.stderr
-    assert f"error: {bad}: not a tape" in done.stderr
-    assert files_of(tmp_path / "out") == truth
-    summary = summary_of(done)
-    assert summary["rows"] == {name.removesuffix(".jsonl"): rows.count(b"\n") for name, rows in sorted(truth.items())}
-    assert list(summary["failed"]) == [str(bad)]
-    assert summary["tapes"][str(paths[0])]["crossed"] == 2
+    for partitions in (1, 5):
+        out = tmp_path / f"out-{partitions}"
+        done = one_java.run(
+            "backfill", paths[0], bad, paths[1], "--out", out, "--partitions", partitions, "--master", "local[2]"
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"error: {bad}: not a tape" in done.stderr
+        assert files_of(out) == truth
+        summary = summary_of(done)
+        assert summary["rows"] == {name.removesuffix(".jsonl"): truth[name].count(b"\n") for name in sorted(truth)}
+        assert list(summary["failed"]) == [str(bad)]
+        assert summary["tapes"][str(paths[0])]["crossed"] == 2
 
 
 @needs_java
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("partitions", [1, 2, 5])
-def test_spark_writes_the_bytes_of_a_real_tapes_replay(tapes: Path, tmp_path: Path, partitions: int) -> None:
+def test_spark_writes_the_bytes_of_a_real_tapes_replay(tapes: Path, tmp_path: Path) -> None:
     replay_tape(tapes / REAL, out=tmp_path / "truth")
-    done = job(tapes / REAL, "--out", tmp_path / "out", "--partitions", partitions)
+    done = job(tapes / REAL, "--out", tmp_path / "out", "--partitions", 3)
     assert done.returncode == 0, done.stderr
     assert files_of(tmp_path / "out") == files_of(tmp_path / "truth")
 
 
 @needs_java
 @pytest.mark.timeout(300)
-def test_where_nothing_can_be_read_it_ends_with_2(tmp_path: Path) -> None:
-    done = job(tmp_path / "nowhere.gz", "--out", tmp_path / "out")
+def test_where_nothing_can_be_read_it_ends_with_2(tmp_path: Path, one_java: OneJava) -> None:
+    done = one_java.run("backfill", tmp_path / "nowhere.gz", "--out", tmp_path / "out", "--master", "local[2]")
     assert done.returncode == 2
     assert f"error: {tmp_path / 'nowhere.gz'}: no such file" in done.stderr
     assert "error: no tape could be read" in done.stderr
@@ -124,7 +131,7 @@ def test_where_nothing_can_be_read_it_ends_with_2(tmp_path: Path) -> None:
 
 
 def test_it_wants_to_know_where_to(tmp_path: Path) -> None:
-    for options in ([], ["--out", tmp_path, "--to", "cassandra"]):
-        done = job(tmp_path, *options)
-        assert done.returncode == 2
+    for options in ([], ["--out", str(tmp_path), "--to", "cassandra"]):
+        done = CliRunner().invoke(app, ["backfill", str(tmp_path), *options])
+        assert done.exit_code == 2
         assert "say where to: --out FOLDER or --to cassandra" in done.stderr

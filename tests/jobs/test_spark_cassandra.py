@@ -25,9 +25,10 @@ from setup.cassandra.service import cassandra
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.jobs.market_tapes import files_of, tape
+from tests.jobs.one_java import Done, OneJava
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster"))
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster"))
     settings = settings.model_copy(update={"cassandra_mb": 512, "kafka_mb": 256})
     jars = {part: fetch(part, settings.jars, print) for part in ("kafka", "cassandra")}
     made = Stack(settings, [kafka(settings, jars["kafka"]), cassandra(settings, jars["cassandra"])])
@@ -60,12 +61,36 @@ def there(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SERVERS", stack.settings.kafka_servers)
 
 
-def job(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+class Jobs:
+    """Commands with the servers' addresses; their sessions share a Java, which has got the connectors' jars."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.java = OneJava()
+        self._environment = {
+            "CASSANDRA_PORT": str(stack.settings.cassandra_port), "KAFKA_SERVERS": stack.settings.kafka_servers,
+        }  # fmt: skip
+
+    def run(self, *arguments: object) -> Done:
+        return self.java.run(*arguments, environment=self._environment)
+
+    def on_spark(self, *arguments: object) -> Done:
+        return self.run(*arguments, "--master", "local[2]")
+
+
+@pytest.fixture(scope="module")
+def jobs(stack: Stack) -> Iterator[Jobs]:
+    made = Jobs(stack)
+    yield made
+    made.java.close()
+
+
+def in_a_process(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a job in a process of its own, whose Java ends with it."""
     line = [sys.executable, "-m", f"jobs.{name}", *map(str, arguments), "--master", "local[2]"]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
-def summary_of(done: subprocess.CompletedProcess[str]) -> Any:
+def summary_of(done: Done | subprocess.CompletedProcess[str]) -> Any:
     assert done.returncode == 0, done.stderr
     return msgspec.json.decode(done.stdout.splitlines()[-1])
 
@@ -78,7 +103,7 @@ def replayed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     replay_tape(folder / "tape.zst", out=folder / "truth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CASSANDRA_PORT", str(stack.settings.cassandra_port))
-        summary_of(job("spark_backfill", folder / "tape.zst", "--to", "cassandra", "--partitions", 3))
+        summary_of(in_a_process("spark_backfill", folder / "tape.zst", "--to", "cassandra", "--partitions", 3))
     return folder
 
 
@@ -100,18 +125,20 @@ def stored(store: CassandraStore, topic: str, key: str) -> list[bytes]:
     return [row for _, row in sorted(order)]
 
 
-def test_a_tapes_rows_are_in_the_tables_also_when_it_is_done_again(replayed: Path) -> None:
+def test_a_tapes_rows_are_in_the_tables_also_when_it_is_done_again(replayed: Path, jobs: Jobs) -> None:
     truth = rows_of(replayed / "truth")
     store = CassandraStore(CassandraSettings.from_environment())
     assert store.wait(60)
     try:
-        for _ in range(2):
+        for again in (False, True):
+            if again:
+                command = ("backfill", replayed / "tape.zst", "--to", "cassandra", "--partitions", 1)
+                summary_of(jobs.on_spark(*command))
             for (topic, key), rows in truth.items():
                 assert stored(store, topic, key) == rows, (topic, key)
             for topic in {topic for topic, _ in truth}:
                 assert store.keys(topic) == sorted({key for one, key in truth if one == topic})
             assert store.count("trades") > 0
-            summary_of(job("spark_backfill", replayed / "tape.zst", "--to", "cassandra", "--partitions", 1))
     finally:
         store.close()
 
@@ -134,22 +161,17 @@ venues = ["kraken"]
 """
 
 
-def quicksilver(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "jobs.cli", *map(str, arguments)]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-
-
 def test_predictors_of_the_tables_are_those_of_the_tape_and_are_deployed(
-    replayed: Path, stack: Stack, tmp_path: Path
+    replayed: Path, stack: Stack, jobs: Jobs, tmp_path: Path
 ) -> None:
     (tmp_path / "book.toml").write_text(PREDICTORS)
     models = tmp_path / "models"
-    stored = summary_of(quicksilver("train", tmp_path / "book.toml", "cassandra", "--models", models))
-    taped = summary_of(quicksilver("train", tmp_path / "book.toml", replayed / "tape.zst", "--models", models))
+    stored = summary_of(jobs.run("train", tmp_path / "book.toml", "cassandra", "--models", models))
+    taped = summary_of(jobs.run("train", tmp_path / "book.toml", replayed / "tape.zst", "--models", models))
     ((one,), (other,)) = (summary["trained"] for summary in (stored, taped))
     assert one["instruments"] == ["kraken:BTC-USD", "kraken:ETH-USD", "kraken:SOL-USD"]
     assert (one["new"], other["new"], one["version"]) == (True, False, other["version"])
-    published = summary_of(quicksilver("models", "publish", "--models", models))
+    published = summary_of(jobs.run("models", "publish", "--models", models))
     assert published == {"published": {"book": one["instruments"]}}
     everywhere = instruments_of([])
     sent = messages("deployments", len(everywhere), stack.settings.kafka_servers)
@@ -164,20 +186,11 @@ def test_predictors_of_the_tables_are_those_of_the_tape_and_are_deployed(
 
 @pytest.mark.usefixtures("replayed")
 @pytest.mark.parametrize(("table", "period"), [("candles", 5), ("features", 2.5)])
-def test_a_frontier_of_the_tables_prices(tmp_path: Path, table: str, period: float) -> None:
+def test_a_frontier_of_the_tables_prices(jobs: Jobs, tmp_path: Path, table: str, period: float) -> None:
     out = tmp_path / "frontier.json"
     options = ["--from", "cassandra", "--table", table, "--period", period, "--universe", "coins"]
-    done = job(
-        "spark_frontier",
-        *options,
-        "--symbols",
-        "kraken:BTC-USD,kraken:ETH-USD,SOL-USD",
-        "--portfolios",
-        "1e5",
-        "--out",
-        out,
-    )
-    summary = summary_of(done)
+    options += ["--symbols", "kraken:BTC-USD,kraken:ETH-USD,SOL-USD", "--portfolios", "1e5", "--out", out]
+    summary = summary_of(jobs.on_spark("frontier", *options))
     record = codec.decode(Frontier, out.read_bytes())
     assert (record.universe, record.assets) == ("coins", ["BTC-USD", "ETH-USD", "SOL-USD"])
     assert record.period_ns == period * 10**9
@@ -185,12 +198,12 @@ def test_a_frontier_of_the_tables_prices(tmp_path: Path, table: str, period: flo
 
 
 @pytest.mark.usefixtures("replayed")
-def test_what_is_not_there_is_said_in_a_sentence() -> None:
-    for name, options, why in [
-        ("spark_frontier", ["--from", "cassandra", "--symbols", "XRP-USD"], "Cassandra has no candles of XRP-USD"),
-        ("spark_frontier", ["--from", "cassandra", "--period", "7"], "Cassandra has no candles every 7 s of "),
+def test_what_is_not_there_is_said_in_a_sentence(jobs: Jobs) -> None:
+    for options, why in [
+        (["--symbols", "XRP-USD"], "Cassandra has no candles of XRP-USD"),
+        (["--period", "7"], "Cassandra has no candles every 7 s of "),
     ]:
-        done = job(name, *options)
+        done = jobs.on_spark("frontier", "--from", "cassandra", *options)
         assert done.returncode == 2
         assert f"error: {why}" in done.stderr
         assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.jobs.one_java import OneJava
 from tests.jobs.prices import csv_of, toml_of
 from tests.tools import needs_tools
 
@@ -21,8 +22,8 @@ def train(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
 
 
-def trained(*arguments: object) -> list[dict[str, Any]]:
-    done = train(*arguments)
+def trained(one_java: OneJava, *arguments: object) -> list[dict[str, Any]]:
+    done = one_java.run("train", *arguments)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])["trained"]
     return found
@@ -30,11 +31,11 @@ def trained(*arguments: object) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(600)
 @needs_tools("java")
-def test_spark_gives_the_same_bytes_as_a_process(tmp_path: Path) -> None:
+def test_spark_gives_the_same_bytes_as_a_process(tmp_path: Path, one_java: OneJava) -> None:
     text = "".join(f'[predictors.{one}]\ntype = "{one}"\nfee_bps = 2.0\n' for one in TYPES)
     config, prices = toml_of(tmp_path / "three.toml", text=text), csv_of(tmp_path / "BTC-USD.csv", n=1_200)
-    on_spark = trained(config, prices, "--models", tmp_path / "spark", "--master", "local[2]")
-    here = trained(config, prices, "--models", tmp_path / "here")
+    on_spark = trained(one_java, config, prices, "--models", tmp_path / "spark", "--master", "local[2]")
+    here = trained(one_java, config, prices, "--models", tmp_path / "here")
     assert on_spark == here
     assert [one["name"] for one in here] == list(TYPES)
     files = sorted(path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*.json"))

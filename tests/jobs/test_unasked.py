@@ -68,7 +68,7 @@ async def test_a_live_run_knows_what_it_has_subscribed_to() -> None:
             await client.send(message(i, change(product, "snapshot"), time=datetime.now(UTC).isoformat()[:26] + "Z"))
         await client.wait_closed()
 
-    async with venue() as server, asyncio.timeout(20):
+    async with venue() as server, asyncio.timeout(60):
         server.then = flood
         source = FeedSource([CoinbaseFeed("coinbase", [KEPT], server.url)], SourceInfo("LIVE", "a test"))
         async with aclosing(source.batches(ignore)) as batches:  # type: ignore[type-var]

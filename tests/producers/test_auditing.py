@@ -97,7 +97,7 @@ async def test_each_symbol_has_its_turn() -> None:
     async with silent_venue() as url, rest(lambda path: (200, path.encode(), b"")) as books:
         feed = Plain("v", ["A-B", "NO-NE", "C-D"], url, books)
         feed.audit_every_s = 0.06
-        async with asyncio.timeout(10), aclosing(feed.frames()) as frames:
+        async with asyncio.timeout(60), aclosing(feed.frames()) as frames:
             taken = [frame async for frame, _ in zip_first(frames, 5)]
     assert [(one.direction, one.payload, one.url) for one in taken] == [
         ("connect", b"", url),
@@ -138,7 +138,7 @@ async def test_a_book_that_does_not_come_is_said_and_a_venue_that_wants_rest_has
         feed = Plain("v", ["A-B"], url, books)
         feed.audit_every_s = 0.02
         with caplog.at_level(logging.WARNING, logger=auditing.log.name):
-            async with asyncio.timeout(10), aclosing(feed.frames()) as frames:
+            async with asyncio.timeout(60), aclosing(feed.frames()) as frames:
                 while (await anext(frames)).direction != "audit":
                     pass
     assert asked[1] - asked[0] >= 0.9
@@ -163,7 +163,7 @@ async def test_a_live_book_is_compared_and_one_that_stays_different_is_asked_for
         feed.settle_s, feed.audit_every_s = 0.0, 0.1
         runner = asyncio.create_task(EmbeddedRunner(FeedSource([feed], SourceInfo("LIVE", "a test")), bus).run())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while [one.state for one in records if isinstance(one, Status)] != ["SYNCING", "LIVE", "GAP", "LIVE"]:
                     assert not runner.done()
                     await asyncio.sleep(0.02)

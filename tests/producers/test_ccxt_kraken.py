@@ -131,7 +131,7 @@ async def test_ccxts_kraken_gives_the_same_books_and_trades_as_ours() -> None:
             venue_named("ccxt:kraken").feed(THROUGH, ["BTC-USD"], server.url, rest_url),
         ]
         async with aclosing(FeedSource(feeds, SourceInfo("LIVE", "a test")).batches(ignore)) as batches:  # type: ignore[type-var]
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 async for _, events in batches:
                     for event in events:
                         seen[event.venue].take(event)

@@ -61,7 +61,7 @@ async def events_of(feed: Feed, name: str, enough: int) -> tuple[list[AnyEvent],
     parser = parser_of(name, lambda letter: pytest.fail(letter.reason))
     events: list[AnyEvent] = []
     frames: list[Frame] = []
-    async with asyncio.timeout(10), contextlib.aclosing(feed.frames()) as stream:
+    async with asyncio.timeout(60), contextlib.aclosing(feed.frames()) as stream:
         async for frame in stream:
             frames.append(frame)
             clock = frame if frame.direction == "send" else msgspec.structs.replace(frame, ts_recv_ns=1)

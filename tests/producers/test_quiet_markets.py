@@ -21,7 +21,7 @@ from quicksilver.events import Gap
 async def test_a_market_in_which_nothing_happens_is_not_left(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """These venues send no heartbeats, or rare ones: what they answer to pings is a sign of life."""
     monkeypatch.setattr(feed_module, "PING_S", 0.3)
-    monkeypatch.setattr(feed_module, "QUIET_S", 1.0)
+    monkeypatch.setattr(feed_module, "QUIET_S", 3.0)  # as in truth, many pings: some are late on a busy machine
     market = Market(7, time.time_ns(), ["BTC/USD"])
     async with serve_venue(VenueServer(engine_of(name)(market))) as server:
         server.pause()
@@ -29,7 +29,7 @@ async def test_a_market_in_which_nothing_happens_is_not_left(name: str, monkeypa
         parser = venues()[name].parser(name, ignore)
         directions: Counter[str] = Counter()
         with suppress(TimeoutError):
-            async with asyncio.timeout(3.0), aclosing(feed.frames()) as frames:
+            async with asyncio.timeout(5.0), aclosing(feed.frames()) as frames:
                 async for frame in frames:
                     directions[frame.direction] += 1
                     assert not [event for event in parser.parse(frame) if isinstance(event, Gap)]

@@ -25,7 +25,11 @@ class _Message(msgspec.Struct):
 
 
 class Reader:
-    """Reads the channels and keys, in a thread; ``came`` are the times of new rows by channel."""
+    """Reads the channels and keys, in a thread; ``came`` are the times of new rows by channel.
+
+    ``torn`` are the streams whose first rows after a connection did not reach back to what was known; ``mend`` asks
+    REST for those between.
+    """
 
     def __init__(self, url: str, channels: Sequence[str], keys: Sequence[str]) -> None:
         self.rows: Rows = {}
@@ -36,7 +40,7 @@ class Reader:
         self._request = msgspec.json.encode(
             {"op": "subscribe", "channels": channels, "keys": keys, "history": 1000}
         ).decode()
-        self._torn: set[Place] = set()  # streams whose first rows do not reach back to what is known
+        self.torn: set[Place] = set()
         self._seqs: dict[Place, int] = {}
         self._stopping = threading.Event()
         self._connected = threading.Event()
@@ -87,12 +91,12 @@ class Reader:
         self.repeats += new.count(False)
         self.came[message.channel] += [now] * new.count(True)
         if is_first and self.connections > 1 and all(new):
-            self._torn.add(place)
+            self.torn.add(place)
 
     def mend(self, url: str) -> int:
         """Ask REST for what the API did not reach back to; returns how many rows that brought."""
         found = 0
-        for topic, key in self._torn:
+        for topic, key in self.torn:
             got = httpx.get(f"{url}api/{topic}/{key}", params={"limit": MOST_ROWS}, timeout=30.0)
             if got.status_code == httpx.codes.OK:
                 rows = msgspec.json.decode(got.content, type=dict[str, msgspec.Raw])["rows"]

@@ -16,9 +16,9 @@ from quicksilver.tables import DAY, DAY_S, SCHEMA_VERSION, TABLES, Table
 from quicksilver.topics import Topic
 from setup.cassandra.client import CassandraSettings, connect
 from setup.cassandra.schema import WINDOWS, Present, apply_schema, key_of, plan, window
-from setup.settings import ClusterSettings
 from setup.stack import Stack
 from tests.cassandra_node import keyspace_on, needs_cassandra, running_node
+from tests.ports import cluster_settings
 
 STATUS, FULL_BOOKS = TABLES["status"], TABLES["full-books"]
 COLUMNS = {column.name: column.kind for column in STATUS.columns}
@@ -80,7 +80,7 @@ def test_a_table_that_holds_nothing_is_made_anew_with_another_key() -> None:
 
 
 def test_without_cassandra_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CASSANDRA_PORT", str(ClusterSettings.on_free_ports(tmp_path).cassandra_port))
+    monkeypatch.setenv("CASSANDRA_PORT", str(cluster_settings(tmp_path).cassandra_port))
     done = CliRunner().invoke(app, ["schema", "apply"])
     assert done.exit_code == 2
     assert "(Connection refused): `quicksilver cluster up` starts one" in done.output

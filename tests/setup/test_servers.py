@@ -31,6 +31,7 @@ from setup.stack import Stack
 from setup.tools import GET_PACKAGES, missing_packages
 from tests.kafka_broker import Broker
 from tests.killing import kill
+from tests.ports import cluster_settings
 from tests.tools import needs_tools
 
 NAMES = [
@@ -39,7 +40,7 @@ NAMES = [
 ]  # fmt: skip
 
 pytestmark = [
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     needs_tools("javac", "mvn"),
     pytest.mark.skipif(bool(missing_packages()), reason=f"the servers need their Python packages: {GET_PACKAGES}"),
 ]
@@ -51,7 +52,7 @@ def quiet(_: str) -> None:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = ClusterSettings.on_free_ports(tmp_path_factory.mktemp("cluster")).model_copy(
+    settings = cluster_settings(tmp_path_factory.mktemp("cluster")).model_copy(
         update={"flink_taskmanagers": 2, "flink_taskmanager_mb": 1024, "cassandra_mb": 768, "kafka_mb": 512}
     )
     made = the_stack(settings, print)
@@ -242,6 +243,6 @@ def test_something_else_that_listens_is_not_taken_for_a_server(tmp_path: Path) -
 
 def test_without_a_broker_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("setup.kafka.topics.TIMEOUT_S", 2.0)
-    settings = ClusterSettings.on_free_ports(tmp_path)
+    settings = cluster_settings(tmp_path)
     with pytest.raises(InputError, match="`quicksilver cluster up` starts one"):
         apply_topics(settings.kafka_servers, quiet)

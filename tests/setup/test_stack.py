@@ -17,6 +17,7 @@ from setup.services import Launch, Service, listens
 from setup.settings import ClusterSettings, require_free
 from setup.stack import MARK, Stack
 from tests.killing import kill
+from tests.ports import own_port
 
 SERVER = """
 import http.server, sys
@@ -28,13 +29,6 @@ def quiet(_: str) -> None:
     """Say nothing."""
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def stack_of(
     folder: Path, command: list[str], port: int, ready: Callable[[float], bool] = lambda _: True, name: str = "web"
 ) -> Stack:
@@ -44,7 +38,7 @@ def stack_of(
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Stack]:
-    port = free_port()
+    port = own_port()
     made = stack_of(
         tmp_path / "new", [sys.executable, "-c", SERVER, str(port)], port, lambda _: listens("127.0.0.1", port)
     )
@@ -74,14 +68,14 @@ def test_a_second_up_leaves_alone_what_runs_and_starts_what_was_killed(web: Stac
 
 def test_a_server_that_ends_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no disk'); raise SystemExit(3)"]
-    stack = stack_of(tmp_path, command, free_port(), lambda _: False)
+    stack = stack_of(tmp_path, command, own_port(), lambda _: False)
     with pytest.raises(InputError, match=r"web ended; the end of .*web\.log says:\nno disk$"):
         stack.up(quiet)
 
 
 def test_one_that_is_never_ready_is_named_with_its_log(web: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("setup.stack.READY_S", 0.3)
-    never = stack_of(web.folder, [sys.executable, "-c", "import time; time.sleep(60)"], free_port(), lambda _: False)
+    never = stack_of(web.folder, [sys.executable, "-c", "import time; time.sleep(60)"], own_port(), lambda _: False)
     with pytest.raises(InputError, match=r"web is not ready after 0 s; see .*web\.log"):
         never.up(quiet)
     assert [one.state for one in never.status()] == ["starting"]
@@ -102,7 +96,7 @@ def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["203.0.113.9", "no.such.host.invalid"])
 def test_an_address_that_is_not_here_is_not_called_taken(host: str) -> None:
     with pytest.raises(InputError, match=f"CLUSTER_HOST={host} is no address of this machine"):
-        require_free("web", "kafka_port", host, free_port())
+        require_free("web", "kafka_port", host, own_port())
 
 
 def test_two_servers_cannot_have_one_port_and_settings_are_checked(
@@ -137,7 +131,7 @@ def test_a_relative_folder_is_that_of_the_place_where_the_command_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    port = free_port()
+    port = own_port()
     stack = stack_of(
         Path("here"), [sys.executable, "-c", SERVER, str(port)], port, lambda _: listens("127.0.0.1", port)
     )
@@ -169,12 +163,12 @@ def test_a_folder_with_a_log_of_somebody_elses_is_refused(tmp_path: Path) -> Non
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "syslog").touch()
     with pytest.raises(InputError, match="log is not the cluster's: set CLUSTER_FOLDER"):
-        stack_of(tmp_path, ["true"], free_port()).up(quiet)
+        stack_of(tmp_path, ["true"], own_port()).up(quiet)
 
 
 def test_what_other_settings_have_started_is_seen_and_stopped(web: Stack) -> None:
     web.up(quiet)
-    other = stack_of(web.folder, ["true"], free_port(), name="other")
+    other = stack_of(web.folder, ["true"], own_port(), name="other")
     assert [(one.name, one.state) for one in other.status()] == [("other", "down"), ("web", "unknown")]
     said: list[str] = []
     other.down(said.append)
@@ -188,12 +182,18 @@ def test_two_commands_at_once_do_not_meet(web: Stack) -> None:
 
 
 def test_ctrl_c_while_waiting_leaves_a_known_server(web: Stack) -> None:
-    slow = stack_of(web.folder, [sys.executable, "-c", "import time; time.sleep(60)"], free_port(), lambda _: False)
-    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
+    slow = stack_of(web.folder, [sys.executable, "-c", "import time; time.sleep(60)"], own_port(), lambda _: False)
+
+    def interrupt() -> None:
+        while slow.process("web").pid is None:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
     with pytest.raises(KeyboardInterrupt):
         slow.up(quiet)
-    timer.join()
+    interrupting.join()
     assert slow.running() == ["web"]
     slow.down(quiet)
     assert slow.running() == []

@@ -31,13 +31,14 @@ from setup.cassandra.service import cassandra
 from setup.jars import fetch
 from setup.kafka.service import kafka
 from setup.kafka.topics import apply_topics
-from setup.settings import ClusterSettings
 from setup.stack import Stack
+from tests.ports import cluster_settings
 from tests.stack.kafka import publish, read_until
 from tests.stack.test_parity import market
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 240.0
+KILLS = 2  # of the job alone, in the midst of its work; each costs a start of Spark
 MS = int(time.time() * 1000)  # Kafka deletes what is older than a topic's retention
 
 
@@ -106,7 +107,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("persist")
-    settings = ClusterSettings.on_free_ports(folder).model_copy(update={"kafka_mb": 512, "cassandra_mb": 768})
+    settings = cluster_settings(folder).model_copy(update={"kafka_mb": 512, "cassandra_mb": 768})
     jars = settings.jars
     services = [
         kafka(settings, fetch("kafka", jars, print)),
@@ -175,25 +176,25 @@ def test_tables_hold_the_records_to_the_bit_through_kills(servers: Servers) -> N
     truth = tables_of(given)
     assert {topic for topic, _ in truth} == set(TABLES)
     messages, chance = sent(given), random.Random(7)
-    part = len(messages) // 6
-    for i in range(4):
+    part = len(messages) // (KILLS + 2)
+    for i in range(KILLS):
         with servers.job():
             servers.wait_until_said("persist: runs", i + 1)
             publish(servers.kafka, messages[i * part : (i + 1) * part])
             time.sleep(chance.uniform(0.5, 8))
     with servers.job() as process:
-        servers.wait_until_said("persist: runs", 5)
+        servers.wait_until_said("persist: runs", KILLS + 1)
         for name, line in (("cassandra", "does not work"), ("kafka", "the stream has ended")):
             server = servers.stack.process(name)
             if name == "cassandra":
                 os.kill(server.pid or 0, signal.SIGKILL)
-                publish(servers.kafka, messages[4 * part : 5 * part])
+                publish(servers.kafka, messages[KILLS * part : (KILLS + 1) * part])
             else:
                 servers.wait_for_rows()
                 os.kill(server.pid or 0, signal.SIGKILL)
             servers.wait_until_said(line)
             servers.stack.up(print)
-        publish(servers.kafka, messages[5 * part :])
+        publish(servers.kafka, messages[(KILLS + 1) * part :])
         servers.wait_for_rows()
         with servers.store() as store:
             assert differences(stored(store, "kills"), truth) == []

@@ -24,8 +24,9 @@ from quicksilver.memory import MemoryBus
 from tests.conftest import ROOT
 
 ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE_MS = 30_000  # a busy machine is slow, not wrong
-START_S = 100  # the simulator's first start compiles kernels
+PATIENCE_MS = 60_000  # a busy machine is slow, not wrong
+START_S = 200  # the simulator's first start compiles kernels
+TEST_S = 300  # of a test, with what it starts
 
 
 class Visit:
@@ -67,7 +68,7 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.fail("the page is not built: run `make setup`")
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as driver:
-        launched = await driver.chromium.launch(executable_path=chromium, args=ARGS)
+        launched = await driver.chromium.launch(executable_path=chromium, args=ARGS, timeout=PATIENCE_MS)
         yield launched
         await launched.close()
 

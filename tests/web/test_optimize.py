@@ -19,9 +19,9 @@ from jobs.settings import PAGE
 from quicksilver.learning.ranking import Row, ranked, row_of
 from quicksilver.learning.search import Result, candidates, outcome
 from tests.searches import CONFIG, histories
-from tests.web.conftest import Open
+from tests.web.conftest import TEST_S, Open
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(TEST_S)]
 COLUMN = "(rows, at) => rows.map(row => row.children[at].firstChild.textContent)"
 TYPE, GRANULARITY, PERIODS, CORRECT = 0, 1, 8, 11
 
@@ -120,9 +120,9 @@ async def test_the_heat_map_shows_what_is_chosen(tmp_path: Path, visit: Open, re
         await page.get_by_label("colour").select_option("bps after costs")
         heat = page.get_by_test_id("heat")
         await expect(heat.locator("rect[aria-label]")).to_have_count(4)
+        await expect(heat.locator("figure > div, figure > svg").first).to_contain_text("bps after costs")
         texts = await heat.locator("g[aria-label=text] text").all_text_contents()
         assert sorted(texts) == sorted(cell(a, b) for a in ("lda", "naive-bayes") for b in ("1m", "2m"))
-        await expect(heat.locator("figure > div, figure > svg").first).to_contain_text("bps after costs")
         fills = await heat.locator("rect[aria-label]").evaluate_all("all => all.map(one => one.getAttribute('fill'))")
         assert len(set(fills)) == len(set(texts))
         await page.get_by_label("across").select_option("moves")
@@ -135,14 +135,12 @@ async def test_the_heat_map_shows_what_is_chosen(tmp_path: Path, visit: Open, re
 
 async def test_dark_and_light_are_as_on_the_other_page(tmp_path: Path, visit: Open, results: list[Result]) -> None:
     write(tmp_path / "searches" / "walks", results, results, ended=True)
-    background = "getComputedStyle(document.body).backgroundColor"
     async with served(tmp_path) as url:
         page = (await visit(f"{url}/", color_scheme="dark")).page
         await page.get_by_role("button", name="Switch between dark and light").click()
         await page.goto(f"{url}/optimize")
         await expect(page.get_by_test_id("shown")).to_have_text("16 of 16 shown")
-        assert await page.evaluate(background) == "rgb(243, 245, 248)"
+        await expect(page.locator("body")).to_have_css("background-color", "rgb(243, 245, 248)")
         await page.get_by_role("button", name="Switch between dark and light").click()
-        assert await page.evaluate(background) == "rgb(11, 14, 19)"
-        label = page.get_by_test_id("heat").locator("svg").last
-        assert await label.evaluate("one => getComputedStyle(one).color") == "rgb(228, 233, 240)"
+        await expect(page.locator("body")).to_have_css("background-color", "rgb(11, 14, 19)")
+        await expect(page.get_by_test_id("heat").locator("svg").last).to_have_css("color", "rgb(228, 233, 240)")

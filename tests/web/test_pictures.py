@@ -7,9 +7,9 @@ import pytest
 from playwright.async_api import expect
 
 from jobs.pictures.drawing import save, sheet
-from tests.web.conftest import Open, Site
+from tests.web.conftest import TEST_S, Open, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(TEST_S)]
 
 KINDS = ("learning-curve", "boundaries", "live-score", "novelty")
 SHOWN = "all => all.map(one => [one.querySelector('strong').textContent, one.querySelector('img').alt])"
