@@ -14,6 +14,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.non_negative import RoundsError, non_negative
 
 NO_DISTANCE = 1e-14  # of the dual's residual: no point keeps the constraints
+FAR = 1e5  # times the distance of the farthest constraint: where all of them meet may be as far, and much farther
 SLACK = 1e-11
 
 
@@ -80,6 +81,12 @@ def _solved(
         columns[:n] /= size
         columns[n] /= size * scale
         _, rest, done = non_negative(columns, n_equal)
+        for _ in range(2):
+            if not done or rest[n] >= NO_DISTANCE:
+                break
+            columns[n] /= FAR  # nothing keeps the constraints, or what does is far off
+            scale *= FAR
+            _, rest, done = non_negative(columns, n_equal)
         if not done or rest[n] < NO_DISTANCE:
             return target, False, done
         z -= rest[:n] * (scale / rest[n])

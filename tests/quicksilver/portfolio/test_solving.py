@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize
@@ -225,6 +225,10 @@ wild = hnp.arrays(
         Constraints(turnover=0.1, current={"A0": 0.5, "A1": 0.5}), Constraints(budget=0.5, cap=0.3),
     ]),
 )  # fmt: skip
+@example(returns=np.array([[401.0, 1.0], [0.0, 0.0]]), scale=1e-12, twin=False, constraints=Constraints(cap=0.5))
+@example(
+    returns=np.array([[1993.0, 1.0], [0.0, 0.0]]), scale=1.0, twin=False, constraints=Constraints(floor=-0.3, cap=0.9)
+)
 @settings(max_examples=150, deadline=None)
 def test_whatever_the_prices_did_weights_are_feasible(
     returns: FloatArray, scale: float, twin: bool, constraints: Constraints
