@@ -16,6 +16,7 @@ ATTEMPTS = ((1e-9, 0.0), (1e-9, TOLERANCE / 100.0), (1e-7, TOLERANCE / 10.0), (1
 NO_MEAN = 1e-12  # of the largest mean: below it a portfolio's mean is not above cash
 SURE = 1e-6  # of the largest mean: a portfolio whose mean is as much above cash is beyond rounding
 FAR, NEAR = 1e8, 1e6  # times the budget, of the best weights without constraints: lost to rounding, and never
+APART = 1e6  # deviations: in a variance, all that a number holds
 MOST_SWEEPS = 10_000
 
 
@@ -33,8 +34,14 @@ class Solver:
         self._space = feasible.space
 
     def min_variance(self) -> FloatArray | None:
-        """Return the weights of least variance, ``(n_assets,)``; None if the set is empty."""
-        return self.nearest(np.zeros(len(self._scale)))
+        """Return the weights of least variance, ``(n_assets,)``; None if the set is empty.
+
+        Where some risks are beside others what rounding leaves of them, the least sum of risks stands in.
+        """
+        found = self.nearest(np.zeros(len(self._scale)))
+        if found is not None or self._scale.max() <= APART * self._scale.min():
+            return found
+        return corner(self._feasible, self._scale / self._scale.max())
 
     def nearest(self, weights: FloatArray) -> FloatArray | None:
         """Return the feasible weights of which the variance of the difference to ``weights`` is least."""
