@@ -43,8 +43,8 @@ async def _subscribed(url: str, *channels: str) -> AsyncIterator[ClientConnectio
         request = {"op": "subscribe", "channels": channels, "history": 0, "threshold": 0.0}
         await socket.send(msgspec.json.encode(request).decode())
         await socket.send(PING)
-        while _DECODER.decode(await socket.recv()).type != "pong":
-            pass
+        while isinstance(message := await socket.recv(), bytes) or _DECODER.decode(message).type != "pong":
+            pass  # a cloud, or a snapshot
         yield socket
 
 

@@ -168,6 +168,10 @@ def _quantile(middles: FloatArray, deviations: FloatArray, weights: FloatArray, 
             below = special.ndtr((end - middles) / deviations)
         return float(weights @ np.where(deviations > 0.0, below, end >= middles)) - share
 
+    if missing(low) >= 0.0:  # the ends of nearly all of the weight, but for rounding
+        return low
+    if missing(high) <= 0.0:
+        return high
     return float(optimize.brentq(missing, low, high, xtol=PRECISION * (high - low)))
 
 

@@ -363,7 +363,7 @@ def test_it_can_be_scraped_and_its_last_report_counts_the_whole_tape(node: Broke
     tape = long_tape(tmp_path / "kraken.tape")
     summary = replay_tape(tape)["venues"]["kraken"]
     arguments = ("--source", "tape", "--tape", tape, "--session", "scraped", "--metrics-port", 0)
-    with command(node, *arguments, "--speed", "30") as process:
+    with command(node, *arguments, "--speed", "10") as process:
         assert process.stderr is not None
         url = next(line for line in process.stderr if line.startswith("metrics")).split()[1]
         until_more(node, process, 100)

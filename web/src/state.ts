@@ -232,6 +232,7 @@ export class State {
   }
 
   private takeCandle(one: Instrument, candle: Candle, nowMs: number): Panel {
+    if (!one.candles.has(candle.interval_ns)) this.dirty.add("features"); // a file's are named by how far rows are apart
     const candles = inner(one.candles, candle.interval_ns);
     candles.set(candle.ts_open_ns, candle);
     trim(candles, KEPT_CANDLES);

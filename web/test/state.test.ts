@@ -86,6 +86,17 @@ describe("State", () => {
     expect(state.nLetters).toBe(5);
   });
 
+  it("draws features again when the first candle tells how far a file's rows are apart", () => {
+    const state = new State();
+    state.take(rows("features", { ...base, mid: 2 }), 0);
+    state.dirty.clear();
+    state.take(rows("candles", { ...base, interval_ns: 10, ts_open_ns: 20, close: 1 }), 0);
+    expect(state.dirty.has("features")).toBe(true);
+    state.dirty.clear();
+    state.take(rows("candles", { ...base, interval_ns: 10, ts_open_ns: 30, close: 1 }), 0);
+    expect(state.dirty.has("features")).toBe(false);
+  });
+
   it("lets a stored candle that is closed replace one that a lost connection cut short", () => {
     const state = new State();
     const candle = { ...base, interval_ns: 10, ts_open_ns: 20, close: 1, closed: false };

@@ -8,7 +8,7 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
-from quicksilver.learning import leaks, validation
+from quicksilver.learning import leaks, walking
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.datasets import FeatureHistory, TrainingFrame, frame_of
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
@@ -62,7 +62,7 @@ def test_a_model_that_is_judged_by_what_it_learned_from_is_found_on_shuffled_out
     def mixed(frame: TrainingFrame, folds: int, *_: object) -> list[Split]:
         return [Split(np.arange(frame.n), part) for part in np.array_split(np.arange(frame.n), folds)]
 
-    monkeypatch.setattr(validation, "walk_forward", mixed)
+    monkeypatch.setattr(walking, "walk_forward", mixed)
     config = msgspec.structs.replace(TREE, target="return")  # calibration would see through what was learned by heart
     found = {(one.data, one.measure): one for one in checked([history(1_500)], config, 1, 1)}
     assert found[SHUFFLED, "accuracy"].low > 0.0
