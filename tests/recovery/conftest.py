@@ -9,8 +9,8 @@ import pytest
 
 from api.store_cassandra import CassandraStore
 from setup.cassandra.client import CassandraSettings
+from setup.settings import ClusterSettings
 from setup.stack import Stack
-from tests.ports import own_port
 from tests.recovery.parts import Program
 from tests.recovery.tables import read_tables
 from tests.recovery.tape import differences, truth_of, write_tape
@@ -61,7 +61,7 @@ def site(
     stack: Stack, servers: str, jobs: object, tables: CassandraSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("recovery")
-    port = own_port()  # the same after each start
+    port = ClusterSettings.on_free_ports(folder).spark_page_port  # any free one, the same after each start
     environment = {
         "KAFKA_SERVERS": servers, "CASSANDRA_HOSTS": tables.hosts, "CASSANDRA_PORT": str(tables.port),
         "BUS": "kafka", "STORE": "cassandra", "PORT": str(port), "PERSIST_CHECKPOINT": str(folder / "persist"),

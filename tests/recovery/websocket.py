@@ -25,11 +25,7 @@ class _Message(msgspec.Struct):
 
 
 class Reader:
-    """Reads the channels and keys, in a thread; ``came`` are the times of new rows by channel.
-
-    ``torn`` are the streams whose first rows after a connection did not reach back to what was known; ``mend`` asks
-    REST for those between.
-    """
+    """Reads the channels and keys, in a thread; ``came`` are the times of new rows by channel."""
 
     def __init__(self, url: str, channels: Sequence[str], keys: Sequence[str]) -> None:
         self.rows: Rows = {}
@@ -40,7 +36,7 @@ class Reader:
         self._request = msgspec.json.encode(
             {"op": "subscribe", "channels": channels, "keys": keys, "history": 1000}
         ).decode()
-        self.torn: set[Place] = set()
+        self._torn: set[Place] = set()  # streams whose first rows do not reach back to what is known
         self._seqs: dict[Place, int] = {}
         self._stopping = threading.Event()
         self._connected = threading.Event()
@@ -91,12 +87,12 @@ class Reader:
         self.repeats += new.count(False)
         self.came[message.channel] += [now] * new.count(True)
         if is_first and self.connections > 1 and all(new):
-            self.torn.add(place)
+            self._torn.add(place)
 
     def mend(self, url: str) -> int:
         """Ask REST for what the API did not reach back to; returns how many rows that brought."""
         found = 0
-        for topic, key in self.torn:
+        for topic, key in self._torn:
             got = httpx.get(f"{url}api/{topic}/{key}", params={"limit": MOST_ROWS}, timeout=30.0)
             if got.status_code == httpx.codes.OK:
                 rows = msgspec.json.decode(got.content, type=dict[str, msgspec.Raw])["rows"]
