@@ -1,13 +1,17 @@
 """How kernels are compiled: with numba, once, and kept on disk."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numba import config, njit
+from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
+LINE = 64  # bytes: of a cache line, and of the widest registers
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -54,6 +58,17 @@ def jit_lean(function: F) -> F:
     not compile.
     """
     return _compiled(function, _nrt=False)
+
+
+def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return zeros whose first byte is the first of a cache line, for kernels whose rows are of whole lines.
+
+    numpy aligns to 16 bytes: then each load of the widest registers, which are as long as a line, is one of two lines.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _compiled(function: F, **options: Any) -> F:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quicksilver.compiled import jit_sums
+from quicksilver.compiled import aligned, jit_sums
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.sampling import CONCENTRATIONS, begin_with_corners, dirichlet
 
@@ -32,12 +32,11 @@ def draw(n_portfolios: int, n_assets: int, seed: int) -> Float32:
 
 @jit_sums
 def _evaluate(
-    blocks: Float32, doubled: Float32, mean: Float32, scale: np.float32, means: Float32, risks: Float32
+    blocks: Float32, doubled: Float32, mean: Float32, scale: np.float32, lines: Float32, means: Float32, risks: Float32
 ) -> None:
     """Means and risks of all blocks' portfolios, times ``scale``; ``doubled`` is ``_doubled`` of the covariance."""
     n_assets = blocks.shape[1]
-    one, other = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    variance, expected = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    one, other, variance, expected = lines[0], lines[1], lines[2], lines[3]
     for b in range(len(blocks)):
         block = blocks[b]
         variance[:], expected[:] = np.float32(0.0), np.float32(0.0)
@@ -104,7 +103,8 @@ class PortfolioBank:
     def _reserve(self, capacity: int, n_assets: int) -> None:
         self.n_portfolios = 0
         self.n_assets = n_assets
-        self._blocks = np.zeros((-(-capacity // BLOCK), n_assets, BLOCK), np.float32)
+        self._blocks: Float32 = aligned((-(-capacity // BLOCK), n_assets, BLOCK), np.float32)
+        self._lines: Float32 = aligned((4, BLOCK), np.float32)
         self._means = np.empty(capacity, np.float32)
         self._risks = np.empty(capacity, np.float32)
 
@@ -133,5 +133,5 @@ class PortfolioBank:
         means, risks = self._means[: self.n_portfolios], self._risks[: self.n_portfolios]
         blocks = self._blocks[: -(-self.n_portfolios // BLOCK)]
         doubled, single = _doubled(covariance / scale**2), (mean / scale).astype(np.float32)
-        _evaluate(blocks, doubled, single, np.float32(scale), means, risks)
+        _evaluate(blocks, doubled, single, np.float32(scale), self._lines, means, risks)
         return means, risks

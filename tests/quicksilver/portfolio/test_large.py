@@ -56,8 +56,8 @@ def same(one: Best, other: Best) -> bool:
 
 def plain_draws(n_assets: int, n_portfolios: int, seed: int, chunk: int) -> FloatArray:
     """A chunk's weights by textbook xoshiro128++ and double-precision logarithms: ``(n_portfolios, n_assets)``."""
-    words = np.random.SeedSequence(seed, spawn_key=(chunk,)).generate_state(4 * BLOCK).astype(np.uint64)
-    s, low = list(words.reshape(4, BLOCK)), np.uint64(0xFFFFFFFF)
+    words = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(chunk,))).random_raw(4 * BLOCK)
+    s, low = list((words >> np.uint64(32)).reshape(4, BLOCK)), np.uint64(0xFFFFFFFF)
 
     def rotated(x: NDArray[np.uint64], k: int) -> NDArray[np.uint64]:
         return (x << np.uint64(k) | x >> np.uint64(32 - k)) & low
