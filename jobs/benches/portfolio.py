@@ -15,7 +15,7 @@ from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Constraints
 from quicksilver.portfolio.large import CHUNK, Sweep, reduce_chunks
 from quicksilver.portfolio.moments import Moments
-from quicksilver.portfolio.picks import max_sharpe, min_variance, pareto, picks
+from quicksilver.portfolio.picks import LongOnly, pareto, picks
 
 N, ASSETS = 100_000, 30
 MANY = 1_000_000
@@ -102,9 +102,9 @@ def _solved() -> list[Row]:
 
     def ours() -> None:
         moments.update(next(turns))
-        moved = moments.covariance()
-        min_variance(moved)
-        max_sharpe(moments.mean, moved)
+        exact = LongOnly(moments.covariance())
+        exact.min_variance()
+        exact.max_sharpe(moments.mean)
 
     def pyportfolioopt() -> None:
         fresh().min_volatility()

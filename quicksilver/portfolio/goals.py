@@ -11,6 +11,7 @@ from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.estimators import Regular, conditioned, regular
 from quicksilver.portfolio.past_solving import PastSolver
+from quicksilver.portfolio.picks import LongOnly
 from quicksilver.portfolio.risks import RiskName, measured, ratios
 from quicksilver.portfolio.solving import Solver
 
@@ -45,6 +46,18 @@ class Market:
     def regular(self) -> Regular:
         """The covariance, made positive definite once for all that is solved by it."""
         return regular(self.covariance)
+
+    @cached_property
+    def _long_only(self) -> LongOnly:
+        return LongOnly(self.covariance)
+
+    def least_variance(self) -> FloatArray:
+        """Return the exact long-only pick; raises as ``LongOnly`` does, for the covariance is taken as it is."""
+        return self._long_only.min_variance()
+
+    def best_sharpe(self) -> FloatArray | None:
+        """Return the exact long-only pick above cash, in the same way."""
+        return self._long_only.max_sharpe(self.mean - self.cash)
 
     def over(self, chosen: list[int]) -> "Market":
         """Return the market of these assets alone."""

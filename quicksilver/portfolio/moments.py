@@ -43,14 +43,12 @@ class Moments:
 
     def update(self, returns: FloatArray, span: float = 1.0) -> None:
         """Take in one vector of log returns ``(n_assets,)`` over ``span`` periods."""
-        with np.errstate(invalid="ignore"):
-            known = np.where(np.abs(returns) < MOST_RETURN, returns, np.nan)
-        _update(known, span, self.decay**span, self.sums)
+        _update(returns, span, self.decay**span, self.sums)
 
     @property
     def mean(self) -> FloatArray:
         """Weighted mean of each asset's returns, ``(n_assets,)``; 0 of one that has none."""
-        return _quotient(self.sums[MEAN], self.sums[SPAN]).diagonal().copy()
+        return _quotient(self.sums[MEAN].diagonal(), self.sums[SPAN].diagonal())
 
     @property
     def n_observations(self) -> int:
@@ -79,10 +77,7 @@ class Moments:
 
     def covariance(self) -> FloatArray:
         """Return the unbiased covariance ``(n_assets, n_assets)``; 0 of a pair with fewer than two observations."""
-        weight = self.sums[WEIGHT]
-        freedom = weight - _quotient(self.sums[SQUARED], weight)
-        # As a share of the weight: all weights of one that is away fade alike.
-        return _quotient(self.sums[PRODUCT], np.where(freedom > 1e-12 * weight, freedom, 0.0) * self.sums[SPAN])
+        return _covariance(self.sums)
 
     def biased(self) -> FloatArray:
         """Return the covariance ``(n_assets, n_assets)`` as a weighted mean: sums over their weight."""
@@ -129,6 +124,20 @@ def _harmonic(pairs: FloatArray) -> float:
 
 
 @jit
+def _covariance(sums: FloatArray) -> FloatArray:
+    weight, squared, product, span = sums[WEIGHT], sums[SQUARED], sums[PRODUCT], sums[SPAN]
+    found = np.zeros_like(weight)
+    for i in range(len(weight)):
+        for j in range(len(weight)):
+            if weight[i, j] > 0.0:
+                freedom = weight[i, j] - squared[i, j] / weight[i, j]
+                # As a share of the weight: all weights of one that is away fade alike.
+                if freedom > 1e-12 * weight[i, j]:
+                    found[i, j] = product[i, j] / (freedom * span[i, j])
+    return found
+
+
+@jit
 def _update(returns: FloatArray, span: float, decay: float, sums: FloatArray) -> Any:
     """One more observation; NaN is not known. Products are grouped so that the order of assets changes no digit."""
     n = len(returns)
@@ -142,7 +151,7 @@ def _update(returns: FloatArray, span: float, decay: float, sums: FloatArray) ->
             product, fourth = decay * sums[5, i, j], decay * sums[7, i, j]
             square_i, square_j = decay * sums[4, i, j], decay * sums[4, j, i]
             third_i, third_j = decay * sums[6, i, j], decay * sums[6, j, i]
-            if not (np.isnan(returns[i]) or np.isnan(returns[j])):
+            if abs(returns[i]) < MOST_RETURN and abs(returns[j]) < MOST_RETURN:  # a NaN is not
                 total = weight + 1.0
                 a, b = returns[i] - sums[3, i, j], returns[j] - sums[3, j, i]
                 p, q = a / total, b / total  # what the means move by

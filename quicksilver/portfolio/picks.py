@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from quicksilver.compiled import jit
+from quicksilver.compiled import jit, jit_sums
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.bank import Float32
 from quicksilver.portfolio.costs import BPS
@@ -11,36 +11,70 @@ from quicksilver.portfolio.non_negative import RoundsError, non_negative
 from quicksilver.records import Pick
 
 
-def min_variance(covariance: FloatArray) -> FloatArray:
-    """Return the long-only weights of least variance, shape ``(n_assets,)``, sum 1.
+class LongOnly:
+    """The exact long-only picks of one covariance ``(n_assets, n_assets)``, which is factored once for all of them.
 
-    min w'Cw with 1'w = 1, w >= 0 has the direction of min |L'w|^2 + (1'w - 1)^2, w >= 0, which is a non-negative least
-    squares problem with an exact active-set solution (Lawson, Hanson, Solving least squares problems, 1974, ch. 23).
+    Raises:
+        numpy.linalg.LinAlgError: the covariance is not positive definite.
     """
-    return _direction(covariance, np.ones(len(covariance)))
+
+    def __init__(self, covariance: FloatArray) -> None:
+        n_assets = len(covariance)
+        self._deviations = np.sqrt(covariance.diagonal())  # solved for risk units: w_i s_i, so scales do not matter
+        correlation = covariance / (self._deviations[:, None] * self._deviations)
+        self._columns = np.empty((n_assets + 1, n_assets))
+        self._columns[:n_assets] = np.linalg.cholesky(correlation).T
+
+    def min_variance(self) -> FloatArray:
+        """Return the weights of least variance, ``(n_assets,)``, sum 1.
+
+        min w'Cw with 1'w = 1, w >= 0 has the direction of min |L'w|^2 + (1'w - 1)^2, w >= 0, which is a non-negative
+        least squares problem with an exact active-set solution (Lawson, Hanson, Solving least squares problems, 1974,
+        ch. 23).
+
+        Raises:
+            RoundsError: numbers are too far apart.
+        """
+        return self._direction(np.ones(len(self._deviations)))
+
+    def max_sharpe(self, mean: FloatArray) -> FloatArray | None:
+        """Return the weights of the highest mean over risk, or None when no mean is positive.
+
+        The same problem as ``min_variance`` with ``mean'w`` in the place of ``1'w``.
+
+        Raises:
+            RoundsError: numbers are too far apart.
+        """
+        highest = mean.max()
+        return self._direction(mean / max(highest, -mean.min())) if highest > 0.0 else None
+
+    def _direction(self, target: FloatArray) -> FloatArray:
+        weights, found = _direction(self._columns, self._deviations, target)
+        if not found:
+            raise RoundsError("a portfolio's direction: too many rounds")
+        return weights
+
+
+def min_variance(covariance: FloatArray) -> FloatArray:
+    """Return the long-only weights of least variance, as ``LongOnly`` does."""
+    return LongOnly(covariance).min_variance()
 
 
 def max_sharpe(mean: FloatArray, covariance: FloatArray) -> FloatArray | None:
-    """Return the long-only weights of the highest mean over risk, or None when no mean is positive.
-
-    The same problem as ``min_variance`` with ``mean'w`` in the place of ``1'w``.
-    """
-    if not np.any(mean > 0.0):
-        return None
-    return _direction(covariance, mean / np.max(np.abs(mean)))
+    """Return the long-only weights of the highest mean over risk, or None when no mean is positive."""
+    return LongOnly(covariance).max_sharpe(mean)
 
 
-def _direction(covariance: FloatArray, target: FloatArray) -> FloatArray:
-    deviations = np.sqrt(np.diag(covariance))  # solved for risk units: w_i s_i, so that scales do not matter
-    correlation = covariance / np.outer(deviations, deviations)
-    row = target / deviations
-    stacked = np.vstack([np.linalg.cholesky(correlation).T, row / np.max(np.abs(row))])
-    solution, _, found = non_negative(stacked, 0)
-    if not found:
-        raise RoundsError("a portfolio's direction: too many rounds")
+@jit_sums
+def _direction(columns: FloatArray, deviations: FloatArray, target: FloatArray) -> tuple[FloatArray, bool]:
+    """The weights, and whether they were found; ``target`` goes into the last row of ``columns``."""
+    row = columns[-1]
+    row[:] = target / deviations
+    row /= np.max(np.abs(row))
+    solution, _, found = non_negative(columns, 0)
     weights = solution / deviations
     total = weights.sum()
-    return weights / total if total > 0.0 else np.full(len(weights), 1.0 / len(weights))
+    return (weights / total if total > 0.0 else np.full(len(weights), 1.0 / len(weights))), found
 
 
 def describe(weights: FloatArray, mean: FloatArray, covariance: FloatArray) -> Pick:
@@ -56,8 +90,8 @@ def picks(mean: FloatArray, covariance: FloatArray) -> dict[str, Pick]:
     in under the name ``max_sharpe_fallback``.
     """
     n_assets = len(mean)
-    calm = min_variance(covariance)
-    sharpest = max_sharpe(mean, covariance)
+    exact = LongOnly(covariance)
+    calm, sharpest = exact.min_variance(), exact.max_sharpe(mean)
     name = "max_sharpe_fallback" if sharpest is None else "max_sharpe"
     chosen = {
         "min_variance": calm,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio import picks
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
 from quicksilver.portfolio.goals import Goal, Market, best_ratio, best_utility, least_risk, nearest
@@ -75,7 +74,7 @@ class Targets:
             weights, note = self.search.step(update, name, goal, len(market.excess), starts, score)
             return Target(weights, "risk", note)
         if self._config.constraints.none:
-            plain = tried(lambda: picks.min_variance(market.covariance))
+            plain = tried(market.least_variance)
             if plain is not None:
                 return Target(plain, "risk")
         weights, note = self._solved(update, name, goal, lambda: drawn.least(drawn.risks))
@@ -94,7 +93,7 @@ class Targets:
                 update, name, goal, len(market.excess), starts, lambda rows: -ratios(rows @ above, risks(rows))
             )
         elif config.constraints.none:
-            plain = tried(lambda: picks.max_sharpe(market.mean - market.cash, market.covariance))
+            plain = tried(market.best_sharpe)
             weights = best if plain is None else plain
         else:
             weights, note = self._solved(update, name, goal, lambda: best)
