@@ -98,12 +98,18 @@ def of_tape(path: Path, features: Sequence[str], reject: Reject, venue: str | No
     """Return what a tape, or a folder of them, gives.
 
     Raises:
-        InputError: nothing of it can be read.
+        InputError: nothing of it can be read, or no features come of it.
     """
     builder = HistoryBuilder(features)
     replay = Replay(Pipeline(PipelineConfig(portfolios=())), _Kept(builder, reject))
-    replay.run(read_frames(path, venue=venue, reject=replay.reject_line))
-    return builder.histories()
+    read = replay.run(read_frames(path, venue=venue, reject=replay.reject_line))
+    histories = builder.histories()
+    if not histories:
+        raise InputError(
+            f"{path}: no features come of its {read['frames']:,} frames, of which {read['events']:,} are of books, "
+            f"trades or prices and {read['rejected']:,} cannot be read: changes make no book without a snapshot"
+        )
+    return histories
 
 
 def of_csv(path: Path, features: Sequence[str], reject: Reject) -> list[FeatureHistory]:

@@ -11,7 +11,7 @@ from jobs.feature_histories import histories_of, of_csv, of_store, of_tape
 from jobs.replay import Replay
 from jobs.tape_letters import Letters
 from producers.exchanges.base import ignore
-from producers.tapes import read_frames
+from producers.tapes import TapeWriter, read_frames
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import FeatureHistory
@@ -19,6 +19,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.memory import MemoryStore
 from quicksilver.pipeline import Pipeline
 from quicksilver.records import Features, Published, Status
+from tests.jobs.market_tapes import bitstamp
 from tests.jobs.market_tapes import tape as market_tape
 
 TAPE = "market-aggregator/2026-08-09-btc-usd-live.jsonl.gz"
@@ -113,6 +114,15 @@ def test_what_is_no_tape_is_said(tmp_path: Path) -> None:
     path = tmp_path / "x.tape"
     path.write_text("junk")
     with pytest.raises(InputError, match="not a tape"):
+        of_tape(path, (), ignore)
+
+
+def test_a_tape_of_changes_without_a_snapshot_is_said_to_make_no_book(tmp_path: Path) -> None:
+    path = tmp_path / "a.tape"
+    with TapeWriter(path) as writer:
+        for frame in (one for one in bitstamp("btcusd", None, 10) if one.direction == "recv"):
+            writer.write(frame)
+    with pytest.raises(InputError, match=r"no features come of its 10 frames, of which 10 .* 0 cannot be read"):
         of_tape(path, (), ignore)
 
 
