@@ -122,7 +122,7 @@ def test_a_tape_of_changes_without_a_snapshot_is_said_to_make_no_book(tmp_path: 
     with TapeWriter(path) as writer:
         for frame in (one for one in bitstamp("btcusd", None, 10) if one.direction == "recv"):
             writer.write(frame)
-    with pytest.raises(InputError, match=r"no features come of its 10 frames, of which 10 .* 0 cannot be read"):
+    with pytest.raises(InputError, match=r"no features come of its 10 frames, .* no book without a snapshot"):
         of_tape(path, (), ignore)
 
 
