@@ -44,10 +44,19 @@ class Gathered(NamedTuple):
             InputError: there is nothing within it.
         """
         columns = [self.features.index(name) for name in features]
-        found = [within(one._replace(values=one.values[:, columns]), span) for one in self.histories]
-        if not any(len(one.ts_ns) for one in found):
-            raise InputError("nothing lies between --since and --until")
-        return [one for one in found if len(one.ts_ns)]
+        return all_within((one._replace(values=one.values[:, columns]) for one in self.histories), span)
+
+
+def all_within(histories: Iterable[FeatureHistory], span: Span) -> list[FeatureHistory]:
+    """Return the histories within a span of time, but for those that have nothing there.
+
+    Raises:
+        InputError: none has.
+    """
+    found = [part for part in (within(one, span) for one in histories) if len(part.ts_ns)]
+    if not found:
+        raise InputError("nothing lies between --since and --until")
+    return found
 
 
 def within(history: FeatureHistory, span: Span) -> FeatureHistory:

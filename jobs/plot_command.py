@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.options import Folder, Venue
+from jobs.choices import Span
+from jobs.options import Folder, Since, Until, Venue
 from quicksilver.errors import InputError
 from setup.exits import failing
 
@@ -50,6 +51,8 @@ def plot(
     ] = None,
     models: Folder = None,
     venue: Venue = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Draw predictors as PNG, OUT/NAME/KIND.png: boundaries, learning curve, calibration, confusion, importance, score.
 
@@ -65,14 +68,18 @@ def plot(
     with failing():
         kinds = [one.value for one in Kind if not kind or one in kind]
         drawing = Drawing(out or data / PICTURES, kinds, typer.echo, partial(typer.echo, err=True))
-        _draw(what, source, only or [], live, models or data / "models", venue, drawing)
+        span = Span.of(since, until)
+        if live and span != Span():
+            raise InputError("--live draws all scores that are stored: no --since, no --until")
+        _draw(what, source, only or [], live, models or data / "models", venue, span, drawing)
         if not drawing.drawn:
             raise InputError(f"nothing could be drawn of {what}, for the reasons above")
 
 
 def _draw(
-    what: str, sources: list[str], only: list[str], live: bool, models: Path, venue: str | None, drawing: "Drawing"
-) -> None:
+    what: str, sources: list[str], only: list[str], live: bool, models: Path, venue: str | None, span: Span,
+    drawing: "Drawing",
+) -> None:  # fmt: skip
     from jobs.plotting import Data, chosen_of, plot_config, plot_live, plot_version
     from jobs.registry import Registry
     from jobs.tape_letters import Letters
@@ -88,7 +95,7 @@ def _draw(
         names = [name] if file is None else [one for kind in chosen_of(file, Path(what).name, only) for one in kind]
         plot_live(names, "" if file else version, registry, sources, drawing)
         return
-    data = Data(sources, venue, letters)
+    data = Data(sources, venue, letters, span)
     if file is not None:
         plot_config(file, Path(what).name, only, data, drawing, TriesFile(models))
     else:

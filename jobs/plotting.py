@@ -34,11 +34,12 @@ StudyT = TypeVar("StudyT", bound=Study)
 
 
 class Data(NamedTuple):
-    """Where the data come from; ``reject`` takes what cannot be read of them."""
+    """Where the data come from, and of which time; ``reject`` takes what cannot be read of them."""
 
     sources: Sequence[str]
     venue: str | None
     reject: Reject
+    span: Span = Span()
 
 
 class Drawing:
@@ -96,14 +97,15 @@ def plot_config(
     configs, ensembles = chosen_of(file, name, only)
     found, studies = gathered(data.sources, file.predictors.values(), data.reject, data.venue), []
     for one, config in configs.items():
-        study = drawing.study(one, "predictor", partial(_trained, one, config, found))
+        study = drawing.study(one, "predictor", partial(_trained, one, config, found, data.span))
         if study is None:
             continue
         if drawing.all_of(one, study):
             studies.append(study)
         _count(study, tries)
     for one, ensemble in ensembles.items():
-        together = drawing.study(one, "ensemble", partial(_trained_ensemble, one, ensemble, file.predictors, found))
+        learned = partial(_trained_ensemble, one, ensemble, file.predictors, found, data.span)
+        together = drawing.study(one, "ensemble", learned)
         if together is not None:
             drawing.all_of(one, together)
             _count(together, tries)
@@ -111,14 +113,14 @@ def plot_config(
         drawing.attempt(partial(write_grid, drawing.folder, name, studies))
 
 
-def _trained(name: str, config: PredictorConfig, found: Gathered) -> TrainedPredictor:
-    return TrainedPredictor(name, config, frame_of(found.of(config), config))
+def _trained(name: str, config: PredictorConfig, found: Gathered, span: Span) -> TrainedPredictor:
+    return TrainedPredictor(name, config, frame_of(found.of(config, span), config))
 
 
 def _trained_ensemble(
-    name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig], found: Gathered
+    name: str, config: EnsembleConfig, predictors: Mapping[str, PredictorConfig], found: Gathered, span: Span
 ) -> TrainedEnsemble:
-    histories = found.within(Span(), features_of(config, predictors))
+    histories = found.within(span, features_of(config, predictors))
     return TrainedEnsemble(material_of(name, config, predictors, histories, code=""))
 
 
@@ -161,9 +163,9 @@ def plot_version(name: str, version: str, registry: Registry, data: Data, drawin
 def _applied(card: AnyCard, data: Data) -> Study:
     if isinstance(card, EnsembleCard):
         found = gathered(data.sources, [member.config for member in card.members], data.reject, data.venue)
-        return AppliedEnsemble(card, found.within(Span(), features_in(card)))
+        return AppliedEnsemble(card, found.within(data.span, features_in(card)))
     found = gathered(data.sources, [card.config], data.reject, data.venue)
-    return Applied(card, frame_of(found.of(card.config), card.config))
+    return Applied(card, frame_of(found.of(card.config, data.span), card.config))
 
 
 def plot_live(names: Sequence[str], version: str, registry: Registry, sources: Sequence[str], drawing: Drawing) -> None:

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.choices import Span
+from jobs.options import Since, Until, Venue
 from jobs.settings import SearchSettings
 from quicksilver.errors import InputError
 from setup.exits import failing
@@ -44,7 +46,9 @@ def search(
     backend: Annotated[Backend, typer.Option(help="Processes of this machine, or a Spark cluster.")] = Backend.JOBLIB,
     master: Annotated[str | None, typer.Option(help="local[N], or spark://host:7077 [SPARK_MASTER=local[*]]")] = None,
     models: Annotated[Path | None, typer.Option(help="Folder in which what was tried is kept [DATA/models].")] = None,
-    venue: Annotated[str | None, typer.Option(help="Whose frames a tape holds, where it does not say.")] = None,
+    venue: Venue = None,
+    since: Since = None,
+    until: Until = None,
     best: Annotated[int, typer.Option(help="How many of the best are printed.", min=0)] = BEST,
     yes: Annotated[bool, typer.Option("--yes", help=f"Begin more than {MANY:,} configurations too.")] = False,
 ) -> None:
@@ -65,7 +69,8 @@ def search(
 
         grid, folder = read_config(config), out or SearchSettings().searches_folder / config.stem
         place = Place(jobs or cpu_count(), backend is Backend.SPARK, master)
-        found = run_search(grid, sources, venue, folder, models_folder(models), place, None if yes else MANY, _say)
+        span, most = Span.of(since, until), None if yes else MANY
+        found = run_search(grid, sources, venue, span, folder, models_folder(models), place, most, _say)
     _print(found.rows[:best], len(found.rows))
     typer.echo(found.verdict)
     summary = {**found.summary, "out": str(folder), "seconds": round(time.perf_counter() - started, 2)}

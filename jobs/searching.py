@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from joblib import Parallel, delayed, parallel_config
 
+from jobs.choices import Span
 from jobs.feature_histories import histories_of
-from jobs.gathering import joined
+from jobs.gathering import all_within, joined
 from jobs.program import code_digest
 from jobs.search_folder import Search, SearchFolder
 from jobs.search_progress import Estimate, Teller
@@ -55,10 +56,12 @@ def read_config(path: Path) -> SearchConfig:
 
 
 def run_search(
-    config: SearchConfig, sources: Sequence[str], venue: str | None, out: Path, models: Path, place: Place,
+    config: SearchConfig, sources: Sequence[str], venue: str | None, span: Span, out: Path, models: Path, place: Place,
     most: int | None, say: Say,
 ) -> Searched:  # fmt: skip
     """Compute what is not there yet, and return all of it; ``most`` is how many may be begun, None: any number.
+
+    Nothing is learned from, nor judged by, what lies outside of ``span``: it may be held back for what is chosen.
 
     What was tried is kept in ``models``, for all that is ever chosen on these instruments. The sources are read at each
     start, also if nothing is left to do: whether they still hold what the results are of, only their rows tell (a tape
@@ -68,7 +71,8 @@ def run_search(
         InputError: a source cannot be read, there is nothing to try or too much, or ``out`` is another's.
         StoreError: Cassandra does not answer.
     """
-    work = Work(tuple(read_histories(sources, config.inputs, venue, place.jobs, say)), config.inputs)
+    histories = all_within(read_histories(sources, config.inputs, venue, place.jobs, say), span)
+    work = Work(tuple(histories), config.inputs)
     all_of_them = candidates(config, work.histories, code_digest())
     with SearchFolder(out).writing() as folder, folder.appending() as lines:
         ids, tries = {one.id for one in all_of_them}, TriesFile(models)

@@ -102,6 +102,18 @@ def test_one_predictor_of_all_kinds(folder: Path) -> None:
     assert [path.name for path in (folder / "here").iterdir()] == ["line"]
 
 
+def test_pictures_are_of_a_span_of_time(folder: Path) -> None:
+    refused = plot("p.toml", "BTC-USD.csv", "--only", "line", "--until", "2001-01-01")
+    assert refused.exit_code == 2
+    assert "not drawn: predictor line: nothing lies between --since and --until" in refused.stderr
+    drawn = plot("p.toml", "BTC-USD.csv", "--only", "line", "--kind", "confusion", "--until", "2023-11-15T08:00")
+    assert drawn.exit_code == 0, drawn.output
+    whole = plot("p.toml", "BTC-USD.csv", "--only", "line", "--kind", "confusion", "--out", "whole")
+    assert whole.exit_code == 0, whole.output
+    pictures = [folder / one / "line" / "confusion.png" for one in ("data/pictures", "whole")]
+    assert pictures[0].read_bytes() != pictures[1].read_bytes()
+
+
 def test_a_version_of_the_registry(folder: Path) -> None:
     card = card_of(PRICES)
     Registry(folder / "data" / "models").add(Entry(card, Validation(100, 8, 5, 1, 2, {}, {})))
@@ -177,6 +189,7 @@ def test_live_scores_of_a_file_are_drawn_of_those_that_have_some(folder: Path) -
         (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short, both"),
         (["near", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
         (["near@abc", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
+        (["near", "no.sqlite", "--live", "--since", "2024-01-01"], "--live draws all scores that are stored"),
         (["near", "BTC-USD.csv", "--only", "line"], "--only chooses from a TOML file, and near is one predictor"),
         (["near", "no.sqlite", "--live"], "no.sqlite: there is no such file; --live reads the SQLite file of a run"),
         (["near", "BTC-USD.csv", "--live"], "BTC-USD.csv: cannot be used as a database"),

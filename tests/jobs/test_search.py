@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,22 @@ def test_spark_gives_the_same_to_the_byte(done: tuple[Path, Result], tmp_path: P
     assert ran.returncode == 0, ran.stderr.decode()
     assert summary(ran.stdout.decode())["computed"] == N
     assert untimed(tmp_path / "out") == untimed(folder / "out")
+
+
+def test_what_is_held_back_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    toml = grid(tmp_path, TOML.replace('"1m", "2m"', '"1m"').replace("[1, 2]", "[1]"))
+    path = csv_of(tmp_path / "BTC-USD.csv", 900)
+    head, *rows = path.read_text().splitlines()
+    (tmp_path / "cut").mkdir()
+    cut = tmp_path / "cut" / "BTC-USD.csv"
+    cut.write_text("\n".join([head, *rows[:800]]) + "\n")
+    until = datetime.fromtimestamp(int(rows[800].split(",")[0]), UTC).isoformat()
+    for source, out, options in ((path, "held", ["--until", until]), (cut, "short", [])):
+        assert searched(toml, source, "--out", tmp_path / out, "--jobs", 1, *options).exit_code == 0
+    held, short = untimed(tmp_path / "held"), untimed(tmp_path / "short")
+    assert len(held) == 2
+    assert held == short
+    assert "nothing lies between" in searched(toml, path, "--out", tmp_path / "out", "--until", "2001-01-01").stderr
 
 
 def test_what_cannot_be_judged_is_a_row_with_its_reason(tmp_path: Path) -> None:
