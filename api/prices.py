@@ -58,7 +58,8 @@ class Quotes:
     def lot(self, row: PickRow, asset: str) -> Lot | None:
         """Return the lot of the venue that the price is from; None if it says none.
 
-        Of a row from before sources were told, the coarsest of the venues that list the asset: each of them takes it.
+        Of a row from before sources were told, the coarsest of the venues that list the asset, and the highest of
+        their least orders.
         """
         known = {f"{one.venue}:{one.symbol}": one for one in (self._symbols.subscribed() if self._symbols else [])}
         found = [
@@ -66,7 +67,8 @@ class Quotes:
             for key in sources_of(row, asset, known)
             if (listing := known[key].listing) and listing.lot_size
         ]
-        return max(found, key=lambda one: (one.size, one.least), default=None)
+        coarsest = max(found, key=lambda one: one.size, default=None)
+        return None if coarsest is None else coarsest._replace(least=max(one.least for one in found))
 
 
 def sources_of(row: PickRow, asset: str, keys: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs import frontier_options as options
 from producers.csv_producer import Letters
-from quicksilver.portfolio.backtest import walk
+from quicksilver.portfolio.backtest import stood_in, walk
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.judging import Judged, judged, periods_a_year
 from quicksilver.portfolio.listing import Plan, not_all_along
@@ -62,7 +62,7 @@ def backtest(
         history = history._replace(assets=written)
         with threadpool_limits(1):  # a product's last digits depend on how many threads share it
             tracks = walk(history, question, plan)
-            notes += not_all_along(history, plan)
+            notes += [*not_all_along(history, plan), *stood_in(tracks, question)]
             a_year = periods_a_year(history)
             rows = [judged(name, track, cash, a_year, seed) for name, track in tracks.items()]
     if not as_object:

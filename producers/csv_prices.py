@@ -123,6 +123,7 @@ class CsvFile:
                     reject(self._letter(number, str(error), line.encode()))
 
     def _read(self, number: int, line: str, cells: list[str]) -> list[Row]:
+        """A row's prices, all or none: one cell that is damaged may be a slipped row's, whose others are in doubt."""
         layout = self.layout
         layout.require_width(cells)
         ts_ns = self._last_ns = parse_time(layout, cells)

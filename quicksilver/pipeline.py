@@ -21,7 +21,7 @@ from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.running import RunningUniverses
 from quicksilver.records import AnyRecord, Frontier
 
-STATE_VERSION = 8
+STATE_VERSION = 9
 
 
 class InstrumentPipeline:

@@ -6,7 +6,7 @@ until its last price: so a test neither begins late nor ends early for an asset 
 does not know beforehand which assets last.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -20,18 +20,23 @@ from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.history import LIVE, History
 from quicksilver.portfolio.listing import Plan, day_of, first_of, there_at
 from quicksilver.portfolio.research import Question, Research, names_of
+from quicksilver.portfolio.risks import NAMES
 
 HOLD = "buy_and_hold"
 MOST_TURNOVER = 10.0
-Chosen = Callable[[int, NDArray[np.int64], FloatArray | None], FloatArray]
+Choose = Callable[[int, NDArray[np.int64], FloatArray | None], tuple[str, FloatArray]]
 
 
 class Track(NamedTuple):
-    """What one strategy did: ``returns`` ``(n_periods,)`` after costs, ``turnover`` and ``costs`` a rebalancing."""
+    """What one strategy did: ``returns`` ``(n_periods,)`` after costs, ``turnover`` and ``costs`` a rebalancing.
+
+    At ``stand_ins`` rebalancings another pick stood in for its own, as ``Research.pick`` says.
+    """
 
     returns: FloatArray
     turnover: FloatArray
     costs: FloatArray
+    stand_ins: int = 0
 
 
 def walk(history: History, question: Question, plan: Plan) -> dict[str, Track]:
@@ -48,25 +53,36 @@ def walk(history: History, question: Question, plan: Plan) -> dict[str, Track]:
     shared: dict[int, Research] = {}
     for name in names_of(question):
         if name != "current":  # what is held now was not held then
-            tracks[name] = _track(history, question, plan, _chooser(history, question, plan, name, shared))
+            tracks[name] = _track(history, question, plan, name, _choose(history, question, plan, name, shared))
     budget = question.constraints.budget
 
-    def once(_: int, there: NDArray[np.int64], held: FloatArray | None) -> FloatArray:
+    def once(_: int, there: NDArray[np.int64], held: FloatArray | None) -> tuple[str, FloatArray]:
         if held is not None:
-            return held
+            return HOLD, held
         equal = np.zeros(len(history.assets))
         equal[there] = budget / len(there)
-        return equal
+        return HOLD, equal
 
-    tracks[HOLD] = _track(history, question, plan, once)
+    tracks[HOLD] = _track(history, question, plan, HOLD, once)
     return tracks
 
 
-def _chooser(history: History, question: Question, plan: Plan, name: str, shared: dict[int, Research]) -> Chosen:
+def stood_in(tracks: Mapping[str, Track], question: Question) -> list[str]:
+    """Return a sentence on each strategy that another pick has stood in for."""
+    calm = NAMES[question.risk][0]
+    return [
+        f"{name}: at {track.stand_ins} of {len(track.costs)} rebalancings no feasible mean was above cash, and {calm}"
+        " stood in"
+        for name, track in tracks.items()
+        if track.stand_ins
+    ]
+
+
+def _choose(history: History, question: Question, plan: Plan, name: str, shared: dict[int, Research]) -> Choose:
     """What a strategy wants at a time, given what it holds; without a limit to turnover all learn together."""
     limited = question.constraints.turnover is not None
 
-    def choose(at: int, there: NDArray[np.int64], held: FloatArray | None) -> FloatArray:
+    def choose(at: int, there: NDArray[np.int64], held: FloatArray | None) -> tuple[str, FloatArray]:
         research = shared.get(at)
         if research is None or limited:
             span = slice(at - plan.delay - plan.window, at - plan.delay + 1)
@@ -79,8 +95,8 @@ def _chooser(history: History, question: Question, plan: Plan, name: str, shared
                 raise InputError(f"at {day_of(history, at)}: {error}") from error
             shared[at] = research
         wanted = np.zeros(len(history.assets))
-        wanted[there] = research.pick(name)[1]
-        return wanted
+        found, wanted[there] = research.pick(name)
+        return found, wanted
 
     return choose
 
@@ -105,18 +121,19 @@ def _learned(known: History, question: Question, held: FloatArray | None) -> Res
             turnover = turnover if turnover < MOST_TURNOVER else None
 
 
-def _track(history: History, question: Question, plan: Plan, choose: Chosen) -> Track:
+def _track(history: History, question: Question, plan: Plan, name: str, choose: Choose) -> Track:
     """Hold what is chosen from each rebalancing to the next; what is not invested earns cash, or costs it if borrowed.
 
     Who has lost everything stays at nothing.
     """
-    growth = _growth(history.prices, plan.delisted)
+    growth = _growth(history.prices, plan.delisted, question.cash)
     held: FloatArray | None = None
-    returns, turnover, costs = list[FloatArray](), list[float](), list[float]()
+    returns, turnover, costs, stand_ins = list[FloatArray](), list[float](), list[float](), 0
     for at in range(first_of(history, plan), len(growth), plan.every):
         there, span = there_at(history, plan, at), growth[at : at + plan.every]
         before = np.zeros(len(history.assets)) if held is None else held
-        wanted = choose(at, there, held) if len(there) >= 2 else before
+        found, wanted = choose(at, there, held) if len(there) >= 2 else (name, before)
+        stand_ins += found != name
         trades = wanted - before
         if held is not None and np.abs(trades).sum() < plan.band:
             wanted, trades = before, np.zeros(len(before))
@@ -132,13 +149,13 @@ def _track(history: History, question: Question, plan: Plan, choose: Chosen) -> 
             returns.append(np.zeros(len(growth) - at - len(value)))
             break
         held = grown[-1] / float(grown[-1].sum() + cash[-1])
-    return Track(np.concatenate(returns), np.array(turnover), np.array(costs))
+    return Track(np.concatenate(returns), np.array(turnover), np.array(costs), stand_ins)
 
 
-def _growth(prices: FloatArray, delisted: float) -> FloatArray:
-    """What becomes of each asset's worth from one price to the next, ``(n_times - 1, n_assets)``; 1 without one."""
-    known = np.isfinite(prices)
-    growth = np.divide(prices[1:], prices[:-1], out=np.ones_like(prices[1:]), where=known[1:] & known[:-1])
+def _growth(prices: FloatArray, delisted: float, cash: float) -> FloatArray:
+    """What becomes of each asset's worth from one price to the next, ``(n_times - 1, n_assets)``; without one, cash."""
+    known, nothing = np.isfinite(prices), np.full_like(prices[1:], 1.0 + cash)
+    growth = np.divide(prices[1:], prices[:-1], out=nothing, where=known[1:] & known[:-1])
     growth[known[:-1] & ~known[1:]] = 1.0 - delisted
     return growth
 

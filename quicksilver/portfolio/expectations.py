@@ -67,7 +67,9 @@ class Expectations:
         """Return each asset's expected log return of one period ``(n_assets,)``, and the assets without a view: 0.
 
         A view counts for as long as its horizon, or one period if that is longer; of those that count, the one whose
-        horizon is nearest to a period, of two as near the shorter. The price's venue comes first, then any other.
+        horizon is nearest to a period, of two as near the shorter. The price's venue comes first, then any other. Of a
+        view that reaches further than a period a period's share counts; one that ends before it counts as it is, for
+        nothing was said of the rest.
         """
         mean, without = np.zeros(len(assets)), list[str]()
         for i, asset in enumerate(assets):
@@ -75,7 +77,7 @@ class Expectations:
             if view is None:
                 without.append(asset)
             else:
-                mean[i] = view.move * (self._period_ns / view.horizon_ns)
+                mean[i] = view.move * min(1.0, self._period_ns / view.horizon_ns)
         return mean, without
 
     def _view(self, source: str, now_ns: int) -> View | None:

@@ -19,6 +19,7 @@ from quicksilver.portfolio.history import History
 RESAMPLES = 1_000
 LEVEL = 0.95
 YEAR_NS = 365.25 * 86_400 * SECOND_NS
+NO_DEVIATION = 1e-12  # of returns: less is what rounding leaves of returns that are all alike
 MOST_LOG = 700.0  # of a year's growth: beyond, it is no double, and means nothing before that
 
 
@@ -68,8 +69,9 @@ def _a_year(growth: float, share: float) -> float:
 
 
 def _sharpe(excess: FloatArray) -> float:
+    """0 of returns that are all alike: what has no risk has no ratio."""
     deviation = float(np.std(excess))
-    return float(np.mean(excess)) / deviation if deviation > 0.0 else 0.0
+    return float(np.mean(excess)) / deviation if deviation > NO_DEVIATION else 0.0
 
 
 def _interval(excess: FloatArray, seed: int) -> tuple[float, float]:
@@ -77,7 +79,7 @@ def _interval(excess: FloatArray, seed: int) -> tuple[float, float]:
 
     from quicksilver.learning.scores import block_length
 
-    if np.ptp(excess) == 0.0:
+    if float(np.std(excess)) <= NO_DEVIATION:
         return 0.0, 0.0
     bootstrap = StationaryBootstrap(block_length(excess), excess, seed=seed)
     measure: Any = _sharpe  # annotated there as what gives an array; a number does

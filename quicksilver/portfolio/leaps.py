@@ -51,6 +51,9 @@ class Leaps:
     A time far behind is late, and taken as it is, for it moves no clock. When another instrument tells such a time too
     before any tells one near the clock, it is another recording's, and all begins anew. An instrument that has told
     wrong times confirms none before it has told a right one.
+
+    What is held when a stream ends stays held, for nothing tells what it was: the frontiers of ticks that only one
+    instrument has told of, after a gap, are not made. It is in the saved state, and goes on with the stream.
     """
 
     def __init__(self, period_ns: int) -> None:

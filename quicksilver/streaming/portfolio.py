@@ -38,7 +38,7 @@ class PortfolioMachine(Savable):
     a dead letter, and what was before goes on.
     """
 
-    version = 4
+    version = 5
 
     def __init__(self, key: str) -> None:
         self._universe = key

@@ -28,7 +28,7 @@ class Listed:
 
     def subscribed(self) -> list[Subscribed]:
         return [
-            self._of("kraken", "BTC-USD", "0.00001", "0.0001"),
+            self._of("kraken", "BTC-USD", "0.00001", "0.0003"),
             self._of("coinbase", "BTC-USD", "0.0001", None),
             self._of("kraken", "ETH-USD", "0.001", "0.01"),
             Subscribed("kraken", "SOL-USD"),
@@ -263,6 +263,8 @@ async def test_a_row_that_tells_no_sources_goes_by_any_venue_and_the_coarsest_lo
     site.book("bitstamp", 62_000.0, now)
     (order,) = (await site.orders(weights={"BTC-USD": 1}, cash=1e6))["orders"]
     assert (order["price_of"], order["lot_of"], order["lot_size"]) == ("bitstamp:BTC-USD", "coinbase", 0.0001)
+    small = await site.orders(weights={"BTC-USD": 1}, cash=15.0)  # kraken would not take it
+    assert small["not_traded"]["BTC-USD"] == "0.0002 is less than the least order of 0.0003"
 
 
 async def test_lots_are_those_of_the_venue_that_the_price_is_from(site: Site) -> None:

@@ -177,7 +177,6 @@ def test_whoever_comes_and_goes_the_covariance_stays_positive_semi_definite(seed
 def test_a_repair_keeps_variances_and_changes_nothing_that_needs_none() -> None:
     returns = returns_of(40, 3, 5)
     even = moments_of(returns, 20.0)
-    assert repaired(even.covariance(), even) is not None
     np.testing.assert_array_equal(repaired(even.covariance(), even), even.covariance())
     rng = np.random.default_rng(0)
     common = rng.normal(size=60)

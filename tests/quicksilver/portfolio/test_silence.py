@@ -204,6 +204,17 @@ def test_of_the_views_that_still_count_the_nearest_horizon_is_taken() -> None:
     assert expected(told, 36 * SECOND) is None
 
 
+def test_a_view_promises_nothing_beyond_its_horizon() -> None:
+    """Ten basis points in ten seconds are no sixty in a minute."""
+    told = Expectations(60 * SECOND, 0.5)
+    told.take(prediction("A-USD", 0, 10.0, horizon_ns=10 * SECOND))
+    assert expected(told, SECOND) == 10.0
+    told.take(prediction("A-USD", 0, 10.0, horizon_ns=50 * SECOND))
+    assert expected(told, SECOND) == 10.0
+    told.take(prediction("A-USD", 0, 10.0, horizon_ns=61 * SECOND))
+    assert expected(told, SECOND) == round(10.0 * 60 / 61, 6)
+
+
 def test_what_is_flagged_takes_away_the_view_of_its_own_horizon_alone() -> None:
     told = Expectations(SECOND, 0.5)
     told.take(prediction("A-USD", 0, 60.0, horizon_ns=30 * SECOND))

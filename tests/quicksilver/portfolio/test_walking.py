@@ -7,7 +7,7 @@ import pytest
 
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.backtest import HOLD, Track, walk
+from quicksilver.portfolio.backtest import HOLD, Track, stood_in, walk
 from quicksilver.portfolio.constraints import Constraints, Group
 from quicksilver.portfolio.costs import Costs
 from quicksilver.portfolio.history import History
@@ -62,6 +62,30 @@ def test_a_delisted_asset_is_cash_from_its_last_price_on_and_the_test_goes_on() 
     assert not_all_along(history, Plan(60, 20)) == [
         "A1-USD has no price after 1970-03-27T00:00:00: what is held of it is cash from then on"
     ]
+
+
+def test_what_is_left_of_it_earns_what_cash_earns() -> None:
+    """An asset that has stood still and is delisted is worth no other than cash from then on."""
+    prices = market(2, 140).prices
+    prices[:, 1] = prices[0, 1]
+    prices[85:, 1] = np.nan
+    history = market(2, 140)._replace(prices=prices)
+    track = walk(history, Question(cash=1e-3), Plan(60, 20, costs=FREE))[HOLD]
+    grown = prices[61:, 0] / prices[60, 0] + 1.001 ** np.maximum(np.arange(61, 140) - 85, 0)
+    np.testing.assert_allclose(np.cumprod(1 + track.returns), grown / 2, rtol=1e-12)
+
+
+def test_a_pick_that_stands_in_for_another_is_told() -> None:
+    """Prices that rise for some time and fall thereafter: there is no Sharpe ratio above 0 any more."""
+    history, plan = market(3, 200), Plan(60, 20, costs=FREE)
+    slope = np.where(np.arange(200) < 120, 0.01, -0.03)[:, None]
+    falling = history._replace(prices=history.prices * np.exp(slope.cumsum(axis=0)))
+    fallen = [bool((falling.prices[at] <= falling.prices[at - 60]).all()) for at in range(60, 199, 20)]
+    assert (sum(fallen), fallen[0], fallen[-1]) == (3, False, True)
+    assert stood_in(walk(falling, Question(), plan), Question()) == [
+        "max_sharpe: at 3 of 7 rebalancings no feasible mean was above cash, and min_variance stood in"
+    ]
+    assert stood_in(walk(history, Question(cash=-0.5), plan), Question()) == []
 
 
 def test_its_sale_is_paid_for_at_the_next_rebalancing() -> None:
@@ -126,8 +150,17 @@ def figures(returns: FloatArray, a_year: float) -> Any:
 def test_a_year_of_minutes_and_of_a_lucky_hour_is_a_number() -> None:
     one = figures(np.full(60, 0.01), 525_960.0)
     assert np.isfinite(one.annual_return)
-    assert one.sharpe == one.sharpe_low == one.sharpe_high == 0.0 or np.isfinite(one.sharpe)
     assert np.isfinite(figures(np.array([0.01]), 365.0).annual_return)
+
+
+@pytest.mark.parametrize("n", [1, 60, 61, 1000])
+@pytest.mark.parametrize("gain", [0.01, 0.003, -1e-4])
+def test_what_always_gains_the_same_has_no_sharpe_ratio(n: int, gain: float) -> None:
+    """Rounding leaves a deviation of 1e-18 of such returns, by which the ratio would be 10^15."""
+    wealth = np.cumprod(np.full(n, 1.0 + gain))
+    for returns in (np.full(n, gain), wealth / np.append(1.0, wealth[:-1]) - 1.0):
+        one = figures(returns, 365.0)
+        assert (one.sharpe, one.sharpe_low, one.sharpe_high) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
