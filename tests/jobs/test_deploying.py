@@ -215,6 +215,8 @@ async def test_a_swap_in_the_middle_loses_no_record_and_disturbs_no_feature(
     live = {one.seq: one.version for one in fast if one.role == "live"}
     assert list(dict.fromkeys(live.values())) == [first, third]
     assert list(live.values())[-1] == first
+    judged = {one.seq for one in taken.of(Score) if (one.version, one.symbol) == (third, "BTC-USD")}
+    assert judged == {one.seq for one in fast if one.version == third and not one.flag}, "who goes has its outcomes"
     silent = [one.seq for one in fast if one.version == second and one.seq not in live]
     assert 2 <= len(silent) <= 2 * FAST.datasetinputs  # each new version begins without moves, and most often in a cell
 
