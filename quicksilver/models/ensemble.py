@@ -18,8 +18,6 @@ from quicksilver.models.member import MemberAtWork, MemberState
 from quicksilver.models.score import PrequentialScore
 from quicksilver.records import Features, Label, Prediction, Score
 
-SILENT = "out of range: for every member, or it has not decided of late"
-
 
 class _Saved(msgspec.Struct):
     inputs: list[InputState]
@@ -75,8 +73,8 @@ class EnsemblePredictor:
             return [*outcomes]
         said = tuple(member.in_force(row.ts_event_ns) for member in self._members)
         probabilities = self._combiner.combined(said)
-        if probabilities is None:
-            return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
+        if isinstance(probabilities, str):
+            return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, probabilities)]
         self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
         entry = Waiting(said, self._judged.scores[0].baseline(), probabilities, row.spread_bps)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
