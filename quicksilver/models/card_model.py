@@ -70,6 +70,10 @@ class CardModel:
         probabilities = probabilities_of_classes(said, self._columns)
         return probabilities if isinstance(probabilities, str) else Told(probabilities, None)
 
+    def rehearse(self) -> None:
+        """Ask about the middle of what the model knows: what a decision costs, and nothing is learned from it."""
+        self.told((self._low + self._high) / 2.0)
+
     def _out_of_range(self, inputs: FloatArray) -> str:
         """Which input lies farther out than the model's training data; nothing if none does.
 

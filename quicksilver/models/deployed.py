@@ -25,6 +25,9 @@ class LivePredictor(Protocol):
         Who is not ``deciding`` any more predicts nothing.
         """
 
+    def rehearse(self) -> None:
+        """Ask each of its models once, and change nothing: what a decision costs."""
+
     def gap(self) -> None:
         """Forget what no longer belongs together."""
 

@@ -79,6 +79,11 @@ class EnsemblePredictor:
         entry = Waiting(said, self._judged.scores[0].baseline(), probabilities, row.spread_bps)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
 
+    def rehearse(self) -> None:
+        """Ask each member's model once, and change nothing: what a decision costs."""
+        for member in self._members:
+            member.rehearse()
+
     def _judge(self, label: Label) -> Score | None:
         """Score the decision that the label belongs to, and only then learn from it."""
         judged = self._judged.judge(label, 0)

@@ -64,6 +64,10 @@ class Predictor:
             return [*outcomes]
         return [*outcomes, self._predicted(row, row.mid, inputs)]
 
+    def rehearse(self) -> None:
+        """Ask the model once, and change nothing: what a decision costs."""
+        self._model.rehearse()
+
     def _predicted(self, row: Features, mid: float, inputs: FloatArray) -> Prediction:
         said = self._model.told(inputs)
         if isinstance(said, str):

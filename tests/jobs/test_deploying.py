@@ -274,6 +274,19 @@ async def test_while_predictors_are_made_events_go_on(
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_who_keeps_the_books_waiting_is_named_once_and_works_all_the_same(
+    tape: Path, registry: Registry, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = await embedded(tape, tmp_path / "models")
+    monkeypatch.setattr(deploying, "SLOW_S", 0.0)
+    slow = await embedded(tape, tmp_path / "models")
+    told = [one for one in slow.said if one not in quick.said]
+    assert [one.partition(" is slow: all books wait ")[0] for one in told] == [
+        f"predictor {card.name} {card.version}" for card in (cards[0], cards[1], cards[3])
+    ]
+    assert slow.rows() == quick.rows(), "to ask what it costs changes nothing"
+
+
 async def test_live_instruments_have_their_predictors_before_their_first_event(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
