@@ -51,7 +51,7 @@ class Deployer:
     ) -> None:
         self._registry, self._pipeline = Registry(folder), pipeline
         self._refuse, self._say = refuse, say
-        self._changes: dict[str, int] = {}
+        self._changes: dict[str, tuple[int, int]] = {}
         self._at_work: dict[str, AtWork] = {}
         self._instruments: dict[Instrument, None] = {}
         self._rehearsed: set[str] = set()

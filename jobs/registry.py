@@ -227,12 +227,16 @@ class Registry:
         live = self.entry(name, roles.live).card if roles.live else None
         return AtWork(name, live, tuple(self.entry(name, version).card for version in roles.shadows))
 
-    def changes(self) -> dict[str, int]:
-        """Return when each predictor's roles were last changed, nanoseconds by the file system's clock."""
+    def changes(self) -> dict[str, tuple[int, int]]:
+        """Return what each predictor's roles are told from earlier ones by: when they were written, and as which file.
+
+        The file system's clock moves in steps of milliseconds, and within one there may be two changes.
+        """
         found = {}
         for path in self._folder.glob(f"*/{ROLES}"):
             with suppress(OSError):  # it has gone since it was listed
-                found[path.parent.name] = path.stat().st_mtime_ns
+                told = path.stat()
+                found[path.parent.name] = (told.st_mtime_ns, told.st_ino)
         return found
 
     def _path(self, name: str, version: str) -> Path:

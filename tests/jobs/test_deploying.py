@@ -1,6 +1,7 @@
 """Predictors of a registry at work: the same in every runner, swapped while it runs, and what is damaged left out."""
 
 import asyncio
+import os
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -339,3 +340,8 @@ def test_the_registry_says_what_an_instrument_runs(registry: Registry, cards: li
     assert set(before) == {"fast", "moves"} == set(after)
     assert before["moves"] == after["moves"]
     assert before["fast"] != after["fast"]
+    path = tmp_path / "models/fast/roles.json"
+    at = path.stat()
+    registry.roll_back("fast")
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+    assert registry.changes()["fast"] != after["fast"], "in the same step of the file system's clock"
