@@ -6,6 +6,7 @@ then takes microseconds, between two events: what is at work never waits.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from quicksilver.models.roles import AtWork
 from quicksilver.pipeline import Pipeline
 
 LOOK_S = 0.5  # a change is at work within a second
+SLOW_S = 0.005  # five times what a prediction may take: meanwhile no book goes on
+REHEARSALS = 3  # the first makes ready what the others use
 Instrument = tuple[str, str]
 
 
@@ -29,10 +32,11 @@ class Swap(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What a look at the registry found: what is to change, and whose versions cannot be used, and why."""
+    """What a look at the registry found: what is to change, whose versions cannot be used, and why, and who is slow."""
 
     swaps: list[Swap]
     refused: list[tuple[str, str]]
+    slow: list[tuple[str, float]]
 
 
 class Deployer:
@@ -47,9 +51,10 @@ class Deployer:
     ) -> None:
         self._registry, self._pipeline = Registry(folder), pipeline
         self._refuse, self._say = refuse, say
-        self._changes: dict[str, int] = {}
+        self._changes: dict[str, tuple[int, int]] = {}
         self._at_work: dict[str, AtWork] = {}
         self._instruments: dict[Instrument, None] = {}
+        self._rehearsed: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
 
     def deploy(self, instrument: Instrument) -> None:
@@ -76,16 +81,29 @@ class Deployer:
         changed, refused = self._read_changes()
         wanted = [(one, name) for one in self._instruments for name in changed]
         wanted += [(one, name) for one in new for name in sorted(self._at_work)]
-        swaps = []
+        swaps, slow = list[Swap](), list[tuple[str, float]]()
         for (venue, symbol), name in wanted:
             deployment, having = self._at_work[name].on(venue, symbol), self._pipeline.versions(venue, symbol, name)
             if not deployment.roles() and not having:
                 continue
             try:
-                swaps.append(Swap(deployment, built(deployment, having)))
+                ready = built(deployment, having)
             except ValueError as error:
                 refused.append((name, str(error)))
-        return Prepared(swaps, list(dict.fromkeys(refused)))
+                continue
+            swaps.append(Swap(deployment, ready))
+            slow += self._slow(name, ready)
+        return Prepared(swaps, list(dict.fromkeys(refused)), slow)
+
+    def _slow(self, name: str, ready: dict[str, LivePredictor]) -> list[tuple[str, float]]:
+        """Return the versions that keep books waiting, each with how long; what was looked at before is left out."""
+        found = []
+        for version, predictor in ready.items():
+            called = f"{name} {version}"
+            if called not in self._rehearsed:
+                self._rehearsed.add(called)
+                found.append((called, _cost_s(predictor)))
+        return [(called, cost_s) for called, cost_s in found if cost_s >= SLOW_S]
 
     def _read_changes(self) -> tuple[list[str], list[tuple[str, str]]]:
         """Read the cards of what has changed; returns its names, and what of it cannot be read."""
@@ -106,8 +124,20 @@ class Deployer:
         for swap in prepared.swaps:
             self._pipeline.adopt(*swap)
             self._say(_said(swap.deployment))
+        for called, cost_s in prepared.slow:
+            self._say(f"predictor {called} is slow: all books wait {1e3 * cost_s:.3g} ms for each of its decisions")
         for name, reason in prepared.refused:
             self._refuse(name, reason)
+
+
+def _cost_s(predictor: LivePredictor) -> float:
+    """How long one decision takes, by the processor's time: what else the machine does is no fault of the model."""
+    took_s = []
+    for _ in range(REHEARSALS):
+        began = time.thread_time()
+        predictor.rehearse()
+        took_s.append(time.thread_time() - began)
+    return min(took_s)
 
 
 def _said(deployment: Deployment) -> str:

@@ -82,10 +82,9 @@ def show(
 
     with failing():
         registry = Registry(models_folder(folder))
-        roles = registry.roles(name)
-        kept = registry.entry(name, registry.resolve(name, version) if version else roles.live)
+        kept = registry.entry(name, registry.resolve(name, version) if version else registry.live(name))
         entry, tried = counted(kept, tries_of(registry))  # those that came later count too
-        deflated, role = tried.deflated(entry.validation.track), roles.of(entry.card.version)
+        deflated, role = tried.deflated(entry.validation.track), registry.roles(name).of(entry.card.version)
     if only_json:
         told = {**summary_of(entry, deflated), "role": role, "validation": entry.validation}
         typer.echo(msgspec.json.encode(told).decode())
@@ -116,7 +115,7 @@ def score(
     letters = Letters()
     with failing():
         registry = Registry(models_folder(folder))
-        chosen = registry.resolve(name, version) if version else registry.roles(name).live
+        chosen = registry.resolve(name, version) if version else registry.live(name)
         entry = registry.entry(name, chosen)
         found = scored_later(entry, sources, letters, venue, Span.of(since, until))
     for line in letters.shown():
@@ -136,7 +135,7 @@ def promote(
         registry, publisher = Registry(models_folder(folder)), _publisher(publish_it, symbol)
         before, chosen = registry.roles(name).live, registry.resolve(name, version)
         registry.promote(name, chosen)
-        _tell(f"{name}: {chosen} is live; before it was {before}", publisher, registry, name)
+        _tell(f"{name}: {chosen} is live; before it was {before or 'none'}", publisher, registry, name)
 
 
 @models.command()
@@ -165,7 +164,8 @@ def rollback(name: Name, folder: Folder = None, publish_it: Publish = False, sym
     with failing():
         registry, publisher = Registry(models_folder(folder)), _publisher(publish_it, symbol)
         before = registry.roles(name).live
-        _tell(f"{name}: {registry.roll_back(name)} is live again; {before} is not", publisher, registry, name)
+        gone = f"; {before} is not" if before else ""
+        _tell(f"{name}: {registry.roll_back(name)} is live again{gone}", publisher, registry, name)
 
 
 @models.command()

@@ -155,7 +155,7 @@ def plot_version(name: str, version: str, registry: Registry, data: Data, drawin
         InputError: there is no such version, or the data cannot be used.
         StoreError: Cassandra does not answer.
     """
-    version = registry.resolve(name, version) if version else registry.roles(name).live
+    version = registry.resolve(name, version) if version else registry.live(name)
     card = registry.entry(name, version).card
     drawing.all_of(f"{name}@{version}", _applied(card, data))
 

@@ -17,9 +17,11 @@ from quicksilver.codec import UNREADABLE
 from quicksilver.errors import InputError
 from quicksilver.learning.entry import Entry, sealed, unsealed
 from quicksilver.models.roles import AtWork, Roles
+from quicksilver.spans import require_name
 from setup.alone import alone
 
 ROLES = "roles.json"
+TRIES = "tries.jsonl"  # beside the predictors: what was ever judged, see ``jobs/tries.py``
 FOLDER = "models"  # beneath that of all data
 HEALED = "the same training makes it anew"
 PATIENCE_S = 10.0  # for another process, which changes roles in milliseconds: what is kept may have cost hours
@@ -52,6 +54,8 @@ class Registry:
             InputError: the folder cannot be written to, or the file that says who does what is damaged.
         """
         for name in names:
+            if name == TRIES:
+                raise InputError(f"a predictor cannot be named {name}: a file of that name stands beside them")
             self._require_writable(self._folder / name)
             if (self._folder / name / ROLES).exists():
                 self.roles(name)
@@ -143,16 +147,28 @@ class Registry:
             raise InputError(f"{name} has no version {prefix}; there is {', '.join(self.versions(name))}")
         raise InputError(f"{name} has several versions that begin with {prefix}: {', '.join(found)}")
 
+    def live(self, name: str) -> str:
+        """Return the live version.
+
+        Raises:
+            InputError: there is no such predictor, none of its versions is live, or the file is damaged.
+        """
+        live = self.roles(name).live
+        if not live:
+            raise InputError(f"{name} has no live version: promote one of {', '.join(self.versions(name))}")
+        return live
+
     def roles(self, name: str) -> Roles:
         """Return who does what.
 
         Raises:
             InputError: there is no such predictor, or the file is damaged.
         """
+        require_name(name)
         path = self._folder / name / ROLES
         try:
             return msgspec.json.decode(path.read_bytes(), type=Roles)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             there = ", ".join(self.names()) or "none: `quicksilver train` makes one"
             raise InputError(f"there is no predictor {name} in {self._folder}; there is {there}") from error
         except (OSError, *UNREADABLE, ValueError) as error:
@@ -211,12 +227,16 @@ class Registry:
         live = self.entry(name, roles.live).card if roles.live else None
         return AtWork(name, live, tuple(self.entry(name, version).card for version in roles.shadows))
 
-    def changes(self) -> dict[str, int]:
-        """Return when each predictor's roles were last changed, nanoseconds by the file system's clock."""
+    def changes(self) -> dict[str, tuple[int, int]]:
+        """Return what each predictor's roles are told from earlier ones by: when they were written, and as which file.
+
+        The file system's clock moves in steps of milliseconds, and within one there may be two changes.
+        """
         found = {}
         for path in self._folder.glob(f"*/{ROLES}"):
             with suppress(OSError):  # it has gone since it was listed
-                found[path.parent.name] = path.stat().st_mtime_ns
+                told = path.stat()
+                found[path.parent.name] = (told.st_mtime_ns, told.st_ino)
         return found
 
     def _path(self, name: str, version: str) -> Path:

@@ -9,6 +9,7 @@ import msgspec
 from jobs.whole_files import add_lines, read_line
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS
+from quicksilver.spans import require_name
 
 HISTORY = "history.jsonl"
 
@@ -60,8 +61,9 @@ class History:
         """Return a predictor's lines, the oldest first; one that a crash has cut short is left out.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: it is no predictor's name, or the file cannot be read.
         """
+        require_name(name)
         path = self._folder / name / HISTORY
         try:
             lines = path.read_bytes().splitlines()

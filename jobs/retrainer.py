@@ -92,7 +92,7 @@ class Retrainer:
         if name not in self._registry.names():
             return None, None, 0
         roles, own = self._registry.roles(name), own_shadow(self._history.of(name))
-        live = self._standing_of(name, roles.live)
+        live = self._standing_of(name, roles.live) if roles.live else None
         if own is None or own.version not in roles.shadows:
             return live, None, 0
         return live, self._standing_of(name, own.version), own.ts_ns

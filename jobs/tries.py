@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from jobs.registry import TRIES
 from jobs.whole_files import add_lines, read_line, whole_lines
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
@@ -17,8 +18,6 @@ from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.results import Track
 from quicksilver.learning.search import Result
 from quicksilver.models.card import AnyCard, EnsembleCard
-
-FILE = "tries.jsonl"
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -38,7 +37,7 @@ class TriesFile:
     """The tries in a folder of models, which need not be there yet; what was read once is not read again."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / TRIES
         self._offset = 0
         self._known: dict[tuple[str, str, tuple[str, ...]], Try] = {}
 

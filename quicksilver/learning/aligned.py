@@ -146,7 +146,7 @@ def _combined(card: EnsembleCard, frame: TrainingFrame, threshold_bps: float, sa
             score.update(together[then], baseline, outcomes[then])
             combiner.learn(known_ns[then], entry, baseline, outcomes[then])
         found = combiner.combined(members)
-        if found is not None:
+        if not isinstance(found, str):
             together[row] = found
             waiting.append((row, members, score.baseline()))
     return together

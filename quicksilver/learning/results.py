@@ -1,6 +1,7 @@
 """What a walk-forward run found, as plain data: read where the libraries that made it are not wanted."""
 
 import math
+from typing import Annotated
 
 import msgspec
 
@@ -60,10 +61,10 @@ class Track(msgspec.Struct, frozen=True):
     """
 
     ratio: float
-    n: int
+    n: Annotated[int, msgspec.Meta(ge=2)]
     skew: float
     kurtosis: float
-    per_day: float
+    per_day: Annotated[float, msgspec.Meta(gt=0.0)]
 
     @property
     def daily(self) -> float:

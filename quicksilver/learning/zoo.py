@@ -143,6 +143,8 @@ def model_of(config: PredictorConfig, instruments: int = 1) -> Pipeline:
     kind = kind_of(config)
     make = kind.direction if config.target == "direction" else kind.returns
     assert make is not None
+    if "random_state" in config.parameters:
+        raise InputError(f"a {config.type} predictor: random_state is no parameter: write seed, beside type")
     try:
         if config.type in ONLINE:
             return make(config)

@@ -9,7 +9,7 @@ from quicksilver.events import FloatArray
 from quicksilver.models.card import Card
 from quicksilver.models.learner import Learner
 from quicksilver.models.row_model import model_in
-from quicksilver.models.score import Probabilities, probabilities_of_move
+from quicksilver.models.score import Probabilities, probabilities_of_classes, probabilities_of_move
 
 
 class Told(NamedTuple):
@@ -62,18 +62,17 @@ class CardModel:
             said = self._model.one(inputs)
         except ValueError as error:  # costs this prediction alone: whoever raised here would end a whole run
             return str(error)
-        if not all(map(math.isfinite, said)):
-            return f"the model gives no numbers: {said}"
         if self.card.error_bps is not None:
             (move_bps,) = said
+            if not math.isfinite(move_bps):
+                return f"the model gives no numbers: {said}"
             return Told(probabilities_of_move(move_bps, self.card.error_bps, self._threshold_bps), move_bps)
-        shares = [0.0, 0.0, 0.0]
-        for column, share in zip(self._columns, said, strict=True):
-            shares[column] = share
-        total = sum(shares)
-        if total <= 0.0:
-            return f"the model gives no probabilities: {said}"
-        return Told((shares[0] / total, shares[1] / total, shares[2] / total), None)
+        probabilities = probabilities_of_classes(said, self._columns)
+        return probabilities if isinstance(probabilities, str) else Told(probabilities, None)
+
+    def rehearse(self) -> None:
+        """Ask about the middle of what the model knows: what a decision costs, and nothing is learned from it."""
+        self.told((self._low + self._high) / 2.0)
 
     def _out_of_range(self, inputs: FloatArray) -> str:
         """Which input lies farther out than the model's training data; nothing if none does.

@@ -19,12 +19,13 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.ensemble_config import lead_of
 from quicksilver.models.applied import AppliedModel
 from quicksilver.models.card import EnsembleCard
-from quicksilver.models.score import MIN_PROBABILITY, Probabilities
+from quicksilver.models.score import MIN_PROBABILITY, Probabilities, probabilities_of_classes
 from quicksilver.records import Direction
 
 Said: TypeAlias = tuple[Probabilities | None, ...]
 """Of each member; None if it says nothing now."""
 NOTHING = (math.nan, math.nan, math.nan)
+SILENT = "out of range: for every member, or it has not decided of late"
 LEAST = 1e-6  # a probability that stacking is asked with: the logarithm of 0 would outweigh all else
 
 
@@ -69,18 +70,18 @@ class Combiner:
         if gives != len(card.classes) or not set(card.classes) <= {-1, 0, 1}:
             raise ValueError(f"{card.name} {card.version}: its stacking gives {gives} numbers, not {len(card.classes)}")
 
-    def combined(self, said: Said) -> Probabilities | None:
-        """Return what the members say together; None if none says anything."""
+    def combined(self, said: Said) -> Probabilities | str:
+        """Return what the members say together, or why that is nothing."""
         if all(one is None for one in said):
-            return None
+            return SILENT
         if self._stacking is None:
             return weighted_mean(self.weights(said), said)
         asked = evidence(np.array([[one or NOTHING for one in said]]), self._priors)
-        shares = [0.0, 0.0, 0.0]
-        for column, share in zip(self._columns, self._stacking.raw(asked.astype(np.float32))[0].tolist(), strict=True):
-            shares[column] = share
-        total = sum(shares)
-        return shares[0] / total, shares[1] / total, shares[2] / total
+        try:
+            found = self._stacking.raw(asked.astype(np.float32))[0].tolist()
+        except ValueError as error:  # costs this decision alone, as a member's does
+            return str(error)
+        return probabilities_of_classes(found, self._columns)
 
     def weights(self, said: Said) -> list[float]:
         """Return the weights of those who say something, others' are 0; the largest may be of any size."""

@@ -1,7 +1,7 @@
 """The trained predictors at work on one instrument, by name and version; replaced while it runs."""
 
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -15,8 +15,18 @@ from quicksilver.records import Features, Prediction, Role, Score
 class LivePredictor(Protocol):
     """What a card becomes: feature vectors of one instrument in, predictions and scores out."""
 
-    def take(self, row: Features) -> list[Score | Prediction]:
-        """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+    @property
+    def waits(self) -> bool:
+        """Whether any of its predictions waits for its outcome."""
+
+    def take(self, row: Features, deciding: bool = True) -> list[Score | Prediction]:
+        """Return the scores of what is known now, and what is predicted if this is a time to decide.
+
+        Who is not ``deciding`` any more predicts nothing.
+        """
+
+    def rehearse(self) -> None:
+        """Ask each of its models once, and change nothing: what a decision costs."""
 
     def gap(self) -> None:
         """Forget what no longer belongs together."""
@@ -63,29 +73,54 @@ def built(deployment: Deployment, having: Collection[str] = ()) -> dict[str, Liv
     return found
 
 
+class _Leaving(msgspec.Struct):
+    role: Role
+    card: AnyCard
+    state: bytes
+
+
 class _Saved(msgspec.Struct):
     deployment: Deployment
     states: dict[str, bytes]
+    leaving: list[_Leaving] = []
+
+
+class _AtWork(NamedTuple):
+    role: Role
+    card: AnyCard
+    predictor: LivePredictor
 
 
 class _Named:
-    """One name's versions."""
+    """One name's versions: those at work, and those that only wait for the outcomes of what they have predicted."""
 
-    def __init__(self, deployment: Deployment, predictors: Mapping[str, LivePredictor]) -> None:
+    def __init__(self, deployment: Deployment, having: Mapping[str, LivePredictor]) -> None:
         self.deployment = deployment
-        self.at_work: list[tuple[Role, str, LivePredictor]] = [
-            (role, card.version, predictors[card.version]) for role, card in deployment.roles()
-        ]
+        self.at_work = [_AtWork(role, card, having[card.version]) for role, card in deployment.roles()]
+        self.leaving: list[_AtWork] = []
 
     @property
-    def predictors(self) -> dict[str, LivePredictor]:
-        return {version: predictor for _, version, predictor in self.at_work}
+    def all(self) -> list[_AtWork]:
+        return [*self.at_work, *self.leaving]
+
+    def leave(self, some: Iterable[_AtWork]) -> None:
+        """Let those of some versions go on that are not at work any more, until nothing of theirs waits."""
+        staying = {card.version for _, card, _ in self.at_work}
+        self.leaving = [one for one in some if one.card.version not in staying and one.predictor.waits]
+
+    def saved(self) -> _Saved:
+        return _Saved(
+            self.deployment,
+            {card.version: predictor.dump() for _, card, predictor in self.at_work},
+            [_Leaving(role, card, predictor.dump()) for role, card, predictor in self.leaving],
+        )
 
 
 class Deployed:
     """What an instrument's deployments say: each version gets every feature vector, in a defined order.
 
-    By name; the live version first, then the shadows by version.
+    By name; the live version first, then the shadows by version, then those that have been replaced: these predict
+    nothing more, and go once the outcomes of all that they have predicted are known.
     """
 
     def __init__(self) -> None:
@@ -93,53 +128,60 @@ class Deployed:
 
     def versions(self, name: str) -> list[str]:
         """Return the versions at work under a name."""
-        return [version for _, version, _ in self._names[name].at_work] if name in self._names else []
+        return [card.version for _, card, _ in self._names[name].at_work] if name in self._names else []
 
     def names(self) -> list[str]:
         """Return the names at work, sorted."""
-        return list(self._names)
+        return [name for name, named in self._names.items() if named.at_work]
 
     def adopt(self, deployment: Deployment, ready: Mapping[str, LivePredictor] | None = None) -> None:
         """Work as a deployment says from the next feature vector on.
 
-        A version that stays keeps its state, whatever its role was. A new one begins cold: it predicts after as many
-        decisions as it needs moves, and its score starts from nothing. ``ready`` is what ``built`` made before of the
-        same deployment and the same ``versions``; without it that is done here.
+        A version that stays keeps its state, whatever its role was, and so does one that comes back before it has gone.
+        A new one begins cold: it predicts after as many decisions as it needs moves, and its score starts from nothing.
+        ``ready`` is what ``built`` made before of the same deployment and the same ``versions``; without it that is
+        done here.
 
         Raises:
             ValueError: a card cannot be used; then everything stays as it was.
         """
-        old = self._names[deployment.name].predictors if deployment.name in self._names else {}
-        have = {**(built(deployment, old) if ready is None else ready), **old}
-        if deployment.roles():
-            self._names[deployment.name] = _Named(deployment, have)
-            self._names = dict(sorted(self._names.items()))
-        else:
-            self._names.pop(deployment.name, None)
+        before = self._names[deployment.name].all if deployment.name in self._names else []
+        old = {card.version: predictor for _, card, predictor in before}
+        named = _Named(deployment, {**(built(deployment, old) if ready is None else ready), **old})
+        named.leave(before)
+        self._names = dict(sorted({**self._names, deployment.name: named}.items()))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give up names of which nothing is left."""
+        self._names = {name: named for name, named in self._names.items() if named.at_work or named.leaving}
 
     def take(self, row: Features) -> list[Score | Prediction]:
         """Return what every version makes of a feature vector, with its role."""
-        return [
-            replace(record, role=role)
-            for named in self._names.values()
-            for role, _, predictor in named.at_work
-            for record in predictor.take(row)
-        ]
+        found, left = list[Score | Prediction](), False
+        for named in self._names.values():
+            for role, _, predictor in named.at_work:
+                found += [replace(record, role=role) for record in predictor.take(row)]
+            if named.leaving:
+                for role, _, predictor in named.leaving:
+                    found += [replace(record, role=role) for record in predictor.take(row, deciding=False)]
+                named.leave(named.leaving)
+                left = True
+        if left:
+            self._let_go()
+        return found
 
     def gap(self) -> None:
         """Forget moves, and predictions whose outcome cannot be known; scores stay."""
         for named in self._names.values():
+            named.leaving = []
             for _, _, predictor in named.at_work:
                 predictor.gap()
+        self._let_go()
 
     def dump(self) -> bytes:
         """Return the state, with the cards."""
-        return msgspec.msgpack.encode(
-            [
-                _Saved(named.deployment, {version: one.dump() for version, one in named.predictors.items()})
-                for named in self._names.values()
-            ]
-        )
+        return msgspec.msgpack.encode([named.saved() for named in self._names.values()])
 
     def load(self, data: bytes) -> None:
         """Take over a dumped state.
@@ -149,6 +191,12 @@ class Deployed:
         """
         self._names = {}
         for saved in msgspec.msgpack.decode(data, type=list[_Saved]):
-            self.adopt(saved.deployment)
-            for version, predictor in self._names[saved.deployment.name].predictors.items():
-                predictor.load(saved.states[version])
+            deployment = saved.deployment
+            named = _Named(deployment, built(deployment))
+            for _, card, predictor in named.at_work:
+                predictor.load(saved.states[card.version])
+            for one in saved.leaving:
+                predictor = predictor_of(one.card, deployment.venue, deployment.symbol)
+                predictor.load(one.state)
+                named.leaving.append(_AtWork(one.role, one.card, predictor))
+            self._names[deployment.name] = named

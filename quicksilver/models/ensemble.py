@@ -18,8 +18,6 @@ from quicksilver.models.member import MemberAtWork, MemberState
 from quicksilver.models.score import PrequentialScore
 from quicksilver.records import Features, Label, Prediction, Score
 
-SILENT = "out of range: for every member, or it has not decided of late"
-
 
 class _Saved(msgspec.Struct):
     inputs: list[InputState]
@@ -54,8 +52,16 @@ class EnsemblePredictor:
             card.name, card.version, labels, lead.every_ns, confidence=card.config.confidence_with(lead)
         )
 
-    def take(self, row: Features) -> list[Score | Prediction]:
-        """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+    @property
+    def waits(self) -> bool:
+        """Whether any of its predictions waits for its outcome."""
+        return bool(self._judged.waiting)
+
+    def take(self, row: Features, deciding: bool = True) -> list[Score | Prediction]:
+        """Return the scores of what is known now, and what is predicted if this is a time to decide.
+
+        Who is not ``deciding`` any more predicts nothing; its members go on, for it may come back.
+        """
         if row.mid is None:
             return []
         if fell_silent(self._last_ns, row.ts_event_ns, self._every_ns):
@@ -63,15 +69,20 @@ class EnsemblePredictor:
         self._last_ns = row.ts_event_ns
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
         outcomes = [score for label in known if (score := self._judge(label)) is not None]
-        if not self._hear(row, row.mid):
+        if not self._hear(row, row.mid) or not deciding:
             return [*outcomes]
         said = tuple(member.in_force(row.ts_event_ns) for member in self._members)
         probabilities = self._combiner.combined(said)
-        if probabilities is None:
-            return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, SILENT)]
+        if isinstance(probabilities, str):
+            return [*outcomes, self._judged.flagged(row, 0, self.card.members[self._lead].prior, probabilities)]
         self._labels.on_features(row.seq, row.ts_event_ns, row.mid)
         entry = Waiting(said, self._judged.scores[0].baseline(), probabilities, row.spread_bps)
         return [*outcomes, self._judged.predicted(row, 0, entry)]
+
+    def rehearse(self) -> None:
+        """Ask each member's model once, and change nothing: what a decision costs."""
+        for member in self._members:
+            member.rehearse()
 
     def _judge(self, label: Label) -> Score | None:
         """Score the decision that the label belongs to, and only then learn from it."""

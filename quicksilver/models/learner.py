@@ -111,12 +111,18 @@ _PARAMETERS: dict[str, type[LogisticParameters]] = {
     "online-tree": TreeParameters,
 }
 ONLINE = tuple(_PARAMETERS)
+MOST = float(np.finfo(np.float32).max)
 
 
 def _estimator(config: PredictorConfig, parameters: LogisticParameters) -> _Bayes | _Tree | None:
     if isinstance(parameters, TreeParameters):
         return _Tree(parameters, config.uniqueness)
     return _Bayes() if config.type == "online-naive-bayes" else None
+
+
+def _single(values: FloatArray | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values in single precision; what is too large for it is the most that it holds, for no range keeps it out."""
+    return np.clip(values, -MOST, MOST).astype(np.float32)
 
 
 class Learner:
@@ -159,7 +165,7 @@ class Learner:
         Raises:
             ValueError: the row is not as long as the model's.
         """
-        found: list[float] = self.raw(row.astype(np.float32)[None])[0].tolist()
+        found: list[float] = self.raw(_single(row)[None])[0].tolist()
         return found
 
     def learn(self, inputs: FloatArray, direction: Direction) -> None:
@@ -173,7 +179,7 @@ class Learner:
 
     def _known(self, row: FloatArray | NDArray[np.float32]) -> Inputs:
         """The inputs that are known, by name."""
-        values = np.asarray(row, np.float32).tolist()
+        values = _single(row).tolist()
         return {name: value for name, value in zip(self._names, values, strict=True) if not math.isnan(value)}
 
     def _prior(self) -> Probabilities:

@@ -92,6 +92,10 @@ class MemberAtWork:
         if self._learning is not None and self._heard.said is not None:
             self._learning.decided(row, mid, inputs)
 
+    def rehearse(self) -> None:
+        """Ask the model once, and change nothing."""
+        self._model.rehearse()
+
     def in_force(self, now_ns: int) -> Probabilities | None:
         """Return the last decision, unless it is older than the member's granularity or there is none."""
         heard = self._heard

@@ -43,8 +43,16 @@ class Predictor:
             card.name, card.version, labels, card.config.every_ns, confidence=card.config.confidence
         )
 
-    def take(self, row: Features) -> list[Score | Prediction]:
-        """Return the scores of what is known now, and what is predicted if this is a time to decide."""
+    @property
+    def waits(self) -> bool:
+        """Whether any of its predictions waits for its outcome."""
+        return bool(self._judged.waiting)
+
+    def take(self, row: Features, deciding: bool = True) -> list[Score | Prediction]:
+        """Return the scores of what is known now, and what is predicted if this is a time to decide.
+
+        Who is not ``deciding`` any more predicts nothing.
+        """
         if row.mid is None:
             return []
         if self._inputs.breaks(row.ts_event_ns):
@@ -52,7 +60,13 @@ class Predictor:
         inputs = self._inputs.take(row)
         known = self._labels.on_price(row.ts_event_ns, row.ts_recv_ns, row.mid)
         outcomes = [score for label in known if (score := self._judge(label)) is not None]
-        return [*outcomes] if inputs is None else [*outcomes, self._predicted(row, row.mid, inputs)]
+        if inputs is None or not deciding:
+            return [*outcomes]
+        return [*outcomes, self._predicted(row, row.mid, inputs)]
+
+    def rehearse(self) -> None:
+        """Ask the model once, and change nothing: what a decision costs."""
+        self._model.rehearse()
 
     def _predicted(self, row: Features, mid: float, inputs: FloatArray) -> Prediction:
         said = self._model.told(inputs)

@@ -55,6 +55,8 @@ class Roles(msgspec.Struct):
         Raises:
             ValueError: there was none.
         """
+        if not self.earlier and not self.live:
+            raise ValueError("has no live version, and had none before: promote one")
         if not self.earlier:
             raise ValueError(f"{self.live} was the first: there is nothing to go back to")
         version = self.earlier.pop()

@@ -1,6 +1,7 @@
 """Prequential scores: each prediction is judged before the model learns from its outcome."""
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -23,6 +24,27 @@ def most_likely(probabilities: Probabilities, confidence: float = 0.0) -> Direct
     if (flat >= down and flat >= up) or max(down, up) < confidence:
         return 0
     return 1 if up >= down else -1
+
+
+def probabilities_of_classes(said: Sequence[float], columns: Sequence[int]) -> Probabilities | str:
+    """Return what a model says of some classes as probabilities of all, or why that is nothing.
+
+    ``columns`` are the places of its classes among down, flat and up.
+
+    >>> probabilities_of_classes([1.0, 3.0], [0, 2])
+    (0.25, 0.0, 0.75)
+    >>> probabilities_of_classes([0.0, 0.0], [0, 2])
+    'the model gives no probabilities: [0.0, 0.0]'
+    """
+    if not all(map(math.isfinite, said)):
+        return f"the model gives no numbers: {said}"
+    shares = [0.0, 0.0, 0.0]
+    for column, share in zip(columns, said, strict=True):
+        shares[column] = share
+    total = sum(shares)
+    if total <= 0.0:
+        return f"the model gives no probabilities: {said}"
+    return shares[0] / total, shares[1] / total, shares[2] / total
 
 
 def probabilities_of_move(move_bps: float, error_bps: float, threshold_bps: float) -> Probabilities:

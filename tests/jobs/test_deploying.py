@@ -1,6 +1,7 @@
 """Predictors of a registry at work: the same in every runner, swapped while it runs, and what is damaged left out."""
 
 import asyncio
+import os
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -215,6 +216,8 @@ async def test_a_swap_in_the_middle_loses_no_record_and_disturbs_no_feature(
     live = {one.seq: one.version for one in fast if one.role == "live"}
     assert list(dict.fromkeys(live.values())) == [first, third]
     assert list(live.values())[-1] == first
+    judged = {one.seq for one in taken.of(Score) if (one.version, one.symbol) == (third, "BTC-USD")}
+    assert judged == {one.seq for one in fast if one.version == third and not one.flag}, "who goes has its outcomes"
     silent = [one.seq for one in fast if one.version == second and one.seq not in live]
     assert 2 <= len(silent) <= 2 * FAST.datasetinputs  # each new version begins without moves, and most often in a cell
 
@@ -272,6 +275,19 @@ async def test_while_predictors_are_made_events_go_on(
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_who_keeps_the_books_waiting_is_named_once_and_works_all_the_same(
+    tape: Path, registry: Registry, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = await embedded(tape, tmp_path / "models")
+    monkeypatch.setattr(deploying, "SLOW_S", 0.0)
+    slow = await embedded(tape, tmp_path / "models")
+    told = [one for one in slow.said if one not in quick.said]
+    assert [one.partition(" is slow: all books wait ")[0] for one in told] == [
+        f"predictor {card.name} {card.version}" for card in (cards[0], cards[1], cards[3])
+    ]
+    assert slow.rows() == quick.rows(), "to ask what it costs changes nothing"
+
+
 async def test_live_instruments_have_their_predictors_before_their_first_event(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,3 +340,8 @@ def test_the_registry_says_what_an_instrument_runs(registry: Registry, cards: li
     assert set(before) == {"fast", "moves"} == set(after)
     assert before["moves"] == after["moves"]
     assert before["fast"] != after["fast"]
+    path = tmp_path / "models/fast/roles.json"
+    at = path.stat()
+    registry.roll_back("fast")
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+    assert registry.changes()["fast"] != after["fast"], "in the same step of the file system's clock"

@@ -102,12 +102,28 @@ def test_roles_are_changed_by_the_beginnings_of_versions(models: Path) -> None:
         (("rollback", "near"), f"near {FIRST.card.version} was the first"),
         (("promote", "near", SECOND.card.version, "--symbol", "a:B-C"), "--symbol is for --publish"),
         (("publish", "far"), "there is no predictor far in "),
+        (("show", "../models/near"), "'../models/near' is no name: "),
+        (("history", "../models/near"), "'../models/near' is no name: "),
+        (("promote", "x" * 300, "zz"), f"'{'x' * 300}' is no name: "),
+        (("show", "tries.jsonl"), "there is no predictor tries.jsonl in "),
     ],
 )
 def test_what_cannot_be_done_changes_nothing(models: Path, line: tuple[str, ...], said: str) -> None:
     before = (models / "near" / "roles.json").read_bytes()
     assert refused(quicksilver("models", *line, "--models", models)).startswith(said)
     assert (models / "near" / "roles.json").read_bytes() == before
+
+
+def test_without_a_live_version_one_is_asked_for(models: Path, tmp_path: Path) -> None:
+    """As a file of roles says that somebody has emptied."""
+    (models / "near" / "roles.json").write_text("{}")
+    missing = f"near has no live version: promote one of {FIRST.card.version}, {SECOND.card.version}"
+    for line in (("show", "near"), ("score", "near", tmp_path)):
+        assert refused(quicksilver("models", *line, "--models", models)) == missing
+    said = refused(quicksilver("models", "rollback", "near", "--models", models))
+    assert said == "near has no live version, and had none before: promote one"
+    made = quicksilver("models", "promote", "near", SECOND.card.version, "--models", models)
+    assert made.stdout == f"near: {SECOND.card.version} is live; before it was none\n"
 
 
 def test_an_empty_registry(tmp_path: Path) -> None:

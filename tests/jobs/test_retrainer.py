@@ -289,6 +289,23 @@ async def test_a_damaged_live_version_is_left_alone_until_it_is_mended(tmp_path:
             await one.until(lambda: one.what() == ["training", "live"])
 
 
+async def test_where_none_is_live_any_more_a_new_version_is(tmp_path: Path) -> None:
+    """As a file of roles says that somebody has emptied: the next training mends it."""
+    async with desk(tmp_path, RetrainingConfig(every="10s", at_least_apart="1s", promote="never")) as one:
+        market = Market()
+        one.predicted(market.rows(1_000, -0.7))
+        retrained(one.job)
+        one.predicted(market.rows(100, -0.7))
+        (one.folder / "near" / "roles.json").write_text("{}")
+        now_ns = START_NS + market.seq * SECOND_NS
+        online = Score("kraken", "BTC-USD", 1, 0, 0, SECOND_NS, "online", "1", now_ns, 0, 0, 1, 1.0, 1.0, 1.0, 1.0)
+        async with one.running():
+            one.retrainer.take([online])
+            await one.until(lambda: one.what() == ["training", "live"])
+        assert one.said[0] == "near: training: there is no version yet"
+        assert one.registry.live("near") == one.history.of("near")[-1].version
+
+
 async def test_what_ends_in_the_middle_of_a_training_damages_nothing(tmp_path: Path) -> None:
     """The registry is what it was, and the training is begun again."""
     schedule = RetrainingConfig(every="10s", at_least_apart="1s", promote="always")

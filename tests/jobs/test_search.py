@@ -133,12 +133,15 @@ def test_a_torn_line_and_one_that_is_none_are_computed_anew(done: tuple[Path, Re
 def test_a_result_without_a_measure_is_none_of_this_version(done: tuple[Path, Result], tmp_path: Path) -> None:
     folder, _ = done
     whole = lines(folder / "out")
-    bare = msgspec.json.decode(whole[0])
+    bare, impossible = (msgspec.json.decode(whole[0]) for _ in "ab")
     bare["validation"]["scores"] = {}
-    (tmp_path / "results.jsonl").write_bytes(msgspec.json.encode(bare) + b"\n" + whole[1])
+    impossible["validation"]["track"] = {"ratio": 0.1, "n": 5, "skew": 0.0, "kurtosis": 3.0, "per_day": -1.0}
+    (tmp_path / "results.jsonl").write_bytes(
+        b"\n".join(map(msgspec.json.encode, (bare, impossible))) + b"\n" + whole[1]
+    )
     found = SearchFolder(tmp_path)
     assert [one.candidate.id for one in found.results()] == [msgspec.json.decode(whole[1])["candidate"]["id"]]
-    assert found.unreadable == 1
+    assert found.unreadable == 2
 
 
 @pytest.mark.parametrize("data", [b'{"x": ' + b"[" * 200_000, b'{"models": "\xff"}', None])

@@ -194,6 +194,15 @@ def test_a_damaged_registry_is_said_before_anything_is_trained(
     assert roles.read_bytes() == b"{"
 
 
+def test_the_name_of_a_file_beside_the_predictors_is_said_before_anything_is_trained(
+    prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toml_of(tmp_path / "near.toml", ("[predictors.near]", '[predictors."tries.jsonl"]'))
+    monkeypatch.setattr("jobs.training_runners.trained_all", lambda *_: pytest.fail("it was trained"))
+    said = refused(quicksilver("train", config, prices, "--models", tmp_path / "models"))
+    assert said == "a predictor cannot be named tries.jsonl: a file of that name stands beside them"
+
+
 def test_what_was_tried_is_counted_without_reading_a_version(
     prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,15 @@ def test_hostile_json_costs_its_line_alone(tmp_path: Path) -> None:
     assert TriesFile(tmp_path).on(["a:B"]).keys() == {"1"}
 
 
+@pytest.mark.parametrize("damage", [(b'"per_day":', b'"per_day":-'), (b'"n":', b'"n":-'), (b'"n":', b'"n":0.')])
+def test_a_track_that_no_profits_have_counts_for_nothing(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    file = TriesFile(tmp_path)
+    file.add([Try("1", "x", ("a:B",), TRACK)])
+    line = file.path.read_bytes()
+    file.path.write_bytes(line.replace(*damage) + line.replace(b'"1"', b'"2"'))
+    assert TriesFile(tmp_path).on(["a:B"]) == {"2": TRACK}
+
+
 def add_some(folder: Path, first: int) -> None:
     for number in range(first, first + 50):
         TriesFile(folder).add([Try(str(number), "x", ("a:B",), TRACK)])

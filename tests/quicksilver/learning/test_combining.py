@@ -9,7 +9,7 @@ from quicksilver.events import SECOND_NS
 from quicksilver.learning.config import PredictorConfig
 from quicksilver.learning.ensemble_config import EnsembleConfig, Member
 from quicksilver.models.card import CARD_VERSION, Card, EnsembleCard
-from quicksilver.models.combining import Combiner
+from quicksilver.models.combining import SILENT, Combiner
 from quicksilver.models.score import PrequentialScore, Probabilities, most_likely
 
 UP, FLAT = (0.1, 0.2, 0.7), (0.2, 0.6, 0.2)
@@ -42,7 +42,7 @@ def test_who_says_nothing_does_not_count() -> None:
     combiner = combiner_of(EnsembleConfig((Member("a", 3.0), Member("b", 0.5))))
     assert combiner.combined((None, FLAT)) == pytest.approx(FLAT, abs=1e-15)
     assert combiner.combined((UP, None)) == pytest.approx(UP, abs=1e-15)
-    assert combiner.combined((None, None)) is None
+    assert combiner.combined((None, None)) == SILENT
 
 
 def test_weights_of_late_are_exponential_in_the_discounted_loss() -> None:

@@ -65,7 +65,7 @@ def test_each_version_says_what_it_would_alone_in_a_defined_order() -> None:
     ]  # fmt: skip
 
 
-def test_a_swap_keeps_what_stays_whatever_its_role_begins_what_is_new_and_drops_the_rest() -> None:
+def test_a_swap_keeps_what_stays_whatever_its_role_and_begins_what_is_new() -> None:
     records, at = list(rows(2_000, 5)), 900
     stage = PredictionStage(LABELS, EVERY_NS)
     stage.adopt(deployment(card(1), card(2)))
@@ -79,7 +79,56 @@ def test_a_swap_keeps_what_stays_whatever_its_role_begins_what_is_new_and_drops_
     assert {one.role for one in of(after, card(2).version)} == {"live"}
     cold = run(predictor_of(card(3), "test", "BTC-USD"), iter(records[at:]))  # type: ignore[arg-type]
     assert of(after, card(3).version) == with_role(cold, "shadow")
-    assert of(after, card(1).version) == []
+
+
+def predictions(found: Iterable[AnyRecord], version: str) -> list[int]:
+    return [one.seq for one in of(found, version) if isinstance(one, Prediction) and not one.flag]
+
+
+def scores(found: Iterable[AnyRecord], version: str) -> list[int]:
+    return [one.seq for one in of(found, version) if isinstance(one, Score)]
+
+
+@pytest.mark.parametrize("to", [2, None])
+def test_every_prediction_of_a_version_that_is_replaced_has_its_outcome(to: int | None) -> None:
+    """In the middle of its horizon; the state is dumped and loaded while it waits."""
+    version, records = card(1).version, list(rows(1_000, 5))
+    stage, again = PredictionStage(LABELS, EVERY_NS), PredictionStage(LABELS, EVERY_NS)
+    stage.adopt(deployment(card(1)))
+    before = play(stage, records[:600])
+    stage.adopt(deployment(card(to) if to else None))
+    again.load(stage.dump())
+    assert again.dump() == stage.dump()
+    after = play(stage, records[600:])
+    assert play(again, records[600:]) == after
+    assert predictions(after, version) == []
+    assert len(scores(after, version)) > 1
+    kept = run(predictor_of(card(1), "test", "BTC-USD"), iter(records))  # type: ignore[arg-type]
+    made = set(predictions(before, version))
+    as_if_it_had_stayed = [one for one in kept if isinstance(one, Score) and one.seq in made]
+    assert [one for one in of(before + after, version) if isinstance(one, Score)] == with_role(
+        as_if_it_had_stayed, "live"
+    )
+    assert stage.deployed.names() == (["near"] if to else [])
+    if to is None:
+        assert stage.deployed.dump() == Deployed().dump(), "nothing is left of it"
+
+
+def test_a_version_that_comes_back_while_its_outcomes_are_waited_for_goes_on() -> None:
+    """One predictor has one score, however often it is replaced; what was built for it meanwhile is not needed."""
+    version, records = card(1).version, list(rows(1_000, 5))
+    stage = PredictionStage(LABELS, EVERY_NS)
+    stage.adopt(deployment(card(1)))
+    found = play(stage, records[:600])
+    stage.adopt(deployment(card(2)))
+    found += play(stage, records[600:602])
+    stage.adopt(deployment(card(1)), built(deployment(card(1)), stage.deployed.versions("near")))
+    found += play(stage, records[602:])
+    counts = [one.n for one in of(found, version) if isinstance(one, Score)]
+    assert counts == list(range(1, len(counts) + 1))
+    stage.adopt(deployment(card(2)))
+    stage.take(Status("test", "BTC-USD", 1_000, 0, 0, "GAP", "lost"))
+    assert scores(play(stage, rows(100, 6)), version) == [], "after a gap its outcomes cannot be known"
 
 
 def test_without_a_version_a_name_is_given_up() -> None:

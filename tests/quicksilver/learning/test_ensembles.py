@@ -1,11 +1,13 @@
 """An ensemble offline and live: the same decisions, weights and scores, from the same rows."""
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from quicksilver.labels import round_trip_bps
@@ -17,7 +19,7 @@ from quicksilver.learning.histories import HistoryBuilder
 from quicksilver.learning.material import features_of, material_of
 from quicksilver.learning.results import MODEL
 from quicksilver.learning.walking import judged_by
-from quicksilver.models.card import EnsembleCard, require_sound
+from quicksilver.models.card import EnsembleCard, packed, require_sound
 from quicksilver.models.ensemble import EnsemblePredictor
 from quicksilver.models.learner import ONLINE
 from quicksilver.models.predictor import Predictor
@@ -241,3 +243,23 @@ def test_members_that_cannot_be_used(change: dict[str, object], said: str) -> No
     if "config" not in change:
         with pytest.raises(ValueError, match=said):
             broken.content()
+
+
+def test_stacking_that_gives_no_numbers_is_flagged_and_the_rest_goes_on() -> None:
+    """As a member's model that does: nobody else waits for it or ends with it."""
+    card = card_of("stacking")
+    model = onnx.load_from_string(card.unpacked() or b"")
+    attributes = [one for node in model.graph.node for one in node.attribute if one.name == "intercepts"]
+    for one in attributes:
+        one.floats[:] = [math.nan] * len(one.floats)
+    assert attributes
+    broken = msgspec.structs.replace(card, stacking=packed(model.SerializeToString()), version="").versioned()
+    found = run(EnsemblePredictor(broken, "test", "BTC-USD"), rows(300, 5))
+    predictions = [one for one in found if isinstance(one, Prediction)]
+    flags = {one.flag.partition(":")[0] for one in predictions[5:]}
+    assert len(predictions) > 50
+    assert flags == {"the model gives no numbers"}
+    assert not [one for one in found if isinstance(one, Score)]
+    offline = aligned_of("stacking", rows(300, 5))
+    every = np.arange(offline.frame.n)
+    assert np.isnan(combined(broken, offline, every, said_of(broken.members, offline, every, 0))).all()

@@ -1,5 +1,7 @@
 """Models that go on learning: the same offline and live, to bytes and back, and never from what is not known yet."""
 
+import math
+
 import msgspec
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from quicksilver.learning.zoo import model_of
 from quicksilver.models.learner import ONLINE, Learner
 from quicksilver.models.predictor import Predictor
 from quicksilver.models.row_model import model_in
+from quicksilver.models.score import CLASSES
 from quicksilver.records import Prediction, Score
 from tests.quicksilver.learning.test_predictor import CONFIG, card_of, rows, run
 
@@ -184,3 +187,13 @@ def test_on_held_back_data_it_learns_as_in_its_walk(name: str) -> None:
     np.testing.assert_array_equal(said, expected)
     frozen = said_by(card, model_in(card), later.inputs[near])
     assert np.abs(said[-50:] - frozen[-50:]).max() > 1e-3, "it has learned on the way"
+
+
+@pytest.mark.parametrize("name", ONLINE)
+@pytest.mark.parametrize("huge", [1e39, -1e308, math.inf])
+def test_inputs_beyond_single_precision_are_the_most_that_it_holds(name: str, huge: float) -> None:
+    """No range keeps them out, and a warning of numpy's would come of each."""
+    learner = Learner(PredictorConfig(name, datasetinputs=2))
+    for n in range(30):
+        learner.learn(np.array([1.0 + n % 3, huge]), CLASSES[n % 3])
+    assert sum(learner.one(np.array([huge, -huge]))) == pytest.approx(1.0)

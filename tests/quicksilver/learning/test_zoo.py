@@ -121,6 +121,9 @@ def test_scores_so_far_out_that_no_class_is_likely_leave_all_as_likely() -> None
         (PredictorConfig("forest"), "there is no predictor type 'forest'; there are nearest-neighbours, "),
         (PredictorConfig("lda", target="return"), "a lda predictor has no target 'return'"),
         (PredictorConfig("lda", parameters={"depth": 3}), "a lda predictor: .*'depth'"),
+        (PredictorConfig("adaboost", parameters={"random_state": 3}), "random_state is no parameter: write seed"),
+        (PredictorConfig(DEEPLOB, parameters={"random_state": 3}), "random_state is no parameter: write seed"),
+        (PredictorConfig("online-tree", parameters={"random_state": 3}), "random_state is no parameter: write seed"),
     ],
 )
 def test_what_cannot_be_made_is_named(config: PredictorConfig, said: str) -> None:
