@@ -126,8 +126,10 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
     assert best.deflated is not None
     earned = f"{best.profit_bps.value:+.2f} bps a decision {after(best.spread_bps)}"
     if best.profit_bps.value <= 0.0:
+        enough = sum(not row.few for row in judged)
+        where = "judged here" if enough == len(judged) else "judged by enough"
         return (
-            f"None of {len(judged):,} judged here earns its costs: the best that trades makes {earned}; doing nothing"
+            f"None of {enough:,} {where} earns its costs: the best that trades makes {earned}; doing nothing"
             " is better."
         )
     sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"

@@ -73,6 +73,7 @@ def test_three_lucky_decisions_lead_no_table_and_deflate_nobody() -> None:
         " less than half of the periods."
     )
     assert verdict(table(lucky), 1).startswith("None of 1 that trade was judged by enough to say what it earns. ")
+    assert verdict(table(lucky, bad), 2).startswith("None of 1 judged by enough earns its costs: the best that trades")
     (idle,) = table(result("idle", np.zeros(19)))
     assert idle.few
 
