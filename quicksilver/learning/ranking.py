@@ -129,8 +129,7 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
         enough = sum(not row.few for row in judged)
         where = "judged here" if enough == len(judged) else "judged by enough"
         return (
-            f"None of {enough:,} {where} earns its costs: the best that trades makes {earned}; doing nothing"
-            " is better."
+            f"None of {enough:,} {where} earns its costs: the best that trades makes {earned}; doing nothing is better."
         )
     sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"
     if best.deflated >= BELIEVED and best.profit_bps.mean_low > 0.0:
