@@ -9,7 +9,7 @@ import typer
 
 from jobs.choices import Span
 from jobs.options import ConfigFile, Only, Since, Sources, Until, Venue
-from jobs.train_command import chosen_of
+from jobs.predictor_choice import chosen_with_members
 from quicksilver.errors import InputError
 from quicksilver.learning.config_file import read_predictors
 from setup.exits import failing
@@ -43,11 +43,12 @@ def check_leaks(
         from jobs.gathering import gathered
         from jobs.progress import bars
         from jobs.tape_letters import Letters
+        from jobs.training import naming
         from quicksilver.learning.leaks import checked, checked_ensemble
         from quicksilver.learning.material import features_of, material_of
 
         span, letters = Span.of(since, until), Letters()
-        configs, ensembles = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
+        configs, ensembles = chosen_with_members(read_predictors(config.read_bytes(), str(config)), only or [])
         with bars() as bar:
             bar(f"reading {', '.join(sources)}", None)
             data = gathered(sources, configs.values(), letters, venue)
@@ -55,11 +56,11 @@ def check_leaks(
             step = bar("checking", n)
             found = {}
             for name, one in configs.items():
-                with _naming(f"predictor {name}"):
+                with naming(name), _alone():
                     found[name] = checked(data.of(one, span), one, seed, n)
                 step()
             for name, ensemble in ensembles.items():
-                with _naming(f"ensemble {name}"):
+                with naming(name, "ensemble"), _alone():
                     histories = data.within(span, features_of(ensemble, configs))
                     material = material_of(name, ensemble, configs, histories, code="")
                     found[name] = checked_ensemble(material, histories, seed, n)
@@ -78,8 +79,8 @@ def check_leaks(
 
 
 @contextmanager
-def _naming(what: str) -> Iterator[None]:
-    """Let what cannot be checked say what it is; `train` tells of the libraries' warnings, of the real data."""
+def _alone() -> Iterator[None]:
+    """Check on one thread, without the warnings of libraries, of which `train` tells; what they refuse is said."""
     import warnings
 
     from threadpoolctl import threadpool_limits
@@ -88,8 +89,8 @@ def _naming(what: str) -> Iterator[None]:
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
             yield
-    except (InputError, ValueError) as error:
-        raise InputError(f"{what}: {str(error).removeprefix(f'{what}: ')}") from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int) -> None:

@@ -21,7 +21,7 @@ from jobs.feed_watch import REMOVED
 from jobs.lives import Lives
 from jobs.outputs import Latencies, StoreWriter
 from jobs.recorded import Recorded
-from jobs.retrain_command import retraining_beside
+from jobs.retraining_beside import retraining_beside
 from jobs.search_shelf import SearchShelf
 from jobs.settings import PAGE, PICTURES, RunSettings
 from jobs.sources import Adjustable, Source

@@ -7,9 +7,9 @@ import msgspec
 import typer
 
 from jobs.choices import Span
+from jobs.history_command import history
 from jobs.options import Folder, Publish, Since, Sources, Symbols, Until, Venue
 from jobs.registry import Registry, models_folder
-from jobs.retrain_command import history
 from quicksilver.errors import InputError
 from quicksilver.learning.entry import Entry
 from setup.exits import UNUSABLE, failing

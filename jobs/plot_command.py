@@ -80,7 +80,8 @@ def _draw(
     what: str, sources: list[str], only: list[str], live: bool, models: Path, venue: str | None, span: Span,
     drawing: "Drawing",
 ) -> None:  # fmt: skip
-    from jobs.plotting import Data, chosen_of, plot_config, plot_live, plot_version
+    from jobs.plotting import Data, plot_config, plot_live, plot_version
+    from jobs.predictor_choice import chosen
     from jobs.registry import Registry
     from jobs.tape_letters import Letters
     from jobs.tries import TriesFile
@@ -92,7 +93,7 @@ def _draw(
     if only and file is None:
         raise InputError(f"--only chooses from a TOML file, and {what} is one predictor already")
     if live:
-        names = [name] if file is None else [one for kind in chosen_of(file, Path(what).name, only) for one in kind]
+        names = [name] if file is None else [one for kind in chosen(file, only) for one in kind]
         plot_live(names, "" if file else version, registry, sources, drawing)
         return
     data = Data(sources, venue, letters, span)

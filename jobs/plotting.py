@@ -14,6 +14,7 @@ from jobs.pictures.applied import Applied
 from jobs.pictures.ensembles import AppliedEnsemble, TrainedEnsemble
 from jobs.pictures.study import Study, TrainedPredictor
 from jobs.pictures.write import BOUNDARIES, write_grid, write_live, write_picture
+from jobs.predictor_choice import chosen
 from jobs.registry import Registry
 from jobs.training import naming
 from jobs.tries import TriesFile
@@ -94,7 +95,7 @@ def plot_config(
         InputError: there is none of a name, or the data cannot be read.
         StoreError: Cassandra does not answer.
     """
-    configs, ensembles = chosen_of(file, name, only)
+    configs, ensembles = chosen(file, only)
     found, studies = gathered(data.sources, file.predictors.values(), data.reject, data.venue), []
     for one, config in configs.items():
         study = drawing.study(one, "predictor", partial(_trained, one, config, found, data.span))
@@ -127,23 +128,6 @@ def _trained_ensemble(
 def _count(study: TrainedPredictor | TrainedEnsemble, tries: TriesFile) -> None:
     if study.is_judged:
         tries.add([study.tried])
-
-
-def chosen_of(
-    file: Predictors, name: str, only: Sequence[str]
-) -> tuple[dict[str, PredictorConfig], dict[str, EnsembleConfig]]:
-    """Return the predictors and ensembles of a file that are wanted, all without ``only``; ``name`` is the file's.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    there = [*file.predictors, *file.ensembles]
-    for one in only:
-        if one not in there:
-            raise InputError(f"{name} has no predictor {one}; it has {', '.join(there)}")
-    wanted = only or there
-    predictors = {one: config for one, config in file.predictors.items() if one in wanted}
-    return predictors, {one: config for one, config in file.ensembles.items() if one in wanted}
 
 
 def plot_version(name: str, version: str, registry: Registry, data: Data, drawing: Drawing) -> None:

@@ -165,8 +165,9 @@ class Retrainer:
             await self._publish(name)
 
     def _settle(self, name: str, decision: Decision) -> None:
-        if decision.version not in self._registry.roles(name).shadows:
-            return  # a user has decided otherwise
+        roles = self._registry.roles(name)
+        if decision.version not in roles.shadows or decision.live != roles.live:
+            return  # a user has decided otherwise, and what they made live it was not held against
         if decision.move == "promote":
             self._registry.promote(name, decision.version)
             self._note(name, "promoted", decision.why, decision.version, decision.ts_ns)

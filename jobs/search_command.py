@@ -99,9 +99,10 @@ def _cells(row: "Row") -> list[str]:
     cells = [row.type, row.granularity, row.horizon, inputs, back, " ".join(row.instruments)]
     if row.percent_correct is None or row.percent_majority is None or row.profit_bps is None:
         return [*cells, "", row.why]
-    deflated = "no trades" if row.deflated is None else f"{row.deflated:.3f}"
+    deflated = f"{row.deflated:.3f}" if row.deflated is not None else "too few" if row.trades else "no trades"
+    judged = f"{row.n:,} in {row.folds}{', too few' if row.few else ''}"
     return [
-        *cells, f"{row.n:,} in {row.folds}", _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
+        *cells, judged, _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
         _interval(row.profit_bps, 2), deflated,
     ]  # fmt: skip
 

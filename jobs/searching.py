@@ -104,7 +104,7 @@ def run_search(
 def _searched(results: Sequence[Result], n_tried: int, computed: int) -> Searched:
     rows = ranked(map(row_of, results), n_tried)
     failed = sum(bool(one.why) for one in results)
-    best = rows[0] if rows and not rows[0].why else None
+    best = rows[0] if rows and not rows[0].why and not rows[0].few else None
     said = verdict(rows, n_tried)
     summary = {
         "configurations": len(rows), "kept": len(rows) - computed, "computed": computed, "failed": failed,

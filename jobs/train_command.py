@@ -9,10 +9,11 @@ import typer
 
 from jobs.choices import Span
 from jobs.options import ConfigFile, Folder, Only, Since, Sources, Until, Venue
+from jobs.predictor_choice import chosen_with_members
 from jobs.registry import Registry, models_folder
 from quicksilver.errors import InputError
 from quicksilver.learning.config import PredictorConfig
-from quicksilver.learning.config_file import Predictors, read_predictors
+from quicksilver.learning.config_file import read_predictors
 from quicksilver.learning.ensemble_config import EnsembleConfig
 from quicksilver.learning.entry import Entry
 from setup.exits import failing
@@ -29,22 +30,6 @@ class Kept(NamedTuple):
     new: bool
     role: str
     deflated: float | None
-
-
-def chosen_of(file: Predictors, only: Sequence[str]) -> tuple[dict[str, PredictorConfig], dict[str, EnsembleConfig]]:
-    """Return the predictors and ensembles that are wanted, all without ``only``; an ensemble brings its members.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    unknown = [name for name in only if name not in file.predictors and name not in file.ensembles]
-    if unknown:
-        there = ", ".join([*file.predictors, *file.ensembles])
-        raise InputError(f"--only {unknown[0]}: no such predictor in the file; there is {there}")
-    ensembles = {name: one for name, one in file.ensembles.items() if not only or name in only}
-    members = {member.predictor for one in ensembles.values() for member in one.members}
-    names = members | set(only or file.predictors)
-    return {name: one for name, one in file.predictors.items() if name in names}, ensembles
 
 
 def tasks_of(
@@ -135,7 +120,7 @@ def train(
         if promote and dry_run:
             raise InputError("--dry-run keeps nothing that --promote could make live")
         span, letters, registry = Span.of(since, until), Letters(), Registry(models_folder(models))
-        configs, ensembles = chosen_of(read_predictors(config.read_bytes(), str(config)), only or [])
+        configs, ensembles = chosen_with_members(read_predictors(config.read_bytes(), str(config)), only or [])
         registry.require_usable([*configs, *ensembles])
         tasks = tasks_of(configs, ensembles, sources, letters, venue, span)
         trained = trained_all(tasks, jobs, master)

@@ -1,7 +1,7 @@
 """Every configuration that was ever judged, whoever asked for it: the luck of the best is that of all of them.
 
-``tries.jsonl``, beside the registry, has a line for each configuration and data set that a search, a training or a dry
-run judged. It is only ever added to, a whole line in one write, so that several processes may do so at once.
+``tries.jsonl``, beside the registry, has a line for each configuration and data set that a search, a training, a dry
+run or a plot judged. It is only ever added to, a whole line in one write, so that several processes may do so at once.
 """
 
 import hashlib

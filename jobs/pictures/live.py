@@ -14,12 +14,13 @@ from jobs.pictures.score import dates, draw, middle, on_time, windows_of
 from quicksilver.errors import InputError
 from quicksilver.events import SECOND_NS, FloatArray
 from quicksilver.learning.datasets import Int64
+from quicksilver.learning.live_outcomes import outcome_of
 from quicksilver.learning.scores import block_length
 from quicksilver.records import Score
 
 COLORS, MARKERS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY), "osD^vP"
 LEAST = 20  # outcomes: of fewer nothing is to be seen
-HIT, LOSS, BASE_HIT, BASE_LOSS = range(4)
+HIT, LOSS, BASE_HIT, BASE_LOSS = range(4)  # as ``LiveOutcome`` has them
 MEASURES = (("accuracy", HIT, BASE_HIT), ("log-loss, nats (lower is better)", LOSS, BASE_LOSS))
 
 
@@ -45,8 +46,7 @@ class LiveCourse(NamedTuple):
 def courses_of(scores: Iterable[Score]) -> list[LiveCourse]:
     """Return what each version did, from the running means in its records, which are of one model.
 
-    A running mean over ``n`` and the one over ``n - 1`` give the one outcome between. Where the one before is missing
-    (the store keeps some hours), a record tells nothing by itself and is left out.
+    Where the record before is missing (the store keeps some hours), one tells nothing by itself and is left out.
     """
     runs: dict[tuple[str, int, str], list[Score]] = defaultdict(list)
     for one in scores:
@@ -66,15 +66,13 @@ def courses_of(scores: Iterable[Score]) -> list[LiveCourse]:
 def _outcomes(run: Sequence[Score]) -> tuple[Int64, FloatArray]:
     """The single outcomes of one version on one instrument: times ``(n,)`` and parts ``(n, 4)``."""
     run = sorted(run, key=lambda one: (one.ts_known_ns, one.n))
-    n = np.array([one.n for one in run])
-    means = np.array([(one.accuracy, one.log_loss, one.baseline_accuracy, one.baseline_log_loss) for one in run])
-    sums = means * n[:, None]
-    before = np.vstack([np.zeros(4), sums[:-1]])
-    follows = np.diff(n, prepend=0) == 1
-    first = n == 1  # a version that begins anew counts from one again
-    parts = np.where(first[:, None], sums, sums - before)
-    parts[:, [HIT, BASE_HIT]] = np.round(parts[:, [HIT, BASE_HIT]])
-    return np.array([one.ts_event_ns for one in run])[follows | first], parts[follows | first]
+    known = [
+        (one.ts_event_ns, outcome[: BASE_LOSS + 1])
+        for before, one in zip((None, *run), run, strict=False)
+        if (outcome := outcome_of(one, before)) is not None
+    ]
+    times, parts = np.array([one[0] for one in known], np.int64), np.array([one[1] for one in known], np.float64)
+    return times, parts.reshape(-1, BASE_LOSS + 1)
 
 
 def live_score(name: str, scores: Iterable[Score], roles: Mapping[str, str]) -> Figure:

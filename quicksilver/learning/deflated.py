@@ -14,6 +14,7 @@ from quicksilver.events import FloatArray
 from quicksilver.learning.results import Track
 
 EULER = 0.577_215_664_901_532_9
+LEAST = 20  # profits that do not overlap: of fewer a ratio may be anything, and its skew and kurtosis tell nothing
 
 
 def expected_best(ratios: Sequence[float], tried: int, by_chance: float) -> float:
@@ -55,12 +56,15 @@ def track_of(profits: FloatArray, days: float) -> Track | None:
 
 
 def deflated_tracks(tracks: Sequence[Track | None], tried: int) -> list[float | None]:
-    """Return the deflated Sharpe ratio of each track, given that ``tried`` were tried; None of one without trades.
+    """Return the deflated Sharpe ratio of each track, given that ``tried`` were tried.
 
-    The spread of all is taken of daily ratios, for decisions of a minute and of an hour differ in size by nature.
+    It is None of one without trades, and of one of fewer than ``LEAST`` profits, which says nothing of the spread of
+    the others either: one lucky ratio of three would deflate all of them to nothing. The spread is taken of daily
+    ratios, for decisions of a minute and of an hour differ in size by nature.
     """
-    known = [one.daily for one in tracks if one is not None]
-    return [None if one is None else _deflated_track(one, known, tried) for one in tracks]
+    enough = [one if one is not None and one.n >= LEAST else None for one in tracks]
+    known = [one.daily for one in enough if one is not None]
+    return [None if one is None else _deflated_track(one, known, tried) for one in enough]
 
 
 def _deflated_track(one: Track, daily: Sequence[float], tried: int) -> float:

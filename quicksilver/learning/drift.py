@@ -12,6 +12,7 @@ from typing import NamedTuple
 from river.drift import ADWIN
 
 from quicksilver.learning.config import Target
+from quicksilver.learning.live_outcomes import outcome_of
 from quicksilver.records import Score
 
 WORST_LOSS = 4.0  # nats: 2 % was given to what came. ADWIN's bound holds for values from 0 to 1, so a loss has an end.
@@ -54,22 +55,12 @@ class LiveLosses:
         if last is not None and (score.ts_event_ns, score.seq) <= (last.ts_event_ns, last.seq):
             return None
         self._last[stream] = score
-        if score.n > 1 and (last is None or score.n != last.n + 1):
+        outcome = outcome_of(score, last)
+        if outcome is None:
             return None
-        before = None if score.n == 1 else last
         if target == "direction":
-            sums, had = _nats(score), (0.0, 0.0) if before is None else _nats(before)
-            return Loss(max(0.0, sums[0] - had[0]), max(0.0, sums[1] - had[1]))
-        profit, earlier = _profit(score), 0.0 if before is None else _profit(before)
-        return None if profit is None or earlier is None else Loss(earlier - profit, 0.0)
-
-
-def _nats(score: Score) -> tuple[float, float]:
-    return score.n * score.log_loss, score.n * score.baseline_log_loss
-
-
-def _profit(score: Score) -> float | None:
-    return None if score.profit_bps is None else score.n * score.profit_bps
+            return Loss(outcome.log_loss, outcome.baseline_log_loss)
+        return None if outcome.profit_bps is None else Loss(-outcome.profit_bps, 0.0)
 
 
 class Drift(NamedTuple):

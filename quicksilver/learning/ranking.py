@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from quicksilver.learning.deflated import deflated_tracks
-from quicksilver.learning.results import MAJORITY, MODEL, Interval, Track
+from quicksilver.learning.deflated import LEAST, deflated_tracks
+from quicksilver.learning.results import MAJORITY, MODEL, Interval, Track, Validation
 from quicksilver.learning.scores import LEVEL
 from quicksilver.learning.search import Result
 from quicksilver.learning.verdict import after
@@ -22,7 +22,8 @@ class Row(msgspec.Struct, frozen=True):
     ``n`` decisions from ``start_ns`` to ``end_ns``.
     ``percent_better`` is how much better than the majority class it is. ``sharpe_daily`` is the Sharpe ratio of its
     profits, 0 where it never trades, and ``deflated`` the probability that this is more than the best of all that
-    were tried would have by luck, None where it never trades.
+    were tried would have by luck, None where it never trades or too few decisions have judged it. ``few`` is true of
+    one that is not to be ranked among the others, for how it was judged says too little.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
     deflated: float | None = None
     track: Track | None = None
     spread_bps: float | None = None
+    few: bool = False
 
     @property
     def trades(self) -> bool:
@@ -77,8 +79,13 @@ def row_of(result: Result) -> Row:
         percent_better=_percent(found.better_by["accuracy"]), profit_bps=model["profit_bps"],
         balanced_accuracy=model["balanced_accuracy"], matthews=model["matthews"], log_loss=model["log_loss"],
         brier=model["brier"], track=found.track, spread_bps=found.spread_bps,
-        sharpe_daily=found.track.daily if found.track is not None else 0.0,
+        sharpe_daily=found.track.daily if found.track is not None else 0.0, few=_independent(found) < LEAST,
     )  # fmt: skip
+
+
+def _independent(found: Validation) -> int:
+    """How many decisions, or blocks of them, do not depend on one another."""
+    return found.track.n if found.track is not None else found.n // found.block
 
 
 def _percent(share: Interval) -> Interval:
@@ -88,9 +95,14 @@ def _percent(share: Interval) -> Interval:
 def ranked(rows: Iterable[Row], tried: int) -> list[Row]:
     """Return the rows with their deflated scores, the best daily Sharpe ratio first, those without any last.
 
+    Before those without any stand the ``few``, whose ratio three lucky decisions may have made: who was judged by less
+    than ``LEAST`` decisions that do not depend on one another, or by less than half of the periods that others were.
     ``tried`` is how many configurations were tried, those of no result among them.
     """
-    ordered = sorted(rows, key=lambda row: (row.sharpe_daily is None, -(row.sharpe_daily or 0.0), row.id))
+    rows = list(rows)
+    most = max((row.folds for row in rows), default=0)
+    marked = [msgspec.structs.replace(row, few=row.few or 0 < 2 * row.folds < most) for row in rows]
+    ordered = sorted(marked, key=lambda row: (row.sharpe_daily is None, row.few, -(row.sharpe_daily or 0.0), row.id))
     scores = deflated_tracks([row.track for row in ordered], tried)
     return [msgspec.structs.replace(row, deflated=score) for row, score in zip(ordered, scores, strict=True)]
 
@@ -108,13 +120,16 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
     if not trading:
         return f"None of {len(judged):,} judged here ever trades: doing nothing is best."
     best = trading[0]
+    if best.few:
+        return f"None of {len(trading):,} that trade was judged by enough to say what it earns."
     assert best.profit_bps is not None
     assert best.deflated is not None
     earned = f"{best.profit_bps.value:+.2f} bps a decision {after(best.spread_bps)}"
     if best.profit_bps.value <= 0.0:
+        enough = sum(not row.few for row in judged)
+        where = "judged here" if enough == len(judged) else "judged by enough"
         return (
-            f"None of {len(judged):,} judged here earns its costs: the best that trades makes {earned}; doing nothing"
-            " is better."
+            f"None of {enough:,} {where} earns its costs: the best that trades makes {earned}; doing nothing is better."
         )
     sure = f"after {tried:,} tries, the probability that this is more than luck is {100 * best.deflated:.0f} %"
     if best.deflated >= BELIEVED and best.profit_bps.mean_low > 0.0:
@@ -133,10 +148,16 @@ def _on_hits(judged: Sequence[Row]) -> str:
 
 def _on_periods(judged: Sequence[Row]) -> str:
     most = max(row.folds for row in judged)
-    fewer = sum(row.folds < most for row in judged)
-    if not fewer:
-        return ""
-    return (
-        f" {fewer:,} had too little to learn from before the first periods: judged by fewer than the {most} of the"
-        " others, to be compared with care."
-    )
+    fewer, few = sum(row.folds < most for row in judged), sum(row.few for row in judged)
+    said = ""
+    if fewer:
+        said += (
+            f" {fewer:,} had too little to learn from before the first periods: judged by fewer than the {most} of the"
+            " others, to be compared with care."
+        )
+    if few:
+        said += (
+            f" {few:,} stand last whatever they earned: judged by fewer than {LEAST} decisions that do not depend on"
+            " one another, or by less than half of the periods."
+        )
+    return said

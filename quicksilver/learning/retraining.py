@@ -31,12 +31,16 @@ Move: TypeAlias = Literal["train", "promote", "drop"]
 
 
 class Decision(NamedTuple):
-    """What is to be done with a predictor, and why; ``version`` is the shadow's that is promoted or dropped."""
+    """What is to be done with a predictor, and why.
+
+    ``version`` is the shadow's that is promoted or dropped, ``live`` the live one's that it was held against.
+    """
 
     move: Move
     ts_ns: int
     why: str
     version: str = ""
+    live: str = ""
 
 
 class Standing(NamedTuple):
@@ -166,7 +170,7 @@ class Retraining:
             why = self._changed(instrument, score, loss, live)
             self._drifted = why if why and not self._answered(score.ts_known_ns) else self._drifted
         verdict = None if loss is None or self._trial is None else self._trial.take(score, loss)
-        return self._given_up(score, live) if verdict is None else [self._settled(verdict)]
+        return self._given_up(score, live) if verdict is None else [self._settled(verdict, live)]
 
     def _changed(self, instrument: tuple[str, str], score: Score, loss: Loss | None, live: Standing) -> str:
         """Why a score tells of drift, or nothing."""
@@ -195,18 +199,18 @@ class Retraining:
             return []
         self._trial = None
         why = f"neither it nor the live version has predicted anything for {told_span(silent_ns)}"
-        return [Decision("drop", self._now_ns, why, self._shadow.version)]
+        return [Decision("drop", self._now_ns, why, self._shadow.version, live.version)]
 
     def _answered(self, ts_ns: int) -> bool:
         """Whether a training has been begun since: the scores of before are read again after a restart."""
         begun_ns = self._seen(self._begun_ns)
         return begun_ns is not None and ts_ns <= begun_ns
 
-    def _settled(self, verdict: Verdict) -> Decision:
+    def _settled(self, verdict: Verdict, live: Standing) -> Decision:
         assert self._shadow is not None
         self._trial = None
         move: Move = "promote" if verdict.better else "drop"
-        return Decision(move, self._now_ns, str(verdict), self._shadow.version)
+        return Decision(move, self._now_ns, str(verdict), self._shadow.version, live.version)
 
     def _due(self) -> list[Decision]:
         begun_ns = self._seen(self._begun_ns)

@@ -178,7 +178,8 @@ def test_live_scores_of_a_file_are_drawn_of_those_that_have_some(folder: Path) -
     refused = plot("p.toml", "run.sqlite", "--live", "--only", "line")
     assert refused.exit_code == 2
     assert refused.stderr.splitlines()[-1] == "error: nothing could be drawn of p.toml, for the reasons above"
-    assert plot("p.toml", "run.sqlite", "--live", "--only", "lien").stderr.startswith("error: p.toml has no predictor")
+    unknown = plot("p.toml", "run.sqlite", "--live", "--only", "lien")
+    assert unknown.stderr.startswith("error: --only lien: no such predictor in the file")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_live_scores_of_a_file_are_drawn_of_those_that_have_some(folder: Path) -
     [
         (["p.toml", "no.csv"], "no.csv: there is no such file"),
         (["no.toml", "BTC-USD.csv"], "no.toml: No such file or directory"),
-        (["p.toml", "BTC-USD.csv", "--only", "lien"], "p.toml has no predictor lien; it has line, bayes, short, both"),
+        (["p.toml", "BTC-USD.csv", "--only", "lien"], "--only lien: no such predictor in the file; there is line,"),
         (["near", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
         (["near@abc", "BTC-USD.csv"], "there is no predictor near in data/models; there is none: `quicksilver"),
         (["near", "no.sqlite", "--live", "--since", "2024-01-01"], "--live draws all scores that are stored"),

@@ -63,7 +63,7 @@ def settled(**given: Any) -> RunSettings:
         (FILE[: FILE.index("[retraining]")], (), "p.toml: there is no table [retraining]: add one with every = "),
         (FILE.replace('"6h"', '"often"'), (), "p.toml: 'often' is no span of time"),
         (FILE, ("--api", "nowhere"), "nowhere: no address of an API such as http://127.0.0.1:8000"),
-        (None, (), "p.toml: No such file or directory"),
+        (None, (), "p.toml: cannot be read: No such file or directory"),
     ],
 )
 def test_what_cannot_be_used_is_told(tmp_path: Path, text: str | None, arguments: tuple[str, ...], said: str) -> None:

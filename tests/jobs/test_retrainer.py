@@ -160,6 +160,27 @@ async def test_a_shadow_that_is_worse_is_dropped_and_the_old_one_stays(tmp_path:
             assert len(one.registry.versions("near")) == 2
 
 
+async def test_who_was_made_live_meanwhile_is_not_replaced_by_whom_it_was_not_held_against(tmp_path: Path) -> None:
+    """A user promotes a third version in the second before the verdict: the shadow has beaten another than that."""
+    async with desk(tmp_path) as one:
+        market = Market()
+        one.predicted(market.rows(1_500, -0.7))
+        retrained(one.job)
+        one.predicted(market.rows(50, -0.7))
+        second = retrained(one.job).version
+        async with one.running():
+            one.retrainer.take(one.predicted(market.rows(450, -0.7)))
+            await one.go_on(market, 0.7, 600, "training", "shadow")
+            shadow = one.history.of("near")[1].version
+            scores = one.predicted(market.rows(300, 0.7))  # of those two, and enough for the shadow to win
+            one.registry.promote("near", second)
+            one.retrainer.take(scores)
+            await asyncio.sleep(1.0)
+            roles = one.registry.roles("near")
+            assert (roles.live, shadow in roles.shadows) == (second, True)
+            assert "promoted" not in one.what()
+
+
 async def test_a_schedule_without_a_version_and_too_little_data(tmp_path: Path) -> None:
     """The first training fails, is told in a sentence and tried again; what it makes then is live."""
     schedule = RetrainingConfig(every="400s", at_least_apart="200s", promote="always")

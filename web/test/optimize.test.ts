@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AXES, cells, domain, duration, filtered, type Interval, MEASURES, minute, periods, type Row, seconds, sorted, stateText } from "../src/optimize/rows";
+import { AXES, cells, domain, duration, filtered, type Interval, MEASURES, minute, periods, ranked, type Row, seconds, sorted, stateText, withInterval } from "../src/optimize/rows";
 
 const interval = (value: number): Interval => ({ value, low: value - 2, high: value + 2, mean_low: value - 1, mean_high: value + 1 });
 
@@ -11,7 +11,7 @@ function row(type: string, granularity: string, correct: number | null, profit =
     start_ns: correct === null ? null : 1_509_681_900e9, end_ns: correct === null ? null : 1_510_000_000e9, seconds: 1, why: correct === null ? "too few" : "", warned: [],
     percent_correct: scored, percent_majority: scored, percent_better: scored,
     profit_bps: correct === null ? null : interval(profit), balanced_accuracy: scored, matthews: scored, log_loss: scored,
-    brier: scored, sharpe_daily: correct, deflated: null,
+    brier: scored, sharpe_daily: correct, deflated: null, few: false,
   };
 }
 
@@ -35,6 +35,16 @@ describe("a search's rows", () => {
     expect(filtered(rows, " LDA 15m ").map((one) => one.id)).toEqual(["lda15m"]);
     expect(filtered(rows, "few")).toHaveLength(1);
     expect(filtered(rows, "")).toBe(rows);
+  });
+
+  it("that too little has judged are last whichever way, and in no cell", () => {
+    const lucky: Row = { ...row("lda", "1h", 100, 90), folds: 1, few: true };
+    const by = (one: Row) => ranked(correct!, one);
+    for (const descending of [true, false]) expect(sorted([lucky, ...rows], by, descending).slice(-2).map(by)).toEqual([null, null]);
+    expect(cells([lucky, row("lda", "1h", 50)], type!, granularity!, correct!, "best")).toEqual([{ x: "lda", y: "1h", value: 50, n: 1 }]);
+    expect(periods(lucky)).toBe("1 of 8, too few");
+    expect(withInterval(MEASURES[3]!, lucky)[0]).toBe("too few");
+    expect(withInterval(MEASURES[3]!, row("lda", "1h", 0))[0]).toBe("no trades");
   });
 
   it("say which later periods have judged them", () => {

@@ -54,6 +54,41 @@ def test_the_best_comes_first_and_what_failed_last() -> None:
     assert rows[0].percent_correct == Interval(50.0, 10.0, 90.0, 20.0, 80.0)
 
 
+def test_three_lucky_decisions_lead_no_table_and_deflate_nobody() -> None:
+    """A Sharpe ratio of three nearly equal gains is beyond all others; it is no try of which luck's size is known."""
+    lucky, good, bad = (
+        result("lucky", np.array([9.0, 10.0, 11.0])),
+        result("good", profits(2.0)),
+        result("b", profits(-1)),
+    )
+    rows = table(lucky, good, bad)
+    assert [(row.id, row.few) for row in rows] == [("good", False), ("b", False), ("lucky", True)]
+    assert (rows[2].sharpe_daily or 0.0) > (rows[0].sharpe_daily or 0.0)
+    assert rows[2].deflated is None
+    assert rows[0].deflated == table(good, bad, tried=3)[0].deflated
+    said = verdict(rows, 3)
+    assert said.startswith("The best makes +2.00 bps")
+    assert said.endswith(
+        " 1 stand last whatever they earned: judged by fewer than 20 decisions that do not depend on one another, or by"
+        " less than half of the periods."
+    )
+    assert verdict(table(lucky), 1).startswith("None of 1 that trade was judged by enough to say what it earns. ")
+    assert verdict(table(lucky, bad), 2).startswith("None of 1 judged by enough earns its costs: the best that trades")
+    (idle,) = table(result("idle", np.zeros(19)))
+    assert idle.few
+
+
+def test_who_was_judged_by_less_than_half_of_the_periods_is_not_ranked() -> None:
+    def judged(name: str, mean: float, folds: int) -> Result:
+        one = result(name, profits(mean))
+        assert one.validation is not None
+        return replace(one, validation=replace(one.validation, folds=folds))
+
+    rows = table(judged("late", 4.0, 3), judged("half", 1.0, 4), judged("all", -1.0, 8))
+    assert [(row.id, row.few) for row in rows] == [("half", False), ("all", False), ("late", True)]
+    assert rows[2].deflated is not None, "it has decided often enough for that"
+
+
 def test_deflated_scores_are_those_of_the_paper_where_all_decide_as_often() -> None:
     series = [profits(mean) for mean in (-1.0, 0.5, 2.0)]
     tracks = [track for one in series if (track := track_of(one, DAYS)) is not None]

@@ -37,6 +37,7 @@ export interface Row {
   brier: Interval | null;
   sharpe_daily: number | null;
   deflated: number | null;
+  few: boolean; // too little has judged it: it is not ranked among the others
 }
 
 export interface SearchState {
@@ -111,6 +112,11 @@ export const MEASURES: Measure[] = [
   measured("log-loss", 3, (row) => row.log_loss, { lower: true }),
 ];
 
+/** What a row is compared with others by: nothing of one that too little has judged, which luck alone may have made. */
+export function ranked(measure: Measure, row: Row): number | null {
+  return row.few ? null : measure.of(row);
+}
+
 /** The rows in which every word of the filter stands somewhere. */
 export function filtered(rows: Row[], filter: string): Row[] {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
@@ -144,7 +150,7 @@ export interface Cell {
 export function cells(rows: Row[], x: Axis, y: Axis, measure: Measure, pick: Pick): Cell[] {
   const groups = new Map<string, { x: string; y: string; values: number[] }>();
   for (const row of rows) {
-    const value = measure.of(row);
+    const value = ranked(measure, row);
     if (value === null) continue;
     const key = JSON.stringify([x.text(row), y.text(row)]);
     const group = groups.get(key) ?? { x: x.text(row), y: y.text(row), values: [] };
@@ -173,13 +179,13 @@ export function domain(rows: Row[], axis: Axis): string[] {
 export function withInterval(measure: Measure, row: Row): [string, string] {
   const value = measure.of(row);
   const interval = measure.interval?.(row);
-  const text = value === null ? (row.why ? UNKNOWN : "no trades") : fixed(value, measure.decimals);
+  const text = value === null ? (row.why ? UNKNOWN : row.sharpe_daily ? "too few" : "no trades") : fixed(value, measure.decimals);
   return [text, interval ? `[${fixed(interval.low, measure.decimals)}, ${fixed(interval.high, measure.decimals)}]` : ""];
 }
 
 /** The later periods that have judged it, as `6 of 8`: it had too little to learn from before the others. */
 export function periods(row: Row): string {
-  return `${row.folds} of ${row.of_folds}`;
+  return `${row.folds} of ${row.of_folds}${row.few ? ", too few" : ""}`;
 }
 
 /** A moment of its decisions to the minute, UTC, as 2017-11-03 04:05. */

@@ -1,7 +1,7 @@
 /** The rows as a table that a click on a column sorts. */
 
 import { element } from "../dom";
-import { AXES, MEASURES, minute, periods, type Row, sorted, type Value, withInterval } from "./rows";
+import { AXES, MEASURES, minute, periods, ranked, type Row, sorted, type Value, withInterval } from "./rows";
 
 const MOST = 500; // rows that are drawn: a browser lays out no ten thousand each two seconds
 
@@ -31,7 +31,7 @@ const axes = AXES.map((axis): Column => ({
   name: axis.name, by: axis.order, numbers: false, fill: (row, cell) => cell.append(axis.text(row)),
 }));
 const measures = MEASURES.map((measure): Column => ({
-  name: measure.name, by: measure.of, numbers: true,
+  name: measure.name, by: (row) => ranked(measure, row), numbers: true,
   fill: (row, cell) => {
     const [text, interval] = withInterval(measure, row);
     cell.append(text, element("small", "", interval && ` ${interval}`));
