@@ -30,7 +30,12 @@ _NAMES = {
 }
 _QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "ETH", "XBT")
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
-_PAIR = re.compile(rf"([A-Z0-9]{{2,10}}?)[-/_]?({'|'.join(_QUOTES)})")
+_HYPHENATED = (*_QUOTES, "FDUSD", "DAI", "BNB", "CHF", "CAD", "AUD", "NZD", "KRW", "TRY", "BRL", "INR")
+# Without a hyphen the likelier comes first: DOTUSD is no DO-TUSD, and TUSD, which is a coin, no T-USD.
+_PAIR = re.compile(
+    rf"(XBT|USDT|SHIB|[A-Z0-9]{{3,10}}?)({'|'.join(_QUOTES)})|([A-Z0-9]{{2}})({'|'.join(_QUOTES)})"
+    rf"|([A-Z0-9.]{{1,20}})[-/_]({'|'.join(_HYPHENATED)})"
+)
 _COMPACT_DATE = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 20200701
 _ALL_NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:\D.*)?")  # 03.04.2020, whose order is not told
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -130,7 +135,7 @@ def as_symbol(text: str) -> str:
     ('BTC-USD', 'ETH-USD', 'BTC-EUR')
     """
     match = _PAIR.fullmatch(text.strip().upper())
-    base, quote = match.groups() if match else (text.strip().upper(), "USD")
+    base, quote = filter(None, match.groups()) if match else (text.strip().upper(), "USD")
     return f"{'BTC' if base == 'XBT' else base}-{quote}" if base else ""
 
 

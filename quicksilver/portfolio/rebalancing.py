@@ -16,6 +16,8 @@ from quicksilver.portfolio.costs import Costs
 MOST_MONEY = 1e15  # of a portfolio: beyond, a double has no cents
 HEADROOM = 1e-9  # of the cash that stays unspent: sums of doubles err by less
 SNAP = 1e-12  # of an amount: 0.19999999999999996 are two lots of 0.1; well within the headroom
+DIGITS = 15  # of units: so many of any number does a double keep, in which orders are told
+LOT_DIGITS = 6  # of a lot: of one with more, such as 0.30000000000000004, too little of an order might be left
 LONG = Context(prec=80)  # digits: the smallest lots of the cheapest coins, in the largest portfolio
 HALVINGS = 60  # of the factor that purchases shrink by: then it is known to the last bit
 
@@ -172,7 +174,23 @@ def _in_lots(one: Position, side: Literal["sell", "buy"], money: float) -> Decim
     units = Decimal(repr(money / one.price * (1.0 + SNAP)))
     if side == "sell":
         units = one.units if one.target == 0.0 else min(units, one.units)
-    return LONG.multiply(LONG.divide_int(units, one.lot), one.lot)
+    return _told_exactly(LONG.divide_int(units, one.lot), one.lot)
+
+
+def _told_exactly(lots: Decimal, lot: Decimal) -> Decimal:
+    """Units of so many lots, or of a few less: what a double has no room for it might round up, past what is held."""
+    size = LONG.multiply(lots, lot)
+    if _digits(lot) > LOT_DIGITS:
+        return size
+    step = Decimal(1)
+    while _digits(size) > DIGITS:
+        step = step.scaleb(1)
+        size = LONG.multiply(LONG.multiply(LONG.divide_int(lots, step), step), lot)
+    return size
+
+
+def _digits(number: Decimal) -> int:
+    return len(number.normalize(LONG).as_tuple().digits)
 
 
 def _after(

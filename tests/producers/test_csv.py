@@ -231,3 +231,10 @@ def test_any_layout_gives_the_same_prices(
     path = tmp_path_factory.mktemp("c") / "x.csv"
     path.write_text(text)
     assert [(price.ts_event_ns, price.price) for price in read(path)[0]] == expected
+
+
+def test_short_long_and_ambiguous_pairs_keep_their_quotes() -> None:
+    texts = ("A-USD", "T_EUR", "BRK.B-USD", "BTC-CHF", "XBTUSD", "DOTUSD", "BNBUSD", "BTCBUSD", "USDTUSD", "TUSD")
+    assert [as_symbol(text) for text in texts] == [
+        "A-USD", "T-EUR", "BRK.B-USD", "BTC-CHF", "BTC-USD", "DOT-USD", "BNB-USD", "BTC-BUSD", "USDT-USD", "TUSD-USD",
+    ]  # fmt: skip

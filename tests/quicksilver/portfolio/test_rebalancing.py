@@ -145,3 +145,12 @@ def test_no_order_overspends_oversells_or_leads_away(
     off = [sum(abs(weights[one.asset] - one.target) for one in positions) for weights in (done.before, done.after)]
     traded = sum(trade.notional for trade in done.trades) / done.value
     assert off[1] <= off[0] - 0.9 * traded + 1e-9  # what costs take is at most a tenth of what is won
+
+
+def test_units_are_told_in_a_double_as_they_are_and_are_never_more_than_is_held() -> None:
+    held = "123456789012.12345678"  # the nearest double is 123456789012.12346
+    (trade,) = rebalance([position("A", held, 0.0, 1e-6, Decimal("1e-8"))], 0.0, FREE).trades
+    assert Decimal(repr(float(trade.units))) == trade.units == Decimal("123456789012.123")
+    odd = Decimal("0.30000000000000004")
+    (trade,) = rebalance([position("A", "0", 1.0, 1.0, odd)], 3.0, FREE).trades
+    assert trade.units == 9 * odd
