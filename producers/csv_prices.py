@@ -74,9 +74,12 @@ class CsvFile:
 
         def refuse(letter: DeadLetter) -> None:
             """Count a row that cannot be read, and pass its dead letter on."""
+            nonlocal first
             self.counts.rejected += 1
+            first = first or letter
             reject(letter)
 
+        first: DeadLetter | None = None
         numbers: dict[str, int] = {}
         last: dict[str, Row] = {}
         newest_ns = -(1 << 63)
@@ -96,7 +99,8 @@ class CsvFile:
                 row.high, row.low,
             )  # fmt: skip
         if not self.counts.events:
-            raise InputError(f"{self.path}: no row could be read ({self.counts.rejected} rejected)")
+            why = f"; the first: {first.reason}" if first is not None else ""
+            raise InputError(f"{self.path}: no row could be read ({self.counts.rejected} rejected){why}")
 
     def _in_order(self, reject: Reject) -> Iterator[Row]:
         if self.layout.newest_first:

@@ -78,7 +78,7 @@ def test_a_row_with_a_price_too_many_is_refused(path: Path) -> None:
     assert json.loads(result.stdout)["observations"] == len(DAYS) - 2
     result = asked(path, [row[:1] + ["1"] * (i > 0) + row[1:] for i, row in enumerate(TABLE)])
     assert result.exit_code == 2
-    assert "no row could be read (60 rejected)" in result.stderr
+    assert "no row could be read (60 rejected); the first: 5 columns, where the header names 4" in result.stderr
 
 
 def test_a_spreadsheets_unicode_text_is_read(path: Path) -> None:
