@@ -81,7 +81,7 @@ class GrowingParts:
                 corners = _corners(part, directions)
                 self.parts.append(Part(part, corners, len(corners)))
                 looked += 1
-                if looked % SETS == 0:
+                if looked % SETS == 0 or not by_order(feasible):
                     yield looked
             else:
                 waiting.append((part, ways.permutation(directions), {}))

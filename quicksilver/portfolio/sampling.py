@@ -18,6 +18,7 @@ from quicksilver.portfolio.corners import GrowingParts, Part, exact, parts_of
 from quicksilver.portfolio.feasibility import by_order
 
 CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
+WALKED = 3  # one group in so many goes on by hit-and-run, for it takes longer than all else
 STEPS = 12  # of hit-and-run; its start is spread over the set already
 TINY = 1e-300
 
@@ -47,6 +48,15 @@ class Sampler:
             self._parts = self._growing.parts
         elif not self._plain:
             self._parts = parts_of(feasible, seed)
+
+    @property
+    def few(self) -> bool:
+        """Whether so few corners of a convex set are known that little of it lies between them: all draws walk on."""
+        return (
+            self._growing is not None
+            and self._feasible.convex
+            and len(self._parts[0].corners) < len(self._feasible.low)
+        )
 
     def look(self) -> None:
         """Look for one corner more, or a few sets of assets, unless all are known."""
@@ -88,9 +98,8 @@ class Sampler:
         for i, part in enumerate(self._parts):
             rows = np.arange(i, len(mixture), len(self._parts))
             weights = exact(self._mixed(mixture[rows], part.corners, rng), part.feasible)
-            walked = np.arange(len(rows)) // len(CONCENTRATIONS) % 3 == 2
-            if self._growing is not None and len(part.corners) < len(part.feasible.low):
-                walked[:] = True  # between few corners there is little of the set
+            walked = np.arange(len(rows)) // len(CONCENTRATIONS) % WALKED == WALKED - 1
+            walked |= self.few
             weights[walked] = hit_and_run(part.feasible, weights[walked], rng)
             first = self._first(part, chunk)[: len(rows)]
             weights[: len(first)] = first
