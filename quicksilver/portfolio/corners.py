@@ -67,9 +67,9 @@ class GrowingParts:
             if next(self._steps, None) is None:
                 raise InputError(THIN)
 
-    def look(self) -> None:
-        """Find one corner more, or ``SETS`` sets of assets where that takes no linear program."""
-        next(self._steps, None)
+    def look(self) -> bool:
+        """Look for one corner more, or ``SETS`` sets where that takes no linear program; False: all are known."""
+        return next(self._steps, None) is not None
 
     def _search(self, feasible: Feasible, seed: int) -> Iterator[int]:
         """Look into one direction after the other, by turns in each part; yields how often it has looked."""

@@ -25,7 +25,7 @@ class GrowingBank:
     """Up to ``config.n_portfolios`` feasible portfolios; fewer where all their last returns have to be kept.
 
     There are some more at each ``grow``, so that how many there are follows from how often it was called. So it is with
-    the corners of constraints that take a linear program each, in between which portfolios are drawn.
+    the corners between which they are drawn: while some are not known, each other update finds one instead of drawing.
     """
 
     def __init__(self, config: PortfolioConfig, feasible: Feasible, ring: Ring) -> None:
@@ -34,6 +34,7 @@ class GrowingBank:
         if config.risk != "variance":
             self._capacity = min(self._capacity, max(FEWEST, PAST_VALUES // config.window))
         self._chunk = 0
+        self._looked = False  # at the last update
         self._parts: list[PastBank] = []
         self._sampler: Sampler | None = None
         self._simplex: PortfolioBank | None = None  # where all long-only portfolios are feasible
@@ -66,8 +67,9 @@ class GrowingBank:
                 return
             drawn = self._simplex.weights(list(range(start, self._simplex.n_portfolios)))
         elif self._sampler is not None:
-            if self._chunk:
-                self._sampler.look()
+            self._looked = self._chunk > 0 and not self._looked and self._sampler.look()
+            if self._looked:
+                return  # drawing takes as long
             step = self._step // WALKED if self._sampler.few else self._step  # all of them walk, which takes as long
             drawn = self._sampler.draw(min(step, room), self._chunk)
             self._chunk += 1

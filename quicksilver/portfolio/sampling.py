@@ -58,10 +58,9 @@ class Sampler:
             and len(self._parts[0].corners) < len(self._feasible.low)
         )
 
-    def look(self) -> None:
-        """Look for one corner more, or a few sets of assets, unless all are known."""
-        if self._growing is not None:
-            self._growing.look()
+    def look(self) -> bool:
+        """Look for one corner more, or a few sets of assets; False: there was nothing left to look for."""
+        return self._growing is not None and self._growing.look()
 
     def draw(self, n_portfolios: int, chunk: int = 0) -> FloatArray:
         """Return weights ``(n_portfolios, n_assets)``, feasible to ``TOLERANCE``; each chunk has others.
