@@ -84,7 +84,8 @@ def test_picks_are_named_and_feasible_whatever_is_asked(kind: str, risk: RiskNam
         assert_feasible(chosen, config.constraints, 6)
     names = names_of(Question(constraints=config.constraints, risk=risk))
     assert list(chosen.picks) == names
-    assert chooser.n_portfolios == (1_000 if kind in {"none", "held"} else 750)
+    most = 1_000 if kind in {"none", "held"} else 750  # fewer while corners are looked for
+    assert chooser.n_portfolios == most or (kind not in {"none", "held", "cap"} and 0 < chooser.n_portfolios < most)
 
 
 @pytest.mark.parametrize("cap", [1.0, 0.15])
