@@ -5,6 +5,7 @@ second-level cache. A covariance is symmetric, so half of it does, and the produ
 never written out. Measured for 100,000 x 30 beside the bare float32 product: see ``make bench``.
 """
 
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -24,10 +25,38 @@ def draw(n_portfolios: int, n_assets: int, seed: int) -> Float32:
     A mixture of symmetric Dirichlet laws: one alone leaves the corners or the middle of the simplex empty. The first
     rows are the corners themselves and equal weight.
     """
-    counts = [len(part) for part in np.array_split(np.arange(n_portfolios), len(CONCENTRATIONS))]
-    weights = dirichlet(np.repeat(CONCENTRATIONS, counts), n_assets, np.random.default_rng(seed))
-    begin_with_corners(weights)
+    return np.concatenate([_drawn(n_assets, seed, i) for i in range(-(-n_portfolios // BLOCK))])[:n_portfolios]
+
+
+def _drawn(n_assets: int, seed: int, block: int) -> Float32:
+    """One block's portfolios ``(BLOCK, n_assets)``, of all laws in turn; what other blocks have does not matter."""
+    laws = np.resize(CONCENTRATIONS, BLOCK)
+    weights = dirichlet(laws, n_assets, np.random.default_rng([seed, 7, block]))
+    begin_with_corners(weights, block * BLOCK)
     return weights.astype(np.float32)
+
+
+class Draws:
+    """Portfolios of the whole simplex, as ``draw`` has them, drawn as far as they are asked for.
+
+    ``blocks`` is ``(n_blocks, n_assets, BLOCK)``; what is not drawn yet is 0.
+    """
+
+    def __init__(self, n_portfolios: int, n_assets: int, seed: int) -> None:
+        self.blocks: Float32 = aligned((-(-n_portfolios // BLOCK), n_assets, BLOCK), np.float32)
+        self._n_assets, self._seed, self._ready = n_assets, seed, 0
+
+    def have(self, n_portfolios: int) -> None:
+        """Draw until there are so many."""
+        while self._ready * BLOCK < n_portfolios:
+            self.blocks[self._ready] = _drawn(self._n_assets, self._seed, self._ready).T
+            self._ready += 1
+
+
+@lru_cache(maxsize=4)  # of 100,000 portfolios of 30 assets each takes 12 MB
+def draws(n_portfolios: int, n_assets: int, seed: int) -> Draws:
+    """Return the draws that all banks of these numbers share; nobody may write to them."""
+    return Draws(n_portfolios, n_assets, seed)
 
 
 @jit_sums
@@ -87,26 +116,38 @@ def _doubled(covariance: FloatArray) -> Float32:
 
 
 class PortfolioBank:
-    """``n_portfolios`` weight vectors over ``n_assets`` assets, all drawn from the whole simplex at once."""
+    """Up to ``n_portfolios`` weight vectors over ``n_assets`` assets, drawn from the whole simplex.
 
-    def __init__(self, n_portfolios: int, n_assets: int, seed: int) -> None:
-        self._reserve(n_portfolios, n_assets)
-        self.add(draw(n_portfolios, n_assets, seed))
+    Those of the same numbers are drawn once for all banks. All are there from the first, or as ``gradual``, none is
+    until ``more`` asks for it.
+    """
+
+    def __init__(self, n_portfolios: int, n_assets: int, seed: int, *, gradual: bool = False) -> None:
+        self._shared: Draws | None = draws(n_portfolios, n_assets, seed)
+        self._reserve(n_portfolios, self._shared.blocks)
+        if not gradual:
+            self.more(n_portfolios)
 
     @classmethod
     def empty(cls, capacity: int, n_assets: int) -> Self:
         """Return a bank with room for ``capacity`` portfolios, which ``add`` puts in."""
         bank = cls.__new__(cls)
-        bank._reserve(capacity, n_assets)
+        bank._shared = None
+        bank._reserve(capacity, aligned((-(-capacity // BLOCK), n_assets, BLOCK), np.float32))
         return bank
 
-    def _reserve(self, capacity: int, n_assets: int) -> None:
+    def _reserve(self, capacity: int, blocks: Float32) -> None:
         self.n_portfolios = 0
-        self.n_assets = n_assets
-        self._blocks: Float32 = aligned((-(-capacity // BLOCK), n_assets, BLOCK), np.float32)
+        self._blocks = blocks
         self._lines: Float32 = aligned((4, BLOCK), np.float32)
         self._means = np.empty(capacity, np.float32)
         self._risks = np.empty(capacity, np.float32)
+
+    def more(self, n: int) -> None:
+        """Draw up to ``n`` more, as far as there is room; not in a bank that ``add`` fills."""
+        if self._shared is not None:
+            self.n_portfolios = min(self.n_portfolios + n, len(self._means))
+            self._shared.have(self.n_portfolios)
 
     def add(self, weights: Float32 | FloatArray) -> None:
         """Put in more portfolios ``(n, n_assets)``, no more than there is room for."""

@@ -1,14 +1,18 @@
 """Whether any portfolio keeps all constraints, which of them exclude each other, and the corners of the feasible set.
 
-Linear programs, with whole numbers where the number of assets is limited, by HiGHS (scipy).
+Caps, floors and the budget need no more than an order of the assets, and so does a limit to their number where all
+have the same cap. Else linear programs, with whole numbers where the number of assets is limited, by HiGHS (scipy).
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from quicksilver.compiled import jit
 from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import MOST_WEIGHT, TOLERANCE, UNLIMITED, Feasible
@@ -45,7 +49,7 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     It keeps bounds exactly and everything else to some parts in 10^10.
     """
     n = len(feasible.low)
-    if feasible.convex and not len(feasible.rows) and not np.isfinite(feasible.turnover):
+    if by_order(feasible):
         return _filled(feasible, direction)
     parts = [(np.ones((1, n)), np.array([feasible.budget]), np.array([feasible.budget]))]
     if len(feasible.rows):
@@ -74,20 +78,38 @@ def corner(feasible: Feasible, direction: FloatArray, gap: float = 1e-6) -> Floa
     return _solved(cost, parts, low, high, whole, n, gap)
 
 
+def by_order(feasible: Feasible) -> bool:
+    """Whether corners are found by filling up the cheapest assets, without a linear program."""
+    if len(feasible.rows) or np.isfinite(feasible.turnover):
+        return False
+    # Of equal caps and no floors the cheapest are also the fewest that hold the budget.
+    return feasible.convex or bool(np.all(feasible.low == 0.0) and np.all(feasible.high == feasible.high[0]))
+
+
 def _filled(feasible: Feasible, direction: FloatArray) -> FloatArray | None:
     """The corner where nothing but bounds and the budget count: the cheapest are filled up, as far as it goes."""
-    weights, left = feasible.low.copy(), feasible.budget - float(feasible.low.sum())
-    for i in np.argsort(direction, kind="stable"):
-        more = min(max(left, 0.0), feasible.high[i] - feasible.low[i])
+    order = np.argsort(direction, kind="stable")
+    weights, left = _fill(feasible.low, feasible.high, feasible.budget - float(feasible.low.sum()), order)
+    if abs(left) > SLACK or (not feasible.convex and np.count_nonzero(weights) > feasible.most):
+        return None
+    return weights
+
+
+@jit
+def _fill(low: FloatArray, high: FloatArray, left: float, order: NDArray[np.int64]) -> tuple[FloatArray, float]:
+    weights = low.copy()
+    for i in order:
+        more = min(max(left, 0.0), high[i] - low[i])
         weights[i], left = weights[i] + more, left - more
-    return weights if abs(left) <= SLACK else None
+    return weights, left
 
 
 def _solved(
     cost: FloatArray, parts: list[tuple[FloatArray, FloatArray, FloatArray]], low: FloatArray, high: FloatArray,
     whole: FloatArray, n: int, gap: float,
 ) -> FloatArray | None:  # fmt: skip
-    constraints = [LinearConstraint(rows, least, most) for rows, least, most in parts]
+    rows, least, most = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    constraints = LinearConstraint(sparse.csc_array(rows), least, most)
     found = milp(
         cost, constraints=constraints, bounds=Bounds(low, high), integrality=whole, options={"mip_rel_gap": gap}
     )

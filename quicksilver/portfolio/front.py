@@ -17,6 +17,8 @@ from quicksilver.portfolio.picks import pareto
 from quicksilver.portfolio.risks import measured
 from quicksilver.portfolio.searching import neighbours, tried
 
+FIRST = 8  # updates within which each point is solved once: all at one would take long
+
 
 class Line(NamedTuple):
     """Portfolios ``(n, n_assets)`` that none beats, by rising risk; ``means`` and ``risks`` are ``(n,)``."""
@@ -31,8 +33,8 @@ class Front:
 
     At each update the last set is evaluated anew, beside the best of the bank and the picks. Where the feasible set is
     convex, so is the frontier, and what lies halfway between neighbours is feasible and has less risk than they have on
-    average; and one point by turns is solved exactly (variance; all of them at the first update), or looked for near
-    the one that is there (other risks).
+    average; and one point by turns is solved exactly (variance; all of them within the first ``FIRST`` updates), or
+    looked for near the one that is there (other risks).
     """
 
     def __init__(self, config: PortfolioConfig, feasible: Feasible) -> None:
@@ -80,7 +82,7 @@ class Front:
         low, high = float(means[np.argmin(risks)]), float(means.max())
         values = np.linspace(low, high, n)
         if self._config.risk == "variance":
-            wanted = values[1:-1] if update == 1 else values[turn : turn + 1]
+            wanted = values[1:-1][update - 1 :: FIRST] if update <= FIRST else values[turn : turn + 1]
             exact = [self._exact(market, float(value)) for value in wanted]
             return found + [one for one in exact if one is not None]
         above = np.flatnonzero(means[: len(rows)] >= min(values[turn], float(means[: len(rows)].max())))

@@ -5,14 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from quicksilver.events import FloatArray
-from quicksilver.portfolio.bank import Float32, PortfolioBank, draw
+from quicksilver.portfolio.bank import BLOCK, Float32, PortfolioBank
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.constraints import Feasible
 from quicksilver.portfolio.past_bank import PastBank
 from quicksilver.portfolio.ring import Ring
-from quicksilver.portfolio.sampling import Sampler
+from quicksilver.portfolio.sampling import WALKED, Sampler
 
 STEP = 250  # portfolios drawn inside constraints at an update: some milliseconds, where all at once would take seconds
+DRAWN = 31_000  # weights of all long-only portfolios that are drawn at an update, in whole blocks: 2 ms
 QUASI_STEP = 256  # a whole net of Sobol's points is a power of two
 PAST_VALUES = 6_000_000  # returns of portfolios that are kept for risks other than the variance: 24 MB; of 30 assets,
 # with weights and sums beside them, 37 MB where the window is 600 and 85 MB where it is 80, as more portfolios fit
@@ -23,8 +24,8 @@ LEAST = np.finfo(np.float32).tiny  # of a risk to divide by
 class GrowingBank:
     """Up to ``config.n_portfolios`` feasible portfolios; fewer where all their last returns have to be kept.
 
-    All long-only portfolios are drawn at once by chance. Under constraints, and of quasi-random ones, there are some
-    more at each ``grow``, so that how many there are follows from how often it was called.
+    There are some more at each ``grow``, so that how many there are follows from how often it was called. So it is with
+    the corners between which they are drawn: while some are not known, each other update finds one instead of drawing.
     """
 
     def __init__(self, config: PortfolioConfig, feasible: Feasible, ring: Ring) -> None:
@@ -33,21 +34,22 @@ class GrowingBank:
         if config.risk != "variance":
             self._capacity = min(self._capacity, max(FEWEST, PAST_VALUES // config.window))
         self._chunk = 0
+        self._looked = False  # at the last update
         self._parts: list[PastBank] = []
         self._sampler: Sampler | None = None
+        self._simplex: PortfolioBank | None = None  # where all long-only portfolios are feasible
         quasi = config.sampling == "quasi-random"
         self._step = QUASI_STEP if quasi else STEP
+        self._bank = PortfolioBank.empty(self._capacity, self._n_assets)
         if quasi or not config.constraints.none:
-            self._sampler = Sampler(feasible, config.seed, quasi=quasi)
-            self._bank = PortfolioBank.empty(self._capacity, self._n_assets)
-            self._weights: FloatArray = np.empty((self._capacity, self._n_assets))
-        elif config.risk == "variance":
-            self._bank = PortfolioBank(self._capacity, self._n_assets, config.seed)
+            self._sampler = Sampler(feasible, config.seed, quasi=quasi, gradual=True)
         else:
-            weights = draw(self._capacity, self._n_assets, config.seed).astype(np.float64)
-            self._weights = weights / weights.sum(axis=1, keepdims=True)
-            self._bank = PortfolioBank.empty(self._capacity, self._n_assets)
-            self._add(self._weights)
+            self._step = BLOCK * max(1, DRAWN // (BLOCK * self._n_assets))
+            self._simplex = PortfolioBank(self._capacity, self._n_assets, config.seed, gradual=True)
+            if config.risk == "variance":
+                self._bank = self._simplex
+        if self._bank is not self._simplex:
+            self._weights: FloatArray = np.empty((self._capacity, self._n_assets))
 
     @property
     def n_portfolios(self) -> int:
@@ -56,13 +58,22 @@ class GrowingBank:
 
     def grow(self) -> None:
         """Draw some more, while there is room."""
-        room = self._capacity - self._bank.n_portfolios
-        if self._sampler is None or room <= 0:
+        start, room = self._bank.n_portfolios, self._capacity - self._bank.n_portfolios
+        if room <= 0:
             return
-        start = self._bank.n_portfolios
-        drawn = self._sampler.draw(min(self._step, room), self._chunk)
+        if self._simplex is not None:
+            self._simplex.more(self._step)
+            if self._simplex is self._bank:
+                return
+            drawn = self._simplex.weights(list(range(start, self._simplex.n_portfolios)))
+        elif self._sampler is not None:
+            self._looked = self._chunk > 0 and not self._looked and self._sampler.look()
+            if self._looked:
+                return  # drawing takes as long
+            step = self._step // WALKED if self._sampler.few else self._step  # all of them walk, which takes as long
+            drawn = self._sampler.draw(min(step, room), self._chunk)
+            self._chunk += 1
         self._weights[start : start + len(drawn)] = drawn
-        self._chunk += 1
         self._add(drawn)
 
     def _add(self, weights: FloatArray) -> None:
@@ -77,7 +88,7 @@ class GrowingBank:
 
     def weights(self, index: int | list[int]) -> FloatArray:
         """Return the weights of one portfolio, ``(n_assets,)``, or of several, ``(n, n_assets)``, feasible."""
-        if self._sampler is None and self._risk == "variance":
+        if self._bank is self._simplex:
             return self._bank.weights(index)
         found: FloatArray = self._weights[index].copy()
         return found

@@ -1,7 +1,7 @@
 """Random portfolios inside the feasible set: its corners, what is sparse, its faces and its middle.
 
 Where nothing but the budget cuts the simplex, weights are of Dirichlet laws, or of quasi-random points taken through
-the same laws. Otherwise corners are found by linear programs, weights are Dirichlet mixtures of some of them, which
+the same laws. Otherwise corners are found (``corners``), weights are Dirichlet mixtures of some of them, which
 convexity keeps inside, and a third of them goes on by hit-and-run to the uniform law (Smith, Efficient Monte Carlo
 procedures for generating points uniformly distributed over bounded regions, Operations Research 32(6), 1984).
 """
@@ -12,16 +12,13 @@ from scipy import sparse
 from scipy.special import gammaincinv
 
 from quicksilver.compiled import jit
-from quicksilver.errors import InputError
 from quicksilver.events import FloatArray
 from quicksilver.portfolio.constraints import TOLERANCE, Feasible
-from quicksilver.portfolio.feasibility import corner
-from quicksilver.portfolio.solving import Solver
+from quicksilver.portfolio.corners import GrowingParts, Part, exact, parts_of
+from quicksilver.portfolio.feasibility import by_order
 
 CONCENTRATIONS = (0.05, 0.2, 0.5, 1.0, 3.0)  # of Dirichlet laws: from nearly one corner to the middle
-CORNERS = 4  # linear programs in random directions for each asset, beside two in its own
-MOST_CORNERS = 200
-SUPPORTS = 20  # sets of assets that are drawn from, where their number is limited
+WALKED = 3  # one group in so many goes on by hit-and-run, for it takes longer than all else
 STEPS = 12  # of hit-and-run; its start is spread over the set already
 TINY = 1e-300
 
@@ -29,27 +26,41 @@ TINY = 1e-300
 class Sampler:
     """Draws feasible weights, the same for the same seed; ``quasi`` takes Sobol's points for chance.
 
-    Linear programs are solved once, for all draws.
+    Corners are found once, for all draws. With ``gradual`` there are some at first, and more with each ``look``: then
+    what is drawn depends on how often it was called, and the first rows of a chunk are the corners that are new.
 
     Raises:
         InputError: rounding loses the whole set, which is hardly more than one portfolio.
     """
 
-    def __init__(self, feasible: Feasible, seed: int, *, quasi: bool = False) -> None:
+    def __init__(self, feasible: Feasible, seed: int, *, quasi: bool = False, gradual: bool = False) -> None:
         self._feasible = feasible
         self._seed = seed
         self._quasi = quasi
-        n = len(feasible.low)
         self._plain = (
             not len(feasible.rows) and not np.isfinite(feasible.turnover) and feasible.convex
             and bool(np.all(feasible.high >= feasible.budget - feasible.low.sum() + feasible.low))
         )  # fmt: skip
-        rng = np.random.default_rng([seed, 0])
-        self._parts: list[tuple[Feasible, FloatArray]] = []
-        if not self._plain:
-            for part in [feasible] if feasible.convex else _supports(feasible, rng):
-                count = min(CORNERS * n, MOST_CORNERS) if feasible.convex else feasible.most
-                self._parts.append((part, _corners(part, rng, count)))
+        self._parts: list[Part] = []
+        self._growing: GrowingParts | None = None
+        if gradual and not self._plain and not (feasible.convex and by_order(feasible)):
+            self._growing = GrowingParts(feasible, seed)
+            self._parts = self._growing.parts
+        elif not self._plain:
+            self._parts = parts_of(feasible, seed)
+
+    @property
+    def few(self) -> bool:
+        """Whether so few corners of a convex set are known that little of it lies between them: all draws walk on."""
+        return (
+            self._growing is not None
+            and self._feasible.convex
+            and len(self._parts[0].corners) < len(self._feasible.low)
+        )
+
+    def look(self) -> bool:
+        """Look for one corner more, or a few sets of assets; False: there was nothing left to look for."""
+        return self._growing is not None and self._growing.look()
 
     def draw(self, n_portfolios: int, chunk: int = 0) -> FloatArray:
         """Return weights ``(n_portfolios, n_assets)``, feasible to ``TOLERANCE``; each chunk has others.
@@ -59,7 +70,7 @@ class Sampler:
         rng, points = np.random.default_rng([self._seed, 1, chunk]), None
         width = len(self._feasible.low)
         if not self._plain:
-            corners = max(len(corners) for _, corners in self._parts)
+            corners = max(len(part.corners) for part in self._parts)
             width = corners if self._quasi else min(width, corners)
         if self._quasi:
             from scipy.stats import qmc  # takes a second to import, and most live portfolios do without
@@ -79,20 +90,26 @@ class Sampler:
         feasible = self._feasible
         if chunk == 0:
             begin_with_corners(mixture)
-        return _exact(feasible.low + (feasible.budget - feasible.low.sum()) * mixture, feasible)
+        return exact(feasible.low + (feasible.budget - feasible.low.sum()) * mixture, feasible)
 
     def _inside(self, mixture: FloatArray, rng: np.random.Generator, chunk: int) -> FloatArray:
         drawn = np.empty((len(mixture), len(self._feasible.low)))
-        for i, (part, corners) in enumerate(self._parts):
+        for i, part in enumerate(self._parts):
             rows = np.arange(i, len(mixture), len(self._parts))
-            weights = _exact(self._mixed(mixture[rows], corners, rng), part)
-            walked = np.arange(len(rows)) // len(CONCENTRATIONS) % 3 == 2
-            weights[walked] = hit_and_run(part, weights[walked], rng)
-            if chunk == 0:
-                first = min(len(corners), len(rows))
-                weights[:first] = corners[:first]
+            weights = exact(self._mixed(mixture[rows], part.corners, rng), part.feasible)
+            walked = np.arange(len(rows)) // len(CONCENTRATIONS) % WALKED == WALKED - 1
+            walked |= self.few
+            weights[walked] = hit_and_run(part.feasible, weights[walked], rng)
+            first = self._first(part, chunk)[: len(rows)]
+            weights[: len(first)] = first
             drawn[rows] = weights
         return drawn
+
+    def _first(self, part: Part, chunk: int) -> FloatArray:
+        """The corners that a chunk begins with."""
+        if self._growing is not None:
+            return part.take_new()
+        return part.corners if chunk == 0 else part.corners[:0]
 
     def _mixed(self, mixture: FloatArray, corners: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Each row's mixture of all corners by quasi-random points, else of some by chance, as many as assets."""
@@ -220,11 +237,11 @@ def _keeps(
     return abs(total - budget) <= slack and traded <= turnover + slack
 
 
-def begin_with_corners(mixture: FloatArray) -> None:
-    """Put the simplex's corners and its middle in the place of the first rows of ``(n, n_assets)``."""
+def begin_with_corners(mixture: FloatArray, start: int = 0) -> None:
+    """Put the simplex's corners and its middle in the place of the first rows; ``mixture`` begins at row ``start``."""
     n = mixture.shape[1]
-    fixed = min(len(mixture), n + 1)
-    mixture[:fixed] = np.vstack([np.eye(n), np.full(n, 1.0 / n)])[:fixed]
+    fixed = np.vstack([np.eye(n), np.full(n, 1.0 / n)])[start : start + len(mixture)] if start <= n else mixture[:0]
+    mixture[: len(fixed)] = fixed
 
 
 def dirichlet(
@@ -240,59 +257,3 @@ def dirichlet(
         gammas = gammaincinv(laws[:, None], points)
     gammas += TINY
     return gammas / gammas.sum(axis=1, keepdims=True)
-
-
-def _exact(weights: FloatArray, feasible: Feasible) -> FloatArray:
-    """Put what rounding has taken from the budget where there is most room."""
-    weights = np.clip(weights, feasible.low, feasible.high)
-    rows = np.arange(len(weights))
-    rest = feasible.budget - weights.sum(axis=1)
-    at = np.where(
-        rest > 0.0, np.argmax(feasible.high - weights, axis=1), np.argmax(weights - feasible.low, axis=1)
-    )  # fmt: skip
-    weights[rows, at] += rest
-    return weights
-
-
-def _corners(feasible: Feasible, rng: np.random.Generator, count: int) -> FloatArray:
-    """Corners in the direction of each asset and in random ones, each once: ``(n_corners, n_assets)``."""
-    n = len(feasible.low)
-    free = np.flatnonzero(feasible.high > feasible.low)
-    single = np.vstack([np.eye(n)[free], -np.eye(n)[free]])
-    single += 0.01 * rng.standard_normal(single.shape)  # else ties are always broken in favour of the same assets
-    directions = np.vstack([single, rng.standard_normal((count, n))])
-    found = [corner(feasible, direction) for direction in directions]
-    kept = {one.round(12).tobytes(): one for one in found if one is not None}
-    corners = _exact(np.array(list(kept.values())).reshape(-1, n), feasible)
-    corners = corners[feasible.violation(corners) <= TOLERANCE / 10.0]
-    if len(corners):
-        return corners
-    inside = Solver(np.eye(n), feasible).min_variance()  # of a set as thin as a linear program's tolerance
-    if inside is None:
-        raise InputError("the constraints leave hardly more than one portfolio, which rounding loses: loosen one")
-    return inside[None]
-
-
-def _supports(feasible: Feasible, rng: np.random.Generator) -> list[Feasible]:
-    """Convex parts, each of some assets of which a portfolio can be made."""
-    n, parts = len(feasible.low), dict[bytes, Feasible]()
-    for _ in range(SUPPORTS):
-        found = corner(feasible, rng.standard_normal(n), gap=0.5)
-        if found is None:
-            continue
-        inside = found != 0.0
-        others = rng.permutation(np.flatnonzero(~inside))[: feasible.most - int(inside.sum())]
-        part = _widest(feasible, inside, others)
-        parts.setdefault(part.high.tobytes() + part.low.tobytes(), part)
-    return list(parts.values())
-
-
-def _widest(feasible: Feasible, inside: NDArray[np.bool_], others: NDArray[np.int64]) -> Feasible:
-    """The part of the assets ``inside`` and as many of the others, in their order, as their floors leave room for."""
-    for n_others in range(len(others), 0, -1):
-        more = inside.copy()
-        more[others[:n_others]] = True
-        part = feasible.of_support(more)
-        if corner(part, np.zeros(len(inside))) is not None:
-            return part
-    return feasible.of_support(inside)

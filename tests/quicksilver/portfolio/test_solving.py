@@ -252,6 +252,25 @@ def test_whatever_the_prices_did_weights_are_feasible(
     assert (parity >= 0).all()
 
 
+@pytest.mark.parametrize("most", [4, 5, 9])
+def test_corners_by_order_are_those_of_the_program_with_whole_numbers(most: int) -> None:
+    assets = [f"A{i}-USD" for i in range(9)]
+    plain = Constraints(cap=0.22, most_assets=most)
+    whole = Constraints(cap=0.22, most_assets=most, groups={"all": Group(tuple(assets), cap=1.5)})  # cuts nothing
+    rng = np.random.default_rng(3)
+    for direction in rng.standard_normal((20, 9)):
+        fast = corner(Feasible.of(plain, assets), direction)
+        slow = corner(Feasible.of(whole, assets), direction)
+        if most == 4:  # of 0.22 each
+            assert fast is None
+            assert slow is None
+            continue
+        assert fast is not None
+        assert slow is not None
+        assert float(Feasible.of(plain, assets).violation(fast)) <= 1e-12
+        np.testing.assert_allclose(fast, slow, atol=1e-9)
+
+
 def test_an_empty_set_has_no_corner_and_no_optimum() -> None:
     feasible = Feasible.of(Constraints(cap=0.04), ASSETS)
     assert corner(feasible, np.zeros(20)) is None
