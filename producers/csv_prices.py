@@ -72,6 +72,8 @@ class CsvFile:
             InputError: not one row could be read.
         """
 
+        first: DeadLetter | None = None
+
         def refuse(letter: DeadLetter) -> None:
             """Count a row that cannot be read, and pass its dead letter on."""
             nonlocal first
@@ -79,7 +81,6 @@ class CsvFile:
             first = first or letter
             reject(letter)
 
-        first: DeadLetter | None = None
         numbers: dict[str, int] = {}
         last: dict[str, Row] = {}
         newest_ns = -(1 << 63)
