@@ -71,7 +71,6 @@ class CsvFile:
         Raises:
             InputError: not one row could be read.
         """
-
         first: DeadLetter | None = None
 
         def refuse(letter: DeadLetter) -> None:
