@@ -140,6 +140,8 @@ def _chosen() -> list[Row]:
     chooser = Chooser(config, assets)
     for row in np.random.default_rng(1).multivariate_normal(mean, covariance, config.window):
         chooser.returned(row)
+    while chooser.n_portfolios < N:  # the bank grows from update to update
+        chooser.choose(mean, covariance)
 
     def theirs() -> None:
         """The frontier's points, each a fresh solve, and two picks."""
