@@ -64,7 +64,7 @@ class GrowingParts:
         self.parts: list[Part] = []
         self._steps = self._search(feasible, seed)
         while not self.parts:
-            if next(self._steps, None) is None:
+            if next(self._steps, None) is None and not self.parts:  # few sets are all found before the first yield
                 raise InputError(THIN)
 
     def look(self) -> bool:

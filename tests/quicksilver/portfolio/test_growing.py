@@ -139,6 +139,12 @@ def test_sets_of_assets_are_found_a_few_at_a_time(constraints: Constraints, firs
     assert {name for one in held for name in one} == {0, 1, 2, 3}
 
 
+def test_sets_of_assets_that_are_fewer_than_are_found_at_a_time_are_all_found() -> None:
+    growing = GrowingParts(Feasible.of(Constraints(most_assets=2), ASSETS[:3]), 7)
+    assert len(growing.parts) == 3  # of three assets, two at most: any two of them
+    assert not growing.look()
+
+
 @pytest.mark.parametrize("constraints", [GROUPED, FEW, FLOORED])
 def test_a_bank_grows_inside_of_constraints_and_goes_on_from_its_state(constraints: Constraints) -> None:
     config = PortfolioConfig(constraints=constraints, resamples=0, window=30, n_portfolios=4_000)
