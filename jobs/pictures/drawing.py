@@ -111,7 +111,7 @@ def between(start_ns: int, end_ns: int) -> str:
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, and a true minus.
 
-    >>> signed(-6.14, 1), signed(0.0204, 3)
-    ('−6.1', '+0.020')
+    >>> signed(-6.14, 1), signed(0.0204, 3), signed(-0.001, 2)
+    ('−6.1', '+0.020', '+0.00')
     """
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+z.{digits}f}".replace("-", "−")
