@@ -1,10 +1,10 @@
-"""Progress of long work: bars on a terminal, and where standard error is none a line at the start of each."""
+"""Progress of long work: bars on a terminal, else a line at the start of each but reading."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -23,8 +23,8 @@ def bars() -> Iterator[Bar]:
 
         def begin(what: str, total: int | None) -> Step:
             """Begin a bar."""
-            if not console.is_terminal:
-                print(f"{what} ...", file=sys.stderr, flush=True)
+            if total is not None and not console.is_terminal:
+                typer.echo(f"{what} ...", err=True)
             return partial(progress.advance, progress.add_task(what, total=total))
 
         yield begin
