@@ -53,13 +53,14 @@ def check_leaks(
             bar(f"reading {', '.join(sources)}", None)
             data = gathered(sources, configs.values(), letters, venue)
             n = len(configs) + len(ensembles)
-            step = bar("checking", n)
             found = {}
             for name, one in configs.items():
+                step = bar(f"checking {name}", 1)
                 with naming(name), _alone():
                     found[name] = checked(data.of(one, span), one, seed, n)
                 step()
             for name, ensemble in ensembles.items():
+                step = bar(f"checking {name}", 1)
                 with naming(name, "ensemble"), _alone():
                     histories = data.within(span, features_of(ensemble, configs))
                     material = material_of(name, ensemble, configs, histories, code="")

@@ -55,6 +55,7 @@ class Deployer:
         self._at_work: dict[str, AtWork] = {}
         self._instruments: dict[Instrument, None] = {}
         self._rehearsed: set[str] = set()
+        self._told: dict[tuple[str, Instrument | None], str] = {}
         self._one_at_a_time = asyncio.Lock()
 
     def deploy(self, instrument: Instrument) -> None:
@@ -123,11 +124,21 @@ class Deployer:
         self._instruments.update(dict.fromkeys(new))
         for swap in prepared.swaps:
             self._pipeline.adopt(*swap)
-            self._say(_said(swap.deployment))
+            self._tell(swap.deployment)
         for called, cost_s in prepared.slow:
             self._say(f"predictor {called} is slow: all books wait {1e3 * cost_s:.3g} ms for each of its decisions")
         for name, reason in prepared.refused:
             self._refuse(name, reason)
+
+    def _tell(self, deployment: Deployment) -> None:
+        """Say what a predictor does: once for all instruments, and by itself of one that does not want all of it."""
+        name, roles, whole = deployment.name, deployment.roles(), self._at_work[deployment.name]
+        text = ", ".join(f"{card.version} {role}" for role, card in roles) or "no version any more"
+        one = (deployment.venue, deployment.symbol)
+        of = None if len(roles) == (whole.live is not None) + len(whole.shadows) else one
+        if self._told.get((name, of)) != text:
+            self._told[name, of] = text
+            self._say(f"predictor {name}: {text}{'' if of is None else f', on {one[0]}:{one[1]}'}")
 
 
 def _cost_s(predictor: LivePredictor) -> float:
@@ -138,9 +149,3 @@ def _cost_s(predictor: LivePredictor) -> float:
         predictor.rehearse()
         took_s.append(time.thread_time() - began)
     return min(took_s)
-
-
-def _said(deployment: Deployment) -> str:
-    """What people are told of a deployment."""
-    roles = ", ".join(f"{card.version} {role}" for role, card in deployment.roles()) or "no version any more"
-    return f"{deployment.venue}:{deployment.symbol}: predictor {deployment.name}: {roles}"

@@ -1,9 +1,10 @@
-"""Progress of long work on a terminal; nothing where standard error is none."""
+"""Progress of long work: bars on a terminal, else a line at the start of each but reading."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -14,7 +15,7 @@ Bar = Callable[[str, int | None], Step]
 
 @contextmanager
 def bars() -> Iterator[Bar]:
-    """Show bars while the context lasts; they are gone afterwards."""
+    """Show bars while the context lasts, gone afterwards; in a file or a pipe a line says what is begun."""
     console = Console(stderr=True)
     what = TextColumn("{task.description}")
     columns = (SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -22,6 +23,8 @@ def bars() -> Iterator[Bar]:
 
         def begin(what: str, total: int | None) -> Step:
             """Begin a bar."""
+            if total is not None and not console.is_terminal:
+                typer.echo(f"{what} ...", err=True)
             return partial(progress.advance, progress.add_task(what, total=total))
 
         yield begin

@@ -110,33 +110,41 @@ def times(start_ns: int, end_ns: int) -> str:
 
 def scores(found: Validation) -> Table:
     """Return each measure with its interval beside the baselines, and how much better than the majority it is."""
-    later = f"{found.part:,} later, {LEVEL:.0%}"
-    heads = ("", "model", later, MAJORITY, LAST_MOVE, NOTHING, "above majority by", later)
+    of = f"{found.part:,} later, {LEVEL:.0%}"
+    heads = ("", "model", of, MAJORITY, LAST_MOVE, NOTHING, "above majority by", of)
     table = Table(*heads, box=box.SIMPLE_HEAD)
     for column in table.columns[1:]:
         column.justify = "right"
     for measure in MEASURES:
         own, by = found.scores[MODEL][measure], found.better_by[measure]
+        later = _unknown(found, measure) or span(measure, own)
         others = (number(measure, found.scores[who][measure].value) for who in (MAJORITY, LAST_MOVE, NOTHING))
         lower = " (lower is better)" if measure in LOWER_IS_BETTER else ""
         title = f"{TITLES[measure]}{UNITS.get(measure, '')}{lower}"
         if measure == "profit_bps":
             title = f"{TITLES[measure]}, bps {after(found.spread_bps)}"  # of a decision, as the sentence on costs says
         table.add_row(
-            title, number(measure, own.value), span(measure, own), *others, number(measure, by.value, sign="+"),
-            span(measure, by, sign="+"),
+            title, number(measure, own.value), later, *others, number(measure, by.value, sign="+"),
+            "" if _unknown(found, measure) else span(measure, by, sign="+"),
         )  # fmt: skip
     return table
+
+
+def _unknown(found: Validation, measure: str) -> str:
+    """Why it is not known where a measure lies in a later period; nothing if it is."""
+    if measure == "profit_bps" and found.never_traded:
+        return "never traded"
+    return "never varied" if measure in found.spreads and not found.spreads[measure].varies else ""
 
 
 def number(measure: str, value: float, sign: str = "") -> str:
     """Return a measure's value as people read it.
 
-    >>> number("accuracy", 0.4123), number("log_loss", -0.00512, "+")
-    ('41.2 %', '-0.0051')
+    >>> number("accuracy", 0.4123), number("log_loss", -0.00512, "+"), number("profit_bps", -0.001)
+    ('41.2 %', '-0.0051', '0.00')
     """
     scale, form, unit = FORMATS[measure]
-    return f"{scale * value + 0.0:{sign}{form}}{unit}"
+    return f"{scale * value:{sign}z{form}}{unit}"
 
 
 def span(measure: str, one: Interval, sign: str = "") -> str:
@@ -151,7 +159,7 @@ def spanned(measure: str, low: float, high: float, sign: str = "") -> str:
     '41.2 to 50.0 %'
     """
     scale, form, unit = FORMATS[measure]
-    return f"{scale * low + 0.0:{sign}{form}} to {scale * high + 0.0:{sign}{form}}{unit}"
+    return f"{scale * low:{sign}z{form}} to {scale * high:{sign}z{form}}{unit}"
 
 
 def confusion(found: Validation) -> Table:
@@ -178,12 +186,14 @@ def listing(found: Sequence[tuple[Entry, str]]) -> Table:
             scored[who][measure]
             for who, measure in ((MODEL, "accuracy"), (MAJORITY, "accuracy"), (MODEL, "profit_bps"))
         )
+        unknown = _unknown(entry.validation, "profit_bps")
         table.add_row(
             card.name, card.version, role, card.config.type if isinstance(card, Card) else "ensemble",
             f"{_day(min(one.start_ns for one in cards))} to {_day(max(one.end_ns for one in cards))}",
             f"{n:,}" if n else "not known",
             f"{100 * own.value:.1f} ({100 * own.low:.1f} to {100 * own.high:.1f})", f"{100 * majority.value:.1f}",
-            f"{number('profit_bps', profit.value)} ({span('profit_bps', profit)})", f"{card.data[:6]}/{card.code[:6]}",
+            f"{number('profit_bps', profit.value)} ({unknown or span('profit_bps', profit)})",
+            f"{card.data[:6]}/{card.code[:6]}",
         )  # fmt: skip
     return table
 

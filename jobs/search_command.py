@@ -103,9 +103,9 @@ def _cells(row: "Row") -> list[str]:
     judged = f"{row.n:,} in {row.folds}{', too few' if row.few else ''}"
     return [
         *cells, judged, _interval(row.percent_correct, 1), f"{row.percent_majority.value:.1f}",
-        _interval(row.profit_bps, 2), deflated,
+        _interval(row.profit_bps, 2) if row.trades else "0.00", deflated,
     ]  # fmt: skip
 
 
 def _interval(one: "Interval", digits: int) -> str:
-    return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+    return f"{one.value:z.{digits}f} [{one.low:z.{digits}f}, {one.high:z.{digits}f}]"

@@ -85,7 +85,7 @@ class RunSettings(FullBookSettings, SearchSettings):
     record: Path | None = Field(None, description="folder for tapes of every frame of live data; empty: none")
     record_mb: int = Field(256, ge=1, description="megabytes after which a recording goes on in a new file")
     record_minutes: float = Field(60.0, gt=0, description="minutes after which a recording goes on in a new file")
-    retrain: Path | None = Field(None, description="TOML file of predictors, trained anew as its [retraining] says")
+    retrain: Path | None = Field(None, description="TOML file of predictors, trained anew as its table retraining says")
     universes: Path | None = Field(None, description="TOML file of universes, read again when it changes; none: auto")
     bus: BusName = Field("memory", description="how records travel; kafka is for `quicksilver serve`")
     store: StoreName = Field("sqlite", description="where records rest; cassandra is for `quicksilver serve`")

@@ -20,7 +20,7 @@ def trained_all(tasks: Sequence[AnyTask], jobs: int = 1, master: str | None = No
         return on_spark(tasks, master)
     with bars() as bar:
         if jobs == 1:
-            return [trained_and_judged(task, bar(task.name, STEPS)) for task in tasks]
+            return [trained_and_judged(task, bar(f"training {task.name}", STEPS)) for task in tasks]
         found: list[Trained] = []
         step = bar(f"{len(tasks)} predictors in {jobs} processes", len(tasks))
         for one in Parallel(n_jobs=jobs, return_as="generator")(delayed(trained_and_judged)(task) for task in tasks):

@@ -109,9 +109,10 @@ def between(start_ns: int, end_ns: int) -> str:
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a number with its sign, and a true minus.
+    """Return a number with its sign, and a true minus; what rounds to zero has none.
 
-    >>> signed(-6.14, 1), signed(0.0204, 3)
-    ('−6.1', '+0.020')
+    >>> signed(-6.14, 1), signed(0.0204, 3), signed(-0.001, 2)
+    ('−6.1', '+0.020', '0.00')
     """
-    return f"{value:+.{digits}f}".replace("-", "−")
+    text = f"{value:+z.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]

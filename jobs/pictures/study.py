@@ -114,13 +114,20 @@ class Study(ABC):
         found, end = self.validation, int(self.walked.ts_ns[-1])
         model, majority, better = found.scores[MODEL], found.scores[MAJORITY], found.better_by
         accuracy, profit = better["accuracy"], model["profit_bps"]
+        earned = (
+            "it never predicts a move, and would neither earn nor lose"
+            if found.never_traded
+            else (
+                f"profit {signed(profit.value, 2)} bps a decision {after(found.spread_bps)} (in a later period"
+                f" {signed(profit.low, 2)} to {signed(profit.high, 2)})"
+            )
+        )
         return (
             f"{found.n:,} decisions that it had not seen, {between(found.start_ns, end)}: accuracy"
             f" {model['accuracy'].value:.3f} against {majority['accuracy'].value:.3f} of always the majority class"
             f" (difference {signed(accuracy.value, 3)}, in a later period {signed(accuracy.low, 3)} to"
             f" {signed(accuracy.high, 3)}, 95 %); log-loss {model['log_loss'].value:.4f} against"
-            f" {majority['log_loss'].value:.4f}; profit {signed(profit.value, 2)} bps a decision"
-            f" {after(found.spread_bps)} (in a later period {signed(profit.low, 2)} to {signed(profit.high, 2)})."
+            f" {majority['log_loss'].value:.4f}; {earned}."
         )
 
     @property

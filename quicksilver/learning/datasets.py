@@ -139,9 +139,10 @@ def placed_frame_of(histories: Sequence[FeatureHistory], config: PredictorConfig
         if (part := _of_stretch(history, stretch, number, config)) is not None
     ]
     if not parts:
+        n = config.datasetinputs
         raise InputError(
-            f"no decision of {config.granularity} with {config.datasetinputs} moves before it and an outcome"
-            f" {config.horizon or config.granularity} later: the data are too short, or have too many gaps"
+            f"no decision of {config.granularity} with {n} move{'s' * (n != 1)} before it and an outcome"
+            f" {config.horizon or config.granularity} later: the data are too short, too coarse or full of gaps"
         )
     *columns, rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
     order = np.argsort(columns[1], kind="stable")

@@ -124,7 +124,7 @@ def _on_profit(judged: Sequence[Row], tried: int) -> str:
         return f"None of {len(trading):,} that trade was judged by enough to say what it earns."
     assert best.profit_bps is not None
     assert best.deflated is not None
-    earned = f"{best.profit_bps.value:+.2f} bps a decision {after(best.spread_bps)}"
+    earned = f"{best.profit_bps.value:+z.2f} bps a decision {after(best.spread_bps)}"
     if best.profit_bps.value <= 0.0:
         enough = sum(not row.few for row in judged)
         where = "judged here" if enough == len(judged) else "judged by enough"

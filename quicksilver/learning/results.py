@@ -99,6 +99,11 @@ class Validation(msgspec.Struct, frozen=True):
     spreads: dict[str, Spread] = {}
 
     @property
+    def never_traded(self) -> bool:
+        """Whether it predicted no move in all the walk: what a later period would earn, nothing here can tell."""
+        return bool(self.confusion) and not any(row[0] + row[2] for row in self.confusion)
+
+    @property
     def part(self) -> int:
         """How many decisions a part of the walk has on average: as many as the intervals of a later period are of."""
         return max(1, round(self.n / self.folds))

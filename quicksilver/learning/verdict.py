@@ -50,7 +50,7 @@ def skill(found: Validation, target: Target = "direction") -> str:
 
 def earnings(found: Validation) -> str:
     """Return what it would have earned or lost after costs, and whether that is more than chance, as a sentence."""
-    if found.confusion and not any(row[0] + row[2] for row in found.confusion):
+    if found.never_traded:
         return "It never predicts a move: it would neither earn nor lose."
     profit = found.scores[MODEL]["profit_bps"]
     does = "earn" if profit.value > 0.0 else "lose"

@@ -31,7 +31,7 @@ def summary_of(result: Result) -> Any:
 
 def refused(result: Result) -> str:
     assert (result.exit_code, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
+    line = result.stderr.splitlines()[-1]
     return line.removeprefix("error: ")
 
 

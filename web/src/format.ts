@@ -13,8 +13,13 @@ export function decimalsOf(prices: number[]): number {
   return Math.min(most, 8);
 }
 
+/** A zero that rounding made of something less has no sign. */
+function unsigned(text: string): string {
+  return Number(text) === 0 ? text.replace("-", "") : text;
+}
+
 export function fixed(value: number | null | undefined, decimals: number): string {
-  return value == null || !Number.isFinite(value) ? UNKNOWN : value.toFixed(decimals);
+  return value == null || !Number.isFinite(value) ? UNKNOWN : unsigned(value.toFixed(decimals));
 }
 
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });

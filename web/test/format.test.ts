@@ -10,6 +10,10 @@ describe("format", () => {
     expect(decimalsOf([1e-9])).toBe(8);
   });
 
+  it("gives a zero no sign", () => {
+    expect([fixed(-0.001, 2), fixed(-0.006, 2)]).toEqual(["0.00", "-0.01"]);
+  });
+
   it("shows unknown as a dash", () => {
     expect([short(null), short(Number.NaN), fixed(undefined, 2)]).toEqual(["–", "–", "–"]);
   });

@@ -94,3 +94,10 @@ def test_luck() -> None:
     assert luck(1, None) == "One configuration was tried on its instruments."
     assert luck(3, None) == "3 configurations were tried on its instruments."
     assert luck(3, 0.123).endswith("the luck of the best of so many has a probability of 12.3%.")
+
+
+def test_who_never_predicts_a_move_never_traded() -> None:
+    idle = found("log_loss", (-0.01, -0.03, 0.01), (0.0, -16.18, 1.5))
+    flat = msgspec.structs.replace(idle, confusion=((0, 3, 0),) * 3)
+    assert (idle.never_traded, flat.never_traded) == (False, True)
+    assert "16.18" not in " ".join(verdict(flat))

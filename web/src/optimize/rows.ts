@@ -178,7 +178,7 @@ export function domain(rows: Row[], axis: Axis): string[] {
 /** A value with its interval, as 51.2 [49.0, 53.1]. */
 export function withInterval(measure: Measure, row: Row): [string, string] {
   const value = measure.of(row);
-  const interval = measure.interval?.(row);
+  const interval = row.sharpe_daily === 0 && measure.of(row) === 0 ? undefined : measure.interval?.(row); // of no trades
   const text = value === null ? (row.why ? UNKNOWN : row.sharpe_daily ? "too few" : "no trades") : fixed(value, measure.decimals);
   return [text, interval ? `[${fixed(interval.low, measure.decimals)}, ${fixed(interval.high, measure.decimals)}]` : ""];
 }
