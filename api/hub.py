@@ -200,9 +200,9 @@ class Hub:
 
     def _subscribe(self, client: Client, channel: str, request: Request) -> None:
         """Owe a snapshot of each stream; what is published after it follows as deltas."""
-        client.subscribe(channel, request.keys)
         if channel == "picks":
             client.followed.set_threshold(request.keys, request.threshold)
+        client.subscribe(channel, request.keys)
         source = "frontiers" if channel in MADE_OF_FRONTIERS else channel
         named = None if request.keys is None else set(request.keys)
         for (name, key), stream in self._streams.items():

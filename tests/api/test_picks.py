@@ -169,6 +169,16 @@ async def test_a_threshold_that_is_none_is_refused(site: Site, threshold: float)
         assert error == {"type": "error", "message": said}
 
 
+async def test_who_names_too_many_universes_follows_none_of_them(site: Site) -> None:
+    async with site.client() as client:
+        names = [str(i) for i in range(MOST_NAMED + 1)]
+        await ask(client, op="subscribe", channels=["picks"], keys=[*names, of(1, []).universe])
+        (error,) = await settled(client)
+        assert error["message"].startswith(f"thresholds of {MOST_NAMED + 2} universes")
+        site.bus.publish(of(1, [0.5, 0.5]))
+        assert await settled(client) == []
+
+
 def test_thresholds_of_universes_that_may_not_exist_are_bounded() -> None:
     followed = Followed()
     followed.set_threshold([str(i) for i in range(MOST_NAMED)], 0.5)
