@@ -21,7 +21,7 @@ MOST_RESAMPLED = 20_000_000  # returns of all resamples together: their numbers 
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    universes: dict[str, dict[str, Any]]
+    universes: dict[str, dict[str, Any]] = {}
 
 
 def read_universes(toml: bytes, file: str) -> tuple[PortfolioConfig, ...]:

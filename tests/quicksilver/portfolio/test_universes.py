@@ -122,7 +122,7 @@ def test_what_the_example_holds_may_be_held() -> None:
     ("change", "said"),
     [
         ((b"[universes.daily]", b"[universes.daily"), "u.toml: Expected ']' at the end of a table declaration"),
-        ((FILE, b""), "missing required field `universes`"),
+        ((FILE, b""), "there is no universe in it: add a table [universes.NAME]"),
         ((FILE, b"[universes]"), "there is no universe in it: add a table [universes.NAME]"),
         ((b"[universes.daily]", b"[universe.daily]"), "unknown field `universe`"),
         ((b"[universes.daily]", b"\xff"), "invalid start byte"),
