@@ -86,6 +86,7 @@ def _at_home() -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.executorEnv.PYTHONPATH": str(CODE.parent),
+        "spark.python.daemon.module": "jobs.spark_daemon",
     }
 
 

@@ -22,9 +22,9 @@ from quicksilver.portfolio.inside import Winners, merge_winners
 from quicksilver.portfolio.large import Best, merge, reduce_chunks
 from quicksilver.portfolio.research import Question, Research
 
-N, ASSETS = 500_000_000, 20  # many seconds of work: a Spark job has some tenths of a second of its own
-N_INSIDE = 2_000_000  # under constraints, as many seconds
-ROUNDS = 3
+N, ASSETS = 1_000_000_000, 20  # many seconds of work: a Spark job has some tenths of a second of its own
+N_INSIDE = 4_000_000  # under constraints, as many seconds
+ROUNDS = 2
 
 
 def history() -> History:

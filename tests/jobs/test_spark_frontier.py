@@ -105,7 +105,8 @@ with session("test", "local[2]") as spark, threadpool_limits(1):
     for question in asked:
         inside = Research(history, question).inside(180_000)
         work = Work(180_000, inside.n_chunks, inside.reduce, merge_winners)
-        print(digest(work.here()), *(digest(done_on(spark, work, n)) for n in (1, 8)))
+        print(digest(work.here()), *(digest(done_on(spark, work, n)) for n in (1, 8, None)))
+    print(*spark.sparkContext.range(1).flatMap(lambda _: sys.path).collect())
 """
 
 
@@ -116,9 +117,11 @@ def test_inside_of_constraints_the_bytes_are_those_of_one_process(prices: Path) 
         [sys.executable, "-c", SHARED_OUT, prices], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    digests = [line.split() for line in done.stdout.splitlines()]
-    assert [(len(one), len(set(one))) for one in digests] == [(3, 1)] * 3
+    *digests, path = [line.split() for line in done.stdout.splitlines()]
+    assert [(len(one), len(set(one))) for one in digests] == [(4, 1)] * 3
     assert len({one[0] for one in digests}) == 3
+    assert str(ROOT) in path
+    assert not [entry for entry in path if entry.endswith((".jar", ".zip"))], "read anew before each task"
 
 
 @needs_java
