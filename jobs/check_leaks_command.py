@@ -98,7 +98,7 @@ def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int)
     from rich import box
     from rich.table import Table
 
-    from jobs.reports import number, show
+    from jobs.reports import UNITS, number, show
     from quicksilver.learning.verdict import TITLES
 
     heads = (
@@ -119,8 +119,8 @@ def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int)
         for one in some:
             low, high = (number(one.measure, value, "+") for value in (one.low, one.high))
             table.add_row(
-                kinds[name], name, one.data, TITLES[one.measure], number(one.measure, one.value),
-                number(one.measure, one.expected), f"{low} to {high}",
+                kinds[name], name, one.data, TITLES[one.measure] + UNITS.get(one.measure, ""),
+                number(one.measure, one.value), number(one.measure, one.expected), f"{low} to {high}",
                 number(one.measure, one.least), "LEAK" if one.leaks else "nothing",
             )  # fmt: skip
         table.add_section()
