@@ -1,8 +1,9 @@
-"""How much a store hands over at once."""
+"""How much is handed over at once: rows of a store, and what was sent within the sentence that refuses it."""
 
 from collections.abc import Iterable
 
 ANSWER_BYTES = 64 << 20  # of rows: 500 full books of 5,000 levels would be 250 MB, in this process and in the reader's
+REFUSAL_CHARS = 1000  # of a sentence: a reader needs its beginning and its end
 
 
 def bounded(newest_first: Iterable[bytes], most_bytes: int = ANSWER_BYTES) -> list[bytes]:
@@ -18,3 +19,15 @@ def bounded(newest_first: Iterable[bytes], most_bytes: int = ANSWER_BYTES) -> li
             break
         rows.append(row)
     return rows[::-1]
+
+
+def shortened(refusal: str, most: int = REFUSAL_CHARS) -> str:
+    """Return a sentence without its middle if that is long, for it may repeat what was sent.
+
+    >>> shortened("no universe 'xxxxxxxxxxxx'; there is auto", 32)
+    "no universe 'xxx ... there is auto"
+    """
+    if len(refusal) <= most:
+        return refusal
+    half = most // 2
+    return f"{refusal[:half].rstrip()} ... {refusal[-half:].lstrip()}"

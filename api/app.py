@@ -7,11 +7,14 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.registry import Collector
+from starlette.exceptions import HTTPException as AnyHTTPException
 
+from api.answers import shortened
 from api.docs import add_docs
 from api.guard import Guard
 from api.hub import Hub
@@ -84,7 +87,14 @@ def create_app(
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Have what goes wrong said in one sentence, as ``detail``."""
+    """Have what goes wrong said in one sentence of bounded length, as ``detail``."""
+
+    @app.exception_handler(AnyHTTPException)
+    async def refuse(request: Request, error: AnyHTTPException) -> Response:
+        """Refuse without repeating all that was sent."""
+        return await http_exception_handler(
+            request, AnyHTTPException(error.status_code, shortened(error.detail), error.headers)
+        )
 
     @app.exception_handler(RequestValidationError)
     async def say(_: Request, error: RequestValidationError) -> Response:
@@ -93,7 +103,7 @@ def _add_errors(app: FastAPI) -> None:
         if wrong["type"] == "json_invalid":
             said = f"the body is no JSON, from character {wrong['loc'][-1]} on: {wrong['ctx']['error']}"
             return JSONResponse({"detail": said}, 422)
-        return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
+        return JSONResponse({"detail": shortened(f"{wrong['loc'][-1]}: {wrong['msg']}")}, 422)
 
     @app.exception_handler(StoreError)
     async def away(_: Request, error: StoreError) -> Response:

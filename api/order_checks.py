@@ -116,12 +116,17 @@ def require_one_currency(assets: Iterable[str]) -> None:
         )
 
 
-def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int, allowed_s: float) -> Quote:
-    """Return the price to go by; HTTP 409 where none is new enough, 422 where what is given is none."""
-    given = wanted.prices.get(asset)
-    if given is not None:
+def require_prices(wanted: Wanted) -> None:
+    """Refuse what is no price, also of assets that are not traded now."""
+    for asset, given in wanted.prices.items():
         if not given.is_finite() or not Decimal(LEAST_PRICE) <= given <= Decimal(MOST_MONEY):
             raise HTTPException(422, f"prices: {given} is no price of {asset}")
+
+
+def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int, allowed_s: float) -> Quote:
+    """Return the price to go by; HTTP 409 where none is new enough."""
+    given = wanted.prices.get(asset)
+    if given is not None:
         return Quote(float(given), now_ns, "given")
     found = quotes.newest(row, asset)
     if found is None:
@@ -133,15 +138,21 @@ def price(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str, now_ns: int,
     return found
 
 
+def require_lots(wanted: Wanted) -> None:
+    """Refuse what is no lot, also of assets that are not traded now, and a default that no asset needs now."""
+    named = {f"lot_sizes of {asset}": size for asset, size in wanted.lot_sizes.items()}
+    for what, size in {**named, "default_lot": wanted.default_lot}.items():
+        if not size.is_finite() or not LEAST_LOT <= size <= Decimal(MOST_MONEY):
+            raise HTTPException(422, f"{what}: {size} is no lot; give a number from {LEAST_LOT} to {MOST_MONEY:g}")
+
+
 def lot(row: PickRow, wanted: Wanted, quotes: Quotes, asset: str) -> Lot:
-    """Return the lot to go by: the given one, the venue's, or the default; HTTP 422 if it is none."""
+    """Return the lot to go by: the given one, the venue's, or the default."""
     given = wanted.lot_sizes.get(asset)
     found = quotes.lot(row, asset)
     if given is None and found is not None:
         return found
     size = wanted.default_lot if given is None else given
-    if not size.is_finite() or not LEAST_LOT <= size <= Decimal(MOST_MONEY):
-        raise HTTPException(422, f"{size} is no lot of {asset}: give a number from {LEAST_LOT} on")
     least = found.least if found else Decimal(0)
     return Lot(size, least, "default" if given is None else "given")
 

@@ -19,6 +19,8 @@ def ordered(row: PickRow, wanted: Wanted, quotes: Quotes, now_ns: int) -> Orders
     held = {name: checks.amount(value, f"holdings of {name}") for name, value in wanted.holdings.items()}
     for what, named in (("holdings", held), ("prices", wanted.prices), ("lot_sizes", wanted.lot_sizes)):
         checks.require_assets(row, named, what)
+    checks.require_prices(wanted)
+    checks.require_lots(wanted)
     cash = float(checks.amount(wanted.cash, "cash"))
     used = [name for name in row.assets if target[name] or held.get(name)]
     checks.require_one_currency(name for name in used if name not in wanted.prices)

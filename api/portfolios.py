@@ -20,7 +20,7 @@ from quicksilver.errors import StoreError
 from quicksilver.records import FrontierState
 
 MAX_ROWS = 10_000
-NONE_YET = "there is none yet: a frontier needs two assets and some returns of each"
+NONE_YET = "there is none yet: each is there from the first price on"
 Nanoseconds: TypeAlias = Annotated[int | None, Query(ge=-(2**63), le=2**63 - 1)]
 
 

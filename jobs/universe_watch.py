@@ -47,7 +47,7 @@ class UniverseWatch:
     """Brings what a file says into a pipeline, between two events.
 
     ``publish`` takes the last words of universes that end, ``refuse`` is told why a file cannot be used: those at work
-    go on. ``say`` is told what has changed.
+    go on. ``say`` is told what has changed, and when one can be used again.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class UniverseWatch:
         self._publish, self._refuse, self._say = publish, refuse, say
         self._seen: _State | None = _UNSEEN  # so that the first looks find what has changed since the run's start
         self._known: _State | None = _UNSEEN
+        self._refused = False  # whether the file as it was last known could not be used
 
     async def watch(self) -> None:
         """Look for ever at what has changed."""
@@ -75,7 +76,9 @@ class UniverseWatch:
             # What is infeasible takes time to find out.
             found = await asyncio.to_thread(with_universes, self._pipeline.config, self._path)
             self._adopt(found.portfolios)
+            self._refused = False
         except InputError as error:
+            self._refused = True
             self._refuse(str(error))
 
     def _written(self) -> _State | None:
@@ -90,7 +93,8 @@ class UniverseWatch:
         before = self._pipeline.config.portfolios
         for last in self._pipeline.adopt_universes(universes):
             self._publish(last)
-        changes = _changes(before, self._pipeline.config.portfolios)
+        again = ["used again"] if self._refused else []
+        changes = again + _changes(before, self._pipeline.config.portfolios)
         if changes:
             self._say(f"universes of {self._path}: {', '.join(changes)}")
 

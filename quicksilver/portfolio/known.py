@@ -11,7 +11,7 @@ from quicksilver.portfolio.expectations import Expectations, View
 from quicksilver.portfolio.leaps import Told
 from quicksilver.portfolio.live_moments import Estimated, LiveMoments, SavedMoments, estimated
 from quicksilver.portfolio.membership import Membership, SavedMembership
-from quicksilver.portfolio.prices import Prices, Quote, SavedPrices, currencies, spoken
+from quicksilver.portfolio.prices import Prices, Quote, SavedPrices, currencies, moment, spoken
 from quicksilver.portfolio.ring import Past
 
 LEAST_ASSETS = 2
@@ -97,17 +97,21 @@ class Known:
             limit = spoken(self._config.leave * self._config.period_ns)
             return "price", f"{why}: all others wait for it until it is back or, after {limit}, out"
         if len(assets) < LEAST_ASSETS:
-            return "assets", self._too_few()
+            return "assets", self._too_few(now)
         n, needed = self._moments.over(assets).n_observations, self._config.min_observations
         if n < needed:
             return "returns", f"two of {', '.join(assets)} have {n} of {needed} returns in common"
         return None
 
-    def _too_few(self) -> str:
+    def _too_few(self, now: Ended) -> str:
         members, n, needed = self._prices.members, len(self.assets), self._config.min_observations
         if len(members) < LEAST_ASSETS:
             return f"a frontier needs two assets or more; there is {members[0] if members else 'none'}"
-        return f"a frontier needs two assets or more with {needed} returns; {n or 'none'} of {len(members)} has them"
+        earliest_ns = now.ts_ns + self._membership.periods_until(LEAST_ASSETS) * self._config.period_ns
+        return (
+            f"a frontier needs two assets or more with {needed} returns; {n or 'none'} of {len(members)} has them: not"
+            f" before {moment(earliest_ns)}"
+        )
 
     def estimated(self, now: Ended) -> tuple[Estimated, int, list[str]]:
         """Return the moments of the assets that take part, of how many returns they are, and what is to be said."""

@@ -46,6 +46,10 @@ class Membership:
             if self._counts[asset] >= self._needed:
                 self._inside.add(asset)
 
+    def periods_until(self, n: int) -> int:
+        """Return after how many more periods ``n`` of the assets can be in at the earliest; there are as many."""
+        return max(0, self._needed - sorted(self._counts.values(), reverse=True)[n - 1])
+
     def waits_for(self, quotes: Mapping[str, Quote]) -> list[str]:
         """Return the assets that are in and have no price."""
         return [asset for asset in self.inside if asset not in quotes]

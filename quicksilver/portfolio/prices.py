@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from quicksilver.events import SECOND_NS
 
@@ -184,11 +185,20 @@ def few(names: Sequence[str], most: int = 12) -> str:
 def spoken(span_ns: int) -> str:
     """Return a span of time for people.
 
-    >>> spoken(61_000_000_000), spoken(61 * 86_400_000_000_000)
-    ('61 s', '61 d')
+    >>> spoken(61_000_000_000), spoken(3_600_000_000_000), spoken(61 * 86_400_000_000_000)
+    ('61 s', '60 min', '61 d')
     """
     seconds = span_ns / SECOND_NS
-    for unit, size in (("d", 86_400.0), ("h", 3600.0)):
+    for unit, size in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2.0 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.4g} s"
+
+
+def moment(ts_ns: int) -> str:
+    """Return a time for people, to the second after it, of any year.
+
+    >>> moment(1_000_000_000_000_000_000)
+    '2001-09-09 01:46:40 UTC'
+    """
+    return f"{np.datetime64(-(-ts_ns // SECOND_NS), 's')} UTC".replace("T", " ", 1)

@@ -11,7 +11,7 @@ from quicksilver.portfolio.choosing import Chooser
 from quicksilver.portfolio.config import PortfolioConfig
 from quicksilver.portfolio.known import Ended, Known, SavedKnown
 from quicksilver.portfolio.leaps import Leaps, SavedLeaps, Told
-from quicksilver.portfolio.prices import USUAL, spoken
+from quicksilver.portfolio.prices import USUAL, moment, spoken
 from quicksilver.portfolio.targets import joined
 from quicksilver.portfolio.telling import SavedTelling, Telling
 from quicksilver.records import AnyRecord, Features, Frontier, Prediction, Status
@@ -137,13 +137,23 @@ class PortfolioStage:
         """The frontiers that are due before what happens at this time is known."""
         if ts_event_ns < self._next_tick_ns:
             return []
-        return self._advance(ts_event_ns // self.config.period_ns, ts_recv_ns)
+        last, self._tick = self._tick, ts_event_ns // self.config.period_ns
+        self._next_tick_ns = (self._tick + 1) * self.config.period_ns
+        return self._advance(last, ts_recv_ns) if last else self._begun(ts_event_ns, ts_recv_ns)
 
-    def _advance(self, tick: int, ts_recv_ns: int) -> list[Frontier]:
-        last, self._tick = self._tick, tick
-        self._next_tick_ns = (tick + 1) * self.config.period_ns
-        if last == 0:
-            return []
+    def _begun(self, ts_event_ns: int, ts_recv_ns: int) -> list[Frontier]:
+        """Say that it is there, and until when it waits at least: before its first period ends it says no more."""
+        config, end_ns = self.config, self._next_tick_ns
+        reason = (
+            f"the first period of {spoken(config.period_ns)} ends at {moment(end_ns)}; a frontier needs two assets or"
+            f" more with {config.min_observations} returns: not before"
+            f" {moment(end_ns + config.min_observations * config.period_ns)}"
+        )
+        return self._telling.waiting(ts_event_ns, ts_recv_ns, {}, reason, ["begun"])
+
+    def _advance(self, last: int, ts_recv_ns: int) -> list[Frontier]:
+        """Learn of the period that has ended, ``last`` was the one before, and choose."""
+        tick = self._tick
         self._pause += (min(tick - last, LONGEST * self._pause) - self._pause) / USUAL
         now = self._known.end_period(tick, ts_recv_ns, tick - last - 1)
         for row, periods in now.sampled.rows() if now.sampled is not None else []:

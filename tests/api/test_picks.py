@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.frames import Close
 
 from api.app import create_app
 from api.hub import Hub, SourceInfo
@@ -22,15 +23,16 @@ from quicksilver import codec
 from quicksilver.memory import MemoryBus
 from quicksilver.portfolio.costs import Costs
 from quicksilver.records import Frontier, Pick
+from tests.api.test_serving import closing, narrow
 from tests.frontiers import SECOND_NS, frontier, waiting
 
 
 class Site:
     def __init__(self, folder: Path) -> None:
-        self.bus, hub = MemoryBus(), Hub(SourceInfo("LIVE", "a test"))
+        self.bus, self.hub = MemoryBus(), Hub(SourceInfo("LIVE", "a test"))
         self.store = SqliteStore(folder / "x.sqlite")
-        self.bus.subscribe(hub.on_record)
-        self.app, self.port = create_app(hub, self.store, None), 0
+        self.bus.subscribe(self.hub.on_record)
+        self.app, self.port = create_app(self.hub, self.store, None), 0
 
     def client(self) -> connect:
         return connect(f"ws://127.0.0.1:{self.port}/ws", max_size=None)
@@ -234,6 +236,27 @@ async def test_a_universe_that_waits_from_the_start_has_an_empty_cloud_and_no_pi
         ((*head, points, line),) = decoded(cloud)[1]
         assert (head, len(points), len(line)) == ([5, 1], 0, 0)
         assert (picks["rows"][0]["picks"], picks["rows"][0]["reason"]) == ({}, "1 asset, needs 2")
+
+
+async def test_who_follows_a_universe_and_reads_nothing_is_closed_and_others_lose_nothing(site: Site) -> None:
+    points = [(float(i), 1.0) for i in range(20_000)]  # 160 kB in binary
+    large, most = msgspec.structs.replace(frontier(1, SECOND_NS), cloud=points), 1000
+    async with site.client() as slow, site.client() as other:
+        narrow(slow)
+        await ask(slow, op="subscribe", channels=["clouds", "picks"])
+        await ask(other, op="subscribe", channels=["picks"])
+        assert await settled(slow) + await settled(other) == []
+        slow.transport.pause_reading()
+        seq = 0
+        while site.hub.n_slow == 0 and seq < most:
+            seq += 1
+            site.bus.publish(msgspec.structs.replace(large, seq=seq, ts_event_ns=seq * SECOND_NS))
+            await asyncio.sleep(0.001)
+        assert site.hub.n_slow == 1
+        slow.transport.resume_reading()
+        reason = "too slow: more than 8 MB wait; connect again and ask for less"
+        assert (await closing(slow)).rcvd == Close(1013, reason)
+        assert [row["seq"] for message in await settled(other) for row in message["rows"]] == [1]  # no weight moved
 
 
 async def test_other_channels_have_the_same_rows_as_before(site: Site) -> None:

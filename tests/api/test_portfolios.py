@@ -89,6 +89,10 @@ class Site:
         return str(answer.json()["detail"])
 
 
+NUMBER = "give a number from 1E-12 to 1e+15"
+LOTS = dict.fromkeys(ASSETS, 0.01)  # a default is asked of no asset then
+
+
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     made = Site(tmp_path)
@@ -151,7 +155,7 @@ async def test_now_then_and_history_are_the_records_themselves(site: Site) -> No
 async def test_an_unknown_universe_is_refused_with_those_that_there_are(site: Site) -> None:
     for path in ("nope", "nope/history"):
         answer = await site.http.get(f"/api/portfolios/{path}")
-        said = "no universe 'nope'; there is none yet: a frontier needs two assets and some returns of each"
+        said = "no universe 'nope'; there is none yet: each is there from the first price on"
         assert (answer.status_code, answer.json()["detail"]) == (404, said)
     site.publish(frontier(1, time.time_ns()))
     site.publish(plain(1, time.time_ns()))
@@ -326,7 +330,13 @@ async def test_old_and_waiting_frontiers_are_refused_unless_their_age_is_allowed
         ({}, "holdings and cash are worth 0 together: give more than 0 and at most 1e+15"),
         ({"cash": 1, "prices": {"BTC-USD": 0}}, "prices: 0 is no price of BTC-USD"),
         ({"cash": 1, "prices": {"BTC-USD": "1e-300"}}, "prices: 1E-300 is no price of BTC-USD"),
-        ({"cash": 1, "default_lot": 0}, "0 is no lot of ADA-USD: give a number from 1E-12 on"),
+        *(
+            ({"cash": 1, "lot_sizes": LOTS, "default_lot": lot}, f"default_lot: {lot} is no lot; {NUMBER}")
+            for lot in (0, -1, "NaN", "Infinity", "-Infinity", "1E-13", "1E+16")
+        ),
+        ({"raw": b'{"cash": 1, "default_lot": Infinity}'}, f"default_lot: Infinity is no lot; {NUMBER}"),
+        ({"weights": {"BTC-USD": 1}, "lot_sizes": {"ADA-USD": 0}}, f"lot_sizes of ADA-USD: 0 is no lot; {NUMBER}"),
+        ({"weights": {"BTC-USD": 1}, "prices": {"ADA-USD": "-1"}}, "prices: -1 is no price of ADA-USD"),
         ({"weights": {"BTC-USD": 0.6, "ADA-USD": 1}}, "the weights sum to 1.6: at most 1, the rest stays cash"),
         (
             {"weights": {"BTC-USD": -0.5}},
@@ -341,6 +351,27 @@ async def test_what_cannot_be_is_refused_in_a_sentence(site: Site, asked: dict[s
     site.publish(frontier(1, time.time_ns(), picks=frontier(1, 1).picks))
     pick = {} if "raw" in asked or "pick" in asked else {"pick": "equal_weight"}
     assert await site.refused(422, **pick, **asked) == said
+
+
+async def test_a_refusal_does_not_repeat_all_that_was_sent(site: Site) -> None:
+    site.publish(frontier(1, time.time_ns()))
+    name, pick = "n" * 60_000, {"pick": "equal_weight"}
+    many: list[dict[str, Any]] = [
+        *({what: {name: 1}} for what in ("holdings", "prices", "lot_sizes", "weights")),
+        {"cash": "9" * 60_000}, {name: 1}, {"weights": {"BTC-USD": "9" * 60_000}},
+    ]  # fmt: skip
+    for asked in many:
+        said = await site.refused(422, **pick, **asked)
+        assert len(said) < 1_100
+        assert " ... " in said
+    said = await site.refused(422, **pick, holdings={name: 1})
+    assert said.startswith("holdings: majors has no asset 'nnn")
+    assert said.endswith(f"nnn'; there are {', '.join(ASSETS)}")
+    for path in (f"portfolios/{name}", f"portfolios/{name}/history", name, f"{name}/x", f"search/{name}"):
+        answer = await site.http.get(f"/api/{path}")
+        assert (answer.status_code, len(answer.text) < 1_100) == (404, True)
+    assert (await site.http.get("/nowhere")).json() == {"detail": "Not Found"}
+    assert (await site.http.put("/api/portfolios")).headers["allow"] == "GET"
 
 
 async def test_a_fallback_is_asked_for_by_its_name_and_short_weights_are_refused(site: Site) -> None:

@@ -11,7 +11,7 @@ from jobs import universe_watch
 from jobs.embedded import EmbeddedRunner
 from jobs.parsers import Parsers
 from jobs.recorded import CsvSource, TapeSource
-from jobs.universe_watch import universes_of, with_universes
+from jobs.universe_watch import UniverseWatch, universes_of, with_universes
 from jobs.universes_command import changes_of
 from producers.exchanges.base import Reject
 from producers.tapes import TapeWriter, read_frames
@@ -19,6 +19,7 @@ from quicksilver import codec
 from quicksilver.config import PipelineConfig
 from quicksilver.errors import InputError
 from quicksilver.events import AnyEvent
+from quicksilver.pipeline import Pipeline
 from quicksilver.portfolio.config import PortfolioConfig, Universe
 from quicksilver.portfolio.running import ANEW, ENDED
 from quicksilver.records import DeadLetter, FeedStats, Frontier, Latency
@@ -154,6 +155,24 @@ async def test_a_file_that_cannot_be_used_is_said_once_and_what_was_at_work_goes
     assert taken.said == [f"{letters[0].reason}; the universes at work go on"]
     assert letters[0].reason.startswith(f"{file}: ")
     assert taken.of(Frontier) == plain.of(Frontier)
+
+
+async def test_a_file_that_can_be_used_again_is_said_in_one_line(file: Path) -> None:
+    said, refused, good = list[str](), list[str](), file.read_text()
+    pipeline = Pipeline(with_universes(PipelineConfig(), file))
+    watch = UniverseWatch(file, pipeline, lambda _: None, refused.append, said.append)
+
+    async def put(text: str | None) -> None:
+        file.unlink(missing_ok=True)
+        if text is not None:
+            file.write_text(text)
+        for _ in range(3):
+            await watch.look()
+
+    for text in (good, good + "[universes.bad", None, good, good, good + "[universes.bad", good.replace("slow", "new")):
+        await put(text)
+    assert len(refused) == 3
+    assert said == [f"universes of {file}: used again", f"universes of {file}: used again, new begins, slow ends"]
 
 
 def test_of_a_price_series_those_are_computed_that_fit_its_rows(file: Path, tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def test_what_cannot_be_a_price_is_counted_as_none(price: float) -> None:
     assert prices.missing("x:A", 62 * SECOND).endswith(f"2 that came were none, such as {price:g}")
 
 
-@pytest.mark.parametrize(("span_s", "text"), [(0.25, "0.25 s"), (61, "61 s"), (7_300, "2.03 h"), (86_400 * 61, "61 d")])
+@pytest.mark.parametrize(
+    ("span_s", "text"), [(0.25, "0.25 s"), (61, "61 s"), (3_600, "60 min"), (7_300, "2.03 h"), (86_400 * 61, "61 d")]
+)
 def test_spans_are_told_in_the_unit_that_fits(span_s: float, text: str) -> None:
     assert spoken(round(span_s * SECOND)) == text
 

@@ -78,14 +78,14 @@ def test_prices_that_all_pause_together_are_not_old() -> None:
     """A market that closes for the night: the return from its close to its opening is one."""
     rows = [(v, s, p, ts + (40 * SECOND if ts >= 1_030 * SECOND else 0)) for v, s, p, ts in seconds(60, TWO)]
     frontiers = play(PortfolioStage(replace(SMALL, stale=5)), rows)
-    assert [one.state for one in frontiers] == ["WAITING"] + ["LIVE"] * (len(frontiers) - 1)
+    assert [one.state for one in frontiers] == ["WAITING"] * 2 + ["LIVE"] * (len(frontiers) - 2)
     assert frontiers[-1].n_observations == 98
 
 
 def test_with_refresh_time_what_is_slow_sets_the_pace_and_is_never_old() -> None:
     rows = [row for row in seconds(100, THREE) if row[1] != "C-USD" or row[3] // SECOND % 30 == 0]
     frontiers = play(PortfolioStage(replace(SMALL, clock="refresh-time", stale=5, min_observations=2)), rows)
-    assert [one.state for one in frontiers[1:]] == ["LIVE"] * (len(frontiers) - 1)
+    assert [one.state for one in frontiers[2:]] == ["LIVE"] * (len(frontiers) - 2)
     assert frontiers[-1].assets == THREE
 
 

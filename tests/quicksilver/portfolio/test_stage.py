@@ -24,9 +24,12 @@ TWO, THREE = ["A-USD", "B-USD"], ["A-USD", "B-USD", "C-USD"]
 def test_a_frontier_each_tick_once_enough_is_known() -> None:
     frontiers = play(PortfolioStage(CONFIG), prices(100, THREE))
     assert [one.seq for one in frontiers] == list(range(1, len(frontiers) + 1))
-    begin, first, last = frontiers[0], frontiers[1], frontiers[-1]
+    begin, first, last = frontiers[1], frontiers[2], frontiers[-1]
     assert (begin.state, begin.assets, begin.picks, begin.ts_computed_ns) == ("WAITING", [], {}, 0)
-    assert begin.reason == "a frontier needs two assets or more with 5 returns; none of 3 has them"
+    assert begin.reason == (
+        "a frontier needs two assets or more with 5 returns; none of 3 has them: not before 1970-01-01 00:16:46 UTC"
+    )
+    assert first.ts_event_ns == (16 * 60 + 46) * SECOND
     assert begin.absent == dict.fromkeys(THREE, "0 of 5 returns")
     assert first.n_observations == 5
     assert last.assets == THREE
@@ -35,7 +38,7 @@ def test_a_frontier_each_tick_once_enough_is_known() -> None:
     assert last.ts_event_ns % SECOND == 0
     assert len(last.frontier) == len(last.frontier_weights)
     assert len(last.cloud) == 50
-    assert len(good(frontiers)) == len(frontiers) - 1
+    assert len(good(frontiers)) == len(frontiers) - 2
 
 
 def test_a_frontier_says_what_it_is_of() -> None:
@@ -169,7 +172,7 @@ def test_one_symbol_on_several_venues_is_an_asset_each_until_there_are_two_symbo
 
 
 def test_one_asset_only_is_told_once() -> None:
-    (only,) = play(PortfolioStage(CONFIG), seconds(50, ["A-USD"]))
+    _, only = play(PortfolioStage(CONFIG), seconds(50, ["A-USD"]))
     assert (only.state, only.reason) == ("WAITING", "a frontier needs two assets or more; there is v:A-USD")
 
 
@@ -270,8 +273,8 @@ def test_constraints_that_exclude_each_other_are_named_and_end_nothing() -> None
     rows = seconds(60, THREE)
     without = [row for row in rows if row[1] != "C-USD" or row[3] >= 1_030 * SECOND]
     frontiers = play(PortfolioStage(config), without)
-    assert [one.reason for one in frontiers[:2]] == [
-        "a frontier needs two assets or more with 5 returns; none of 2 has them",
+    assert [one.reason for one in frontiers[1:3]] == [
+        "a frontier needs two assets or more with 5 returns; none of 2 has them: not before 1970-01-01 00:16:46 UTC",
         "no portfolio of 2 assets keeps all of these: budget 1, cap 0.4; the caps sum to 0.8: allow 0.5 or more of"
         " each",
     ]  # fmt: skip
@@ -295,6 +298,35 @@ def test_what_constraints_ask_of_an_absent_asset_is_left_out_visibly() -> None:
     assert last.state == "LIVE"
     assert last.reason == "C-USD is absent: its constraints do not count"
     assert last.held == [0.0, 0.2]
+
+
+def test_a_universe_of_hours_says_from_its_first_price_on_that_it_is_there_and_until_when_it_waits() -> None:
+    hour, start_s = 3600, 1_600_000_000 - 1_600_000_000 % 3600
+    stage = PortfolioStage(replace(CONFIG, period_ns=hour * SECOND))
+    at_ns = [(start_s + 600 + i * hour) * SECOND for i in range(8)]
+    (said,) = stage.on_price("v", "A-USD", 100.0, at_ns[0], at_ns[0] + 1)
+    assert (said.state, said.seq, said.ts_event_ns, said.ts_recv_ns) == ("WAITING", 1, at_ns[0], at_ns[0] + 1)
+    assert said.reason == (
+        "the first period of 60 min ends at 2020-09-13 13:00:00 UTC; a frontier needs two assets or more with 5"
+        " returns: not before 2020-09-13 18:00:00 UTC"
+    )
+    assert (said.assets, said.picks, said.ts_computed_ns) == ([], {}, 0)
+    again = PortfolioStage(stage.config)
+    again.load(stage.dump())  # as after a restart within that hour
+    later = [("v", symbol, 100.0 + i % 3, ts) for i, ts in enumerate(at_ns) for symbol in TWO]
+    (waits, *found) = play(again, later)
+    assert waits.reason == (
+        "a frontier needs two assets or more with 5 returns; none of 2 has them: not before 2020-09-13 18:00:00 UTC"
+    )
+    assert (found[0].state, found[0].ts_event_ns) == ("LIVE", (start_s + 6 * hour) * SECOND)  # 18:00
+
+
+@pytest.mark.parametrize(("period_s", "needed"), [(0.001, 2), (366 * 86_400, 10**9)])
+def test_the_shortest_and_the_longest_wait_can_be_told(period_s: float, needed: int) -> None:
+    config = replace(CONFIG, period_ns=round(period_s * SECOND), min_observations=needed)
+    for ts_ns in (0, 2**63 - 1):
+        (said,) = play(PortfolioStage(config), [("v", "A-USD", 1.0, ts_ns)])
+        assert "not before " in said.reason
 
 
 @pytest.mark.parametrize("period_s", [1, 60, 3600, 86_400])

@@ -276,7 +276,7 @@ def test_what_chooses_portfolios_may_change_and_the_moments_stay() -> None:
     assert running.adopt((changed,)) == []
     after = play(running, rows[90:])
     seen = [n for one in before + after if (n := msgspec.json.decode(one)["n_observations"])]
-    assert seen == list(range(seen[0], seen[0] + len(before + after) - 1))  # the first says that it waits
+    assert seen == list(range(seen[0], seen[0] + len(before + after) - 2))  # the first two say that it waits
     assert [len(msgspec.json.decode(one)["frontier"]) for one in after] != [
         len(msgspec.json.decode(one)["frontier"]) for one in play(PortfolioStage(CALM), rows)[len(before) :]
     ]

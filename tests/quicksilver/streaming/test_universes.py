@@ -103,6 +103,15 @@ def test_one_begins_where_it_is_told_and_ends_with_a_word_and_the_one_without_a_
     assert again.count(again[0]) == 2
 
 
+def test_one_of_hours_is_there_from_the_first_price_after_it_was_told_as_it_is_in_one_process() -> None:
+    hours, messages = replace(CALM, universe="hours", period_ns=3600 * SECOND_NS), read(published(EVENTS))
+    found = sent([told(CALM), *messages[:HALF], told(hours), *messages[HALF:]])
+    (only,) = values(found, "hours")
+    assert [only] == alone(hours, EVENTS[HALF:])
+    assert (_frontier(only).state, _frontier(only).ts_event_ns) == ("WAITING", EVENTS[HALF].ts_event_ns)
+    assert _frontier(only).reason.startswith("the first period of 60 min ends at 1970-01-01 01:00:00 UTC; ")
+
+
 def test_told_again_nothing_happens_and_told_otherwise_it_goes_on_or_starts_anew() -> None:
     messages = read(published(EVENTS))
     plain = sent([told(CALM), *messages])
