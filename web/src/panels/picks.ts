@@ -9,12 +9,12 @@ import { showBars } from "./bars";
 import { PICK_COLORS } from "./frontier_plot";
 
 const COLUMNS: [name: string, title: string | ((of: Frontier) => string), value: (pick: Pick) => string][] = [
-  ["mean", "log return, bps a period", (one) => digits(one.mean_bps)],
-  ["risk", riskOf, (one) => digits(one.risk_bps)],
+  ["mean bps", "log return, bps a period", (one) => digits(one.mean_bps)],
+  ["risk bps", riskOf, (one) => digits(one.risk_bps)],
   ["Sharpe", (of) => `mean above cash over risk (${riskOf(of)})`, (one) => digits(one.sharpe)],
   ["95 %", "of the Sharpe ratios that bootstraps gave", (one) => (one.sharpe_low == null ? UNKNOWN : `${digits(one.sharpe_low, 2)}…${digits(one.sharpe_high, 2)}`)],
   ["net", (of) => `Sharpe ratio after the cost, spread over ${of.hold ?? "the"} periods held`, (one) => digits(one.net_sharpe)],
-  ["cost", (of) => `bps of the money, at once${costsOf(of)}`, (one) => digits(one.cost_bps)],
+  ["cost bps", (of) => `bps of the money, at once${costsOf(of)}`, (one) => digits(one.cost_bps)],
   ["turnover", "sum of all changes of weight from what is held", (one) => (one.turnover == null ? UNKNOWN : percent(one.turnover, 0))],
 ];
 const body = element("tbody");
