@@ -80,7 +80,6 @@ async def test_picks_are_told_with_their_doubt_and_costs(site: Site, visit: Open
         await expect(picks.locator("th")).to_have_text(
             ["pick", "mean bps", "risk bps", "Sharpe", "95 %", "net", "cost bps", "turnover"]
         )
-        await expect(page.get_by_test_id("along-value")).to_have_text(re.compile("risk [0-9.]+ bps, mean [0-9.-]+ bps"))
         await expect(picks.locator("th").nth(6)).to_have_attribute(
             "title", "bps of the money, at once: fee 16, half of the spread of 2, impact of all the money 12"
         )

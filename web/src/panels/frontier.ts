@@ -137,7 +137,7 @@ export class FrontierPanel {
 
   private showAlong(frontier: Frontier): void {
     const [risk, mean] = frontier.frontier[this.at] ?? [];
-    const text = `risk ${short(risk)} bps, mean ${short(mean)} bps`;
+    const text = `risk ${short(risk)}, mean ${short(mean)} bps`;
     setText(byId("along-value"), text);
     slider.setAttribute("aria-valuetext", text);
     showBars(byId("along-weights"), frontier.assets, frontier.frontier_weights[this.at] ?? []);
