@@ -98,29 +98,20 @@ def _print(found: "dict[str, list[Finding]]", kinds: dict[str, str], leaks: int)
     from rich import box
     from rich.table import Table
 
-    from jobs.reports import UNITS, number, show
-    from quicksilver.learning.verdict import TITLES
+    from jobs.reports import number, show, titled
 
-    heads = (
-        "",
-        "",
-        "data",
-        "measure",
-        "it scored",
-        "without knowledge",
-        "interval of the difference",
-        "shows from",
-        "",
-    )
-    table = Table(*heads, box=box.SIMPLE_HEAD)
+    table = Table(
+        "", "", "data", "measure", "it scored", "without knowledge", "difference lies in", "shows from", "",
+        box=box.SIMPLE_HEAD,
+    )  # fmt: skip
     for column in table.columns[4:8]:
         column.justify = "right"
     for name, some in found.items():
         for one in some:
             low, high = (number(one.measure, value, "+") for value in (one.low, one.high))
             table.add_row(
-                kinds[name], name, one.data, TITLES[one.measure] + UNITS.get(one.measure, ""),
-                number(one.measure, one.value), number(one.measure, one.expected), f"{low} to {high}",
+                kinds[name], name, one.data, titled(one.measure), number(one.measure, one.value),
+                number(one.measure, one.expected), f"{low} to {high}",
                 number(one.measure, one.least), "LEAK" if one.leaks else "nothing",
             )  # fmt: skip
         table.add_section()

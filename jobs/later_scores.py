@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jobs.choices import Span
 from jobs.gathering import gathered
-from jobs.reports import UNITS, left_out, number, spanned, times
+from jobs.reports import left_out, number, spanned, times, titled
 from jobs.tape_letters import Letters
 from quicksilver.errors import InputError
 from quicksilver.learning.datasets import frame_of
@@ -125,7 +125,7 @@ def later_table(found: LaterScores) -> Table:
     for name, one in found.measures.items():
         lower = " (lower is better)" if name in LOWER_IS_BETTER else ""
         table.add_row(
-            f"{TITLES[name]}{UNITS.get(name, '')}{lower}", number(name, one.value), spanned(name, one.low, one.high),
+            f"{titled(name)}{lower}", number(name, one.value), spanned(name, one.low, one.high),
             "yes" if one.within else "NO" if one.unexpected else "no", *_others(name, one),
         )  # fmt: skip
     return table

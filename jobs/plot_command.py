@@ -56,6 +56,8 @@ def plot(
 ) -> None:
     """Draw predictors as PNG, OUT/NAME/KIND.png: boundaries, learning curve, calibration, confusion, importance, score.
 
+    Of CONFIG.toml also the boundaries of all side by side, OUT/CONFIG/boundaries.png.
+
     \b
     quicksilver plot predictors.toml prices.csv                trained walk-forward, judged by what came after
     quicksilver plot near@1f2e3d4c5b6a later.csv               a version as it is, judged by data after its own
@@ -98,7 +100,7 @@ def _draw(
         return
     data = Data(sources, venue, letters, span)
     if file is not None:
-        plot_config(file, Path(what).name, only, data, drawing, TriesFile(models))
+        plot_config(file, Path(what), only, data, drawing, TriesFile(models))
     else:
         plot_version(name, version, registry, data, drawing)
     for line in letters.shown():

@@ -84,9 +84,11 @@ class Drawing:
 
 
 def plot_config(
-    file: Predictors, name: str, only: Sequence[str], data: Data, drawing: Drawing, tries: TriesFile
+    file: Predictors, path: Path, only: Sequence[str], data: Data, drawing: Drawing, tries: TriesFile
 ) -> None:
     """Train what a file names walk-forward and draw each, and the boundaries of all predictors side by side.
+
+    What is of all stands in a folder named as the file at ``path`` is, without its ending.
 
     What the data are of no use for is said, and the others are drawn. Whoever looks at the pictures has seen how each
     did, and may choose by it: it counts as one of the ``tries``.
@@ -111,7 +113,12 @@ def plot_config(
             drawing.all_of(one, together)
             _count(together, tries)
     if len(studies) > 1:
-        drawing.attempt(partial(write_grid, drawing.folder, name, studies))
+        drawing.attempt(partial(write_grid, drawing.folder, _name_of_all(file, path), studies))
+
+
+def _name_of_all(file: Predictors, path: Path) -> str:
+    """The file's name without its ending, unless one of its predictors has that name, and pictures of its own there."""
+    return path.name if path.stem in {*file.predictors, *file.ensembles} else path.stem
 
 
 def _trained(name: str, config: PredictorConfig, found: Gathered, span: Span) -> TrainedPredictor:

@@ -21,7 +21,7 @@ FORMATS = {
     "accuracy": (100.0, ".1f", " %"), "balanced_accuracy": (100.0, ".1f", " %"), "log_loss": (1.0, ".4f", ""),
     "brier": (1.0, ".4f", ""), "matthews": (1.0, ".3f", ""), "profit_bps": (1.0, ".2f", ""),
 }  # fmt: skip
-UNITS = {"log_loss": ", nats", "profit_bps": " a decision, bps"}
+UNITS = {"log_loss": ", nats", "profit_bps": " a decision, bps after costs"}
 
 
 def show(*parts: RenderableType) -> None:
@@ -120,7 +120,7 @@ def scores(found: Validation) -> Table:
         later = _unknown(found, measure) or span(measure, own)
         others = (number(measure, found.scores[who][measure].value) for who in (MAJORITY, LAST_MOVE, NOTHING))
         lower = " (lower is better)" if measure in LOWER_IS_BETTER else ""
-        title = f"{TITLES[measure]}{UNITS.get(measure, '')}{lower}"
+        title = f"{titled(measure)}{lower}"
         if measure == "profit_bps":
             title = f"{TITLES[measure]}, bps {after(found.spread_bps)}"  # of a decision, as the sentence on costs says
         table.add_row(
@@ -128,6 +128,15 @@ def scores(found: Validation) -> Table:
             "" if _unknown(found, measure) else span(measure, by, sign="+"),
         )  # fmt: skip
     return table
+
+
+def titled(measure: str) -> str:
+    """Return what a measure is called, with its unit where its numbers do not have it.
+
+    >>> titled("accuracy"), titled("log_loss"), titled("profit_bps")
+    ('accuracy', 'log-loss, nats', 'profit a decision, bps after costs')
+    """
+    return f"{TITLES[measure]}{UNITS.get(measure, '')}"
 
 
 def _unknown(found: Validation, measure: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MANY = 10_000  # configurations that are not begun by mistake
 WIDTH = 160  # of the table in a file or a pipe, where nobody says how wide a line may be
 BEST = 20
+REASONS = 5  # why configurations could not be judged; each may have numbers of its own
 
 
 class Backend(StrEnum):
@@ -71,7 +73,7 @@ def search(
         place = Place(jobs or cpu_count(), backend is Backend.SPARK, master)
         span, most = Span.of(since, until), None if yes else MANY
         found = run_search(grid, sources, venue, span, folder, models_folder(models), place, most, _say)
-    _print(found.rows[:best], len(found.rows))
+    _print(found.rows, best)
     typer.echo(found.verdict)
     summary = {**found.summary, "out": str(folder), "seconds": round(time.perf_counter() - started, 2)}
     typer.echo(msgspec.json.encode(summary).decode())
@@ -81,24 +83,33 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _print(rows: Sequence["Row"], n: int) -> None:
+def _print(rows: Sequence["Row"], most: int) -> None:
+    """Print so many of those that were judged, and of the others each reason once, the commonest first."""
+    judged = [row for row in rows if not row.why]
     table = Table(
         "type", "granularity", "ahead", "inputs", "minutes back", "instruments", "n, periods", "% correct",
         "% majority", "bps after costs", "deflated",
-        title=f"the best {len(rows):,} of {n:,}; intervals: a later period, 95 %",
+        title=f"the best {len(judged[:most]):,} of {len(rows):,}; intervals: a later period, 95 %",
     )  # fmt: skip
-    for row in rows:
+    for row in judged[:most]:
         table.add_row(*_cells(row))
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    console.print(table)
+    if table.rows:
+        console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+        console.print(table)
+    whys = Counter(row.why for row in rows if row.why).most_common()
+    for why, n in whys[:REASONS]:
+        typer.echo(f"{n:,} of {len(rows):,} could not be judged: {why}")
+    if others := whys[REASONS:]:
+        typer.echo(f"{sum(n for _, n in others):,} more could not, for {len(others):,} other reasons: see the results")
 
 
 def _cells(row: "Row") -> list[str]:
     inputs = " ".join([f"{row.datasetinputs} moves", *row.features])
     back = f"{row.minutes_back:g}" if row.minutes_back else "all"
     cells = [row.type, row.granularity, row.horizon, inputs, back, " ".join(row.instruments)]
-    if row.percent_correct is None or row.percent_majority is None or row.profit_bps is None:
-        return [*cells, "", row.why]
+    assert row.percent_correct is not None
+    assert row.percent_majority is not None
+    assert row.profit_bps is not None
     deflated = f"{row.deflated:.3f}" if row.deflated is not None else "too few" if row.trades else "no trades"
     judged = f"{row.n:,} in {row.folds}{', too few' if row.few else ''}"
     return [

@@ -36,6 +36,7 @@ def test_predictors_and_ensembles_are_checked(tmp_path: Path, monkeypatch: pytes
     assert {name: len(some) for name, some in told["checked"].items()} == dict.fromkeys(
         ("near", "far", "both"), 2 * len(MEASURES)
     )
+    assert result.stdout.count("  profit a decision, bps after costs  ") == 3 * 2
     assert f"all {6 * len(MEASURES)} intervals hold 0" in result.stdout
     for kind, name, n in (("predictor", "near", 1), ("predictor", "far", 1), ("ensemble", "both", 1)):
         assert sum(line.split()[:2] == [kind, name] for line in result.stdout.splitlines()) == n * 2 * len(MEASURES)

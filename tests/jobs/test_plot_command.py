@@ -61,7 +61,7 @@ def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> No
     pictures = folder / "data" / "pictures"
     expected = [
         "bayes/boundaries.png", "bayes/confusion.png", "both/confusion.png", "line/boundaries.png",
-        "line/confusion.png", "p.toml/boundaries.png", "short/confusion.png",
+        "line/confusion.png", "p/boundaries.png", "short/confusion.png",
     ]  # fmt: skip
     assert sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.png")) == expected
     assert sorted(result.stdout.split()) == [f"data/pictures/{one}" for one in expected]
@@ -69,6 +69,13 @@ def test_a_file_of_predictors_is_drawn_each_and_all_together(folder: Path) -> No
         "not drawn: short has one input: boundaries need two, so give it datasetinputs = 2 or more",
         "not drawn: both is an ensemble: its inputs are what its members say, and boundaries are those of each member",
     ]
+
+
+def test_the_picture_of_all_takes_no_predictors_place(folder: Path) -> None:
+    (folder / "line.toml").write_text(TOML)
+    result = plot("line.toml", "BTC-USD.csv", "--kind", "boundaries", "--out", "here")
+    assert result.exit_code == 0, result.output
+    assert set(result.stdout.split()) == {f"here/{one}/boundaries.png" for one in ("bayes", "line", "line.toml")}
 
 
 def test_what_cannot_be_drawn_does_not_hinder_the_others(folder: Path) -> None:

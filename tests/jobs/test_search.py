@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,7 @@ def test_what_is_held_back_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     assert "nothing lies between" in searched(toml, path, "--out", tmp_path / "out", "--until", "2001-01-01").stderr
 
 
-def test_what_cannot_be_judged_is_a_row_with_its_reason(tmp_path: Path) -> None:
+def test_why_some_cannot_be_judged_is_said_once(tmp_path: Path) -> None:
     toml = grid(tmp_path, TOML.replace('"1m", "2m"', '"1m", "1h"').replace("[1, 2]", "[1]"))
     result = searched(toml, *files(tmp_path), "--out", tmp_path / "out", "--jobs", 1)
     told = summary(result.stdout)
@@ -275,7 +276,18 @@ def test_what_cannot_be_judged_is_a_row_with_its_reason(tmp_path: Path) -> None:
     whys = {one.candidate.config.granularity: one.why for one in SearchFolder(tmp_path / "out").results()}
     assert whys["1m"] == ""
     assert "examples are too few to predict any" in whys["1h"]
-    assert whys["1h"] in " ".join(result.stdout.split()) or "examples are too" in result.stdout
+    assert f"4 of 8 could not be judged: {whys['1h']}" in result.stdout.splitlines()
+    assert result.stdout.count("examples are too few") == 1
+    assert "the best 4 of 8;" in result.stdout
+
+
+def test_where_nothing_can_be_judged_there_is_no_table(tmp_path: Path) -> None:
+    toml = grid(tmp_path, TOML.replace('"1m", "2m"', '"1h", "2h"').replace("[1, 2]", "[1]"))
+    result = searched(toml, *files(tmp_path), "--out", tmp_path / "out", "--jobs", 1)
+    *reasons, said, _ = result.stdout.splitlines()
+    counts = Counter(one.why for one in SearchFolder(tmp_path / "out").results())
+    assert sorted(reasons) == sorted(f"{n} of 8 could not be judged: {why}" for why, n in counts.items())
+    assert said == "None of 8 configurations could be judged."
 
 
 @pytest.mark.parametrize(
